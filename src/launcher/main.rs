@@ -1,0 +1,2 @@
+//! The `epochsocks` command.
+fn main() {}

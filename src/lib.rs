@@ -1,0 +1,4 @@
+//! epochsocks sends a program's connections through Tor.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+pub mod registry;
+pub mod sys;

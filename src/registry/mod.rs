@@ -1,0 +1,104 @@
+//! The registry of sockets: which descriptor names which [`Record`].
+//!
+//! # Guarantees
+//! The letters are cited by tests and comments. A backend that lacks one says so in
+//! [`Registry::GUARANTEES`].
+//!
+//! - **A** A connection is immutable once visible.
+//! - **B** A record's refcount starts at 1, the registry's own reference, however many descriptors
+//!   name it.
+//! - **C** A counted lookup raises the count, and never from 0.
+//! - **D** Remove makes the entry invisible first, then gives up the registry's reference (with the
+//!   last descriptor) without having raised it.
+//! - **E** A record is freed once, by whoever puts the last reference.
+//! - **F** Its memory is reused only when no reader that could still see it is pinned.
+//! - **G** Insert refuses a descriptor that has an entry, in one atomic step.
+//! - **H** No operation blocks, calls the host's malloc or uses thread-local storage; each may run
+//!   in a signal handler that interrupted any other.
+//! - **I** An entry is gone before the kernel can reuse its descriptor, and back if the call that
+//!   would have closed it failed.
+//! - **J** In a fork child every operation works at once; a vfork child changes nothing of its
+//!   parent.
+
+mod record;
+
+pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
+
+use core::ops::Deref;
+
+/// Why an entry could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// The descriptor has an entry (guarantee G).
+    Occupied,
+    /// The descriptor is negative or above what the table can hold.
+    OutOfRange,
+    /// No memory for another record (`ENOBUFS`).
+    Exhausted,
+}
+
+/// An entry taken out of the registry while a call decides whether its descriptor is closed
+/// (guarantee I). Plain data without a destructor: it is carried across a real libc call and ends
+/// in [`Registry::restore`] or [`Registry::discard`].
+#[must_use = "a detached entry must be restored or discarded"]
+#[derive(Debug)]
+pub struct Detached(pub(crate) core::ptr::NonNull<()>);
+
+/// The registry: descriptor -> record.
+///
+/// # Safety
+/// An implementation keeps every guarantee that it lists.
+pub unsafe trait Registry: Sync {
+    /// The name that `epochsocks --registry` takes.
+    const NAME: &'static str;
+
+    /// A counted reference (guarantees B to E); may be held across a blocking call if it is leaked
+    /// first with [`Registry::into_raw`].
+    type Handle<'r>: Deref<Target = Record>
+    where
+        Self: 'r;
+
+    /// Makes `fd` name a new record of the socket `cookie`.
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError>;
+
+    /// Calls `read` with the record of `fd`, without touching its count. `read` is short and makes
+    /// no blocking call. A miss writes nothing.
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T>;
+
+    /// A counted reference to the record of `fd`.
+    fn lookup(&self, fd: i32) -> Option<Self::Handle<'_>>;
+
+    /// Turns a handle into plain data that may be carried across a blocking call and past a
+    /// cancelled thread's unwinding.
+    fn into_raw(handle: Self::Handle<'_>) -> *const Record;
+
+    /// Takes back what [`Registry::into_raw`] gave.
+    ///
+    /// # Safety
+    /// `raw` came from `into_raw` of this registry and is given back once.
+    unsafe fn from_raw(&self, raw: *const Record) -> Self::Handle<'_>;
+
+    /// Forgets `fd`; says whether it had an entry.
+    fn remove(&self, fd: i32) -> bool;
+
+    /// Takes the entry of `fd` out for the time of a call that may close it.
+    fn detach(&self, fd: i32) -> Option<Detached>;
+
+    /// Puts a detached entry back: the call failed and `fd` is still open. If another entry has
+    /// come meanwhile, that one stays and the detached one is discarded.
+    fn restore(&self, fd: i32, entry: Detached);
+
+    /// Gives a detached entry up: the call succeeded.
+    fn discard(&self, entry: Detached);
+
+    /// Makes `target` name the record that `source` names, or nothing if `source` names none.
+    /// Whatever `target` named before is forgotten. Says whether `target` names a record now.
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError>;
+
+    /// Replaces the record of `fd`, in every descriptor that names it, by a fresh one of the same
+    /// socket: `connect(AF_UNSPEC)` has dissolved the connection (guarantee A forbids to edit it).
+    fn supersede(&self, fd: i32) -> bool;
+
+    /// Called in the child after `fork`.
+    fn after_fork_in_child(&self);
+}

@@ -1,0 +1,18 @@
+//! Raw system calls: no errno, no hook, no cancellation point; each is async-signal-safe.
+//!
+//! The preload library exports `close`, `syscall` and friends itself, so a call by libc's name from
+//! inside it would come back to its own hook. What it needs for itself goes to the kernel from here.
+
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod arch;
+
+mod calls;
+mod errno;
+
+pub use arch::syscall6;
+pub use calls::*;
+pub use errno::Errno;
