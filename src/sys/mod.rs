@@ -12,7 +12,9 @@ mod arch;
 
 mod calls;
 mod errno;
+mod files;
 
 pub use arch::syscall6;
 pub use calls::*;
 pub use errno::Errno;
+pub use files::{File, may_execute};

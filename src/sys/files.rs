@@ -1,0 +1,104 @@
+//! The system calls on files and paths.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use super::{Errno, syscall6};
+
+/// An open file of our own: never 0 to 2, closed at exec and when dropped.
+#[derive(Debug)]
+pub struct File(i32);
+
+impl File {
+    /// Opens `path` (relative to the directory `directory`, or [`libc::AT_FDCWD`]) for reading.
+    /// Opening a FIFO or a device does not wait. Errors: those of openat(2).
+    pub fn open_at(directory: i32, path: &CStr) -> Result<File, Errno> {
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+        // SAFETY: `path` ends with a NUL and outlives the call.
+        let fd = Errno::check(unsafe {
+            let path = path.as_ptr() as usize;
+            syscall6(libc::SYS_openat, directory as usize, path, flags as usize, 0, 0, 0)
+        })?;
+        File(fd as i32).above_standard_streams()
+    }
+
+    /// A duplicate of `fd` with a life of its own. Errors: `EBADF`, `EMFILE`.
+    pub fn duplicate(fd: i32) -> Result<File, Errno> {
+        // SAFETY: F_DUPFD_CLOEXEC takes integers.
+        Errno::check(unsafe {
+            let command = libc::F_DUPFD_CLOEXEC as usize;
+            syscall6(libc::SYS_fcntl, fd as usize, command, 3, 0, 0, 0)
+        })
+        .map(|fd| File(fd as i32))
+    }
+
+    /// Moves the file away from 0 to 2, which a program may have closed to open something else.
+    fn above_standard_streams(self) -> Result<File, Errno> {
+        if self.0 > libc::STDERR_FILENO { Ok(self) } else { File::duplicate(self.0) }
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> i32 {
+        self.0
+    }
+
+    /// Reads at `offset` into `buffer`; 0 at the end of the file. Errors: those of pread(2).
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.
+        Errno::check(unsafe {
+            let (start, length) = (buffer.as_mut_ptr() as usize, buffer.len());
+            syscall6(libc::SYS_pread64, self.0 as usize, start, length, offset as usize, 0, 0)
+        })
+    }
+
+    /// The file's type and permission bits (`st_mode`). Errors: those of fstat(2).
+    pub fn mode(&self) -> Result<libc::mode_t, Errno> {
+        let mut status = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
+        unsafe {
+            let address = status.as_mut_ptr() as usize;
+            Errno::check(syscall6(libc::SYS_fstat, self.0 as usize, address, 0, 0, 0, 0))?;
+            Ok(status.assume_init().st_mode)
+        }
+    }
+
+    /// Whether the file has the extended attribute `name`. Errors: those of fgetxattr(2), but a
+    /// file system without extended attributes has none.
+    pub fn has_attribute(&self, name: &CStr) -> Result<bool, Errno> {
+        // SAFETY: `name` ends with a NUL; with size 0 the kernel writes nothing.
+        let length = Errno::check(unsafe {
+            syscall6(libc::SYS_fgetxattr, self.0 as usize, name.as_ptr() as usize, 0, 0, 0, 0)
+        });
+        match length {
+            Ok(_) => Ok(true),
+            Err(Errno(libc::ENODATA | libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = super::close(self.0);
+    }
+}
+
+/// Whether the calling process may execute the file (effective ids). Errors: `EACCES` when not,
+/// `ENOENT`, `ENOTDIR` and the others of faccessat(2).
+pub fn may_execute(path: &CStr) -> Result<(), Errno> {
+    let (directory, mode) = (libc::AT_FDCWD as usize, libc::X_OK as usize);
+    let flags = libc::AT_EACCESS as usize;
+    // SAFETY: `path` ends with a NUL and outlives the call.
+    let result = Errno::check(unsafe {
+        syscall6(libc::SYS_faccessat2, directory, path.as_ptr() as usize, mode, flags, 0, 0)
+    });
+    match result {
+        // Before Linux 5.8 there is only the form that asks for the real ids.
+        // SAFETY: as above.
+        Err(Errno(libc::ENOSYS)) => Errno::check(unsafe {
+            syscall6(libc::SYS_faccessat, directory, path.as_ptr() as usize, mode, 0, 0, 0)
+        })
+        .map(drop),
+        other => other.map(drop),
+    }
+}
