@@ -1,0 +1,169 @@
+//! May a program be run? Only if the preload library will be loaded into it and can see its calls.
+
+use core::fmt;
+
+use crate::program::elf::Loader;
+use crate::program::{Facts, Kind};
+use crate::sys::Errno;
+
+/// Why a file is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The set-user-ID bit: the dynamic loader ignores LD_PRELOAD wherever ids change.
+    Setuid,
+    /// The set-group-ID bit, likewise.
+    Setgid,
+    /// File capabilities, likewise.
+    Capabilities,
+    /// No dynamic loader: nothing looks at LD_PRELOAD.
+    Static,
+    /// Made by Go, which makes system calls without the C library even when linked to it.
+    Go,
+    /// ELF of the other class (32 bits).
+    OtherClass,
+    /// ELF for another processor.
+    OtherMachine,
+    /// A loader that is not glibc's, for which the preload library is not made.
+    OtherLoader,
+    /// A directory, a device, a FIFO.
+    NotRegular,
+    /// Neither ELF nor a script: damaged, or for a loader that only binfmt_misc knows.
+    UnknownFormat,
+    /// Scripts whose interpreters are scripts, deeper than Linux follows.
+    TooManyInterpreters,
+}
+
+/// Decides on one file. [`Kind::Text`] passes: the kernel answers `ENOEXEC` for it, and `execvp`
+/// then runs a shell, which is judged in its turn. A set-ID bit is refused on scripts too, and
+/// also where it would change nothing (already root), as torsocks does. Async-signal-safe.
+pub fn decide(facts: &Facts) -> Result<(), Refusal> {
+    if !facts.regular {
+        return Err(Refusal::NotRegular);
+    }
+    if facts.setuid {
+        return Err(Refusal::Setuid);
+    }
+    if facts.setgid {
+        return Err(Refusal::Setgid);
+    }
+    if facts.capabilities {
+        return Err(Refusal::Capabilities);
+    }
+    let elf = match &facts.kind {
+        Kind::Elf(elf) => elf,
+        Kind::Script(_) | Kind::Text => return Ok(()),
+        Kind::Other => return Err(Refusal::UnknownFormat),
+    };
+    if elf.class != crate::program::elf::NATIVE_CLASS {
+        return Err(Refusal::OtherClass);
+    }
+    if !elf.is_native() {
+        return Err(Refusal::OtherMachine);
+    }
+    // Go first: for a static Go program it is the better explanation.
+    if elf.go {
+        return Err(Refusal::Go);
+    }
+    match elf.loader {
+        None => Err(Refusal::Static),
+        Some(Loader::Other) => Err(Refusal::OtherLoader),
+        Some(Loader::Glibc) => Ok(()),
+    }
+}
+
+impl Refusal {
+    /// The errno that an exec call answers: `EPERM` for what can't be protected, and the kernel's
+    /// own (`EACCES`, `ENOEXEC`, `ELOOP`) for what could not run anyway.
+    pub fn errno(self) -> Errno {
+        Errno(match self {
+            Refusal::NotRegular => libc::EACCES,
+            Refusal::UnknownFormat => libc::ENOEXEC,
+            Refusal::TooManyInterpreters => libc::ELOOP,
+            _ => libc::EPERM,
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// Says what the file is and why that is in the way, to be put behind `PATH: `.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Setuid => {
+                "is setuid, so the system would not load the preload library into it"
+            }
+            Refusal::Setgid => {
+                "is setgid, so the system would not load the preload library into it"
+            }
+            Refusal::Capabilities => {
+                "has file capabilities, so the system would not load the preload library into it"
+            }
+            Refusal::Static => "is statically linked, so no preload library can be loaded into it",
+            Refusal::Go => {
+                "is a Go program, which bypasses the C library that epochsocks stands in for"
+            }
+            Refusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
+            Refusal::OtherMachine => "is a program for another processor",
+            Refusal::OtherLoader => "is linked to a C library that is not glibc",
+            Refusal::NotRegular => "is not a regular file",
+            Refusal::UnknownFormat => "is neither an ELF program nor a script",
+            Refusal::TooManyInterpreters => "has more nested interpreters than Linux follows",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::elf::{Elf, NATIVE_CLASS, NATIVE_MACHINE};
+
+    const ELF: Elf = Elf {
+        class: NATIVE_CLASS,
+        machine: NATIVE_MACHINE,
+        loader: Some(Loader::Glibc),
+        go: false,
+    };
+    const FACTS: Facts = Facts {
+        regular: true,
+        setuid: false,
+        setgid: false,
+        capabilities: false,
+        kind: Kind::Elf(ELF),
+    };
+
+    fn with(elf: Elf) -> Result<(), Refusal> {
+        decide(&Facts { kind: Kind::Elf(elf), ..FACTS })
+    }
+
+    #[test]
+    fn a_dynamic_glibc_program_passes() {
+        assert_eq!(decide(&FACTS), Ok(()));
+    }
+
+    #[test]
+    fn each_obstacle_has_its_own_refusal() {
+        assert_eq!(decide(&Facts { setuid: true, ..FACTS }), Err(Refusal::Setuid));
+        assert_eq!(decide(&Facts { setgid: true, ..FACTS }), Err(Refusal::Setgid));
+        assert_eq!(decide(&Facts { capabilities: true, ..FACTS }), Err(Refusal::Capabilities));
+        assert_eq!(decide(&Facts { regular: false, ..FACTS }), Err(Refusal::NotRegular));
+        assert_eq!(decide(&Facts { kind: Kind::Other, ..FACTS }), Err(Refusal::UnknownFormat));
+        assert_eq!(with(Elf { class: 1, ..ELF }), Err(Refusal::OtherClass));
+        assert_eq!(with(Elf { machine: 0, ..ELF }), Err(Refusal::OtherMachine));
+        assert_eq!(with(Elf { loader: None, ..ELF }), Err(Refusal::Static));
+        assert_eq!(with(Elf { loader: Some(Loader::Other), ..ELF }), Err(Refusal::OtherLoader));
+        assert_eq!(with(Elf { go: true, ..ELF }), Err(Refusal::Go));
+    }
+
+    #[test]
+    fn a_static_go_program_is_called_a_go_program() {
+        assert_eq!(with(Elf { go: true, loader: None, ..ELF }), Err(Refusal::Go));
+    }
+
+    #[test]
+    fn text_is_left_to_the_shell_that_execvp_starts() {
+        assert_eq!(decide(&Facts { kind: Kind::Text, ..FACTS }), Ok(()));
+        assert_eq!(
+            decide(&Facts { kind: Kind::Text, setuid: true, ..FACTS }),
+            Err(Refusal::Setuid)
+        );
+    }
+}

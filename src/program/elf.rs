@@ -1,0 +1,207 @@
+//! ELF programs: their class and machine, the loader that they ask for, and Go's traces.
+
+use core::mem::{MaybeUninit, size_of};
+
+use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
+
+use super::ReadAt;
+use crate::sys::Errno;
+
+/// What an ELF file starts with.
+pub const MAGIC: &[u8] = b"\x7fELF";
+
+/// The class of ELF file that this build can preload into.
+pub const NATIVE_CLASS: u8 = libc::ELFCLASS64;
+
+/// The machine that this build can preload into.
+#[cfg(target_arch = "x86_64")]
+pub const NATIVE_MACHINE: u16 = libc::EM_X86_64;
+/// The machine that this build can preload into.
+#[cfg(target_arch = "aarch64")]
+pub const NATIVE_MACHINE: u16 = libc::EM_AARCH64;
+
+/// More program headers than this (64 KiB of them) the kernel does not load.
+const MOST_SEGMENTS: u16 = (65536 / size_of::<Elf64_Phdr>()) as u16;
+/// How much of the section names and of a note segment is searched.
+const MOST_TEXT: u64 = 64 * 1024;
+/// The section that every Go linker writes, stripped or not.
+const GO_SECTION: &[u8] = b"\0.go.buildinfo\0";
+/// A note's name size (4), any description size and type, then the name: a Go build id.
+const GO_NOTE_NAME: [u8; 4] = *b"Go\0\0";
+
+/// What is known of an ELF program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elf {
+    /// `ELFCLASS32` (1) or `ELFCLASS64` (2).
+    pub class: u8,
+    /// `e_machine`.
+    pub machine: u16,
+    /// The dynamic loader that it asks for; `None` for a static program, static PIE included. Not
+    /// looked for in a program of another class or machine.
+    pub loader: Option<Loader>,
+    /// Made by Go's linker, at least in part. Not looked for in a foreign program.
+    pub go: bool,
+}
+
+/// A dynamic loader, told by its file name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// glibc's `ld-linux*`, or the LSB name for it.
+    Glibc,
+    /// Another one: musl's, bionic's.
+    Other,
+}
+
+impl Elf {
+    /// Whether class and machine are those of this build's preload library.
+    pub fn is_native(&self) -> bool {
+        self.class == NATIVE_CLASS && self.machine == NATIVE_MACHINE
+    }
+}
+
+/// Inspects an ELF file; `None` if its headers are damaged or not of a program.
+pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
+    // The fields up to `e_machine` are the same in both classes.
+    let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
+    let [_, _, _, _, class, ..] = header.e_ident;
+    let mut elf = Elf { class, machine: header.e_machine, loader: None, go: false };
+    if !elf.is_native() {
+        return Ok(Some(elf));
+    }
+    let sized = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
+    let program = header.e_type == libc::ET_EXEC || header.e_type == libc::ET_DYN;
+    if !sized || !program || header.e_phnum == 0 || header.e_phnum > MOST_SEGMENTS {
+        return Ok(None);
+    }
+    for index in 0..u64::from(header.e_phnum) {
+        let Some(segment) = entry::<Elf64_Phdr>(file, header.e_phoff, index)? else {
+            return Ok(None);
+        };
+        match segment.p_type {
+            libc::PT_INTERP if elf.loader.is_none() => elf.loader = loader(file, &segment)?,
+            libc::PT_NOTE => elf.go |= has_go_note(file, &segment)?,
+            _ => {}
+        }
+    }
+    elf.go = elf.go || has_go_section(file, &header)?;
+    Ok(Some(elf))
+}
+
+/// Reads a loader's path and judges it by its last part; `None` if there is no path to read.
+fn loader(file: &(impl ReadAt + ?Sized), segment: &Elf64_Phdr) -> Result<Option<Loader>, Errno> {
+    let mut buffer = [0; 256];
+    let length = segment.p_filesz.min(libc::PATH_MAX as u64);
+    // The end of a longer path is what holds the file's name.
+    let skipped = length.saturating_sub(buffer.len() as u64);
+    let wanted = buffer.get_mut(..(length - skipped) as usize).unwrap_or_default();
+    let Some(offset) = segment.p_offset.checked_add(skipped) else { return Ok(None) };
+    let count = file.read_at(wanted, offset)?;
+    let path = wanted.get(..count).unwrap_or_default();
+    let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let glibc = name.starts_with(b"ld-linux") || name.starts_with(b"ld-lsb");
+    Ok((!path.is_empty()).then_some(if glibc { Loader::Glibc } else { Loader::Other }))
+}
+
+/// Whether a note segment holds a note of the vendor `Go` (the build id).
+fn has_go_note(file: &(impl ReadAt + ?Sized), segment: &Elf64_Phdr) -> Result<bool, Errno> {
+    const HEADER: u64 = 12;
+    let end = segment.p_filesz.min(MOST_TEXT);
+    let mut position = 0;
+    while position + HEADER <= end {
+        let Some(offset) = segment.p_offset.checked_add(position) else { return Ok(false) };
+        let Some([name, description, _, vendor]) = read::<[u32; 4]>(file, offset)? else {
+            return Ok(false);
+        };
+        if name == 4 && vendor.to_ne_bytes() == GO_NOTE_NAME {
+            return Ok(true);
+        }
+        let padded = |length: u32| (u64::from(length) + 3) & !3;
+        position += HEADER + padded(name) + padded(description);
+    }
+    Ok(false)
+}
+
+/// Whether the section names hold `.go.buildinfo`.
+fn has_go_section(file: &(impl ReadAt + ?Sized), header: &Elf64_Ehdr) -> Result<bool, Errno> {
+    let sized = usize::from(header.e_shentsize) == size_of::<Elf64_Shdr>();
+    if !sized || header.e_shstrndx >= header.e_shnum {
+        return Ok(false);
+    }
+    let names = entry::<Elf64_Shdr>(file, header.e_shoff, u64::from(header.e_shstrndx))?;
+    match names {
+        Some(names) => contains(file, names.sh_offset, names.sh_size.min(MOST_TEXT), GO_SECTION),
+        None => Ok(false),
+    }
+}
+
+/// Searches `length` bytes from `start` on for `needle`, in pieces that overlap by its length.
+fn contains(
+    file: &(impl ReadAt + ?Sized),
+    start: u64,
+    length: u64,
+    needle: &[u8],
+) -> Result<bool, Errno> {
+    let mut buffer = [0; 512];
+    let overlap = needle.len() as u64;
+    let mut position = 0;
+    while position < length {
+        let Some(offset) = start.checked_add(position) else { return Ok(false) };
+        let wanted = (length - position).min(buffer.len() as u64) as usize;
+        let count = file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), offset)?;
+        let piece = buffer.get(..count).unwrap_or_default();
+        if piece.windows(needle.len()).any(|window| window == needle) {
+            return Ok(true);
+        }
+        if count as u64 <= overlap {
+            return Ok(false);
+        }
+        position += count as u64 - overlap;
+    }
+    Ok(false)
+}
+
+/// Plain data: any bytes make a valid value.
+///
+/// # Safety
+/// The type has no padding that matters and no invalid bit pattern.
+unsafe trait Plain: Copy {}
+// SAFETY: integers and arrays of integers, C layout.
+unsafe impl Plain for Elf64_Ehdr {}
+// SAFETY: as above.
+unsafe impl Plain for Elf64_Phdr {}
+// SAFETY: as above.
+unsafe impl Plain for Elf64_Shdr {}
+// SAFETY: as above.
+unsafe impl Plain for [u32; 4] {}
+
+/// Reads entry `index` of a table of `T` that starts at `table`; `None` if it is not there.
+fn entry<T: Plain>(
+    file: &(impl ReadAt + ?Sized),
+    table: u64,
+    index: u64,
+) -> Result<Option<T>, Errno> {
+    match table.checked_add(index * size_of::<T>() as u64) {
+        Some(offset) => read(file, offset),
+        None => Ok(None),
+    }
+}
+
+/// Reads a `T` at `offset`; `None` if the file ends before. An offset that the kernel calls
+/// invalid (beyond the largest file) is past the end as well.
+fn read<T: Plain>(file: &(impl ReadAt + ?Sized), offset: u64) -> Result<Option<T>, Errno> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: `value` owns size_of::<T>() initialised bytes, borrowed for this statement alone.
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    match file.read_at(bytes, offset) {
+        // SAFETY: T is Plain: whatever was read is a value of it.
+        Ok(count) if count == size_of::<T>() => Ok(Some(unsafe { value.assume_init() })),
+        Ok(_) | Err(Errno(libc::EINVAL)) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+#[path = "elf_tests.rs"]
+mod tests;
