@@ -13,8 +13,10 @@ mod arch;
 mod calls;
 mod errno;
 mod files;
+mod memory;
 
 pub use arch::syscall6;
 pub use calls::*;
 pub use errno::Errno;
 pub use files::{File, may_execute};
+pub use memory::{map_shared, unmap};
