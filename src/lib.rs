@@ -3,4 +3,5 @@
 pub mod policy;
 pub mod program;
 pub mod registry;
+pub mod resolver;
 pub mod sys;

@@ -1,0 +1,19 @@
+//! Host names: what a name is, the addresses that stand for onion names, and the C structures that
+//! carry an answer.
+//!
+//! - [`node`]: what a program's host name is, decided without asking anybody
+//! - [`ipv4_text`]: the numeric forms of IPv4 that libc accepts
+//! - [`cookie_range`]: the two networks that cookie addresses come from
+//! - [`onion_pool`]: cookie address <-> name, lock-free
+//! - [`hostent`]: `struct hostent` in a caller's buffer
+//! - [`reverse`]: the names of PTR records
+//!
+//! Nothing here asks anybody; that is the room `tor`. Everything may be entered from a signal
+//! handler.
+
+pub mod cookie_range;
+pub mod hostent;
+pub mod ipv4_text;
+pub mod node;
+pub mod onion_pool;
+pub mod reverse;

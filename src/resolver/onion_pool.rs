@@ -1,0 +1,397 @@
+//! The pool of cookie addresses: an address that a program can pass around for a name that has
+//! none.
+//!
+//! One shared mapping holds a hash table of offsets and an arena of names. A slot goes from empty to
+//! a name once and for all:
+//!
+//! ```text
+//!   0 (empty) --CAS--> offset of a finished name
+//! ```
+//!
+//! - **a** A cookie is never handed to two names: its slot is written by one CAS, from 0.
+//! - **b** A name never gets two cookies: its probe sequence is fixed and slots never empty, so
+//!   everybody who looks for it meets the same slot first.
+//! - **c** A cookie is never taken back.
+//! - **d** A forked child and its parent share the pool if it was opened before the fork: a program
+//!   that resolves in a helper process can connect in the main one.
+//! - **e** No operation blocks or allocates from the host; each may interrupt any other.
+
+use super::cookie_range::{Cookie, CookieRange};
+use crate::sys::{self, Errno};
+use core::net::IpAddr;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
+pub const MAX_NAME: usize = 255;
+
+/// Bytes of a name in the arena: its length, then itself.
+const MAX_ENTRY: usize = 1 + MAX_NAME;
+
+/// The arena ends here however large the range is, so that an offset fits 32 bits with room for
+/// the cursor to overshoot.
+const MAX_ARENA: usize = 1 << 30;
+
+/// Why a name got no cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolError {
+    /// Every address of the range stands for a name; `OnionAddrRange` can be made larger.
+    Exhausted,
+    /// The name is empty or longer than 255 bytes.
+    BadName,
+    /// The kernel gave no memory for the table.
+    NoMemory(Errno),
+}
+
+impl core::fmt::Display for PoolError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            PoolError::Exhausted => {
+                f.write_str("every address of OnionAddrRange is taken: set a larger range")
+            }
+            PoolError::BadName => f.write_str("a host name has 1 to 255 bytes"),
+            PoolError::NoMemory(Errno(errno)) => {
+                write!(f, "no memory for the table of onion names (errno {errno})")
+            }
+        }
+    }
+}
+
+/// What an address is to the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<'p> {
+    /// Not of the range: an address like any other.
+    Ordinary,
+    /// Of the range, and stands for this name (in lower case).
+    Name(&'p [u8]),
+    /// Of the range, but nobody was given it: to be refused, never taken for localhost.
+    Unknown,
+}
+
+/// The start of the mapping; the slots follow, then the arena.
+#[repr(C)]
+struct Header {
+    capacity: u32,
+    arena: u32,
+    /// Bytes of the arena that are taken; may overshoot its end.
+    taken: AtomicU32,
+}
+
+/// Cookies and their names. Const-constructible; a `static` of it lives as long as the process.
+pub struct OnionPool {
+    mapping: AtomicPtr<Header>,
+}
+
+impl OnionPool {
+    /// A pool without a table.
+    pub const fn new() -> Self {
+        OnionPool { mapping: AtomicPtr::new(null_mut()) }
+    }
+
+    /// Maps the table for `range`, unless there is one: a pool keeps the size that it was first
+    /// opened with. To be called before the first fork (guarantee d); [`OnionPool::cookie`] does it
+    /// otherwise. Async-signal-safe.
+    pub fn open(&self, range: CookieRange) -> Result<(), PoolError> {
+        self.table_or_open(range).map(drop)
+    }
+
+    /// The cookie of `name`, the same one each time. Upper and lower case are the same name.
+    /// Async-signal-safe.
+    pub fn cookie(&self, range: CookieRange, name: &[u8]) -> Result<Cookie, PoolError> {
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(PoolError::BadName);
+        }
+        self.table_or_open(range)?.find_or_insert(name)
+    }
+
+    /// What `address` stands for. Async-signal-safe; no system call.
+    pub fn lookup(&self, range: CookieRange, address: IpAddr) -> Lookup<'_> {
+        let Some(cookie) = range.cookie(address) else { return Lookup::Ordinary };
+        match self.table().and_then(|table| table.name(cookie)) {
+            Some(name) => Lookup::Name(name),
+            None => Lookup::Unknown,
+        }
+    }
+
+    fn table(&self) -> Option<Table<'_>> {
+        // Acquire pairs with the Release in `table_or_open`: the header is written.
+        NonNull::new(self.mapping.load(Acquire)).map(|header| {
+            // SAFETY: what was published is a whole mapping, and is never unmapped while `self`
+            // is borrowed.
+            unsafe { Table::from_header(header) }
+        })
+    }
+
+    fn table_or_open(&self, range: CookieRange) -> Result<Table<'_>, PoolError> {
+        if let Some(table) = self.table() {
+            return Ok(table);
+        }
+        let capacity = range.capacity();
+        let arena = (capacity as usize).saturating_mul(MAX_ENTRY).min(MAX_ARENA);
+        let size = Table::bytes(capacity, arena);
+        let mapped = sys::map_shared(size).map_err(PoolError::NoMemory)?.cast::<Header>();
+        let header = Header { capacity, arena: arena as u32, taken: AtomicU32::new(0) };
+        // SAFETY: the fresh mapping is page-aligned, longer than a header and nobody else's yet.
+        unsafe { mapped.write(header) };
+        // Release pairs with the Acquire in `table`.
+        match self.mapping.compare_exchange(null_mut(), mapped.as_ptr(), Release, Relaxed) {
+            // SAFETY: as in `table`; it is published for good now.
+            Ok(_) => Ok(unsafe { Table::from_header(mapped) }),
+            Err(_) => {
+                // SAFETY: nobody has seen the mapping that lost.
+                unsafe { sys::unmap(mapped.cast(), size) };
+                self.table().ok_or(PoolError::NoMemory(Errno(libc::ENOMEM)))
+            }
+        }
+    }
+}
+
+impl Default for OnionPool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+impl Drop for OnionPool {
+    fn drop(&mut self) {
+        if let Some(table) = self.table() {
+            let size = Table::bytes(table.header.capacity, table.header.arena as usize);
+            let start = NonNull::from(table.header).cast();
+            // SAFETY: `self` is the pool's only user, and no borrow of it is left.
+            unsafe { sys::unmap(start, size) };
+        }
+    }
+}
+
+/// A view of the mapping.
+#[derive(Clone, Copy)]
+struct Table<'p> {
+    header: &'p Header,
+    slots: &'p [AtomicU32],
+    arena: NonNull<u8>,
+}
+
+impl<'p> Table<'p> {
+    fn bytes(capacity: u32, arena: usize) -> usize {
+        size_of::<Header>() + capacity as usize * size_of::<AtomicU32>() + arena
+    }
+
+    /// # Safety
+    /// `header` starts a mapping of `bytes(capacity, arena)` bytes that outlives `'p`.
+    unsafe fn from_header(header: NonNull<Header>) -> Self {
+        // SAFETY: the mapping holds a header, its slots (zero: a valid AtomicU32) and its arena.
+        unsafe {
+            let first = header.add(1).cast::<AtomicU32>();
+            let header = header.as_ref();
+            let slots = core::slice::from_raw_parts(first.as_ptr(), header.capacity as usize);
+            Table { header, slots, arena: first.add(slots.len()).cast() }
+        }
+    }
+
+    fn name(self, cookie: Cookie) -> Option<&'p [u8]> {
+        // Acquire pairs with the Release in `find_or_insert`: the name is written.
+        self.entry(self.slots.get(cookie.0 as usize)?.load(Acquire))
+    }
+
+    /// The name that slot value `slot` points to; the bounds are checked because another process
+    /// may share the mapping.
+    fn entry(self, slot: u32) -> Option<&'p [u8]> {
+        let offset = slot.checked_sub(1)? as usize;
+        let arena = self.header.arena as usize;
+        if offset >= arena {
+            return None;
+        }
+        // SAFETY: the offset is inside the arena.
+        let length = unsafe { self.arena.add(offset).read() } as usize;
+        if offset + 1 + length > arena {
+            return None;
+        }
+        // SAFETY: the bytes are inside the arena, and nobody writes a published name.
+        Some(unsafe { core::slice::from_raw_parts(self.arena.add(offset + 1).as_ptr(), length) })
+    }
+
+    fn find_or_insert(self, name: &[u8]) -> Result<Cookie, PoolError> {
+        let mut mine = 0;
+        for index in probe(hash(name), self.header.capacity) {
+            let Some(slot) = self.slots.get(index as usize) else { break };
+            // Acquire pairs with the Release below: the name is written.
+            let mut value = slot.load(Acquire);
+            if value == 0 {
+                if mine == 0 {
+                    mine = self.store(name).ok_or(PoolError::Exhausted)?;
+                }
+                // Release pairs with the Acquire in `name` and here.
+                match slot.compare_exchange(0, mine, AcqRel, Acquire) {
+                    Ok(_) => return Ok(Cookie(index)),
+                    Err(winner) => value = winner,
+                }
+            }
+            if self.entry(value).is_some_and(|other| other.eq_ignore_ascii_case(name)) {
+                return Ok(Cookie(index));
+            }
+        }
+        Err(PoolError::Exhausted)
+    }
+
+    /// Writes `name` in lower case to the arena; the value for its slot. The bytes of a name whose
+    /// slot another thread won are lost: at most one name for each racing thread.
+    fn store(self, name: &[u8]) -> Option<u32> {
+        let length = u8::try_from(name.len()).ok()?;
+        let size = 1 + u32::from(length);
+        let arena = self.header.arena;
+        // Relaxed: only the number matters, the name is published by its slot.
+        let offset = self
+            .header
+            .taken
+            .fetch_update(Relaxed, Relaxed, |taken| {
+                taken.checked_add(size).filter(|end| *end <= arena)
+            })
+            .ok()?;
+        // SAFETY: `offset..offset + size` is inside the arena and was given to nobody else.
+        unsafe {
+            let entry = self.arena.add(offset as usize);
+            entry.write(length);
+            for (index, byte) in name.iter().enumerate() {
+                entry.add(1 + index).write(byte.to_ascii_lowercase());
+            }
+        }
+        Some(offset + 1)
+    }
+}
+
+/// FNV-1a over the name in lower case.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// Every index below `capacity` once, from the hash's own on.
+fn probe(hash: u32, capacity: u32) -> impl Iterator<Item = u32> {
+    let start = hash.checked_rem(capacity).unwrap_or(0);
+    (start..capacity).chain(0..start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use std::collections::HashSet;
+    use std::sync::Barrier;
+
+    const RANGE: CookieRange = CookieRange::DEFAULT;
+
+    fn small() -> CookieRange {
+        CookieRange::new(Ipv4Addr::new(127, 42, 42, 0), 29)
+    }
+
+    #[test]
+    fn a_cookie_leads_back_to_its_name_in_both_families() {
+        let pool = OnionPool::new();
+        let cookie = pool.cookie(RANGE, b"Example.ONION").unwrap();
+        for address in [IpAddr::V4(RANGE.ipv4(cookie)), IpAddr::V6(RANGE.ipv6(cookie))] {
+            assert_eq!(pool.lookup(RANGE, address), Lookup::Name(b"example.onion"));
+        }
+    }
+
+    #[test]
+    fn case_does_not_matter() {
+        let pool = OnionPool::new();
+        assert_eq!(pool.cookie(RANGE, b"a.onion"), pool.cookie(RANGE, b"A.oNiOn"));
+    }
+
+    #[test]
+    fn a_cookie_that_nobody_was_given_is_unknown_and_not_ordinary() {
+        let pool = OnionPool::new();
+        let address = "127.42.42.9".parse().unwrap();
+        assert_eq!(pool.lookup(RANGE, address), Lookup::Unknown);
+        pool.open(RANGE).unwrap();
+        assert_eq!(pool.lookup(RANGE, address), Lookup::Unknown);
+        assert_eq!(pool.lookup(RANGE, "127.0.0.1".parse().unwrap()), Lookup::Ordinary);
+    }
+
+    #[test]
+    fn every_address_is_used_before_the_pool_is_exhausted() {
+        let pool = OnionPool::new();
+        let cookies: HashSet<u32> = (0..6)
+            .map(|n| pool.cookie(small(), format!("{n}.onion").as_bytes()).unwrap().0)
+            .collect();
+        assert_eq!(cookies.len(), 6);
+        assert_eq!(pool.cookie(small(), b"7th.onion"), Err(PoolError::Exhausted));
+        assert!(pool.cookie(small(), b"0.onion").is_ok());
+    }
+
+    #[test]
+    fn names_of_every_length_fit_however_many_there_are() {
+        let pool = OnionPool::new();
+        for n in 0..RANGE.capacity() {
+            let name = format!("{n:0>255}");
+            let cookie = pool.cookie(RANGE, name.as_bytes()).unwrap();
+            let address = RANGE.ipv4(cookie).into();
+            assert_eq!(pool.lookup(RANGE, address), Lookup::Name(name.as_bytes()));
+        }
+        assert_eq!(pool.cookie(RANGE, &[b'a'; 256]), Err(PoolError::BadName));
+        assert_eq!(pool.cookie(RANGE, b""), Err(PoolError::BadName));
+    }
+
+    #[test]
+    fn two_pools_give_the_same_first_cookie_to_a_name() {
+        let name = b"deterministic.onion";
+        assert_eq!(
+            OnionPool::new().cookie(RANGE, name).unwrap(),
+            OnionPool::new().cookie(RANGE, name).unwrap()
+        );
+    }
+
+    #[test]
+    fn racing_threads_agree_on_every_cookie() {
+        let pool = OnionPool::new();
+        let start = Barrier::new(8);
+        let answers: Vec<Vec<Cookie>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        let names = (0..200).map(|n| format!("{n}.onion"));
+                        names.map(|name| pool.cookie(RANGE, name.as_bytes()).unwrap()).collect()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(answers[0].iter().map(|cookie| cookie.0).collect::<HashSet<_>>().len(), 200);
+    }
+
+    #[test]
+    fn a_forked_childs_names_are_known_to_its_parent() {
+        let pool = OnionPool::new();
+        pool.open(RANGE).unwrap();
+        // SAFETY: the child only makes system calls and exits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let cookie = pool.cookie(RANGE, b"from-the-child.onion");
+            // SAFETY: ends the child without running the parent's destructors.
+            unsafe { libc::_exit(cookie.is_err().into()) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        let cookie = pool.cookie(RANGE, b"from-the-child.onion").unwrap();
+        let address = RANGE.ipv4(cookie).into();
+        assert_eq!(pool.lookup(RANGE, address), Lookup::Name(b"from-the-child.onion"));
+    }
+
+    #[test]
+    fn the_largest_range_can_be_opened() {
+        let range = CookieRange::new(Ipv4Addr::new(10, 0, 0, 0), 8);
+        let pool = OnionPool::new();
+        let cookie = pool.cookie(range, b"example.org").unwrap();
+        assert_eq!(pool.lookup(range, range.ipv4(cookie).into()), Lookup::Name(b"example.org"));
+    }
+}
