@@ -5,4 +5,5 @@ pub mod policy;
 pub mod program;
 pub mod registry;
 pub mod resolver;
+pub mod socks5;
 pub mod sys;

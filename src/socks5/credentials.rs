@@ -1,0 +1,115 @@
+//! User name and password (RFC 1929), which tor takes as a key of stream isolation.
+
+use core::fmt;
+
+use crate::bytes::Bytes;
+
+/// Why a user name and password can't be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsError {
+    /// The user name is not 1 to 255 bytes long.
+    Username,
+    /// The password is not 1 to 255 bytes long.
+    Password,
+}
+
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CredentialsError::Username => "the user name is not 1 to 255 bytes long",
+            CredentialsError::Password => "the password is not 1 to 255 bytes long",
+        })
+    }
+}
+
+impl core::error::Error for CredentialsError {}
+
+/// A user name and a password, each of 1 to 255 bytes. Tor gives each pair its own circuits
+/// (`IsolateSOCKSAuth`, on by default); it interprets user names that start with `<torS0X>`.
+/// `Debug` hides the password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Credentials {
+    username: Bytes<255>,
+    password: Bytes<255>,
+}
+
+impl Credentials {
+    /// The sub-negotiation's own version (RFC 1929, section 2).
+    pub(super) const VERSION: u8 = 1;
+    /// The longest encoding: version, and twice a length byte and 255 bytes.
+    pub(super) const ENCODED: usize = 1 + 2 * (1 + 255);
+
+    /// The pair of `username` and `password`.
+    pub fn new(username: &[u8], password: &[u8]) -> Result<Credentials, CredentialsError> {
+        Ok(Credentials {
+            username: field(username).ok_or(CredentialsError::Username)?,
+            password: field(password).ok_or(CredentialsError::Password)?,
+        })
+    }
+
+    /// The user name's 1 to 255 bytes.
+    pub fn username(&self) -> &[u8] {
+        self.username.as_slice()
+    }
+
+    /// The password's 1 to 255 bytes.
+    pub fn password(&self) -> &[u8] {
+        self.password.as_slice()
+    }
+
+    /// Appends the sub-negotiation's request to `output`, which has room for [`Self::ENCODED`].
+    pub(super) fn encode<const N: usize>(&self, output: &mut Bytes<N>) {
+        output.extend(&[Self::VERSION]);
+        for field in [&self.username, &self.password] {
+            output.extend(&[field.len() as u8]);
+            output.extend(field.as_slice());
+        }
+    }
+}
+
+fn field(bytes: &[u8]) -> Option<Bytes<255>> {
+    Bytes::new(bytes).filter(|bytes| !bytes.is_empty())
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_fields_are_1_to_255_bytes() {
+        let long = [b'x'; 256];
+        let new = Credentials::new;
+        assert_eq!(new(b"", b"p"), Err(CredentialsError::Username));
+        assert_eq!(new(b"u", b""), Err(CredentialsError::Password));
+        assert_eq!(new(&long, b"p"), Err(CredentialsError::Username));
+        assert_eq!(new(b"u", &long), Err(CredentialsError::Password));
+        assert!(new(&long[1..], &long[1..]).is_ok());
+    }
+
+    #[test]
+    fn encoding_is_that_of_rfc_1929() {
+        let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
+        Credentials::new(b"user", b"0").unwrap().encode(&mut output);
+        assert_eq!(output.as_slice(), b"\x01\x04user\x010");
+    }
+
+    #[test]
+    fn the_longest_pair_fits() {
+        let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
+        Credentials::new(&[b'u'; 255], &[b'p'; 255]).unwrap().encode(&mut output);
+        assert_eq!(output.len(), Credentials::ENCODED);
+    }
+
+    #[test]
+    fn debug_hides_the_password() {
+        let text = format!("{:?}", Credentials::new(b"me", b"hunter2").unwrap());
+        assert!(text.contains("me") && !text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The client's side of a handshake, as a state machine that does no I/O.
+//!
+//! ```text
+//! no credentials:  send greeting + request ──► method ───────────────────────────────► reply ──► answer
+//! credentials:     send greeting ──► method ──► send password + request ──► status ──► reply ──► answer
+//! ```
+//! These are the fewest round trips that tor accepts: it loses the method selection when greeting,
+//! password and request arrive in one piece. Any message that breaks the rules ends in `Failed`.
+
+use super::reply::{self, Answer};
+use super::{Awaited, Command, Credentials, Error, Request, VERSION, method};
+use crate::bytes::Bytes;
+
+/// Greeting, password and request at their longest.
+const OUTPUT: usize = 3 + Credentials::ENCODED + Request::ENCODED;
+
+/// One handshake, from greeting to answer: plain data without a pointer, so that it may lie in
+/// memory that processes share. Every method is async-signal-safe, and none panics.
+///
+/// Whoever drives it does what [`Handshake::step`] says and reports with [`Handshake::sent`],
+/// [`Handshake::received`] or [`Handshake::closed`], until the step is `Done` or `Failed`.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Handshake {
+    state: State,
+    command: Command,
+    /// The one method that the greeting offers.
+    offered: u8,
+    /// How much of `output` has been sent.
+    sent: u16,
+    /// How much of `output` may be sent before the next message of the server.
+    released: u16,
+    output: Bytes<OUTPUT>,
+    /// What has arrived of the awaited message.
+    input: Bytes<{ reply::LONGEST }>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Awaits(Awaited),
+    /// `input` is a whole reply.
+    Complete,
+    Failed(Error),
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the answer with")]
+pub enum Step<'a> {
+    /// Send these bytes, never none; any part of them will do.
+    Send(&'a [u8]),
+    /// Receive at least one byte and at most so many: no more belong to the handshake, for the
+    /// byte after it is the application's.
+    Receive(usize),
+    /// The proxy did what was asked.
+    Done(Answer),
+    /// It did not, or can't be understood. The connection is of no use any more.
+    Failed(Error),
+}
+
+impl Handshake {
+    /// A handshake for `request`. With `credentials`, user name and password is the only method
+    /// offered: a server that wants none fails the handshake, since isolation would be lost.
+    pub fn new(request: &Request, credentials: Option<&Credentials>) -> Handshake {
+        let offered = if credentials.is_some() { method::PASSWORD } else { method::NONE };
+        let mut output = Bytes::EMPTY;
+        output.extend(&[VERSION, 1, offered]);
+        let greeting = output.len() as u16;
+        if let Some(credentials) = credentials {
+            credentials.encode(&mut output);
+        }
+        request.encode(&mut output);
+        Handshake {
+            state: State::Awaits(Awaited::Method),
+            command: request.command,
+            offered,
+            sent: 0,
+            released: if credentials.is_some() { greeting } else { output.len() as u16 },
+            output,
+            input: Bytes::EMPTY,
+        }
+    }
+
+    /// What is to be done next. Asking changes nothing.
+    pub fn step(&self) -> Step<'_> {
+        match self.state {
+            State::Failed(error) => Step::Failed(error),
+            State::Complete => match reply::answer(self.input.as_slice(), self.command) {
+                Ok(answer) => Step::Done(answer),
+                Err(error) => Step::Failed(error),
+            },
+            State::Awaits(awaited) => match self.unsent() {
+                [] => Step::Receive(self.receivable(awaited)),
+                bytes => Step::Send(bytes),
+            },
+        }
+    }
+
+    /// Reports that the first `count` bytes of [`Step::Send`] were sent.
+    pub fn sent(&mut self, count: usize) {
+        let unsent = self.unsent().len();
+        self.sent += count.min(unsent) as u16;
+    }
+
+    /// Reports what arrived in answer to [`Step::Receive`]. Bytes beyond the number that it names
+    /// are ignored, so a driver must never have taken them off the socket.
+    pub fn received(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            match self.state {
+                State::Awaits(awaited) if self.unsent().is_empty() => self.take(awaited, byte),
+                _ => return,
+            }
+        }
+    }
+
+    /// Reports that the server closed the connection (a receive of 0 bytes, `EPIPE` or
+    /// `ECONNRESET`).
+    pub fn closed(&mut self) {
+        if let State::Awaits(awaited) = self.state {
+            self.state = State::Failed(Error::Closed(awaited));
+        }
+    }
+
+    fn unsent(&self) -> &[u8] {
+        let range = usize::from(self.sent)..usize::from(self.released);
+        self.output.as_slice().get(range).unwrap_or(&[])
+    }
+
+    /// How many bytes the server owes us at least, from the awaited message to the reply's end.
+    fn receivable(&self, awaited: Awaited) -> usize {
+        let whole = match awaited {
+            // It says no more before it has seen the password.
+            Awaited::Method if self.offered == method::PASSWORD => reply::SHORT,
+            Awaited::Method | Awaited::Authentication => reply::SHORT + reply::SHORTEST,
+            Awaited::Reply => reply::check_reply(self.input.as_slice()).unwrap_or(reply::SHORTEST),
+        };
+        whole.saturating_sub(self.input.len())
+    }
+
+    /// Adds one byte to the awaited message and goes on to the next message where it is whole.
+    fn take(&mut self, awaited: Awaited, byte: u8) {
+        self.input.extend(&[byte]);
+        let message = self.input.as_slice();
+        let length = match awaited {
+            Awaited::Method => reply::check_method(message, self.offered).map(|()| reply::SHORT),
+            Awaited::Authentication => reply::check_authentication(message).map(|()| reply::SHORT),
+            Awaited::Reply => reply::check_reply(message),
+        };
+        match length {
+            Err(error) => self.state = State::Failed(error),
+            Ok(length) if message.len() < length => {}
+            Ok(_) => self.finish(awaited),
+        }
+    }
+
+    /// The awaited message is whole and good.
+    fn finish(&mut self, awaited: Awaited) {
+        self.state = match awaited {
+            Awaited::Method if self.offered == method::PASSWORD => {
+                State::Awaits(Awaited::Authentication)
+            }
+            Awaited::Method | Awaited::Authentication => State::Awaits(Awaited::Reply),
+            Awaited::Reply => State::Complete,
+        };
+        if !matches!(self.state, State::Complete) {
+            self.released = self.output.len() as u16;
+            self.input = Bytes::EMPTY;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What is asked of the proxy.
+
+use core::net::IpAddr;
+
+use super::{Name, VERSION, address_type};
+use crate::bytes::Bytes;
+
+/// What the proxy is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Command {
+    /// Open a stream to the host and port (RFC 1928).
+    Connect = 1,
+    /// Find an address of the name (torspec socks-extensions); the port is ignored.
+    Resolve = 0xF0,
+    /// Find the name of the address (torspec socks-extensions); the port is ignored.
+    ResolvePtr = 0xF1,
+}
+
+/// The host that a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
+pub enum Host {
+    /// An address; a v4-mapped IPv6 address is sent as IPv4, since tor refuses the mapped form.
+    Address(IpAddr),
+    /// A name, for the proxy to resolve.
+    Name(Name),
+}
+
+/// One request; a SOCKS connection carries exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// What to do.
+    pub command: Command,
+    /// With which host.
+    pub host: Host,
+    /// Its port, in the host's byte order.
+    pub port: u16,
+}
+
+impl Request {
+    /// The longest encoding: head, length byte, 255 bytes of name, port.
+    pub(super) const ENCODED: usize = 4 + 1 + 255 + 2;
+
+    /// Appends the request of RFC 1928, section 4, to `output`, which has room for
+    /// [`Self::ENCODED`].
+    pub(super) fn encode<const N: usize>(&self, output: &mut Bytes<N>) {
+        output.extend(&[VERSION, self.command as u8, 0]);
+        match &self.host {
+            Host::Address(address) => match address.to_canonical() {
+                IpAddr::V4(address) => {
+                    output.extend(&[address_type::IPV4]);
+                    output.extend(&address.octets());
+                }
+                IpAddr::V6(address) => {
+                    output.extend(&[address_type::IPV6]);
+                    output.extend(&address.octets());
+                }
+            },
+            Host::Name(name) => {
+                output.extend(&[address_type::NAME, name.as_bytes().len() as u8]);
+                output.extend(name.as_bytes());
+            }
+        }
+        output.extend(&self.port.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(command: Command, host: Host, port: u16) -> Vec<u8> {
+        let mut output = Bytes::<{ Request::ENCODED }>::EMPTY;
+        Request { command, host, port }.encode(&mut output);
+        output.as_slice().to_vec()
+    }
+
+    fn address(text: &str) -> Host {
+        Host::Address(text.parse().unwrap())
+    }
+
+    fn name(text: &[u8]) -> Host {
+        Host::Name(Name::new(text).unwrap())
+    }
+
+    #[test]
+    fn an_ipv4_address_is_sent_as_type_1() {
+        assert_eq!(
+            encoded(Command::Connect, address("192.0.2.7"), 443),
+            b"\x05\x01\x00\x01\xc0\x00\x02\x07\x01\xbb"
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_is_sent_as_type_4() {
+        assert_eq!(
+            encoded(Command::ResolvePtr, address("2001:db8::1"), 0),
+            b"\x05\xf1\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0"
+        );
+    }
+
+    #[test]
+    fn a_v4_mapped_address_is_sent_as_ipv4() {
+        assert_eq!(
+            encoded(Command::Connect, address("::ffff:192.0.2.7"), 80),
+            encoded(Command::Connect, address("192.0.2.7"), 80)
+        );
+    }
+
+    #[test]
+    fn a_name_is_sent_as_type_3_with_its_length() {
+        assert_eq!(
+            encoded(Command::Resolve, name(b"a.example."), 0),
+            b"\x05\xf0\x00\x03\x09a.example\0\0"
+        );
+    }
+
+    #[test]
+    fn the_longest_name_fits() {
+        let bytes = encoded(Command::Connect, name(&[b'a'; 255]), 65535);
+        assert_eq!(bytes.len(), Request::ENCODED);
+        assert_eq!(bytes[4], 255);
+        assert_eq!(bytes[260..], [0xff, 0xff]);
+    }
+}
