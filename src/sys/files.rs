@@ -75,6 +75,21 @@ impl File {
             Err(errno) => Err(errno),
         }
     }
+
+    /// Maps a page as code, as ld.so does, and unmaps it. Errors: `EPERM` on a file system that is
+    /// mounted noexec, `EACCES`, `ENODEV` for a file that can't be mapped at all.
+    pub fn map_as_code(&self) -> Result<(), Errno> {
+        const LENGTH: usize = 4096;
+        let protection = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+        let (flags, fd) = (libc::MAP_PRIVATE as usize, self.0 as usize);
+        // SAFETY: a new private mapping at an address of the kernel's choice, never touched, and
+        // unmapped again.
+        unsafe {
+            let address =
+                Errno::check(syscall6(libc::SYS_mmap, 0, LENGTH, protection, flags, fd, 0))?;
+            Errno::check(syscall6(libc::SYS_munmap, address, LENGTH, 0, 0, 0, 0)).map(drop)
+        }
+    }
 }
 
 impl Drop for File {

@@ -1,0 +1,59 @@
+//! How the launcher ends when it does not become the program.
+
+use std::fmt;
+
+/// Exit statuses, those of env(1) and nohup(1): what is below 125 is the program's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// The command line is wrong.
+    Usage = 2,
+    /// epochsocks itself can't work: its library, its configuration.
+    Own = 125,
+    /// The program was found and can't be run, or must not be.
+    NotRun = 126,
+    /// The program was not found.
+    NotFound = 127,
+}
+
+/// An end with a message of one line: what happened, to which thing, what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the caller sees of it.
+    pub status: Status,
+    /// The line, without `epochsocks: `.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with `message`; control characters in it (a hostile file name) are escaped, so
+    /// that it stays one line.
+    pub fn new(status: Status, message: impl fmt::Display) -> Failure {
+        let mut line = String::new();
+        for character in message.to_string().chars() {
+            if character.is_control() {
+                line.extend(character.escape_default());
+            } else {
+                line.push(character);
+            }
+        }
+        Failure { status, message: line }
+    }
+}
+
+/// An errno as the C library words it.
+pub fn describe(errno: epochsocks::sys::Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno.0).to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_the_file_is_called() {
+        let failure = Failure::new(Status::NotFound, "a\nb\x1b[31m: not found");
+        assert_eq!(failure.message, "a\\nb\\u{1b}[31m: not found");
+    }
+}

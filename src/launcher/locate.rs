@@ -1,0 +1,115 @@
+//! The preload library: where it is, and whether ld.so would load it.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use epochsocks::program::{Facts, Kind};
+use epochsocks::sys::{Errno, File};
+
+use crate::failure::{Failure, Status, describe};
+use crate::registry::Registry;
+
+/// Names the library, or the directory that holds it.
+pub const VARIABLE: &str = "EPOCHSOCKS_LIBRARY";
+
+#[cfg(target_arch = "x86_64")]
+const TRIPLET: &str = "x86_64-linux-gnu";
+#[cfg(target_arch = "aarch64")]
+const TRIPLET: &str = "aarch64-linux-gnu";
+
+/// Finds the library of `registry` and checks it. `named` is the value of [`VARIABLE`].
+pub fn locate(registry: Registry, named: Option<&OsStr>) -> Result<PathBuf, Failure> {
+    let library = match named.filter(|value| !value.is_empty()) {
+        Some(named) => beside_named(Path::new(named), registry)?,
+        None => installed(registry)?,
+    };
+    check(&library)?;
+    Ok(library)
+}
+
+/// Where the variable points. A file is taken as it is for the default registry; the libraries of
+/// the others are looked for beside it.
+fn beside_named(named: &Path, registry: Registry) -> Result<PathBuf, Failure> {
+    // The program may change its directory before it executes another one.
+    let named = std::path::absolute(named).map_err(|error| own(named, error))?;
+    if named.is_dir() {
+        return Ok(named.join(registry.library()));
+    }
+    if registry == Registry::default() {
+        return Ok(named);
+    }
+    Ok(named.with_file_name(registry.library()))
+}
+
+/// Beside the launcher, or in the library directories of the prefix that it is installed in.
+fn installed(registry: Registry) -> Result<PathBuf, Failure> {
+    let launcher = std::env::current_exe().map_err(|error| own(Path::new("/proc"), error))?;
+    let directory = launcher.parent().unwrap_or(Path::new("/"));
+    let libraries = directory.parent().unwrap_or(Path::new("/")).join("lib");
+    let places = [
+        directory.to_owned(),
+        libraries.join("epochsocks"),
+        libraries.join(TRIPLET).join("epochsocks"),
+    ];
+    let file = registry.library();
+    let found = places.iter().map(|place| place.join(&file)).find(|path| path.exists());
+    found.ok_or_else(|| {
+        let places = places.map(|place| place.display().to_string()).join(", ");
+        let advice = format!("build it with `cargo build --release`, or set {VARIABLE}");
+        Failure::new(Status::Own, format!("{file} is in none of {places}: {advice}"))
+    })
+}
+
+/// Refuses what ld.so would pass over with a warning, or read as something else.
+fn check(library: &Path) -> Result<(), Failure> {
+    check_spelling(library)?;
+    let path = CString::new(library.as_os_str().as_bytes())
+        .map_err(|_| own(library, "there is a NUL in its path"))?;
+    let file =
+        File::open_at(libc::AT_FDCWD, &path).map_err(|errno| own(library, unreadable(errno)))?;
+    let facts = Facts::of_descriptor(file.fd()).map_err(|errno| own(library, describe(errno)))?;
+    let Kind::Elf(elf) = facts.kind else {
+        return Err(own(library, "it is not an ELF library"));
+    };
+    if !elf.is_native() {
+        return Err(own(library, "it is for another processor or word size"));
+    }
+    if facts.setuid {
+        return Err(own(library, "it is setuid"));
+    }
+    file.map_as_code().map_err(|errno| match errno.0 {
+        libc::EPERM => own(library, "its file system is mounted noexec"),
+        _ => own(library, describe(errno)),
+    })
+}
+
+/// ld.so splits LD_PRELOAD at spaces and colons and expands `$ORIGIN` and the like; there is no
+/// way to quote them.
+fn check_spelling(library: &Path) -> Result<(), Failure> {
+    let bytes = library.as_os_str().as_bytes();
+    let Some(bad) = bytes.iter().find(|byte| b" :$".contains(byte)) else { return Ok(()) };
+    let name = match bad {
+        b' ' => "a space",
+        b':' => "a colon",
+        _ => "a dollar sign",
+    };
+    let message = format!("its path has {name}, which LD_PRELOAD can't hold: move it");
+    Err(own(library, message))
+}
+
+fn unreadable(errno: Errno) -> String {
+    match errno.0 {
+        libc::ENOENT => {
+            format!("it is missing: build it with `cargo build --release`, or set {VARIABLE}")
+        }
+        _ => format!("it can't be read: {}", describe(errno)),
+    }
+}
+
+fn own(library: &Path, reason: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        Status::Own,
+        format!("the preload library {} can't be used: {reason}", library.display()),
+    )
+}

@@ -1,0 +1,75 @@
+//! The registry backends that `--registry` chooses from, each a preload library of its own.
+
+use crate::failure::{Failure, Status};
+
+/// Every backend's name; the first is the default.
+pub const NAMES: [&str; 9] = [
+    "slots",
+    "slots-epoch",
+    "slots-hazard",
+    "slots-crossbeam",
+    "counted",
+    "mutex",
+    "mutex-slots",
+    "sharded",
+    "snapshot",
+];
+
+/// A backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registry(&'static str);
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry(NAMES[0])
+    }
+}
+
+impl Registry {
+    /// The backend called `name`.
+    pub fn named(name: &str) -> Result<Registry, Failure> {
+        let known = NAMES.into_iter().find(|known| *known == name);
+        known.map(Registry).ok_or_else(|| {
+            let choice = NAMES.join(", ");
+            Failure::new(Status::Usage, format!("no registry is called {name:?}: one of {choice}"))
+        })
+    }
+
+    /// The file name of the preload library that is built with it.
+    pub fn library(self) -> String {
+        if self == Registry::default() {
+            return "libepochsocks_preload.so".to_owned();
+        }
+        format!("libepochsocks_preload-{}.so", self.0)
+    }
+}
+
+/// Whether `path` names a preload library of ours, of any backend.
+pub fn is_ours(path: &[u8]) -> bool {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    name.starts_with(b"libepochsocks_preload") && name.ends_with(b".so")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_backend_has_a_library_of_its_own_that_is_known_as_ours() {
+        let files: Vec<_> =
+            NAMES.iter().map(|name| Registry::named(name).unwrap().library()).collect();
+        assert_eq!(files[0], "libepochsocks_preload.so");
+        for (index, file) in files.iter().enumerate() {
+            assert!(is_ours(format!("/usr/lib/epochsocks/{file}").as_bytes()));
+            assert!(!files[..index].contains(file));
+        }
+        assert!(!is_ours(b"/usr/lib/epochsocks/libtorsocks.so"));
+    }
+
+    #[test]
+    fn an_unknown_backend_is_a_usage_error_that_lists_the_known() {
+        let failure = Registry::named("tree").unwrap_err();
+        assert_eq!(failure.status, Status::Usage);
+        assert!(failure.message.contains("slots-hazard"), "{}", failure.message);
+    }
+}
