@@ -1,0 +1,56 @@
+//! Becoming the program.
+
+use std::ffi::{CString, OsStr, OsString, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::ptr;
+
+use epochsocks::sys::Errno;
+
+use crate::failure::{Failure, Status, describe};
+use crate::preflight::Form;
+
+/// Executes `file` with `arguments` (the first is the name that the program sees) and
+/// `environment`; returns only if that fails. Signal dispositions and the signal mask pass
+/// through untouched, which `std::process::Command` does not promise.
+pub fn replace(
+    file: &Path,
+    form: &Form,
+    arguments: &[OsString],
+    environment: Vec<(OsString, OsString)>,
+) -> Failure {
+    let (target, arguments) = match form {
+        Form::Direct => (file.as_os_str(), arguments.to_vec()),
+        Form::ByShell(shell) => {
+            let rest = arguments.iter().skip(1).cloned();
+            let script = [shell.clone().into_os_string(), file.as_os_str().to_owned()];
+            (shell.as_os_str(), script.into_iter().chain(rest).collect())
+        }
+    };
+    let variables = environment.into_iter().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        name
+    });
+    let errno = execute(target, strings(arguments), strings(variables));
+    Failure::new(Status::NotRun, format!("{} can't be run: {}", file.display(), describe(errno)))
+}
+
+/// What came from the command line or the environment has no NUL inside; were there one, the
+/// string is left out.
+fn strings(parts: impl IntoIterator<Item = OsString>) -> Vec<CString> {
+    parts.into_iter().filter_map(|part| CString::new(part.into_vec()).ok()).collect()
+}
+
+fn execute(file: &OsStr, arguments: Vec<CString>, environment: Vec<CString>) -> Errno {
+    let Ok(file) = CString::new(file.as_bytes()) else { return Errno(libc::ENOENT) };
+    let arguments = pointers(&arguments);
+    let environment = pointers(&environment);
+    // SAFETY: both arrays end with a null pointer and point to strings that outlive the call.
+    unsafe { libc::execve(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
