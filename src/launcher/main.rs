@@ -1,2 +1,103 @@
-//! The `epochsocks` command.
-fn main() {}
+//! The `epochsocks` command: checks that a program can be protected, then becomes it.
+//!
+//! - [`flags`]: the command line; [`help`]: what is printed about it
+//! - [`settings`], [`environment`]: what the program gets to know
+//! - [`locate`], [`registry`]: the preload library
+//! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
+//! - [`shell`]: `on`, `off`, `show`
+//! - [`failure`]: how the command ends otherwise
+//!
+//! There is no `main` of Rust's runtime, which would set SIGPIPE to be ignored: the program would
+//! inherit that.
+#![cfg_attr(not(test), no_main)]
+
+mod environment;
+mod exec;
+mod failure;
+mod flags;
+mod help;
+mod locate;
+mod preflight;
+mod registry;
+mod search;
+mod settings;
+mod shell;
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use environment::{Change, Changes, PRELOAD};
+use failure::Failure;
+use flags::{Action, Invocation};
+
+/// The C entry point. The standard library takes the arguments from the loader itself.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn main() -> c_int {
+    match run() {
+        Ok(status) => status,
+        Err(failure) => {
+            let _ = writeln!(stderr(), "epochsocks: {}", failure.message);
+            failure.status as c_int
+        }
+    }
+}
+
+fn run() -> Result<c_int, Failure> {
+    let invocation = flags::parse(std::env::args_os().skip(1))?;
+    match &invocation.action {
+        Action::Run(command) => Err(torify(&invocation, command)?),
+        Action::Shell => {
+            let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+            let shell = shell.unwrap_or_else(|| OsString::from("/bin/sh"));
+            Err(torify(&invocation, &[shell])?)
+        }
+        Action::On => {
+            hint("on");
+            Ok(print(&shell::commands(&protection(&invocation)?)))
+        }
+        Action::Off => {
+            hint("off");
+            Ok(print(&shell::commands(&settings::withdrawal())))
+        }
+        Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
+        Action::Help => Ok(print(help::text().as_bytes())),
+        Action::Version => Ok(print(help::version().as_bytes())),
+        Action::Doctor { .. } | Action::Probe(_) => Ok(1),
+    }
+}
+
+/// Runs `command` under the library; comes back only with the reason why it could not.
+fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Failure> {
+    let changes = protection(invocation)?;
+    let path = std::env::var_os("PATH");
+    let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let file = search::search(name, path.as_deref())?;
+    let form = preflight::check(&file, path.as_deref())?;
+    let environment = environment::apply(std::env::vars_os(), &changes);
+    Ok(exec::replace(&file, &form, command, environment))
+}
+
+/// What protects a program: the library and the settings.
+fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
+    let mut changes = settings::changes(&invocation.given)?;
+    let named = std::env::var_os(locate::VARIABLE);
+    let library = locate::locate(invocation.registry, named.as_deref())?;
+    let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
+    changes.push((OsString::from(PRELOAD), Change::Set(preload)));
+    Ok(changes)
+}
+
+/// On a terminal nothing evaluates the output.
+fn hint(word: &str) {
+    if stdout().is_terminal() {
+        let advice = format!("nothing has changed yet: type  eval \"$(epochsocks {word})\"");
+        let _ = writeln!(stderr(), "epochsocks: {advice}");
+    }
+}
+
+fn print(text: &[u8]) -> c_int {
+    match stdout().write_all(text).and_then(|()| stdout().flush()) {
+        Ok(()) => 0,
+        Err(_) => failure::Status::Own as c_int,
+    }
+}

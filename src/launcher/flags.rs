@@ -1,0 +1,273 @@
+//! The command line: options, then a command with its own arguments, which are never looked into.
+
+use std::ffi::{OsStr, OsString};
+
+use lexopt::{Arg, Parser};
+
+use crate::failure::{Failure, Status};
+use crate::registry::Registry;
+use crate::settings::{Given, Switch};
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// What to do.
+    pub action: Action,
+    /// The settings given by flags, in their order.
+    pub given: Vec<Given>,
+    /// The registry backend.
+    pub registry: Registry,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run this command under the library; never empty.
+    Run(Vec<OsString>),
+    /// Run the user's shell under the library.
+    Shell,
+    /// Print what torifies the calling shell.
+    On,
+    /// Print what takes that back.
+    Off,
+    /// Print the current LD_PRELOAD.
+    Show,
+    /// Check library, configuration and Tor daemon.
+    Doctor {
+        /// Run a child under the library against servers of our own first.
+        self_test: bool,
+    },
+    /// Be the child of the self-test.
+    Probe(Vec<OsString>),
+    /// Print the help text.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Parses the arguments behind the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
+    let mut parser = Parser::from_args(arguments);
+    let mut invocation =
+        Invocation { action: Action::Shell, given: Vec::new(), registry: Registry::default() };
+    let mut shell = false;
+    loop {
+        if let Some(command) = command(&mut parser) {
+            invocation.action = match shell {
+                true => return Err(misplaced("--shell", &command)),
+                false => command_action(command)?,
+            };
+            return Ok(invocation);
+        }
+        match parser.next().map_err(usage)? {
+            None if shell => return Ok(invocation),
+            None => return Err(usage("no command is given")),
+            Some(Arg::Short('h') | Arg::Long("help")) => invocation.action = Action::Help,
+            Some(Arg::Short('V') | Arg::Long("version")) => invocation.action = Action::Version,
+            Some(Arg::Long("shell")) => shell = true,
+            Some(Arg::Long("registry")) => {
+                let name = parser.value().map_err(usage)?;
+                invocation.registry = Registry::named(&name.to_string_lossy())?;
+            }
+            Some(Arg::Long("probe")) => {
+                let words = parser.raw_args().map_err(usage)?.collect();
+                invocation.action = Action::Probe(words);
+                return Ok(invocation);
+            }
+            Some(argument) => {
+                let switch = Switch::find(&argument).ok_or_else(|| unknown(&argument))?;
+                let flag = spelling(&argument);
+                let value = match switch.fixed {
+                    Some(value) => value.into(),
+                    None => parser.value().map_err(usage)?,
+                };
+                invocation.given.push(Given { switch, flag, value });
+            }
+        }
+        if matches!(invocation.action, Action::Help | Action::Version) {
+            return Ok(invocation);
+        }
+    }
+}
+
+/// The rest of the line, if it is the command's: it starts with `--` or with what is no option.
+fn command(parser: &mut Parser) -> Option<Command> {
+    let rest = parser.try_raw_args()?;
+    let first = rest.peek()?;
+    let marked = first == "--";
+    let option = first.as_encoded_bytes().starts_with(b"-") && first != "-";
+    if option && !marked {
+        return None;
+    }
+    let words = rest.skip(usize::from(marked)).collect();
+    Some(Command { words, marked })
+}
+
+/// A command line behind the options.
+struct Command {
+    words: Vec<OsString>,
+    /// It stood behind `--`: its first word is a program whatever it is called.
+    marked: bool,
+}
+
+/// Tells our own words from programs.
+fn command_action(command: Command) -> Result<Action, Failure> {
+    let Command { words, marked } = command;
+    let Some((first, rest)) = words.split_first() else {
+        return Err(usage("no command is given"));
+    };
+    let own = match first.to_str().filter(|_| !marked) {
+        Some("on") => Action::On,
+        Some("off") => Action::Off,
+        Some("show") => Action::Show,
+        // torsocks has `sh` for `show`; with arguments it can only be the shell.
+        Some("sh") if rest.is_empty() => Action::Show,
+        Some("doctor") => return doctor(rest),
+        _ => return Ok(Action::Run(words)),
+    };
+    if rest.is_empty() { Ok(own) } else { Err(surplus(first, &rest[0])) }
+}
+
+fn doctor(rest: &[OsString]) -> Result<Action, Failure> {
+    match rest {
+        [] => Ok(Action::Doctor { self_test: false }),
+        [flag] if flag == "--self-test" => Ok(Action::Doctor { self_test: true }),
+        [surplus_word, ..] => Err(surplus(OsStr::new("doctor"), surplus_word)),
+    }
+}
+
+fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
+    let (word, argument) = (word.to_string_lossy(), argument.to_string_lossy());
+    usage(format!(
+        "`{word}` takes no {argument:?} (a program of that name is run by `epochsocks -- {word}`)"
+    ))
+}
+
+fn misplaced(flag: &str, command: &Command) -> Failure {
+    let command = command.words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    usage(format!("{flag} runs a shell and takes no command, but {command:?} is given"))
+}
+
+fn unknown(argument: &Arg<'_>) -> Failure {
+    usage(format!(
+        "{} is not an option of epochsocks (a program's own options stand behind its name)",
+        spelling(argument)
+    ))
+}
+
+fn usage(reason: impl std::fmt::Display) -> Failure {
+    Failure::new(Status::Usage, format!("{reason}; `epochsocks --help` lists what there is"))
+}
+
+fn spelling(argument: &Arg<'_>) -> String {
+    match argument {
+        Arg::Short(short) => format!("-{short}"),
+        Arg::Long(long) => format!("--{long}"),
+        Arg::Value(value) => value.to_string_lossy().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Invocation, Failure> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn action(line: &str) -> Action {
+        parsed(line).unwrap().action
+    }
+
+    fn run(words: &[&str]) -> Action {
+        Action::Run(words.iter().map(OsString::from).collect())
+    }
+
+    fn given(line: &str) -> Vec<(String, String, String)> {
+        let given = parsed(line).unwrap().given;
+        let texts = given.into_iter().map(|given| {
+            let value = given.value.into_string().unwrap();
+            (given.switch.directive().to_owned(), given.flag, value)
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn options_stop_at_the_command() {
+        assert_eq!(action("-d curl -d --help --"), run(&["curl", "-d", "--help", "--"]));
+        assert_eq!(action("-d -- curl -- x"), run(&["curl", "--", "x"]));
+        assert_eq!(action("- x"), run(&["-", "x"]));
+        assert_eq!(action("-- -x"), run(&["-x"]));
+    }
+
+    #[test]
+    fn our_words_are_programs_behind_two_dashes() {
+        assert_eq!(action("on"), Action::On);
+        assert_eq!(action("-q off"), Action::Off);
+        assert_eq!(action("show"), Action::Show);
+        assert_eq!(action("sh"), Action::Show);
+        assert_eq!(action("sh -c true"), run(&["sh", "-c", "true"]));
+        assert_eq!(action("doctor"), Action::Doctor { self_test: false });
+        assert_eq!(action("doctor --self-test"), Action::Doctor { self_test: true });
+        assert_eq!(action("-- doctor x"), run(&["doctor", "x"]));
+        assert_eq!(action("-- on"), run(&["on"]));
+    }
+
+    #[test]
+    fn every_flag_of_torsocks_is_known() {
+        let one = |line: &str, directive: &str, flag: &str, value: &str| {
+            let expected = (directive.to_owned(), flag.to_owned(), value.to_owned());
+            assert_eq!(given(&format!("{line} x")), [expected], "{line}");
+        };
+        one("-d", "LogLevel", "-d", "5");
+        one("--debug", "LogLevel", "--debug", "5");
+        one("-q", "LogLevel", "-q", "1");
+        one("--quiet", "LogLevel", "--quiet", "1");
+        one("-u me", "SOCKS5Username", "-u", "me");
+        one("--user=me", "SOCKS5Username", "--user", "me");
+        one("-p secret", "SOCKS5Password", "-p", "secret");
+        one("--pass secret", "SOCKS5Password", "--pass", "secret");
+        one("-i", "IsolatePID", "-i", "1");
+        one("--isolate", "IsolatePID", "--isolate", "1");
+        one("-a 10.0.0.1", "TorAddress", "-a", "10.0.0.1");
+        one("--address ::1", "TorAddress", "--address", "::1");
+        one("-P 9150", "TorPort", "-P", "9150");
+        one("-P9150", "TorPort", "-P", "9150");
+        one("--port=9150", "TorPort", "--port", "9150");
+        assert_eq!(action("--shell"), Action::Shell);
+        assert_eq!(action("-h"), Action::Help);
+        assert_eq!(action("--help x"), Action::Help);
+        assert_eq!(action("--version"), Action::Version);
+        assert_eq!(given("-dP 9150 x").len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_a_usage_error() {
+        let lines = [
+            "",
+            "-d",
+            "--",
+            "--port",
+            "--nonsense x",
+            "-Z x",
+            "--shell x",
+            "on x",
+            "doctor x",
+            "doctor --self-test x",
+            "--registry",
+            "--registry tree x",
+            "--debug=5 x",
+        ];
+        for line in lines {
+            let failure = parsed(line).expect_err(line);
+            assert_eq!(failure.status, Status::Usage, "{line}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn the_registry_is_chosen_by_name() {
+        assert_eq!(parsed("x").unwrap().registry, Registry::named("slots").unwrap());
+        let chosen = parsed("--registry mutex x").unwrap();
+        assert_eq!(chosen.registry, Registry::named("mutex").unwrap());
+    }
+}
