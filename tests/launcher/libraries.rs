@@ -1,0 +1,82 @@
+//! Where the preload library may be, and what must not be taken for one: ld.so would only warn.
+
+use std::path::Path;
+
+use crate::workshop::{Workshop, bare, outcome};
+
+const FILE: &str = "libepochsocks_preload.so";
+
+#[test]
+fn an_installed_launcher_finds_its_library() {
+    let triplet = format!("lib/{}-linux-gnu/epochsocks", std::env::consts::ARCH);
+    for place in ["bin", "lib/epochsocks", &triplet] {
+        let workshop = Workshop::new();
+        std::fs::create_dir(workshop.path.join("bin")).unwrap();
+        let launcher = workshop.path.join("bin/epochsocks");
+        std::fs::copy(env!("CARGO_BIN_EXE_epochsocks"), &launcher).unwrap();
+        outcome(bare(&launcher).arg("true")).assert_ended(125, &[FILE, "is in none of"]);
+        let library = workshop.library(&format!("{place}/{FILE}"));
+        let found = outcome(bare(&launcher).args(["printenv", "LD_PRELOAD"]));
+        let found = std::fs::canonicalize(found.stdout.trim_end()).unwrap();
+        assert_eq!(found, std::fs::canonicalize(library).unwrap());
+    }
+}
+
+#[track_caller]
+fn refused(library: &Path, parts: &[&str]) {
+    let workshop = Workshop::new();
+    let mut launcher = workshop.launcher();
+    launcher.args(["echo", "ran"]).env("EPOCHSOCKS_LIBRARY", library);
+    outcome(&mut launcher).assert_ended(125, parts);
+}
+
+#[test]
+fn a_missing_library_is_refused() {
+    refused(Path::new("/nonexistent/library.so"), &["/nonexistent/library.so", "missing"]);
+    let workshop = Workshop::new();
+    refused(&workshop.path, &[FILE, "missing"]);
+}
+
+#[test]
+fn a_library_whose_path_can_not_stand_in_ld_preload_is_refused() {
+    let workshop = Workshop::new();
+    for (name, what) in [("a b", "a space"), ("a:b", "a colon"), ("$ORIGIN", "a dollar sign")] {
+        let library = workshop.library(&format!("{name}/{FILE}"));
+        refused(&library, &["its path has", what]);
+    }
+}
+
+#[test]
+fn what_ld_so_would_not_load_is_refused() {
+    let workshop = Workshop::new();
+    let text = workshop.file("text.so", "not a library", 0o644);
+    refused(&text, &["not an ELF library"]);
+    let empty = workshop.file("empty.so", "", 0o644);
+    refused(&empty, &["not an ELF library"]);
+    let mut bytes = std::fs::read(workshop.library(FILE)).unwrap();
+    bytes[4] = 1;
+    let small = workshop.file("small.so", bytes, 0o644);
+    refused(&small, &["another processor or word size"]);
+    refused(Path::new("/dev/null"), &["not an ELF library"]);
+}
+
+#[test]
+fn a_relative_path_is_made_absolute() {
+    let workshop = Workshop::new();
+    let library = workshop.library(FILE);
+    for named in [FILE, "."] {
+        let mut launcher = workshop.launcher();
+        launcher.args(["printenv", "LD_PRELOAD"]).env("EPOCHSOCKS_LIBRARY", named);
+        let outcome = outcome(launcher.current_dir(&workshop.path));
+        assert_eq!(outcome.stdout, format!("{}\n", library.display()));
+    }
+}
+
+#[test]
+fn another_registry_is_another_library_beside_the_first() {
+    let workshop = Workshop::new();
+    workshop.run(["--registry", "mutex", "true"]).assert_ended(125, &["preload-mutex.so"]);
+    let library = workshop.library("libepochsocks_preload-mutex.so");
+    let outcome = workshop.run(["--registry", "mutex", "printenv", "LD_PRELOAD"]);
+    assert_eq!(outcome.stdout, format!("{}\n", library.display()));
+}

@@ -1,0 +1,13 @@
+//! The `epochsocks` command, run as a user runs it.
+//!
+//! - [`workshop`]: a scratch directory, programs compiled into it, the launcher
+//! - [`running`]: what a program that is run gets, and what is left of the launcher
+//! - [`refusals`]: programs that can't be protected
+//! - [`libraries`]: where the preload library may be, and what must not be taken for one
+//! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
+
+mod command_line;
+mod libraries;
+mod refusals;
+mod running;
+mod workshop;
