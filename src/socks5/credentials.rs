@@ -1,6 +1,6 @@
 //! User name and password (RFC 1929), which tor takes as a key of stream isolation.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use crate::bytes::Bytes;
 
@@ -46,6 +46,17 @@ impl Credentials {
             username: field(username).ok_or(CredentialsError::Username)?,
             password: field(password).ok_or(CredentialsError::Password)?,
         })
+    }
+
+    /// A pair of its own for the process `pid` that started at `started` (any clock), so that its
+    /// streams share no circuit with another process's, nor with those of a process that had the
+    /// pid before.
+    pub fn of_process(pid: i32, started: u64) -> Credentials {
+        let (mut username, mut password) = (Bytes::EMPTY, Bytes::EMPTY);
+        // Far shorter than 255 bytes.
+        let _ = write!(username, "epochsocks-{pid}-{started}");
+        password.extend(b"0");
+        Credentials { username, password }
     }
 
     /// The user name's 1 to 255 bytes.
@@ -98,6 +109,14 @@ mod tests {
         let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
         Credentials::new(b"user", b"0").unwrap().encode(&mut output);
         assert_eq!(output.as_slice(), b"\x01\x04user\x010");
+    }
+
+    #[test]
+    fn the_pair_of_a_process_is_one_that_can_be_sent() {
+        for (pid, started) in [(1, 0), (i32::MAX, u64::MAX)] {
+            let pair = Credentials::of_process(pid, started);
+            assert_eq!(Credentials::new(pair.username(), pair.password()), Ok(pair));
+        }
     }
 
     #[test]
