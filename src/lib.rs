@@ -1,6 +1,7 @@
 //! epochsocks sends a program's connections through Tor.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 pub mod bytes;
+pub mod config;
 pub mod policy;
 pub mod program;
 pub mod registry;

@@ -1,0 +1,77 @@
+//! A process's environment block, read without libc.
+
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
+
+/// An environment block: pointers to `NAME=value` strings, the last one null.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    block: *const *const c_char,
+    lifetime: PhantomData<&'a CStr>,
+}
+
+impl<'a> Environment<'a> {
+    /// The block at `block`; a null pointer is an empty one.
+    ///
+    /// # Safety
+    /// `block` is null, or points to pointers to C strings and ends with a null pointer; for `'a`
+    /// nobody changes or frees any of it.
+    pub const unsafe fn from_raw(block: *const *const c_char) -> Environment<'a> {
+        Environment { block, lifetime: PhantomData }
+    }
+
+    /// The value of the first variable called `name`. Async-signal-safe.
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.entries().find_map(|entry| {
+            entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+        })
+    }
+
+    /// The entries, each `NAME=value`.
+    fn entries(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut next = self.block;
+        core::iter::from_fn(move || {
+            if next.is_null() {
+                return None;
+            }
+            // SAFETY: the block goes on to its null pointer, which ends the iteration; its strings
+            // live for 'a (contract of `from_raw`).
+            unsafe {
+                let entry = *next;
+                if entry.is_null() {
+                    next = core::ptr::null();
+                    return None;
+                }
+                next = next.add(1);
+                Some(CStr::from_ptr(entry).to_bytes())
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(entries: &[&'static CStr], name: &str) -> Option<&'static [u8]> {
+        let block: Vec<*const c_char> =
+            entries.iter().map(|entry| entry.as_ptr()).chain([core::ptr::null()]).collect();
+        // SAFETY: the block ends with a null pointer and outlives the call; its strings are static.
+        unsafe { Environment::from_raw(block.as_ptr()) }.get(name)
+    }
+
+    #[test]
+    fn finds_the_first_variable_of_exactly_that_name() {
+        let entries = [c"AB=0", c"A", c"B=x=y", c"A=1", c"A=2", c"E="];
+        assert_eq!(get(&entries, "A"), Some(&b"1"[..]));
+        assert_eq!(get(&entries, "B"), Some(&b"x=y"[..]));
+        assert_eq!(get(&entries, "E"), Some(&b""[..]));
+        assert_eq!(get(&entries, "C"), None);
+    }
+
+    #[test]
+    fn an_absent_block_is_empty() {
+        // SAFETY: null is allowed.
+        assert_eq!(unsafe { Environment::from_raw(core::ptr::null()) }.get("A"), None);
+    }
+}

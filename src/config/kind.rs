@@ -1,0 +1,140 @@
+//! What text an option takes.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::str::FromStr;
+use core::time::Duration;
+
+use super::{Network, OutboundLocalhost, Path};
+use crate::bytes::Bytes;
+
+/// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An IPv4 or IPv6 address.
+    Address,
+    /// A TCP port.
+    Port,
+    /// An IPv4 network.
+    Network,
+    /// A user name.
+    Username,
+    /// A password; messages don't show it.
+    Password,
+    /// Off or on.
+    Switch,
+    /// How much may go to the loopback interface.
+    Localhost,
+    /// How much is logged.
+    LogLevel,
+    /// A file.
+    Path,
+    /// A time in seconds.
+    Seconds,
+}
+
+impl Kind {
+    /// What is allowed, to follow "is not" in a message.
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Kind::Address => "an IPv4 or IPv6 address, such as 127.0.0.1",
+            Kind::Port => "a port: 1 to 65535",
+            Kind::Network => "an IPv4 network with a prefix of 8 to 32, such as 127.42.42.0/24",
+            Kind::Username => "a user name: 1 to 255 bytes",
+            Kind::Password => "a password: 1 to 255 bytes",
+            Kind::Switch => "0 or 1",
+            Kind::Localhost => "0, 1 or 2",
+            Kind::LogLevel => "a log level: 1 to 5",
+            Kind::Path => "a path: 1 to 1023 bytes",
+            Kind::Seconds => "a number of seconds: 1 to 86400",
+        }
+    }
+
+    /// What stands for the value in help and man page.
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Kind::Address => "ADDRESS",
+            Kind::Port => "PORT",
+            Kind::Network => "NETWORK",
+            Kind::Username => "NAME",
+            Kind::Password => "PASSWORD",
+            Kind::Switch => "0|1",
+            Kind::Localhost => "0|1|2",
+            Kind::LogLevel => "1-5",
+            Kind::Path => "FILE",
+            Kind::Seconds => "SECONDS",
+        }
+    }
+
+    /// All values, where there are few: what a shell may complete.
+    pub const fn choices(self) -> &'static [&'static str] {
+        match self {
+            Kind::Switch => &["0", "1"],
+            Kind::Localhost => &["0", "1", "2"],
+            Kind::LogLevel => &["1", "2", "3", "4", "5"],
+            _ => &[],
+        }
+    }
+}
+
+/// An address; a v4-mapped one becomes IPv4.
+pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
+    parse::<IpAddr>(value).map(|address| address.to_canonical())
+}
+
+pub(super) fn port(value: &[u8]) -> Option<u16> {
+    number(value).filter(|port| *port != 0)
+}
+
+pub(super) fn network(value: &[u8]) -> Option<Network> {
+    let slash = value.iter().position(|byte| *byte == b'/')?;
+    let (address, prefix) = (value.get(..slash)?, value.get(slash + 1..)?);
+    Network::new(parse::<Ipv4Addr>(address)?, number(prefix)?)
+}
+
+/// A user name or a password.
+pub(super) fn credential(value: &[u8]) -> Option<Bytes<255>> {
+    text(value)
+}
+
+pub(super) fn switch(value: &[u8]) -> Option<bool> {
+    match value {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    }
+}
+
+pub(super) fn localhost(value: &[u8]) -> Option<OutboundLocalhost> {
+    match value {
+        b"0" => Some(OutboundLocalhost::Never),
+        b"1" => Some(OutboundLocalhost::Streams),
+        b"2" => Some(OutboundLocalhost::All),
+        _ => None,
+    }
+}
+
+pub(super) fn log_level(value: &[u8]) -> Option<u8> {
+    number(value).filter(|level| (1..=5).contains(level))
+}
+
+pub(super) fn path(value: &[u8]) -> Option<Path> {
+    text(value)
+}
+
+pub(super) fn seconds(value: &[u8]) -> Option<Duration> {
+    number(value).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs)
+}
+
+/// Text that an environment variable can hold: a NUL would end it.
+fn text<const N: usize>(value: &[u8]) -> Option<Bytes<N>> {
+    if value.is_empty() || value.contains(&0) { None } else { Bytes::new(value) }
+}
+
+/// Decimal digits alone; the standard parser takes a sign as well.
+fn number<T: FromStr>(value: &[u8]) -> Option<T> {
+    if value.iter().all(u8::is_ascii_digit) { parse(value) } else { None }
+}
+
+fn parse<T: FromStr>(value: &[u8]) -> Option<T> {
+    core::str::from_utf8(value).ok()?.parse().ok()
+}

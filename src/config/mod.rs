@@ -1,0 +1,33 @@
+//! Settings, from one table of options: flags win over `EPOCHSOCKS_*` variables, these over
+//! `TORSOCKS_*` variables, these over the file, and the file over the defaults.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `options` | [`OPTIONS`], the table: directive, variables, flags, kind, default and help of each |
+//! | `settings` | [`Settings`], the values, and the rules between them |
+//! | `kind` | [`Kind`], what text an option takes, and its parsing |
+//! | `network` | [`Network`], an IPv4 network |
+//! | `load` | [`load`] settings from all [`Sources`], [`export`] them to a child's environment |
+//! | `file` | the configuration file, line by line |
+//! | `environment` | [`Environment`], a process's environment block |
+//! | `error` | [`ConfigError`] and [`Warning`], each one line |
+//!
+//! Nothing here allocates, so that the library's constructor and the launcher run the same code.
+//! Files are read with raw system calls; everything is async-signal-safe.
+
+mod environment;
+mod error;
+mod file;
+mod kind;
+mod load;
+mod network;
+mod options;
+mod settings;
+
+pub use environment::Environment;
+pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
+pub use kind::Kind;
+pub use load::{Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, export, load};
+pub use network::Network;
+pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
+pub use settings::{OutboundLocalhost, Path, Secret, Settings};

@@ -1,0 +1,271 @@
+//! The one table of options, from which file, environment, flags, help and manual follow.
+
+use core::fmt::Write;
+
+use super::{ConfigError, Excerpt, Kind, Origin, Secret, Settings, kind};
+use crate::bytes::Bytes;
+
+/// A value as text; the longest is a path.
+pub type Text = Bytes<1023>;
+
+/// One option.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// Its name in the configuration file, where case does not matter.
+    pub directive: &'static str,
+    /// Its environment variable, `EPOCHSOCKS_…`.
+    pub variable: &'static str,
+    /// The variable that torsocks reads, where it has one.
+    pub torsocks_variable: Option<&'static str>,
+    /// The launcher's flags that set it.
+    pub flags: &'static [FlagSpec],
+    /// What text it takes.
+    pub kind: Kind,
+    /// The default as text; empty where it is "not set".
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+    set: fn(&mut Settings, &[u8]) -> Option<()>,
+    /// Appends the value to an empty text, which is long enough for any.
+    show: fn(&Settings, &mut Text),
+}
+
+/// One flag of the launcher.
+#[derive(Debug)]
+pub struct FlagSpec {
+    /// The long form, with its dashes.
+    pub long: &'static str,
+    /// The letter of the short form.
+    pub short: Option<char>,
+    /// The value that a flag without argument sets; `None`: the flag takes the value as argument.
+    pub sets: Option<&'static str>,
+}
+
+impl OptionSpec {
+    /// Sets the option in `settings` to `value`, which came from `origin`. The rules between
+    /// options are for [`Settings::check`].
+    pub fn set<'a>(
+        &self,
+        settings: &mut Settings,
+        value: &[u8],
+        origin: Origin<'a>,
+    ) -> Result<(), ConfigError<'a>> {
+        (self.set)(settings, value).ok_or_else(|| ConfigError::BadValue {
+            origin,
+            directive: self.directive,
+            kind: self.kind,
+            value: Excerpt::new(value),
+        })
+    }
+
+    /// The option's value in `settings` as text; empty where it is not set.
+    pub fn value(&self, settings: &Settings) -> Text {
+        let mut text = Text::EMPTY;
+        (self.show)(settings, &mut text);
+        text
+    }
+
+    /// The option that `directive` names in a file, in upper or lower case.
+    pub fn of_directive(directive: &[u8]) -> Option<&'static OptionSpec> {
+        OPTIONS.iter().find(|option| option.directive.as_bytes().eq_ignore_ascii_case(directive))
+    }
+}
+
+/// Every environment variable that sets an option: what a launcher removes before it exports the
+/// settings that it resolved.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().flat_map(|option| option.torsocks_variable.into_iter().chain([option.variable]))
+}
+
+/// A flag that takes the value as its argument.
+const fn takes(long: &'static str, short: Option<char>) -> FlagSpec {
+    FlagSpec { long, short, sets: None }
+}
+
+/// A flag that stands for a value.
+const fn sets(long: &'static str, short: Option<char>, value: &'static str) -> FlagSpec {
+    FlagSpec { long, short, sets: Some(value) }
+}
+
+/// Puts a good value in its place.
+fn store<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+/// `write!` to a text that has room for any value.
+macro_rules! show {
+    ($text:expr, $value:expr) => {{
+        let _ = write!($text, "{}", $value);
+    }};
+}
+
+/// Every option, in the order of the manual.
+pub static OPTIONS: [OptionSpec; 13] = [
+    OptionSpec {
+        directive: "TorAddress",
+        variable: "EPOCHSOCKS_TOR_ADDRESS",
+        torsocks_variable: Some("TORSOCKS_TOR_ADDRESS"),
+        flags: &[takes("--address", Some('a'))],
+        kind: Kind::Address,
+        default: "127.0.0.1",
+        help: "Address of Tor's SOCKS port.",
+        set: |settings, value| store(&mut settings.tor_address, kind::address(value)),
+        show: |settings, text| show!(text, settings.tor_address),
+    },
+    OptionSpec {
+        directive: "TorPort",
+        variable: "EPOCHSOCKS_TOR_PORT",
+        torsocks_variable: Some("TORSOCKS_TOR_PORT"),
+        flags: &[takes("--port", Some('P'))],
+        kind: Kind::Port,
+        default: "9050",
+        help: "Tor's SOCKS port.",
+        set: |settings, value| store(&mut settings.tor_port, kind::port(value)),
+        show: |settings, text| show!(text, settings.tor_port),
+    },
+    OptionSpec {
+        directive: "OnionAddrRange",
+        variable: "EPOCHSOCKS_ONION_ADDR_RANGE",
+        torsocks_variable: None,
+        flags: &[takes("--onion-addr-range", None)],
+        kind: Kind::Network,
+        default: "127.42.42.0/24",
+        help: "Network whose addresses stand for onion names; nothing else can be reached in it.",
+        set: |settings, value| store(&mut settings.onion_range, kind::network(value)),
+        show: |settings, text| show!(text, settings.onion_range),
+    },
+    OptionSpec {
+        directive: "SOCKS5Username",
+        variable: "EPOCHSOCKS_USERNAME",
+        torsocks_variable: Some("TORSOCKS_USERNAME"),
+        flags: &[takes("--user", Some('u'))],
+        kind: Kind::Username,
+        default: "",
+        help: "User name for Tor, which gives each user name and password circuits of their own; \
+               needs a password.",
+        set: |settings, value| store(&mut settings.username, kind::credential(value).map(Some)),
+        show: |settings, text| {
+            text.extend(settings.username.as_ref().map_or(&[], Bytes::as_slice));
+        },
+    },
+    OptionSpec {
+        directive: "SOCKS5Password",
+        variable: "EPOCHSOCKS_PASSWORD",
+        torsocks_variable: Some("TORSOCKS_PASSWORD"),
+        flags: &[takes("--pass", Some('p'))],
+        kind: Kind::Password,
+        default: "",
+        help: "Password for Tor; needs a user name.",
+        set: |settings, value| {
+            store(
+                &mut settings.password,
+                kind::credential(value).map(|password| Some(Secret(password))),
+            )
+        },
+        show: |settings, text| {
+            text.extend(settings.password.as_ref().map_or(&[], |Secret(bytes)| bytes.as_slice()));
+        },
+    },
+    OptionSpec {
+        directive: "IsolatePID",
+        variable: "EPOCHSOCKS_ISOLATE_PID",
+        torsocks_variable: Some("TORSOCKS_ISOLATE_PID"),
+        flags: &[sets("--isolate", Some('i'), "1")],
+        kind: Kind::Switch,
+        default: "0",
+        help: "Give each process circuits of its own; excludes user name and password.",
+        set: |settings, value| store(&mut settings.isolate_pid, kind::switch(value)),
+        show: |settings, text| show!(text, u8::from(settings.isolate_pid)),
+    },
+    OptionSpec {
+        directive: "AllowInbound",
+        variable: "EPOCHSOCKS_ALLOW_INBOUND",
+        torsocks_variable: Some("TORSOCKS_ALLOW_INBOUND"),
+        flags: &[sets("--allow-inbound", None, "1")],
+        kind: Kind::Switch,
+        default: "0",
+        help: "Allow listen and accept on addresses that are not local.",
+        set: |settings, value| store(&mut settings.allow_inbound, kind::switch(value)),
+        show: |settings, text| show!(text, u8::from(settings.allow_inbound)),
+    },
+    OptionSpec {
+        directive: "AllowOutboundLocalhost",
+        variable: "EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST",
+        torsocks_variable: None,
+        flags: &[takes("--allow-outbound-localhost", None)],
+        kind: Kind::Localhost,
+        default: "0",
+        help: "Allow connections to the loopback interface beside Tor: \
+               0 none, 1 TCP, 2 TCP and UDP.",
+        set: |settings, value| {
+            store(&mut settings.allow_outbound_localhost, kind::localhost(value))
+        },
+        show: |settings, text| show!(text, settings.allow_outbound_localhost as u8),
+    },
+    OptionSpec {
+        directive: "EnableIPv6",
+        variable: "EPOCHSOCKS_ENABLE_IPV6",
+        torsocks_variable: Some("TORSOCKS_ENABLE_IPV6"),
+        flags: &[takes("--enable-ipv6", None)],
+        kind: Kind::Switch,
+        default: "1",
+        help: "Allow IPv6 sockets and addresses.",
+        set: |settings, value| store(&mut settings.enable_ipv6, kind::switch(value)),
+        show: |settings, text| show!(text, u8::from(settings.enable_ipv6)),
+    },
+    OptionSpec {
+        directive: "HandshakeTimeout",
+        variable: "EPOCHSOCKS_HANDSHAKE_TIMEOUT",
+        torsocks_variable: None,
+        flags: &[takes("--handshake-timeout", None)],
+        kind: Kind::Seconds,
+        default: "150",
+        help: "How long a connection through Tor may take; Tor itself gives a silent host up \
+               after 125 seconds.",
+        set: |settings, value| store(&mut settings.handshake_timeout, kind::seconds(value)),
+        show: |settings, text| show!(text, settings.handshake_timeout.as_secs()),
+    },
+    OptionSpec {
+        directive: "LogLevel",
+        variable: "EPOCHSOCKS_LOG_LEVEL",
+        torsocks_variable: Some("TORSOCKS_LOG_LEVEL"),
+        flags: &[
+            takes("--log-level", None),
+            sets("--debug", Some('d'), "5"),
+            sets("--quiet", Some('q'), "1"),
+        ],
+        kind: Kind::LogLevel,
+        default: "3",
+        help: "What is logged: 1 nothing, 2 errors, 3 warnings, 4 notices, 5 everything.",
+        set: |settings, value| store(&mut settings.log_level, kind::log_level(value)),
+        show: |settings, text| show!(text, settings.log_level),
+    },
+    OptionSpec {
+        directive: "LogTime",
+        variable: "EPOCHSOCKS_LOG_TIME",
+        torsocks_variable: Some("TORSOCKS_LOG_TIME"),
+        flags: &[takes("--log-time", None)],
+        kind: Kind::Switch,
+        default: "1",
+        help: "Start each log line with the time.",
+        set: |settings, value| store(&mut settings.log_time, kind::switch(value)),
+        show: |settings, text| show!(text, u8::from(settings.log_time)),
+    },
+    OptionSpec {
+        directive: "LogFile",
+        variable: "EPOCHSOCKS_LOG_FILE_PATH",
+        torsocks_variable: Some("TORSOCKS_LOG_FILE_PATH"),
+        flags: &[takes("--log-file", None)],
+        kind: Kind::Path,
+        default: "",
+        help: "File that the log is appended to, instead of standard error.",
+        set: |settings, value| store(&mut settings.log_file, kind::path(value).map(Some)),
+        show: |settings, text| {
+            text.extend(settings.log_file.as_ref().map_or(&[], Bytes::as_slice));
+        },
+    },
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The values of all options.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use super::{ConfigError, Network};
+use crate::bytes::Bytes;
+use crate::socks5::Credentials;
+
+/// A file's path: 1 to 1,023 bytes, none of them NUL.
+pub type Path = Bytes<1023>;
+
+/// A password of 1 to 255 bytes, which `Debug` hides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret(pub Bytes<255>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What may be sent to the loopback interface beside Tor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum OutboundLocalhost {
+    /// Nothing.
+    Never = 0,
+    /// TCP.
+    Streams = 1,
+    /// TCP and UDP.
+    All = 2,
+}
+
+/// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `TorAddress`; never a v4-mapped IPv6 address.
+    pub tor_address: IpAddr,
+    /// `TorPort`, 1 to 65535.
+    pub tor_port: u16,
+    /// `OnionAddrRange`; contains neither 127.0.0.1 nor the Tor address.
+    pub onion_range: Network,
+    /// `SOCKS5Username`, 1 to 255 bytes; set only together with the password.
+    pub username: Option<Bytes<255>>,
+    /// `SOCKS5Password`.
+    pub password: Option<Secret>,
+    /// `AllowInbound`.
+    pub allow_inbound: bool,
+    /// `AllowOutboundLocalhost`.
+    pub allow_outbound_localhost: OutboundLocalhost,
+    /// `IsolatePID`; never set together with user name and password.
+    pub isolate_pid: bool,
+    /// `EnableIPv6`.
+    pub enable_ipv6: bool,
+    /// `LogLevel`: 1 (nothing) to 5 (debug).
+    pub log_level: u8,
+    /// `LogTime`.
+    pub log_time: bool,
+    /// `LogFile`; without one the log goes to standard error.
+    pub log_file: Option<Path>,
+    /// `HandshakeTimeout`, 1 second to 1 day.
+    pub handshake_timeout: Duration,
+}
+
+impl Settings {
+    /// What holds where nothing is set.
+    pub const DEFAULT: Settings = Settings {
+        tor_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tor_port: 9050,
+        onion_range: match Network::new(Ipv4Addr::new(127, 42, 42, 0), 24) {
+            Some(network) => network,
+            None => panic!("a constant network"),
+        },
+        username: None,
+        password: None,
+        allow_inbound: false,
+        allow_outbound_localhost: OutboundLocalhost::Never,
+        isolate_pid: false,
+        enable_ipv6: true,
+        log_level: 3,
+        log_time: true,
+        log_file: None,
+        handshake_timeout: Duration::from_secs(150),
+    };
+
+    /// The user name and password that the process `pid`, which started at `started` (any clock,
+    /// as long as a reused pid gets another value), shows to Tor. `None`: no authentication.
+    pub fn credentials(&self, pid: i32, started: u64) -> Option<Credentials> {
+        if self.isolate_pid {
+            return Some(Credentials::of_process(pid, started));
+        }
+        let (username, password) = (self.username.as_ref()?, self.password.as_ref()?);
+        Credentials::new(username.as_slice(), password.0.as_slice()).ok()
+    }
+
+    /// Checks the rules between options, once all of them are set.
+    pub fn check(&self) -> Result<(), ConfigError<'static>> {
+        match (&self.username, &self.password) {
+            (Some(_), None) => return Err(ConfigError::PasswordMissing),
+            (None, Some(_)) => return Err(ConfigError::UsernameMissing),
+            (Some(_), Some(_)) if self.isolate_pid => return Err(ConfigError::IsolatedTwice),
+            _ => {}
+        }
+        let taken = [IpAddr::V4(Ipv4Addr::LOCALHOST), self.tor_address];
+        match taken.into_iter().find(|address| self.onion_range.contains(*address)) {
+            Some(address) => Err(ConfigError::OnionRangeTaken(self.onion_range, address)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_user_and_password() -> Settings {
+        Settings {
+            username: Bytes::new(b"me"),
+            password: Bytes::new(b"secret").map(Secret),
+            ..Settings::DEFAULT
+        }
+    }
+
+    #[test]
+    fn the_defaults_keep_the_rules_and_need_no_authentication() {
+        assert_eq!(Settings::DEFAULT.check(), Ok(()));
+        assert_eq!(Settings::DEFAULT.credentials(1, 1), None);
+    }
+
+    #[test]
+    fn user_name_and_password_come_in_pairs() {
+        let both = with_user_and_password();
+        assert_eq!(both.check(), Ok(()));
+        assert_eq!(both.credentials(1, 1).unwrap().password(), b"secret");
+        let half = Settings { password: None, ..both.clone() };
+        assert_eq!(half.check(), Err(ConfigError::PasswordMissing));
+        let half = Settings { username: None, ..both };
+        assert_eq!(half.check(), Err(ConfigError::UsernameMissing));
+    }
+
+    #[test]
+    fn isolation_by_pid_excludes_user_name_and_password() {
+        let settings = Settings { isolate_pid: true, ..with_user_and_password() };
+        assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+    }
+
+    #[test]
+    fn isolation_by_pid_differs_by_pid_and_start() {
+        let settings = Settings { isolate_pid: true, ..Settings::DEFAULT };
+        let credentials = |pid, started| settings.credentials(pid, started).unwrap();
+        assert_eq!(credentials(7, 9), credentials(7, 9));
+        assert_ne!(credentials(7, 9).username(), credentials(8, 9).username());
+        assert_ne!(credentials(7, 9).username(), credentials(7, 8).username());
+        assert_eq!(credentials(7, 9).password(), b"0");
+    }
+
+    #[test]
+    fn the_onion_range_takes_no_address_that_is_in_use() {
+        let network = |octets: [u8; 4], prefix| Network::new(octets.into(), prefix).unwrap();
+        let loopback = network([127, 0, 0, 1], 8);
+        let settings = Settings { onion_range: loopback, ..Settings::DEFAULT };
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(settings.check(), Err(ConfigError::OnionRangeTaken(loopback, localhost)));
+
+        let tor_address = "10.9.8.7".parse().unwrap();
+        let onion_range = network([10, 0, 0, 0], 8);
+        let settings = Settings { onion_range, tor_address, ..Settings::DEFAULT };
+        assert_eq!(settings.check(), Err(ConfigError::OnionRangeTaken(onion_range, tor_address)));
+    }
+
+    #[test]
+    fn debug_hides_the_password() {
+        let text = format!("{:?}", with_user_and_password());
+        assert!(text.contains("me") && !text.contains("\"secret\""), "{text}");
+    }
+}
