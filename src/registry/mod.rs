@@ -20,9 +20,49 @@
 //! - **J** In a fork child every operation works at once; a vfork child changes nothing of its
 //!   parent.
 
-mod record;
+//! # The rooms
+//! `record` is what an entry leads to; `mutex` the proposal; `slots` the descriptor `table` over a
+//! reclamation `domain`; `owned` keeps a vfork child's hands off.
 
+mod domain;
+mod forever;
+mod guarantees;
+mod mutex;
+mod node;
+mod owned;
+mod primitive;
+mod record;
+mod slab;
+mod slots;
+mod table;
+
+#[cfg(test)]
+mod conformance;
+
+pub use guarantees::{Guarantee, Guarantees};
+pub use mutex::Mutex;
+pub use owned::Owned;
 pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
+pub use slots::SlotRegistry;
+
+use forever::Forever;
+
+/// The default registry.
+pub type Slots = Owned<SlotRegistry<Forever>>;
+
+impl Slots {
+    /// An empty registry.
+    pub const fn new() -> Self {
+        Owned::over(SlotRegistry::over(Forever::new()))
+    }
+}
+
+impl Owned<Mutex> {
+    /// An empty registry.
+    pub const fn new() -> Self {
+        Owned::over(Mutex::new())
+    }
+}
 
 use core::ops::Deref;
 
@@ -35,6 +75,8 @@ pub enum InsertError {
     OutOfRange,
     /// No memory for another record (`ENOBUFS`).
     Exhausted,
+    /// This is a vfork child, which must leave its parent's registry alone (guarantee J).
+    Foreign,
 }
 
 /// An entry taken out of the registry while a call decides whether its descriptor is closed
@@ -52,11 +94,25 @@ pub unsafe trait Registry: Sync {
     /// The name that `epochsocks --registry` takes.
     const NAME: &'static str;
 
+    /// Which of the lettered guarantees the implementation gives.
+    const GUARANTEES: Guarantees;
+
     /// A counted reference (guarantees B to E); may be held across a blocking call if it is leaked
     /// first with [`Registry::into_raw`].
     type Handle<'r>: Deref<Target = Record>
     where
         Self: 'r;
+
+    /// Whether this process may change the registry; a vfork child may not (guarantee J). Makes a
+    /// system call.
+    fn may_change(&self) -> bool {
+        true
+    }
+
+    /// Whether `fd` has an entry. Takes no guard and writes nothing.
+    fn contains(&self, fd: i32) -> bool {
+        self.borrow(fd, |_| ()).is_some()
+    }
 
     /// Makes `fd` name a new record of the socket `cookie`.
     fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError>;
@@ -76,6 +132,7 @@ pub unsafe trait Registry: Sync {
     ///
     /// # Safety
     /// `raw` came from `into_raw` of this registry and is given back once.
+    #[expect(clippy::wrong_self_convention, reason = "the counterpart of `into_raw`")]
     unsafe fn from_raw(&self, raw: *const Record) -> Self::Handle<'_>;
 
     /// Forgets `fd`; says whether it had an entry.

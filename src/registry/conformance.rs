@@ -1,0 +1,333 @@
+//! One suite for every backend. Tests are named for the property and cite the guarantee's letter.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::{BeginError, Connection, Cookie, InsertError, Phase, Registry};
+
+/// Where the tests' connections lead.
+fn connection(port: u16) -> Connection {
+    Connection { destination: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)) }
+}
+
+/// Connects the record of `fd` to `port`.
+fn connect(registry: &impl Registry, fd: i32, port: u16) {
+    let record = registry.lookup(fd).expect("an entry");
+    let claim = record.begin_connect().expect("unconnected");
+    record.publish(claim, connection(port));
+}
+
+/// The port that the record of `fd` leads to.
+fn port(registry: &impl Registry, fd: i32) -> Option<u16> {
+    registry.borrow(fd, |record| record.connection().map(|c| c.destination.port()))?
+}
+
+fn cookie(registry: &impl Registry, fd: i32) -> Option<u64> {
+    registry.borrow(fd, |record| record.cookie().0)
+}
+
+pub fn empty_registry_has_no_entries(registry: &impl Registry) {
+    for fd in [-1, i32::MIN, 0, 3, 1 << 20, i32::MAX] {
+        assert!(!registry.contains(fd));
+        assert!(registry.borrow(fd, |_| ()).is_none());
+        assert!(registry.lookup(fd).is_none());
+        assert!(!registry.remove(fd));
+        assert!(registry.detach(fd).is_none());
+        assert!(!registry.supersede(fd));
+        assert_eq!(registry.duplicate(fd, 5), Ok(false));
+    }
+}
+
+pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
+    assert_eq!(registry.insert(3, Cookie(30)), Ok(()));
+    assert_eq!(cookie(registry, 3), Some(30));
+    assert_eq!(registry.lookup(3).map(|record| record.cookie()), Some(Cookie(30)));
+    assert!(!registry.contains(4));
+    assert!(registry.remove(3));
+    assert!(!registry.contains(3));
+    assert!(!registry.remove(3));
+}
+
+pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry) {
+    for fd in [-1, i32::MIN] {
+        assert_eq!(registry.insert(fd, Cookie(1)), Err(InsertError::OutOfRange));
+    }
+    registry.insert(3, Cookie(1)).unwrap();
+    assert_eq!(registry.duplicate(3, -1), Err(InsertError::OutOfRange));
+    assert_eq!(registry.insert(i32::MAX, Cookie(2)), Ok(()));
+    assert_eq!(cookie(registry, i32::MAX), Some(2));
+}
+
+/// A.
+pub fn connection_is_immutable_once_visible(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    connect(registry, 3, 80);
+    let record = registry.lookup(3).unwrap();
+    assert_eq!(record.begin_connect().err(), Some(BeginError::IsConnected));
+    assert_eq!(port(registry, 3), Some(80));
+}
+
+/// A, through a duplicate.
+pub fn double_connect_through_a_duplicate_is_refused(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    assert_eq!(registry.duplicate(3, 4), Ok(true));
+    let first = registry.lookup(3).unwrap();
+    let claim = first.begin_connect().unwrap();
+    let second = registry.lookup(4).unwrap();
+    assert_eq!(second.begin_connect().err(), Some(BeginError::Already));
+    first.publish(claim, connection(80));
+    assert_eq!(second.begin_connect().err(), Some(BeginError::IsConnected));
+}
+
+/// C, E: a handle outlives the entry.
+pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    connect(registry, 3, 80);
+    let raw = {
+        let handle = registry.lookup(3).unwrap();
+        let raw = into_raw(registry, handle);
+        assert!(registry.remove(3));
+        raw
+    };
+    for other in 0..200 {
+        registry.insert(3, Cookie(100 + other)).unwrap();
+        assert!(registry.remove(3));
+    }
+    // SAFETY: from `into_raw`, once.
+    let handle = unsafe { registry.from_raw(raw) };
+    assert_eq!(handle.cookie(), Cookie(1));
+    assert_eq!(handle.connection(), Some(&connection(80)));
+}
+
+fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const super::Record {
+    R::into_raw(handle)
+}
+
+/// G.
+pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    assert_eq!(registry.insert(3, Cookie(2)), Err(InsertError::Occupied));
+    assert_eq!(cookie(registry, 3), Some(1));
+}
+
+/// G: of racing inserts of one descriptor exactly one wins.
+pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
+    const THREADS: usize = 4;
+    let barrier = Barrier::new(THREADS);
+    let wins: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                barrier.wait();
+                for (fd, won) in wins.iter().enumerate() {
+                    if registry.insert(fd as i32, Cookie(1)).is_ok() {
+                        won.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(wins.iter().all(|won| won.load(Relaxed) == 1), "{wins:?}");
+}
+
+/// I: a detached entry is gone at once, and back when the close failed.
+pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    connect(registry, 3, 80);
+    let entry = registry.detach(3).unwrap();
+    assert!(!registry.contains(3));
+    registry.restore(3, entry);
+    assert_eq!(port(registry, 3), Some(80));
+    let entry = registry.detach(3).unwrap();
+    registry.discard(entry);
+    assert!(!registry.contains(3));
+}
+
+/// I: the descriptor's next user wins over a restored entry.
+pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    let entry = registry.detach(3).unwrap();
+    registry.insert(3, Cookie(2)).unwrap();
+    registry.restore(3, entry);
+    assert_eq!(cookie(registry, 3), Some(2));
+    assert!(registry.remove(3));
+    assert!(!registry.contains(3));
+}
+
+pub fn duplicates_share_one_record(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    assert_eq!(registry.duplicate(3, 4), Ok(true));
+    assert_eq!(registry.duplicate(4, 5), Ok(true));
+    connect(registry, 4, 80);
+    assert!(registry.remove(3));
+    assert!(!registry.contains(3));
+    for fd in [4, 5] {
+        assert_eq!(port(registry, fd), Some(80));
+    }
+    assert!(registry.remove(4));
+    assert_eq!(port(registry, 5), Some(80));
+    assert!(registry.remove(5));
+}
+
+pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(4, Cookie(2)).unwrap();
+    assert_eq!(registry.duplicate(3, 4), Ok(true));
+    assert_eq!(cookie(registry, 4), Some(1));
+    assert_eq!(registry.duplicate(9, 4), Ok(false));
+    assert!(!registry.contains(4));
+    assert_eq!(registry.duplicate(3, 3), Ok(true));
+    assert_eq!(cookie(registry, 3), Some(1));
+}
+
+/// A: `connect(AF_UNSPEC)` gives every duplicate the same fresh record, and old handles keep theirs.
+pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    registry.duplicate(3, 4).unwrap();
+    connect(registry, 3, 80);
+    let old = registry.lookup(3).unwrap();
+    assert!(registry.supersede(4));
+    for fd in [3, 4] {
+        assert_eq!(cookie(registry, fd), Some(1));
+        assert_eq!(registry.borrow(fd, |record| record.phase()), Some(Phase::Unconnected));
+    }
+    assert_eq!(old.connection(), Some(&connection(80)));
+    connect(registry, 3, 81);
+    assert_eq!(port(registry, 4), Some(81));
+    assert!(registry.remove(3));
+    assert_eq!(port(registry, 4), Some(81));
+    assert!(registry.supersede(4));
+    assert_eq!(port(registry, 4), None);
+    assert!(registry.remove(4));
+}
+
+/// A, I: a close that failed can't bring a dissolved connection back.
+pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
+    registry.insert(3, Cookie(1)).unwrap();
+    registry.duplicate(3, 4).unwrap();
+    connect(registry, 3, 80);
+    let entry = registry.detach(3).unwrap();
+    assert!(registry.supersede(4));
+    registry.restore(3, entry);
+    connect(registry, 3, 81);
+    assert_eq!(port(registry, 4), Some(81));
+    let entry = registry.detach(4).unwrap();
+    assert!(registry.supersede(3));
+    registry.discard(entry);
+    assert!(registry.remove(3));
+    assert!(!registry.contains(4));
+}
+
+/// C, E, F under threads: a reader sees the record of its descriptor, whole, whatever others do.
+/// The cookie carries the descriptor, the destination carries the cookie.
+pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
+    const FDS: i32 = 8;
+    const ROUNDS: u64 = 3_000;
+    let check = |fd: i32, record: &super::Record| {
+        let Cookie(cookie) = record.cookie();
+        assert_eq!(cookie % FDS as u64, fd as u64);
+        if let Some(seen) = record.connection() {
+            assert_eq!(*seen, connection(cookie as u16));
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let fd = ((round + thread) % FDS as u64) as i32;
+                    let cookie = (round * 4 + thread) * FDS as u64 + fd as u64;
+                    if registry.insert(fd, Cookie(cookie)).is_ok()
+                        && let Some(record) = registry.lookup(fd)
+                        && let Ok(claim) = record.begin_connect()
+                    {
+                        let Cookie(cookie) = record.cookie();
+                        record.publish(claim, connection(cookie as u16));
+                    }
+                    let other = (fd + 1) % FDS;
+                    registry.borrow(other, |record| check(other, record));
+                    if let Some(handle) = registry.lookup(other) {
+                        registry.remove(other);
+                        check(other, &handle);
+                    }
+                    registry.remove(fd);
+                }
+            });
+        }
+    });
+}
+
+/// Duplicates, supersedes, detaches and removes in many threads leave no entry behind.
+pub fn concurrent_duplicates_leave_nothing_behind(registry: &impl Registry) {
+    const FDS: u64 = 6;
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            scope.spawn(move || {
+                for round in 0..3_000u64 {
+                    let fd = ((round * 7 + thread) % FDS) as i32;
+                    let other = ((round * 3 + thread * 5) % FDS) as i32;
+                    let _ = registry.insert(fd, Cookie(round));
+                    let _ = registry.duplicate(fd, other);
+                    if round % 5 == thread {
+                        registry.supersede(fd);
+                    }
+                    if let Some(entry) = registry.detach(other) {
+                        if round % 2 == 0 {
+                            registry.restore(other, entry);
+                        } else {
+                            registry.discard(entry);
+                        }
+                    }
+                    registry.remove(fd);
+                }
+            });
+        }
+    });
+    for fd in 0..FDS as i32 {
+        registry.remove(fd);
+        assert!(!registry.contains(fd));
+    }
+}
+
+macro_rules! suite {
+    ($registry:expr, [$($property:ident),* $(,)?]) => {
+        $(
+            #[test]
+            fn $property() {
+                super::$property(&$registry);
+            }
+        )*
+    };
+}
+
+macro_rules! conformance {
+    ($($name:ident: $registry:expr;)*) => {
+        $(
+            mod $name {
+                suite!($registry, [
+                    empty_registry_has_no_entries,
+                    inserted_entry_is_found_until_removed,
+                    a_descriptor_out_of_range_is_refused,
+                    connection_is_immutable_once_visible,
+                    double_connect_through_a_duplicate_is_refused,
+                    a_handle_keeps_its_record_after_remove,
+                    insert_refuses_a_descriptor_that_has_an_entry,
+                    one_of_racing_inserts_wins,
+                    a_detached_entry_is_gone_until_it_is_restored,
+                    restore_gives_way_to_a_newer_entry,
+                    duplicates_share_one_record,
+                    duplicate_replaces_what_the_target_named,
+                    supersede_reaches_every_duplicate,
+                    supersede_reaches_a_detached_entry,
+                    readers_see_whole_records_under_churn,
+                    concurrent_duplicates_leave_nothing_behind,
+                ]);
+            }
+        )*
+    };
+}
+
+conformance! {
+    slots: crate::registry::Slots::new();
+    mutex: crate::registry::Owned::<crate::registry::Mutex>::new();
+}

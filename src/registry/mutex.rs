@@ -1,0 +1,405 @@
+//! `mutex`: the 2013 proposal as it stands, and the baseline of every comparison.
+//!
+//! One pthread mutex, a chained hash table, reference-counted connections from malloc. Lookup and
+//! increment happen under the lock; a put is an atomic decrement that frees at zero.
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, offset_of};
+use core::ops::Deref;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use super::guarantees::{Guarantee, Guarantees};
+use super::{Cookie, Detached, InsertError, Record, Registry};
+
+const BUCKETS: usize = 1024;
+/// The chain of entries that are detached.
+const DETACHED: usize = BUCKETS;
+
+/// One name of a connection, in a bucket's chain or in that of the detached.
+struct Entry {
+    fd: i32,
+    next: *mut Entry,
+    connection: *mut Connection,
+    /// The connection whose memory this entry is part of; null if it has its own.
+    home: *mut Connection,
+}
+
+/// A record, its counts, and the entry of its first descriptor.
+struct Connection {
+    record: Record,
+    count: AtomicU32,
+    /// Entries that lead here; guarded by the lock.
+    names: u32,
+    first: Entry,
+}
+
+struct Chains([*mut Entry; BUCKETS + 1]);
+
+/// The registry of the proposal.
+pub struct Mutex {
+    lock: UnsafeCell<libc::pthread_mutex_t>,
+    chains: UnsafeCell<Chains>,
+}
+
+// SAFETY: the chains are touched only under the lock.
+unsafe impl Sync for Mutex {}
+// SAFETY: an unlocked pthread mutex that was only borrowed may be moved.
+unsafe impl Send for Mutex {}
+
+impl core::fmt::Debug for Mutex {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Mutex")
+    }
+}
+
+/// A counted reference to a record of a [`Mutex`] registry.
+pub struct Counted<'r> {
+    connection: NonNull<Connection>,
+    registry: PhantomData<&'r Mutex>,
+}
+
+// SAFETY: a count belongs to no thread.
+unsafe impl Send for Counted<'_> {}
+// SAFETY: a record may be read by all.
+unsafe impl Sync for Counted<'_> {}
+
+impl Deref for Counted<'_> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        // SAFETY: the count keeps the connection.
+        unsafe { &(*self.connection.as_ptr()).record }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        put(self.connection);
+    }
+}
+
+/// Gives up one reference; the last one frees (guarantee E).
+fn put(connection: NonNull<Connection>) {
+    let connection = connection.as_ptr();
+    // AcqRel: every holder's use comes before the free.
+    // SAFETY: the caller owns a reference, and the last one owns the memory, which malloc gave.
+    unsafe {
+        if (*connection).count.fetch_sub(1, AcqRel) == 1 {
+            libc::free(connection.cast());
+        }
+    }
+}
+
+/// A connection with one reference and one name, in no chain yet.
+fn allocate(fd: i32, cookie: Cookie) -> Option<NonNull<Connection>> {
+    // SAFETY: malloc aligns for every fundamental type.
+    let memory = unsafe { libc::malloc(size_of::<Connection>()) };
+    let connection = NonNull::new(memory.cast::<Connection>())?;
+    let home = connection.as_ptr();
+    let first = Entry { fd, next: null_mut(), connection: home, home };
+    let value =
+        Connection { record: Record::new(cookie), count: AtomicU32::new(1), names: 1, first };
+    // SAFETY: fresh memory of the right size.
+    unsafe { connection.write(value) };
+    Some(connection)
+}
+
+fn first_entry(connection: NonNull<Connection>) -> NonNull<Entry> {
+    // SAFETY: a field of live memory.
+    unsafe { NonNull::from(&mut (*connection.as_ptr()).first) }
+}
+
+fn allocate_entry(fd: i32) -> Option<NonNull<Entry>> {
+    // SAFETY: as in `allocate`.
+    let entry = NonNull::new(unsafe { libc::malloc(size_of::<Entry>()) }.cast::<Entry>())?;
+    let value = Entry { fd, next: null_mut(), connection: null_mut(), home: null_mut() };
+    // SAFETY: fresh memory of the right size.
+    unsafe { entry.write(value) };
+    Some(entry)
+}
+
+/// What is to be given up after the lock was left.
+#[derive(Default)]
+#[must_use]
+struct Leftover {
+    entry: Option<NonNull<Entry>>,
+    connection: Option<NonNull<Connection>>,
+    home: Option<NonNull<Connection>>,
+}
+
+impl Leftover {
+    fn give_up(self) {
+        if let Some(entry) = self.entry {
+            // SAFETY: an entry of its own memory, in no chain any more.
+            unsafe { libc::free(entry.as_ptr().cast()) };
+        }
+        self.connection.into_iter().chain(self.home).for_each(put);
+    }
+}
+
+// SAFETY of this block: the lock is held; entries in chains and their connections are live.
+impl Chains {
+    fn bucket(fd: i32) -> usize {
+        fd as usize % BUCKETS
+    }
+
+    /// The link of chain `index` that points to the first entry that `wanted` accepts, or the
+    /// chain's end.
+    fn link(&mut self, index: usize, wanted: impl Fn(&Entry) -> bool) -> *mut *mut Entry {
+        let mut link = &raw mut self.0[index];
+        // SAFETY: see above.
+        unsafe {
+            while let Some(entry) = (*link).as_mut() {
+                if wanted(entry) {
+                    break;
+                }
+                link = &raw mut entry.next;
+            }
+        }
+        link
+    }
+
+    fn find(&mut self, fd: i32) -> Option<NonNull<Connection>> {
+        let link = self.link(Self::bucket(fd), |entry| entry.fd == fd);
+        // SAFETY: see above.
+        unsafe { (*link).as_ref().and_then(|entry| NonNull::new(entry.connection)) }
+    }
+
+    /// Adds an entry to chain `index`.
+    fn add(&mut self, index: usize, entry: NonNull<Entry>) {
+        // SAFETY: the caller owns the entry.
+        unsafe { (*entry.as_ptr()).next = self.0[index] };
+        self.0[index] = entry.as_ptr();
+    }
+
+    /// Takes the first entry that `wanted` accepts out of chain `index`.
+    fn take(&mut self, index: usize, wanted: impl Fn(&Entry) -> bool) -> Option<NonNull<Entry>> {
+        let link = self.link(index, wanted);
+        // SAFETY: see above.
+        unsafe {
+            let entry = NonNull::new(*link)?;
+            *link = entry.as_ref().next;
+            Some(entry)
+        }
+    }
+
+    fn take_fd(&mut self, fd: i32) -> Option<NonNull<Entry>> {
+        self.take(Self::bucket(fd), |entry| entry.fd == fd)
+    }
+
+    /// Gives up the name that an entry out of its chain was.
+    fn unname(&mut self, entry: NonNull<Entry>) -> Leftover {
+        // SAFETY: see above; the caller owns the entry.
+        unsafe {
+            let Entry { connection, home, .. } = *entry.as_ptr();
+            (*connection).names -= 1;
+            Leftover {
+                connection: NonNull::new(connection).filter(|c| c.as_ref().names == 0),
+                entry: home.is_null().then_some(entry),
+                // An entry that was renamed keeps its home by the reference that the registry had.
+                home: NonNull::new(home).filter(|home| home.as_ptr() != connection),
+            }
+        }
+    }
+
+    fn take_and_unname(&mut self, fd: i32) -> Option<Leftover> {
+        self.take_fd(fd).map(|entry| self.unname(entry))
+    }
+
+    /// Lets every entry of `old` lead to `next`, which has none yet. Says whether the registry's
+    /// reference to `old` is left over.
+    fn rename(&mut self, old: *mut Connection, next: *mut Connection) -> bool {
+        let mut home_in_use = false;
+        for head in self.0 {
+            let mut entry = head;
+            // SAFETY: see above.
+            while let Some(named) = unsafe { entry.as_mut() } {
+                if named.connection == old {
+                    named.connection = next;
+                    home_in_use |= named.home == old;
+                    // SAFETY: see above.
+                    unsafe { (*next).names += 1 };
+                }
+                entry = named.next;
+            }
+        }
+        !home_in_use
+    }
+}
+
+impl Mutex {
+    /// An empty registry.
+    pub const fn new() -> Self {
+        Mutex {
+            lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
+            chains: UnsafeCell::new(Chains([null_mut(); BUCKETS + 1])),
+        }
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut Chains) -> T) -> T {
+        // SAFETY: an initialised mutex; `work` never comes back here, so the borrow is the only
+        // one.
+        unsafe {
+            libc::pthread_mutex_lock(self.lock.get());
+            let result = work(&mut *self.chains.get());
+            libc::pthread_mutex_unlock(self.lock.get());
+            result
+        }
+    }
+}
+
+impl Default for Mutex {
+    fn default() -> Self {
+        Mutex::new()
+    }
+}
+
+// SAFETY: A is the record's; B `allocate`; C the increment under the lock; D and E `unname` and
+// `put`; F free comes last; G the lock; I the entry is out of its chain when `take` returns.
+unsafe impl Registry for Mutex {
+    const NAME: &'static str = "mutex";
+    const GUARANTEES: Guarantees = Guarantees {
+        missing: &[
+            (Guarantee::H, "a signal handler that interrupted the lock's holder waits for ever"),
+            (Guarantee::J, "a child forked while another thread held the lock waits for ever"),
+        ],
+    };
+
+    type Handle<'r> = Counted<'r>;
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        if fd < 0 {
+            return Err(InsertError::OutOfRange);
+        }
+        let connection = allocate(fd, cookie).ok_or(InsertError::Exhausted)?;
+        let vacant = self.locked(|chains| {
+            let vacant = chains.find(fd).is_none();
+            if vacant {
+                chains.add(Chains::bucket(fd), first_entry(connection));
+            }
+            vacant
+        });
+        if vacant {
+            return Ok(());
+        }
+        put(connection);
+        Err(InsertError::Occupied)
+    }
+
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.lookup(fd).map(|record| read(&record))
+    }
+
+    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+        let connection = self.locked(|chains| {
+            let connection = chains.find(fd)?;
+            // Relaxed: the lock orders this after the birth and before the remover's put.
+            // SAFETY: the registry's reference keeps it while it is in a chain.
+            unsafe { (*connection.as_ptr()).count.fetch_add(1, Relaxed) };
+            Some(connection)
+        })?;
+        Some(Counted { connection, registry: PhantomData })
+    }
+
+    fn into_raw(handle: Counted<'_>) -> *const Record {
+        let connection = ManuallyDrop::new(handle).connection;
+        // SAFETY: a field of live memory.
+        unsafe { &raw const (*connection.as_ptr()).record }
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+        // SAFETY: `into_raw` added the offset to a non-null pointer.
+        let connection = unsafe {
+            let start = raw.cast::<u8>().sub(offset_of!(Connection, record));
+            NonNull::new_unchecked(start.cast_mut().cast())
+        };
+        Counted { connection, registry: PhantomData }
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        let leftover = self.locked(|chains| chains.take_and_unname(fd));
+        leftover.map(Leftover::give_up).is_some()
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        self.locked(|chains| {
+            let entry = chains.take_fd(fd)?;
+            chains.add(DETACHED, entry);
+            Some(Detached(entry.cast()))
+        })
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        let entry = entry.0.cast::<Entry>();
+        let leftover = self.locked(|chains| {
+            chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
+            if chains.find(fd).is_some() {
+                return chains.unname(entry);
+            }
+            // SAFETY: the detached entry is the caller's.
+            unsafe { (*entry.as_ptr()).fd = fd };
+            chains.add(Chains::bucket(fd), entry);
+            Leftover::default()
+        });
+        leftover.give_up();
+    }
+
+    fn discard(&self, entry: Detached) {
+        let entry = entry.0.cast::<Entry>();
+        let leftover = self.locked(|chains| {
+            chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
+            chains.unname(entry)
+        });
+        leftover.give_up();
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        if source == target {
+            return Ok(self.lookup(source).is_some());
+        }
+        if target < 0 {
+            return Err(InsertError::OutOfRange);
+        }
+        let fresh = allocate_entry(target).ok_or(InsertError::Exhausted)?;
+        let (before, named) = self.locked(|chains| {
+            let before = chains.take_and_unname(target);
+            let Some(connection) = chains.find(source) else { return (before, false) };
+            // SAFETY: under the lock; the caller owns the new entry.
+            unsafe {
+                (*connection.as_ptr()).names += 1;
+                (*fresh.as_ptr()).connection = connection.as_ptr();
+            }
+            chains.add(Chains::bucket(target), fresh);
+            (before, true)
+        });
+        if !named {
+            // SAFETY: never linked.
+            unsafe { libc::free(fresh.as_ptr().cast()) };
+        }
+        if let Some(before) = before {
+            before.give_up();
+        }
+        Ok(named)
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        let Some(cookie) = self.borrow(fd, Record::cookie) else { return false };
+        // Without memory for a fresh record, no entry is better than a dissolved one.
+        let Some(next) = allocate(fd, cookie) else { return !self.remove(fd) };
+        let renamed = self.locked(|chains| {
+            let old = chains.find(fd)?;
+            // SAFETY: nobody else knows `next`; `rename` counts its names anew.
+            unsafe { (*next.as_ptr()).names = 0 };
+            Some(chains.rename(old.as_ptr(), next.as_ptr()).then_some(old))
+        });
+        if let Some(spare) = renamed.unwrap_or(Some(next)) {
+            put(spare);
+        }
+        renamed.is_some()
+    }
+
+    fn after_fork_in_child(&self) {}
+}

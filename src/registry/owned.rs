@@ -1,0 +1,173 @@
+//! A registry that only the process which owns it may change.
+
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::guarantees::Guarantees;
+use super::primitive::{AtomicI32, AtomicPtr, Zeroed, map_array, unmap_array};
+use super::{Cookie, Detached, InsertError, Record, Registry};
+use crate::sys;
+
+/// In a page that a fork wipes (`MADV_WIPEONFORK`): zero means "a forked child that doesn't know it
+/// yet".
+struct Owner(AtomicI32);
+
+// SAFETY: a zeroed number.
+unsafe impl Zeroed for Owner {}
+
+/// The backend `R`, kept from being changed by a `vfork` or `CLONE_VM` child, which shares the
+/// memory but not the descriptors of its parent (guarantee J): each change compares the process id,
+/// asked of the kernel, with the owner's. A child of `fork` becomes the owner of its own copy, also
+/// if `pthread_atfork` handlers were skipped.
+///
+/// Reads make no system call and are the backend's own. Two processes with one id in different pid
+/// namespaces that share memory are not told apart.
+#[derive(Debug)]
+pub struct Owned<R> {
+    inner: R,
+    owner: AtomicPtr<Owner>,
+}
+
+impl<R> Owned<R> {
+    /// Binds `inner` to the process that first changes it, or that calls [`Owned::adopt`].
+    pub const fn over(inner: R) -> Self {
+        Owned { inner, owner: AtomicPtr::new(null_mut()) }
+    }
+
+    /// The backend itself.
+    pub const fn inner(&self) -> &R {
+        &self.inner
+    }
+}
+
+impl<R: Default> Default for Owned<R> {
+    fn default() -> Self {
+        Owned::over(R::default())
+    }
+}
+
+impl<R: Registry> Owned<R> {
+    /// Makes this process the owner, if none is yet: for a constructor, before a vfork child could
+    /// be the first. Says whether this process may change the registry. Async-signal-safe.
+    pub fn adopt(&self) -> bool {
+        let Some(owner) = self.owner() else { return false };
+        let this = sys::getpid();
+        // Relaxed: the number is compared with one that only this process has.
+        match owner.0.load(Relaxed) {
+            0 => {
+                self.inner.after_fork_in_child();
+                // Release pairs with nobody: an interrupted or second caller that still reads zero
+                // does the same again, which costs memory and nothing else.
+                owner.0.store(this, Release);
+                true
+            }
+            owner => owner == this,
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        // Acquire pairs with the AcqRel below.
+        // SAFETY: never unmapped once it is set.
+        unsafe { self.owner.load(Acquire).as_ref() }.or_else(|| self.first_owner())
+    }
+
+    #[cold]
+    fn first_owner(&self) -> Option<&Owner> {
+        let fresh = map_array::<Owner>(1)?;
+        // An older kernel can't wipe: there `after_fork_in_child` must be called.
+        let _ = sys::wipe_on_fork(fresh.cast(), size_of::<Owner>());
+        // SAFETY: mapped and zeroed.
+        // Relaxed: the CAS releases it.
+        unsafe { fresh.as_ref() }.0.store(sys::getpid(), Relaxed);
+        let winner = match self.owner.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire)
+        {
+            Ok(_) => fresh.as_ptr(),
+            Err(other) => {
+                // SAFETY: another caller's page won; nobody has seen this one.
+                unsafe { unmap_array(fresh, 1) };
+                other
+            }
+        };
+        // SAFETY: never unmapped once it is set.
+        unsafe { winner.as_ref() }
+    }
+}
+
+// SAFETY: every operation is the backend's, or does nothing.
+unsafe impl<R: Registry> Registry for Owned<R> {
+    const NAME: &'static str = R::NAME;
+    const GUARANTEES: Guarantees = R::GUARANTEES;
+
+    type Handle<'r>
+        = R::Handle<'r>
+    where
+        R: 'r;
+
+    fn may_change(&self) -> bool {
+        self.adopt()
+    }
+
+    fn contains(&self, fd: i32) -> bool {
+        self.inner.contains(fd)
+    }
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        if self.adopt() { self.inner.insert(fd, cookie) } else { Err(InsertError::Foreign) }
+    }
+
+    #[inline]
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.inner.borrow(fd, read)
+    }
+
+    #[inline]
+    fn lookup(&self, fd: i32) -> Option<R::Handle<'_>> {
+        self.inner.lookup(fd)
+    }
+
+    fn into_raw(handle: R::Handle<'_>) -> *const Record {
+        R::into_raw(handle)
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> R::Handle<'_> {
+        // SAFETY: as the caller vouches.
+        unsafe { self.inner.from_raw(raw) }
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        self.contains(fd) && self.adopt() && self.inner.remove(fd)
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        // A stranger's descriptor costs no system call.
+        if self.contains(fd) && self.adopt() { self.inner.detach(fd) } else { None }
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        self.inner.restore(fd, entry);
+    }
+
+    fn discard(&self, entry: Detached) {
+        self.inner.discard(entry);
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        if !self.contains(source) && !self.contains(target) {
+            return Ok(false);
+        }
+        if self.adopt() { self.inner.duplicate(source, target) } else { Err(InsertError::Foreign) }
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        self.contains(fd) && self.adopt() && self.inner.supersede(fd)
+    }
+
+    fn after_fork_in_child(&self) {
+        // Acquire pairs with `first_owner`.
+        // SAFETY: never unmapped once it is set.
+        if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
+            // Relaxed: the child has one thread.
+            owner.0.store(0, Relaxed);
+        }
+    }
+}

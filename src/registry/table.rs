@@ -1,0 +1,107 @@
+//! The descriptor table: one slot a descriptor, in lazily backed memory that is never unmapped.
+
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::InsertError;
+use super::primitive::{AtomicI32, AtomicPtr, Zeroed, map_array, unmap_array};
+
+/// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
+const PAGE: usize = 1 << 20;
+/// Pages for every non-negative `i32`.
+const PAGES: usize = 1 << 11;
+
+/// Slots of type `S`, indexed by descriptor. Empty and without memory until the first
+/// [`Table::slot_or_map`].
+#[derive(Debug)]
+pub struct Table<S> {
+    /// The first page by itself: a miss is one load of this and one of the slot.
+    near: AtomicPtr<S>,
+    /// Pages for descriptors from `PAGE` up.
+    far: AtomicPtr<AtomicPtr<S>>,
+    /// No slot above this was ever asked for.
+    highest: AtomicI32,
+}
+
+impl<S: Zeroed> Table<S> {
+    /// A table without memory.
+    pub const fn new() -> Self {
+        Table {
+            near: AtomicPtr::new(core::ptr::null_mut()),
+            far: AtomicPtr::new(core::ptr::null_mut()),
+            highest: AtomicI32::new(-1),
+        }
+    }
+
+    /// The slot of `fd`, if its page is mapped. Never maps.
+    #[inline(always)]
+    pub fn slot(&self, fd: i32) -> Option<&S> {
+        let index = fd as u32 as usize;
+        if index < PAGE {
+            // Acquire pairs with the AcqRel in `page_or_map`.
+            return element(self.near.load(Acquire), index);
+        }
+        self.far_slot(fd)
+    }
+
+    #[cold]
+    fn far_slot(&self, fd: i32) -> Option<&S> {
+        let index = usize::try_from(fd).ok()?;
+        // Both Acquires pair with the AcqRel in `page_or_map`.
+        let page = element(self.far.load(Acquire), index / PAGE)?.load(Acquire);
+        element(page, index % PAGE)
+    }
+
+    /// The slot of `fd`; maps its page at first use. `OutOfRange` for a negative descriptor,
+    /// `Exhausted` without memory.
+    pub fn slot_or_map(&self, fd: i32) -> Result<&S, InsertError> {
+        let index = usize::try_from(fd).map_err(|_| InsertError::OutOfRange)?;
+        let page = if index < PAGE {
+            page_or_map(&self.near, PAGE)?
+        } else {
+            let pages = page_or_map(&self.far, PAGES)?;
+            page_or_map(element(pages, index / PAGE).ok_or(InsertError::OutOfRange)?, PAGE)?
+        };
+        // Relaxed: `each_slot` needs the mark only of entries whose slot it is ordered after.
+        if self.highest.load(Relaxed) < fd {
+            self.highest.fetch_max(fd, Relaxed);
+        }
+        element(page, index % PAGE).ok_or(InsertError::OutOfRange)
+    }
+
+    /// Visits every slot that can hold an entry.
+    pub fn each_slot<'t>(&'t self, mut visit: impl FnMut(i32, &'t S)) {
+        for fd in 0..=self.highest.load(Relaxed) {
+            if let Some(slot) = self.slot(fd) {
+                visit(fd, slot);
+            }
+        }
+    }
+}
+
+/// Element `index` of a page, or `None` if there is no page.
+#[inline(always)]
+fn element<'t, T>(page: *mut T, index: usize) -> Option<&'t T> {
+    // SAFETY: the callers keep `index` below the length of the page, and pages are never unmapped.
+    (!page.is_null()).then(|| unsafe { &*page.add(index) })
+}
+
+/// The page that `place` points to; the first caller maps it.
+#[inline]
+fn page_or_map<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, InsertError> {
+    // Acquire pairs with the AcqRel below.
+    let page = place.load(Acquire);
+    if page.is_null() { map_page(place, count) } else { Ok(page) }
+}
+
+#[cold]
+fn map_page<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, InsertError> {
+    let fresh = map_array::<T>(count).ok_or(InsertError::Exhausted)?;
+    match place.compare_exchange(core::ptr::null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
+        Ok(_) => Ok(fresh.as_ptr()),
+        Err(other) => {
+            // SAFETY: another caller's page won; nobody has seen this one.
+            unsafe { unmap_array(fresh, count) };
+            Ok(other)
+        }
+    }
+}
