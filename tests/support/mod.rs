@@ -1,0 +1,21 @@
+//! What the integration tests share.
+//!
+//! - [`run`]: which test run this process belongs to
+//! - [`preload`]: the preload library of the current sources, and commands under it
+//! - [`network`]: a private network of real tor daemons, with a trap for leaked packets
+//! - [`scripted_proxy`]: a SOCKS server that does what a test tells it, right or wrong
+//! - [`process`]: programs with a time limit, and C probes
+//! - [`skip`]: what to do where a test cannot run
+
+// Each test binary uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub mod network;
+pub mod preload;
+pub mod process;
+pub mod run;
+pub mod scripted_proxy;
+pub mod skip;
+
+pub use network::{Asked, Network, Observed};
+pub use preload::{preload_library, torify};

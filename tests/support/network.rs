@@ -1,0 +1,278 @@
+//! A private network of real tor daemons, with a trap for leaked packets.
+//!
+//! tests/network/owner.py holds it: two network namespaces, started by the first test of a run that
+//! needs it and gone when the run is over. In the application's namespace tor listens on
+//! 127.0.0.1:9050, and every packet that does not go to it falls into the trap.
+
+use super::process::{Running, search_path};
+use super::{preload, run, skip};
+use serde::Deserialize;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How long a program may take before its test fails.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
+/// How long the network may take to come up before the test fails.
+const START_LIMIT: Duration = Duration::from_secs(90);
+const NEEDED: [&str; 9] =
+    ["tor", "tor-gencert", "ip", "mount", "unshare", "openssl", "git", "ssh-keygen", "sshd"];
+
+/// One thing that tor was asked, in the order of asking.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub struct Asked {
+    /// `connect` or `resolve`.
+    pub kind: String,
+    /// The destination as it reached tor: a name or an address.
+    pub host: String,
+    /// The destination's port; without meaning for `resolve`.
+    pub port: u16,
+    /// The SOCKS user name.
+    pub username: Option<String>,
+    /// The SOCKS password.
+    pub password: Option<String>,
+    /// The circuit that the stream was given.
+    pub circuit: Option<String>,
+}
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Observed {
+    /// What it printed and how it ended.
+    pub output: Output,
+    /// A line for each packet that did not go through Tor.
+    pub leaks: Vec<String>,
+    /// What tor was asked.
+    pub asked: Vec<Asked>,
+}
+
+impl Observed {
+    /// The program's standard output.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// The program's standard error.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// The network, up and running.
+pub struct Network {
+    socket: PathBuf,
+    facts: Facts,
+    /// Tells the owner that this process still needs the network.
+    _presence: UnixStream,
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    pid: u32,
+    user_namespace: bool,
+    onion: String,
+    directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Greeting {
+    Ready(Facts),
+    Failed(String),
+}
+
+#[derive(Deserialize)]
+struct Record {
+    leaks: Vec<String>,
+    asked: Vec<Asked>,
+}
+
+impl Network {
+    /// The network of this run, or nothing where the machine does not permit one; the test then
+    /// has been reported as skipped and is to return.
+    pub fn get() -> Option<&'static Network> {
+        static NETWORK: OnceLock<Result<Network, String>> = OnceLock::new();
+        match NETWORK.get_or_init(Network::join) {
+            Ok(network) => Some(network),
+            Err(why) => {
+                skip::skip(why);
+                None
+            }
+        }
+    }
+
+    /// The name of the onion service: HTTP on 80, echo on 7, ssh on 22.
+    pub fn onion(&self) -> &str {
+        &self.facts.onion
+    }
+
+    /// Where a program inside finds a file of the network: `certificate.pem`, `user_key`,
+    /// `known_hosts`, `files/repository.git`, `client/socks`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.facts.directory.join(name)
+    }
+
+    /// Runs `command` in the application's namespace and tells what it did there. Only one
+    /// command of the whole run does so at a time: what is seen is this command's doing.
+    pub fn run(&self, command: &mut Command) -> Observed {
+        let mut records = Conversation::open(&self.socket);
+        records.ask::<serde::de::IgnoredAny>("begin");
+        let output = Running::start(self.enter(command)).finish(PROGRAM_LIMIT);
+        let Record { leaks, asked } = records.ask("end");
+        Observed { output, leaks, asked }
+    }
+
+    /// Runs `command` until it has leaked a packet or `limit` has passed, then ends it.
+    pub fn run_until_leak(&self, command: &mut Command, limit: Duration) -> Observed {
+        let mut records = Conversation::open(&self.socket);
+        records.ask::<serde::de::IgnoredAny>("begin");
+        let running = Running::start(self.enter(command));
+        records.ask::<serde::de::IgnoredAny>(&format!("wait {}", limit.as_secs_f32()));
+        let output = running.kill();
+        let Record { leaks, asked } = records.ask("end");
+        Observed { output, leaks, asked }
+    }
+
+    /// Makes `command` run in the application's namespace, and die with the test.
+    pub fn enter<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        let namespaces: Vec<File> = ["user", "net", "mnt"]
+            .into_iter()
+            .filter(|kind| self.facts.user_namespace || *kind != "user")
+            .map(|kind| format!("/proc/{}/ns/{kind}", self.facts.pid))
+            .map(|path| File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
+            .collect();
+        let directory = command.get_current_dir().map(Path::to_owned);
+        let directory = directory.unwrap_or_else(|| std::env::current_dir().expect("a directory"));
+        let directory = CString::new(directory.as_os_str().as_bytes()).expect("a path has no NUL");
+        let enter = move || {
+            for namespace in &namespaces {
+                // SAFETY: an open descriptor of a namespace.
+                checked(unsafe { libc::setns(namespace.as_raw_fd(), 0) })?;
+            }
+            // Entering a mount namespace leads to its root.
+            // SAFETY: a string that lives as long as the closure; then an integer.
+            unsafe {
+                checked(libc::chdir(directory.as_ptr()))?;
+                checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))
+            }
+        };
+        // SAFETY: the closure makes system calls only; all that it uses was made before the fork.
+        unsafe { command.pre_exec(enter) }
+    }
+
+    fn join() -> Result<Network, String> {
+        let flags = permitted()?;
+        let (directory, _joining) = run::directory();
+        let socket = directory.join("socket");
+        let mut presence = match UnixStream::connect(&socket) {
+            Ok(stream) => stream,
+            Err(_) => start(&directory, &socket, &flags),
+        };
+        match greeting(&mut presence) {
+            Ok(Greeting::Ready(facts)) => Ok(Network { socket, facts, _presence: presence }),
+            Ok(Greeting::Failed(error)) => panic!("{error}\n{}", log(&directory)),
+            Err(error) => panic!("the network's owner: {error}\n{}", log(&directory)),
+        }
+    }
+}
+
+fn checked(result: i32) -> std::io::Result<()> {
+    if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The flags with which unshare makes the namespaces here, or why it can't.
+fn permitted() -> Result<Vec<&'static str>, String> {
+    let missing = skip::missing(&NEEDED);
+    if !missing.is_empty() {
+        return Err(format!("not installed: {}", missing.join(", ")));
+    }
+    let namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+    let as_root = ["--user", "--map-root-user"];
+    let mut refusal = String::new();
+    for user in [&[], as_root.as_slice()] {
+        let flags: Vec<_> = user.iter().chain(&namespaces).copied().collect();
+        let output = Command::new("unshare")
+            .args(&flags)
+            .args(["ip", "link", "add", "type", "veth"])
+            .env("PATH", search_path())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => return Ok(flags),
+            Ok(output) => refusal = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => refusal = error.to_string(),
+        }
+    }
+    Err(format!("namespaces are not permitted here: {refusal}"))
+}
+
+/// Starts the owner and connects to it; it answers when the network is up.
+fn start(directory: &Path, socket: &Path, flags: &[&str]) -> UnixStream {
+    let _ = fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).expect("a socket for the network's owner");
+    let log = File::create(directory.join("log")).expect("a log for the network's owner");
+    let mut owner = Command::new("unshare");
+    owner
+        .args(flags)
+        .arg(python())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/owner.py"))
+        .arg(directory)
+        .args(flags.contains(&"--user").then_some("--user-namespace"))
+        .env("PATH", search_path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::from(run::runner()))
+        .stderr(log)
+        // An interrupt at the terminal is for the tests; the owner sees them go.
+        .process_group(0);
+    preload::hermetic(&mut owner);
+    // It outlives this process, which therefore does not wait for it.
+    #[allow(clippy::zombie_processes)]
+    owner.spawn().expect("unshare can be run");
+    UnixStream::connect(socket).expect("the owner's socket listens")
+}
+
+/// The machine's own Python: one that a version manager put first in PATH may be a script.
+pub fn python() -> &'static str {
+    if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" }
+}
+
+fn greeting(stream: &mut UnixStream) -> std::io::Result<Greeting> {
+    stream.set_read_timeout(Some(START_LIMIT))?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+fn log(directory: &Path) -> String {
+    fs::read_to_string(directory.join("log")).unwrap_or_default()
+}
+
+/// One connection to the owner: commands and their answers. Hanging up ends the record.
+struct Conversation {
+    stream: BufReader<UnixStream>,
+}
+
+impl Conversation {
+    fn open(socket: &Path) -> Conversation {
+        let mut stream = UnixStream::connect(socket).expect("the network's owner is there");
+        greeting(&mut stream).expect("the network's owner greets");
+        stream.set_read_timeout(None).expect("a timeout can be taken off");
+        Conversation { stream: BufReader::new(stream) }
+    }
+
+    fn ask<A: for<'d> Deserialize<'d>>(&mut self, command: &str) -> A {
+        writeln!(self.stream.get_mut(), "{command}").expect("the network's owner listens");
+        let mut answer = String::new();
+        self.stream.read_line(&mut answer).expect("the network's owner answers");
+        serde_json::from_str(&answer)
+            .unwrap_or_else(|error| panic!("{command}: {answer:?}: {error}"))
+    }
+}

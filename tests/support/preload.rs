@@ -1,0 +1,78 @@
+//! The preload library of the current sources, and commands under it.
+
+use super::run;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The preload library, built once a run from the current sources into a target directory of its
+/// own: `cargo test` does not build it, and one from elsewhere might be stale.
+pub fn preload_library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let target = tests.parent().unwrap_or(tests).join("preload-tests");
+        fs::create_dir_all(&target).expect("the target directory can be created");
+        let _building = run::lock(&target.join("lock"));
+        let (built, identity) = (target.join("built"), run::identity());
+        if fs::read_to_string(&built).is_ok_and(|run| run == identity) {
+            return library_in(&target);
+        }
+        build(&target);
+        fs::write(&built, identity).expect("the run can be noted");
+        library_in(&target)
+    })
+}
+
+fn library_in(target: &Path) -> PathBuf {
+    target.join("debug/libepochsocks_preload.so")
+}
+
+fn build(target: &Path) {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", "epochsocks-preload", "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .expect("cargo can be run");
+    assert!(
+        output.status.success(),
+        "the preload library does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// `epochsocks PROGRAM` with the library of the current sources; add the program's arguments.
+pub fn torify(program: impl AsRef<OsStr>) -> Command {
+    let mut command = launcher();
+    command.arg(program);
+    command
+}
+
+/// `epochsocks` with the library of the current sources and no configuration but what the test
+/// gives; add flags and the command.
+pub fn launcher() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epochsocks"));
+    hermetic(&mut command);
+    command.env("EPOCHSOCKS_LIBRARY", preload_library()).env("EPOCHSOCKS_CONF_FILE", "none");
+    command
+}
+
+/// Takes out of a command's environment what the machine may say about Tor and proxies.
+pub fn hermetic(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_ascii_lowercase();
+        let foreign = text.starts_with("torsocks_")
+            || text.starts_with("epochsocks_")
+            || text.starts_with("git_")
+            || text.ends_with("_proxy")
+            || text == "ld_preload";
+        if foreign {
+            command.env_remove(name);
+        }
+    }
+    command
+}

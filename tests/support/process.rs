@@ -1,0 +1,86 @@
+//! Programs with a time limit, and C probes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Where programs are looked for: also where a user's PATH often does not lead.
+pub fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path
+}
+
+/// A program that runs in a process group of its own and is killed with it.
+pub struct Running {
+    group: i32,
+    description: String,
+    output: mpsc::Receiver<std::io::Result<Output>>,
+}
+
+impl Running {
+    /// Starts `command` with its output collected and nothing to read, unless it says otherwise.
+    pub fn start(command: &mut Command) -> Running {
+        use std::os::unix::process::CommandExt;
+        let description = format!("{command:?}");
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap_or_else(|error| panic!("{description}: {error}"));
+        let group = i32::try_from(child.id()).expect("a process id is an int");
+        Running { group, description, output: collect(child) }
+    }
+
+    /// What the program printed and how it ended; it must do so within `limit`.
+    pub fn finish(self, limit: Duration) -> Output {
+        match self.output.recv_timeout(limit) {
+            Ok(output) => output.expect("a child can be waited for"),
+            Err(_) => {
+                let description = self.description.clone();
+                panic!("{description}: still running after {limit:?}: {:?}", self.kill())
+            }
+        }
+    }
+
+    /// Ends the program and all that it started.
+    pub fn kill(self) -> Output {
+        // SAFETY: a signal to a process group; the group is ours, as its leader has not been
+        // waited for or has been by us only after its output ended.
+        unsafe { libc::kill(-self.group, libc::SIGKILL) };
+        self.output
+            .recv()
+            .expect("the collecting thread answers")
+            .expect("a child can be waited for")
+    }
+}
+
+fn collect(child: Child) -> mpsc::Receiver<std::io::Result<Output>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    receiver
+}
+
+/// Runs `command` to its end, which must come within `limit`.
+pub fn finish(command: &mut Command, limit: Duration) -> Output {
+    Running::start(command).finish(limit)
+}
+
+/// Both streams of an output, for messages and for searching.
+pub fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+/// Compiles tests/probes/`name`.c once a process; returns the program.
+pub fn probe(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{name}.c"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // One for each process: tests that run side by side must not replace a program in use.
+    let program = target.join(format!("{name}.{}", std::process::id()));
+    let output = Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .args([&program, &source])
+        .output()
+        .expect("a C compiler is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program
+}

@@ -1,0 +1,64 @@
+//! Which test run this process belongs to.
+//!
+//! `cargo test` starts a process for each test binary, `cargo nextest` one for each test. What they
+//! share is their parent, the runner.
+
+use std::fs::{self, File};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+
+/// A name for the run: the runner's process id and start time, so that it never comes again.
+pub fn identity() -> String {
+    let runner = parent_id();
+    let stat = fs::read_to_string(format!("/proc/{runner}/stat")).unwrap_or_default();
+    // proc(5): field 22 is the start time; the command in field 2 may contain anything.
+    let start = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(19));
+    format!("{runner}.{}", start.unwrap_or("0"))
+}
+
+/// A directory of the run, private and with a path short enough for sockets, and the lock on it.
+pub fn directory() -> (PathBuf, File) {
+    loop {
+        let path = create_directory();
+        let name = path.join("lock");
+        let lock = lock(&name);
+        // Whoever held the lock may have removed the directory before letting go.
+        let inode = |metadata: fs::Metadata| metadata.ino();
+        if fs::metadata(&name).map(inode).ok() == lock.metadata().map(inode).ok() {
+            return (path, lock);
+        }
+    }
+}
+
+fn create_directory() -> PathBuf {
+    let path = std::env::temp_dir().join(format!("epochsocks.{}", identity()));
+    match fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            panic!("cannot create {}: {error}", path.display())
+        }
+        _ => {}
+    }
+    let owner = fs::metadata(&path).expect("the run's directory is there").uid();
+    // SAFETY: getuid has no preconditions.
+    assert_eq!(owner, unsafe { libc::getuid() }, "{} is somebody else's", path.display());
+    path
+}
+
+/// A descriptor that becomes readable when the runner ends.
+pub fn runner() -> OwnedFd {
+    // SAFETY: the call takes two integers and returns a new descriptor or -1.
+    unsafe {
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, parent_id(), 0);
+        assert!(descriptor >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+        OwnedFd::from_raw_fd(i32::try_from(descriptor).expect("a descriptor is an int"))
+    }
+}
+
+/// Holds the lock file at `path` until the result is dropped.
+pub fn lock(path: &Path) -> File {
+    let file = File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    file.lock().expect("a lock file can be locked");
+    file
+}

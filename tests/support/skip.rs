@@ -1,0 +1,23 @@
+//! What to do where a test cannot run.
+
+use std::io::Write;
+
+/// Says why a test does not run; fails it where `EPOCHSOCKS_REQUIRE_NETWORK=1` promises that
+/// every test can.
+pub fn skip(why: &str) {
+    assert!(
+        std::env::var_os("EPOCHSOCKS_REQUIRE_NETWORK").is_none_or(|value| value != "1"),
+        "EPOCHSOCKS_REQUIRE_NETWORK=1, but this test cannot run: {why}"
+    );
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    // Not eprintln!: the test runner would hide it.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {why}");
+}
+
+/// Which of these programs are not on the machine.
+pub fn missing(programs: &[&'static str]) -> Vec<&'static str> {
+    let path = super::process::search_path();
+    let installed =
+        |program: &str| std::env::split_paths(&path).any(|place| place.join(program).is_file());
+    programs.iter().copied().filter(|program| !installed(program)).collect()
+}
