@@ -22,13 +22,16 @@ impl<'a> Environment<'a> {
 
     /// The value of the first variable called `name`. Async-signal-safe.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.entries().find_map(|entry| {
-            entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
-        })
+        self.entries().find_map(|entry| value_of(entry.to_bytes(), name.as_bytes()))
     }
 
-    /// The entries, each `NAME=value`.
-    fn entries(&self) -> impl Iterator<Item = &'a [u8]> {
+    /// The block as it was given.
+    pub fn as_ptr(&self) -> *const *const c_char {
+        self.block
+    }
+
+    /// The entries, each `NAME=value`. Async-signal-safe.
+    pub fn entries(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
         let mut next = self.block;
         core::iter::from_fn(move || {
             if next.is_null() {
@@ -43,10 +46,15 @@ impl<'a> Environment<'a> {
                     return None;
                 }
                 next = next.add(1);
-                Some(CStr::from_ptr(entry).to_bytes())
+                Some(CStr::from_ptr(entry))
             }
         })
     }
+}
+
+/// The value of an entry `NAME=value` if it is `name`'s.
+pub fn value_of<'e>(entry: &'e [u8], name: &[u8]) -> Option<&'e [u8]> {
+    entry.strip_prefix(name)?.strip_prefix(b"=")
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod network;
 mod options;
 mod settings;
 
-pub use environment::Environment;
+pub use environment::{Environment, value_of};
 pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
 pub use kind::Kind;
 pub use load::{Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, export, load};

@@ -13,11 +13,22 @@ impl File {
     /// Opens `path` (relative to the directory `directory`, or [`libc::AT_FDCWD`]) for reading.
     /// Opening a FIFO or a device does not wait. Errors: those of openat(2).
     pub fn open_at(directory: i32, path: &CStr) -> Result<File, Errno> {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+        File::open_with(directory, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
+    }
+
+    /// Opens `path` for appending, made with mode 0600 if it is not there. Errors: those of
+    /// openat(2).
+    pub fn append_to(path: &CStr) -> Result<File, Errno> {
+        let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK;
+        File::open_with(libc::AT_FDCWD, path, flags, 0o600)
+    }
+
+    fn open_with(directory: i32, path: &CStr, flags: i32, mode: u32) -> Result<File, Errno> {
+        let flags = (flags | libc::O_CLOEXEC | libc::O_NOCTTY) as usize;
         // SAFETY: `path` ends with a NUL and outlives the call.
         let fd = Errno::check(unsafe {
             let path = path.as_ptr() as usize;
-            syscall6(libc::SYS_openat, directory as usize, path, flags as usize, 0, 0, 0)
+            syscall6(libc::SYS_openat, directory as usize, path, flags, mode as usize, 0, 0)
         })?;
         File(fd as i32).above_standard_streams()
     }
@@ -53,13 +64,7 @@ impl File {
 
     /// The file's type and permission bits (`st_mode`). Errors: those of fstat(2).
     pub fn mode(&self) -> Result<libc::mode_t, Errno> {
-        let mut status = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
-        unsafe {
-            let address = status.as_mut_ptr() as usize;
-            Errno::check(syscall6(libc::SYS_fstat, self.0 as usize, address, 0, 0, 0, 0))?;
-            Ok(status.assume_init().st_mode)
-        }
+        status(self.0).map(|status| status.st_mode)
     }
 
     /// Whether the file has the extended attribute `name`. Errors: those of fgetxattr(2), but a
@@ -95,6 +100,29 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         let _ = super::close(self.0);
+    }
+}
+
+/// Writes once to a descriptor of the program's; see write(2).
+pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads `bytes.len()` bytes.
+    Errno::check(unsafe {
+        syscall6(libc::SYS_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0)
+    })
+}
+
+/// Device and inode of a descriptor of the program's. Errors: `EBADF`.
+pub fn identity(fd: i32) -> Result<(u64, u64), Errno> {
+    status(fd).map(|status| (status.st_dev, status.st_ino))
+}
+
+fn status(fd: i32) -> Result<libc::stat, Errno> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
+    unsafe {
+        let address = status.as_mut_ptr() as usize;
+        Errno::check(syscall6(libc::SYS_fstat, fd as usize, address, 0, 0, 0, 0))?;
+        Ok(status.assume_init())
     }
 }
 

@@ -14,9 +14,11 @@ mod calls;
 mod errno;
 mod files;
 mod memory;
+pub mod net;
+pub mod time;
 
 pub use arch::syscall6;
 pub use calls::*;
 pub use errno::Errno;
-pub use files::{File, may_execute};
-pub use memory::{map_shared, unmap};
+pub use files::{File, identity, may_execute, write};
+pub use memory::{copy_from_program, map_shared, map_zeroed, unmap, wipe_on_fork};
