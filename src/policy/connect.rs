@@ -1,0 +1,182 @@
+//! Where `connect()` may lead, and whether a datagram may be sent.
+
+use core::net::SocketAddr;
+
+use super::address::is_localhost;
+use super::{Address, Refusal, SocketKind};
+use crate::config::{OutboundLocalhost, Settings};
+
+/// What becomes of a `connect()` call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectDecision {
+    /// libc does it: the address can't leave the machine.
+    Libc,
+    /// libc does it, and the record is dissolved after.
+    Dissolve,
+    /// The socket goes to Tor, which is asked for the address.
+    ThroughTor(SocketAddr),
+    /// The socket goes to Tor, which is asked for the name behind the cookie address.
+    ThroughTorByCookie(SocketAddr),
+    /// It is refused.
+    Refuse(Refusal),
+}
+
+/// Decides on a connect of `socket` to `address`; `is_cookie` tells whether an address belongs to
+/// the cookie range.
+pub fn connect(
+    socket: SocketKind,
+    address: Address,
+    is_cookie: impl FnOnce(SocketAddr) -> bool,
+    settings: &Settings,
+) -> ConnectDecision {
+    use ConnectDecision::*;
+    if !socket.is_inet() {
+        return Libc;
+    }
+    let destination = match address {
+        Address::Unspecified => return Dissolve,
+        Address::Other => return Libc,
+        Address::Short => return Refuse(Refusal::AddressLength),
+        Address::Inet(destination) => destination,
+    };
+    if !socket.is_tcp() {
+        datagram(destination, settings).map_or(Libc, Refuse)
+    } else if destination.is_ipv4() != (socket.domain == libc::AF_INET) {
+        Refuse(Refusal::AddressFamily)
+    } else {
+        stream(destination, is_cookie, settings)
+    }
+}
+
+fn stream(
+    destination: SocketAddr,
+    is_cookie: impl FnOnce(SocketAddr) -> bool,
+    settings: &Settings,
+) -> ConnectDecision {
+    use ConnectDecision::*;
+    let ip = destination.ip().to_canonical();
+    if ip.is_unspecified() {
+        Refuse(Refusal::Wildcard)
+    } else if is_cookie(destination) {
+        ThroughTorByCookie(destination)
+    } else if is_localhost(ip) {
+        match settings.allow_outbound_localhost {
+            OutboundLocalhost::Never => Refuse(Refusal::Localhost),
+            OutboundLocalhost::Streams | OutboundLocalhost::All => Libc,
+        }
+    } else if ip.is_ipv6() && !settings.enable_ipv6 {
+        Refuse(Refusal::Ipv6Disabled)
+    } else {
+        ThroughTor(destination)
+    }
+}
+
+/// Why a datagram to `destination` is refused, if it is: only localhost is reached, and only with
+/// AllowOutboundLocalhost 2.
+pub fn datagram(destination: SocketAddr, settings: &Settings) -> Option<Refusal> {
+    let ip = destination.ip().to_canonical();
+    if settings.allow_outbound_localhost == OutboundLocalhost::All && ip.is_unspecified() {
+        Some(Refusal::Wildcard)
+    } else if settings.allow_outbound_localhost == OutboundLocalhost::All && is_localhost(ip) {
+        None
+    } else {
+        Some(Refusal::NotAStream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TCP4: SocketKind =
+        SocketKind { domain: libc::AF_INET, kind: libc::SOCK_STREAM, protocol: 6 };
+    const TCP6: SocketKind =
+        SocketKind { domain: libc::AF_INET6, kind: libc::SOCK_STREAM, protocol: 6 };
+    const UDP4: SocketKind =
+        SocketKind { domain: libc::AF_INET, kind: libc::SOCK_DGRAM, protocol: 17 };
+
+    fn allowing(allow_outbound_localhost: OutboundLocalhost) -> Settings {
+        Settings { allow_outbound_localhost, ..Settings::DEFAULT }
+    }
+
+    fn decide(socket: SocketKind, address: &str, settings: &Settings) -> ConnectDecision {
+        let address = address.parse().unwrap();
+        connect(socket, Address::Inet(address), |a| a.ip().to_string() == "127.42.42.7", settings)
+    }
+
+    #[test]
+    fn a_public_address_goes_through_tor() {
+        let settings = Settings::DEFAULT;
+        for (socket, address) in
+            [(TCP4, "192.0.2.1:80"), (TCP6, "[2001:db8::1]:80"), (TCP6, "[::ffff:192.0.2.1]:80")]
+        {
+            let expected = ConnectDecision::ThroughTor(address.parse().unwrap());
+            assert_eq!(decide(socket, address, &settings), expected);
+        }
+    }
+
+    #[test]
+    fn localhost_is_refused_unless_allowed() {
+        for (socket, address) in
+            [(TCP4, "127.0.0.1:80"), (TCP6, "[::1]:80"), (TCP6, "[::ffff:127.0.0.1]:80")]
+        {
+            let refused = ConnectDecision::Refuse(Refusal::Localhost);
+            assert_eq!(decide(socket, address, &Settings::DEFAULT), refused);
+            let allowed = allowing(OutboundLocalhost::Streams);
+            assert_eq!(decide(socket, address, &allowed), ConnectDecision::Libc);
+        }
+    }
+
+    #[test]
+    fn a_cookie_address_is_no_localhost() {
+        let address = "127.42.42.7:80";
+        let expected = ConnectDecision::ThroughTorByCookie(address.parse().unwrap());
+        for settings in [Settings::DEFAULT, allowing(OutboundLocalhost::All)] {
+            assert_eq!(decide(TCP4, address, &settings), expected);
+        }
+    }
+
+    #[test]
+    fn wildcards_are_no_destination_even_if_localhost_is_allowed() {
+        for (socket, address) in [
+            (TCP4, "0.0.0.0:80"),
+            (TCP6, "[::]:80"),
+            (TCP6, "[::ffff:0.0.0.0]:80"),
+            (UDP4, "0.0.0.0:53"),
+        ] {
+            assert_eq!(
+                decide(socket, address, &allowing(OutboundLocalhost::All)),
+                ConnectDecision::Refuse(Refusal::Wildcard)
+            );
+        }
+    }
+
+    #[test]
+    fn datagrams_reach_localhost_only_and_only_if_allowed() {
+        let refused = ConnectDecision::Refuse(Refusal::NotAStream);
+        assert_eq!(decide(UDP4, "127.0.0.1:53", &Settings::DEFAULT), refused);
+        let allowed = allowing(OutboundLocalhost::All);
+        assert_eq!(decide(UDP4, "127.0.0.1:53", &allowed), ConnectDecision::Libc);
+        assert_eq!(decide(UDP4, "192.0.2.1:53", &allowed), refused);
+    }
+
+    #[test]
+    fn ipv6_can_be_switched_off_without_losing_mapped_ipv4() {
+        let settings = Settings { enable_ipv6: false, ..Settings::DEFAULT };
+        assert_eq!(
+            decide(TCP6, "[2001:db8::1]:80", &settings),
+            ConnectDecision::Refuse(Refusal::Ipv6Disabled)
+        );
+        assert!(matches!(
+            decide(TCP6, "[::ffff:192.0.2.1]:80", &settings),
+            ConnectDecision::ThroughTor(_)
+        ));
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_is_refused() {
+        let refused = ConnectDecision::Refuse(Refusal::AddressFamily);
+        assert_eq!(decide(TCP4, "[2001:db8::1]:80", &Settings::DEFAULT), refused);
+        assert_eq!(decide(TCP6, "192.0.2.1:80", &Settings::DEFAULT), refused);
+    }
+}

@@ -1,0 +1,83 @@
+//! Why a call is refused: one errno and one line for the log each.
+
+use core::fmt;
+
+use crate::sys::Errno;
+
+/// A refused call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An inet socket that is not a stream, or an address for one: it can't go through Tor.
+    NotAStream,
+    /// A stream protocol other than TCP (MPTCP, SCTP, DCCP).
+    StreamProtocol(i32),
+    /// A socket family that may leave the machine beside Tor.
+    Family(i32),
+    /// A local address, without AllowOutboundLocalhost.
+    Localhost,
+    /// 0.0.0.0 or `::`.
+    Wildcard,
+    /// An address of the cookie range that this process did not hand out.
+    UnknownCookie,
+    /// An IPv6 destination while EnableIPv6 is 0.
+    Ipv6Disabled,
+    /// The Tor port is on IPv6 and the socket is not.
+    TorAddressFamily,
+    /// The Tor port is on IPv4 and the socket was bound as IPv6 only.
+    BoundV6Only,
+    /// An inet address that is not local, without AllowInbound.
+    Inbound,
+    /// An address of another family than the socket's.
+    AddressFamily,
+    /// An address shorter than its family asks for.
+    AddressLength,
+}
+
+impl Refusal {
+    /// The errno that the program sees.
+    pub const fn errno(self) -> Errno {
+        Errno(match self {
+            Refusal::NotAStream
+            | Refusal::Family(_)
+            | Refusal::Localhost
+            | Refusal::Wildcard
+            | Refusal::UnknownCookie
+            | Refusal::Inbound => libc::EPERM,
+            Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
+            Refusal::Ipv6Disabled | Refusal::BoundV6Only => libc::ENETUNREACH,
+            Refusal::TorAddressFamily | Refusal::AddressFamily => libc::EAFNOSUPPORT,
+            Refusal::AddressLength => libc::EINVAL,
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotAStream => f.write_str("only TCP streams can go through Tor"),
+            Refusal::StreamProtocol(number) => {
+                write!(f, "protocol {number} can't go through Tor, TCP can")
+            }
+            Refusal::Family(family) => {
+                write!(f, "sockets of family {family} could leave the machine beside Tor")
+            }
+            Refusal::Localhost => f.write_str("local address; AllowOutboundLocalhost permits it"),
+            Refusal::Wildcard => f.write_str("0.0.0.0 and :: are no destination"),
+            Refusal::UnknownCookie => {
+                f.write_str("address of the onion range that no lookup of this process has given")
+            }
+            Refusal::Ipv6Disabled => f.write_str("IPv6 destination while EnableIPv6 is 0"),
+            Refusal::TorAddressFamily => {
+                f.write_str("TorAddress is IPv6, which an IPv4 socket can't reach")
+            }
+            Refusal::BoundV6Only => {
+                f.write_str("socket bound as IPv6 only can't reach the IPv4 TorAddress")
+            }
+            Refusal::Inbound => {
+                f.write_str("inbound connections would bypass Tor; AllowInbound permits them")
+            }
+            Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
+            Refusal::AddressLength => f.write_str("address too short for its family"),
+        }
+    }
+}
