@@ -8,3 +8,4 @@ pub mod registry;
 pub mod resolver;
 pub mod socks5;
 pub mod sys;
+pub mod tor;

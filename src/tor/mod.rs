@@ -1,0 +1,13 @@
+//! The way to Tor's SOCKS port: dial it on a program's socket and run the handshake there.
+//!
+//! Nothing here is shared between threads; every function is async-signal-safe.
+
+mod deadline;
+mod dial;
+mod drive;
+mod socket_calls;
+
+pub use deadline::Deadline;
+pub use dial::{DialError, dial};
+pub use drive::{DriveError, drive};
+pub use socket_calls::{Kernel, SocketCalls};
