@@ -1,14 +1,29 @@
-//! The preload library.
+//! The preload library: the only crate that exports C names, and as thin as it can be.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `table` | one row per hook; everything else follows from it |
+//! | `exports` | the C symbols, each a call of its handler |
+//! | `real` | the functions that the hooks stand in front of |
+//! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
+//! | `registry` | the one registry of the process |
+//! | `runtime` | settings and onion pool |
+//! | `constructor` | what runs at load time |
+//!
+//! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
+//! cancelled thread unwinds through these frames.
 #![cfg_attr(not(feature = "std"), no_std)]
 
+mod calls;
+mod constructor;
+mod environment;
+mod errno;
+pub mod exports;
+mod hooks;
+mod inheritance;
+mod log;
 #[cfg(not(feature = "std"))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// probe
-#[unsafe(no_mangle)]
-pub extern "C" fn epochsocks_probe() -> i32 {
-    epochsocks::sys::getpid()
-}
+mod panic;
+mod real;
+mod registry;
+mod runtime;

@@ -1,0 +1,26 @@
+//! What runs when the dynamic linker has loaded the library.
+
+use epochsocks::registry::Registry;
+
+use crate::registry::REGISTRY;
+use crate::{calls, environment, inheritance, log, real, runtime};
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = constructor;
+
+extern "C" fn constructor() {
+    log::remember_standard_error();
+    real::resolve_all();
+    calls::resolve();
+    inheritance::remember(environment::current());
+    // Before the first fork, so that the children share it. A failure is reported at the first use.
+    let _ = runtime::ONION_POOL.open(runtime::cookie_range());
+    // SAFETY: the handler is async-signal-safe and lives as long as the library, which is never
+    // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+extern "C" fn in_child() {
+    REGISTRY.after_fork_in_child();
+}

@@ -1,0 +1,30 @@
+//! The exported C symbols, each of them a call of its handler.
+
+macro_rules! hooks {
+    ($($name:ident {
+        signature: ($($argument:ident: $type:ty),* $(,)?) -> $result:ty,
+        header: $header:literal,
+        variadic: $variadic:ident,
+        cancellation_point: $cancellation:ident,
+        async_signal_safe: $signal:ident,
+        before_resolution: $before:ident $(($number:ident))?,
+        handler: $handler:path,
+        policy: $policy:literal,
+    })*) => {
+        $(
+            #[doc = $policy]
+            ///
+            /// # Safety
+            /// As the C function's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                // SAFETY: the caller keeps the C function's contract.
+                unsafe { $handler($($argument),*) }
+            }
+        )*
+    };
+}
+
+use crate::hooks::*;
+use libc::*;
+include!("table.rs");

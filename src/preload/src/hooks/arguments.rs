@@ -1,0 +1,60 @@
+//! C arguments as values.
+
+use epochsocks::policy::address::MAX_LENGTH;
+use epochsocks::policy::{Address, SocketKind};
+use epochsocks::sys::{Errno, copy_from_program, net};
+use libc::{sockaddr, socklen_t};
+
+/// A program's address, copied once: what was judged is what the kernel gets.
+pub struct AddressArgument {
+    bytes: [u8; MAX_LENGTH],
+    length: usize,
+}
+
+impl AddressArgument {
+    /// Copies `length` bytes at `address`. Errors: `EFAULT` as the kernel would, `EINVAL` for a
+    /// length that no address has.
+    ///
+    /// # Safety
+    /// `address` has `length` bytes, as for connect(2).
+    pub unsafe fn copy(address: *const sockaddr, length: socklen_t) -> Result<Self, Errno> {
+        let mut copy = AddressArgument { bytes: [0; MAX_LENGTH], length: length as usize };
+        let bytes = copy.bytes.get_mut(..length as usize).ok_or(Errno(libc::EINVAL))?;
+        if !bytes.is_empty() {
+            // SAFETY: the caller's contract.
+            unsafe { copy_from_program(address.cast(), bytes)? };
+        }
+        Ok(copy)
+    }
+
+    /// What it says.
+    pub fn parse(&self) -> Address {
+        Address::parse(&self.bytes[..self.length])
+    }
+
+    /// The copy, for a real call.
+    pub fn as_ptr(&self) -> *const sockaddr {
+        self.bytes.as_ptr().cast()
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> socklen_t {
+        self.length as socklen_t
+    }
+}
+
+/// What socket `fd` is. Errors: `EBADF`, `ENOTSOCK`.
+pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
+    Ok(SocketKind {
+        domain: net::socket_number(fd, libc::SO_DOMAIN)?,
+        kind: net::socket_number(fd, libc::SO_TYPE)?,
+        protocol: net::socket_number(fd, libc::SO_PROTOCOL)?,
+    })
+}
+
+/// The local address of socket `fd`. Errors: `EBADF`, `ENOTSOCK`.
+pub fn local_address(fd: i32) -> Result<Address, Errno> {
+    let mut bytes = [0; MAX_LENGTH];
+    let length = net::local_address(fd, &mut bytes)?;
+    Ok(Address::parse(&bytes[..length]))
+}

@@ -1,0 +1,74 @@
+//! `connect`: reads the arguments, asks the policy, and takes the way that it decides.
+
+use core::ffi::c_int;
+use core::net::SocketAddr;
+
+use epochsocks::policy::connect::connect as decide;
+use epochsocks::policy::{ConnectDecision, Refusal};
+use epochsocks::registry::Registry;
+use epochsocks::resolver::onion_pool::Lookup;
+use epochsocks::socks5::{Host, Name};
+use epochsocks::sys::Errno;
+use libc::{sockaddr, socklen_t};
+
+use super::arguments::{AddressArgument, socket_kind};
+use super::through_tor::through_tor;
+use crate::log::log;
+use crate::registry::REGISTRY;
+use crate::{errno, real, runtime};
+
+/// # Safety
+/// As connect(2).
+pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    // SAFETY: the caller's contract.
+    let copy = || unsafe { AddressArgument::copy(address, length) };
+    // The descriptor first, as the kernel does.
+    let (kind, address) = match socket_kind(fd).and_then(|kind| Ok((kind, copy()?))) {
+        Ok(pair) => pair,
+        Err(errno) => return errno::fail(errno),
+    };
+    let is_cookie =
+        |address: SocketAddr| runtime::cookie_range().cookie(address.ip().to_canonical()).is_some();
+    match decide(kind, address.parse(), is_cookie, runtime::loaded()) {
+        // SAFETY: a whole copy of the caller's address.
+        ConnectDecision::Libc => unsafe { real::connect(fd, address.as_ptr(), address.length()) },
+        ConnectDecision::Dissolve => dissolve(fd, &address),
+        ConnectDecision::Refuse(refusal) => refuse(address, refusal),
+        ConnectDecision::ThroughTor(destination) => {
+            through_tor(fd, kind.domain, destination, Host::Address(destination.ip()))
+        }
+        ConnectDecision::ThroughTorByCookie(destination) => match name_behind(destination) {
+            Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
+            None => refuse(address, Refusal::UnknownCookie),
+        },
+    }
+}
+
+/// The name that a cookie address stands for.
+fn name_behind(destination: SocketAddr) -> Option<Name> {
+    let address = destination.ip().to_canonical();
+    match runtime::ONION_POOL.lookup(runtime::cookie_range(), address) {
+        Lookup::Name(name) => Name::new(name).ok(),
+        Lookup::Ordinary | Lookup::Unknown => None,
+    }
+}
+
+fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
+    match address.parse() {
+        epochsocks::policy::Address::Inet(destination) => {
+            log!(Warning, "connect to {destination} refused: {refusal}");
+        }
+        _ => log!(Warning, "connect refused: {refusal}"),
+    }
+    errno::fail(refusal.errno())
+}
+
+/// `AF_UNSPEC`: the kernel lets go of the peer, and so do we, on every duplicate.
+fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
+    // SAFETY: a whole copy of the caller's address.
+    let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+    if result == 0 && !REGISTRY.supersede(fd) {
+        return errno::fail(Errno(libc::ENOBUFS));
+    }
+    result
+}

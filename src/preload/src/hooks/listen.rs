@@ -1,0 +1,49 @@
+//! `listen`, `accept`, `accept4`: nobody comes in beside Tor.
+
+use core::ffi::c_int;
+
+use epochsocks::policy::listen::inbound;
+use libc::{sockaddr, socklen_t};
+
+use super::arguments::local_address;
+use crate::log::log;
+use crate::{errno, real, runtime};
+
+/// # Safety
+/// As listen(2).
+pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    admitted(fd, "listen", || unsafe { real::listen(fd, backlog) })
+}
+
+/// # Safety
+/// As accept(2).
+pub unsafe fn accept(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+    // SAFETY: the caller's contract.
+    admitted(fd, "accept", || unsafe { real::accept(fd, address, length) })
+}
+
+/// # Safety
+/// As accept4(2).
+pub unsafe fn accept4(
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    admitted(fd, "accept4", || unsafe { real::accept4(fd, address, length, flags) })
+}
+
+/// Runs `call` if the policy lets the socket be reached from outside. A socket whose address can't
+/// be had goes to `call`, which fails for the same reason.
+fn admitted(fd: c_int, name: &str, call: impl FnOnce() -> c_int) -> c_int {
+    let refusal = local_address(fd).ok().and_then(|local| inbound(local, runtime::loaded()));
+    match refusal {
+        None => call(),
+        Some(refusal) => {
+            log!(Warning, "{name} refused: {refusal}");
+            errno::fail(refusal.errno())
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The handlers of the hook table, one file per concern.
+
+pub mod arguments;
+pub mod close;
+pub mod connect;
+pub mod duplicate;
+mod environment_for;
+pub mod exec;
+pub mod listen;
+pub mod peer;
+pub mod send;
+pub mod socket;
+pub mod syscall;
+mod through_tor;

@@ -1,0 +1,42 @@
+//! `syscall`: the numbers that the other hooks cover take their way, every other one passes with
+//! all six arguments.
+
+use core::ffi::{c_int, c_long};
+
+use super::{close, connect, duplicate, exec, listen, peer, send, socket};
+use crate::real;
+
+/// # Safety
+/// As syscall(2).
+pub unsafe fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    // SAFETY: the kernel reads the arguments of these numbers as the C functions' types.
+    unsafe {
+        let result: c_int = match number {
+            libc::SYS_socket => socket::socket(a as _, b as _, c as _),
+            libc::SYS_connect => connect::connect(a as _, b as _, c as _),
+            libc::SYS_close => close::close(a as _),
+            libc::SYS_getpeername => peer::getpeername(a as _, b as _, c as _),
+            libc::SYS_dup => duplicate::dup(a as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_dup2 => duplicate::dup2(a as _, b as _),
+            libc::SYS_dup3 => duplicate::dup3(a as _, b as _, c as _),
+            libc::SYS_listen => listen::listen(a as _, b as _),
+            libc::SYS_accept => listen::accept(a as _, b as _, c as _),
+            libc::SYS_accept4 => listen::accept4(a as _, b as _, c as _, d as _),
+            libc::SYS_execve => exec::execve(a as _, b as _, c as _),
+            libc::SYS_sendto => {
+                return send::sendto(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;
+            }
+            _ => return real::syscall(number, a, b, c, d, e, f),
+        };
+        result.into()
+    }
+}

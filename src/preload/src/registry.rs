@@ -1,0 +1,78 @@
+//! The one registry of the process.
+
+use epochsocks::registry::{Cookie, InsertError, Record, Registry, Slots};
+use epochsocks::sys::{Errno, net};
+
+/// The backend that this library was built with.
+pub type Backend = Slots;
+
+/// Every tracked descriptor of the process.
+pub static REGISTRY: Backend = Backend::new();
+
+/// How often a descriptor may change hands under a lookup before the call gives up.
+const ATTEMPTS: u32 = 8;
+
+/// A counted reference without a destructor, so that it may be held across a blocking call and be
+/// leaked by a cancelled thread. Ends in [`put`].
+#[must_use]
+pub struct Held(*const Record);
+
+impl Held {
+    /// The record.
+    pub fn record(&self) -> &Record {
+        // SAFETY: the reference is counted until `put`.
+        unsafe { &*self.0 }
+    }
+}
+
+/// Gives the reference back. Async-signal-safe.
+pub fn put(held: Held) {
+    // SAFETY: `held` came from `into_raw` in `tracked`, once.
+    drop(unsafe { REGISTRY.from_raw(held.0) });
+}
+
+/// Makes `fd`, a TCP socket that the kernel just gave, name a fresh record. An entry that is there
+/// belongs to a descriptor that was closed behind our back, and goes. A vfork child, whose
+/// descriptors are not those of the registry, keeps none. Async-signal-safe.
+pub fn track(fd: i32) -> Result<(), Errno> {
+    insert(fd, Cookie(net::cookie(fd)?)).map(drop)
+}
+
+/// The record of the socket `fd`, made now if this is the first sight of it (an inherited or passed
+/// socket). An entry of another socket, closed behind our back, is dropped first: its `SO_COOKIE`
+/// differs. `None` in a vfork child that has no record. Async-signal-safe.
+pub fn tracked(fd: i32) -> Result<Option<Held>, Errno> {
+    let cookie = Cookie(net::cookie(fd)?);
+    for _ in 0..ATTEMPTS {
+        match REGISTRY.lookup(fd) {
+            Some(handle) if handle.cookie() == cookie => {
+                return Ok(Some(Held(Backend::into_raw(handle))));
+            }
+            _ if insert(fd, cookie)? == Kept::No => return Ok(None),
+            _ => {}
+        }
+    }
+    Err(Errno(libc::EBADF))
+}
+
+/// Whether the registry keeps entries for this process.
+#[derive(PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+fn insert(fd: i32, cookie: Cookie) -> Result<Kept, Errno> {
+    for _ in 0..ATTEMPTS {
+        match REGISTRY.insert(fd, cookie) {
+            Ok(()) => return Ok(Kept::Yes),
+            Err(InsertError::Foreign) => return Ok(Kept::No),
+            Err(InsertError::Occupied) => {
+                REGISTRY.remove(fd);
+            }
+            Err(InsertError::OutOfRange) => return Err(Errno(libc::EMFILE)),
+            Err(InsertError::Exhausted) => return Err(Errno(libc::ENOBUFS)),
+        }
+    }
+    Err(Errno(libc::EBADF))
+}

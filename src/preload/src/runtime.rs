@@ -1,0 +1,78 @@
+//! What the hooks share: the settings and the onion pool.
+
+use core::mem::MaybeUninit;
+use core::ptr::null_mut;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+use epochsocks::config::Settings;
+use epochsocks::resolver::cookie_range::CookieRange;
+use epochsocks::resolver::onion_pool::OnionPool;
+use epochsocks::socks5::Credentials;
+use epochsocks::sys;
+
+use crate::environment;
+use crate::log::log;
+
+/// The exit status of a program whose settings are bad: the launcher's for its own failures.
+const BAD_SETTINGS: i32 = 125;
+
+/// Cookie addresses and the names behind them.
+pub static ONION_POOL: OnionPool = OnionPool::new();
+
+static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(null_mut());
+
+/// The settings, once they are loaded. Async-signal-safe.
+pub fn settings() -> Option<&'static Settings> {
+    // Acquire pairs with the AcqRel in `load`.
+    // SAFETY: what was published is whole and never freed.
+    unsafe { SETTINGS.load(Acquire).as_ref() }
+}
+
+/// The settings, loaded now if no constructor has run yet. Bad settings end the process: it must
+/// not run with other ones. Async-signal-safe.
+pub fn loaded() -> &'static Settings {
+    settings().unwrap_or_else(load)
+}
+
+/// The range of cookie addresses.
+pub fn cookie_range() -> CookieRange {
+    let range = loaded().onion_range;
+    CookieRange::new(range.base(), range.prefix())
+}
+
+/// When the settings were loaded, in nanoseconds since boot. A word of its own: Relaxed.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// The user name and password for Tor, if the settings ask for any: with IsolatePID, this process's
+/// own. Async-signal-safe.
+pub fn credentials() -> Option<Credentials> {
+    loaded().credentials(sys::getpid(), STARTED.load(Relaxed))
+}
+
+#[cold]
+fn load() -> &'static Settings {
+    let Ok(page) = sys::map_zeroed(size_of::<Settings>()) else { give_up("no memory") };
+    STARTED.store(sys::time::monotonic().as_nanos() as u64, Relaxed);
+    let place = page.cast::<MaybeUninit<Settings>>().as_ptr();
+    match environment::load_settings() {
+        // SAFETY: a fresh mapping of that size, page-aligned, nobody else's yet.
+        Ok(settings) => unsafe { (*place).write(settings) },
+        Err(error) => give_up(error),
+    };
+    // AcqRel: Release publishes the settings to `settings`, Acquire sees another thread's. Who
+    // loses leaves a page behind, once.
+    match SETTINGS.compare_exchange(null_mut(), place.cast(), AcqRel, Acquire) {
+        // SAFETY: as in `settings`.
+        Ok(_) => unsafe { &*place.cast::<Settings>() },
+        // SAFETY: as in `settings`.
+        Err(first) => unsafe { &*first },
+    }
+}
+
+fn give_up(why: impl core::fmt::Display) -> ! {
+    log!(Error, "{why}");
+    sys::exit_group(BAD_SETTINGS)
+}
