@@ -1,11 +1,13 @@
 //! The client's side of a handshake, as a state machine that does no I/O.
 //!
 //! ```text
-//! no credentials:  send greeting + request ──► method ───────────────────────────────► reply ──► answer
-//! credentials:     send greeting ──► method ──► send password + request ──► status ──► reply ──► answer
+//! no credentials: send greeting + request -> method -> reply -> answer
+//! credentials:    send greeting -> method -> send password + request -> status -> reply -> answer
 //! ```
 //! These are the fewest round trips that tor accepts: it loses the method selection when greeting,
 //! password and request arrive in one piece. Any message that breaks the rules ends in `Failed`.
+
+use core::fmt;
 
 use super::reply::{self, Answer};
 use super::{Awaited, Command, Credentials, Error, Request, VERSION, method};
@@ -19,7 +21,7 @@ const OUTPUT: usize = 3 + Credentials::ENCODED + Request::ENCODED;
 ///
 /// Whoever drives it does what [`Handshake::step`] says and reports with [`Handshake::sent`],
 /// [`Handshake::received`] or [`Handshake::closed`], until the step is `Done` or `Failed`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[repr(C)]
 pub struct Handshake {
     state: State,
@@ -166,6 +168,18 @@ impl Handshake {
             self.released = self.output.len() as u16;
             self.input = Bytes::EMPTY;
         }
+    }
+}
+
+/// Without `output`, which holds the password.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("state", &self.state)
+            .field("command", &self.command)
+            .field("sent", &self.sent)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
     }
 }
 

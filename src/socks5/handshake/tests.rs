@@ -231,6 +231,13 @@ fn what_comes_after_the_end_changes_nothing() {
 }
 
 #[test]
+fn debug_hides_the_password() {
+    let credentials = Credentials::new(b"me", b"hunter2").unwrap();
+    let handshake = Handshake::new(&request(Command::Connect), Some(&credentials));
+    assert!(!format!("{handshake:?}").contains("hunter2"));
+}
+
+#[test]
 fn every_error_is_one_line_with_an_errno() {
     for error in [
         Error::Closed(Awaited::Method),
