@@ -27,7 +27,8 @@ pub(super) const LONGEST: usize = 4 + 1 + 255 + 2;
 /// Judges the method selection (RFC 1928, section 3) after an offer of `offered` alone.
 ///
 /// With method 0 the request has been sent along. Where tor rejects a request while it parses it
-/// the method selection is lost: `05 01 00 01…` is then the reply itself, and all of the answer.
+/// (a malformed name, RESOLVE_PTR of a name, an address under `SafeSocks`) the method selection is
+/// lost: `05 01 00 01…` is then the reply itself, and all of the answer.
 pub(super) fn check_method(message: &[u8], offered: u8) -> Result<(), Error> {
     match *message {
         [] | [VERSION] => Ok(()),
