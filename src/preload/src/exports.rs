@@ -9,7 +9,9 @@ macro_rules! hooks {
         async_signal_safe: $signal:ident,
         before_resolution: $before:ident $(($number:ident))?,
         handler: $handler:path,
+        why: $why:literal,
         policy: $policy:literal,
+        test: $test:literal,
     })*) => {
         $(
             #[doc = $policy]
