@@ -1,6 +1,7 @@
 //! How the launcher ends when it does not become the program.
 
 use std::fmt;
+use std::io::{Write, stderr};
 
 /// Exit statuses, those of env(1) and nohup(1): what is below 125 is the program's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ impl Failure {
         }
         Failure { status, message: line }
     }
+}
+
+/// Says on standard error what is odd, or what to do.
+pub fn warn(message: impl fmt::Display) {
+    let _ = writeln!(stderr(), "epochsocks: {message}");
 }
 
 /// An errno as the C library words it.

@@ -6,10 +6,10 @@ use lexopt::{Arg, Parser};
 
 use crate::failure::{Failure, Status};
 use crate::registry::Registry;
-use crate::settings::{Given, Switch};
+use crate::settings::{self, Given};
 
 /// What the command line asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Invocation {
     /// What to do.
     pub action: Action,
@@ -75,13 +75,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
                 return Ok(invocation);
             }
             Some(argument) => {
-                let switch = Switch::find(&argument).ok_or_else(|| unknown(&argument))?;
-                let flag = spelling(&argument);
-                let value = match switch.fixed {
+                let (option, flag) = settings::find(&argument).ok_or_else(|| unknown(&argument))?;
+                let value = match flag.sets {
                     Some(value) => value.into(),
                     None => parser.value().map_err(usage)?,
                 };
-                invocation.given.push(Given { switch, flag, value });
+                invocation.given.push(Given { option, flag, value });
             }
         }
         if matches!(invocation.action, Action::Help | Action::Version) {
@@ -183,13 +182,10 @@ mod tests {
         Action::Run(words.iter().map(OsString::from).collect())
     }
 
-    fn given(line: &str) -> Vec<(String, String, String)> {
+    fn given(line: &str) -> Vec<(&'static str, String)> {
         let given = parsed(line).unwrap().given;
-        let texts = given.into_iter().map(|given| {
-            let value = given.value.into_string().unwrap();
-            (given.switch.directive().to_owned(), given.flag, value)
-        });
-        texts.collect()
+        let text = |value: OsString| value.into_string().unwrap();
+        given.into_iter().map(|given| (given.option.directive, text(given.value))).collect()
     }
 
     #[test]
@@ -215,25 +211,24 @@ mod tests {
 
     #[test]
     fn every_flag_of_torsocks_is_known() {
-        let one = |line: &str, directive: &str, flag: &str, value: &str| {
-            let expected = (directive.to_owned(), flag.to_owned(), value.to_owned());
-            assert_eq!(given(&format!("{line} x")), [expected], "{line}");
+        let one = |line: &str, directive: &'static str, value: &str| {
+            assert_eq!(given(&format!("{line} x")), [(directive, value.to_owned())], "{line}");
         };
-        one("-d", "LogLevel", "-d", "5");
-        one("--debug", "LogLevel", "--debug", "5");
-        one("-q", "LogLevel", "-q", "1");
-        one("--quiet", "LogLevel", "--quiet", "1");
-        one("-u me", "SOCKS5Username", "-u", "me");
-        one("--user=me", "SOCKS5Username", "--user", "me");
-        one("-p secret", "SOCKS5Password", "-p", "secret");
-        one("--pass secret", "SOCKS5Password", "--pass", "secret");
-        one("-i", "IsolatePID", "-i", "1");
-        one("--isolate", "IsolatePID", "--isolate", "1");
-        one("-a 10.0.0.1", "TorAddress", "-a", "10.0.0.1");
-        one("--address ::1", "TorAddress", "--address", "::1");
-        one("-P 9150", "TorPort", "-P", "9150");
-        one("-P9150", "TorPort", "-P", "9150");
-        one("--port=9150", "TorPort", "--port", "9150");
+        one("-d", "LogLevel", "5");
+        one("--debug", "LogLevel", "5");
+        one("-q", "LogLevel", "1");
+        one("--quiet", "LogLevel", "1");
+        one("-u me", "SOCKS5Username", "me");
+        one("--user=me", "SOCKS5Username", "me");
+        one("-p secret", "SOCKS5Password", "secret");
+        one("--pass secret", "SOCKS5Password", "secret");
+        one("-i", "IsolatePID", "1");
+        one("--isolate", "IsolatePID", "1");
+        one("-a 10.0.0.1", "TorAddress", "10.0.0.1");
+        one("--address ::1", "TorAddress", "::1");
+        one("-P 9150", "TorPort", "9150");
+        one("-P9150", "TorPort", "9150");
+        one("--port=9150", "TorPort", "9150");
         assert_eq!(action("--shell"), Action::Shell);
         assert_eq!(action("-h"), Action::Help);
         assert_eq!(action("--help x"), Action::Help);

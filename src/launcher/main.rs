@@ -24,7 +24,7 @@ mod settings;
 mod shell;
 
 use std::ffi::{OsStr, OsString, c_int};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stdout};
 
 use environment::{Change, Changes, PRELOAD};
 use failure::Failure;
@@ -36,7 +36,7 @@ pub extern "C" fn main() -> c_int {
     match run() {
         Ok(status) => status,
         Err(failure) => {
-            let _ = writeln!(stderr(), "epochsocks: {}", failure.message);
+            failure::warn(&failure.message);
             failure.status as c_int
         }
     }
@@ -57,7 +57,7 @@ fn run() -> Result<c_int, Failure> {
         }
         Action::Off => {
             hint("off");
-            Ok(print(&shell::commands(&settings::withdrawal())))
+            Ok(print(&shell::commands(&settings::withdrawal(std::env::var_os(PRELOAD).as_deref()))))
         }
         Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
         Action::Help => Ok(print(help::text().as_bytes())),
@@ -79,7 +79,7 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
 
 /// What protects a program: the library and the settings.
 fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
-    let mut changes = settings::changes(&invocation.given)?;
+    let mut changes = settings::changes(&settings::resolve(&invocation.given)?);
     let named = std::env::var_os(locate::VARIABLE);
     let library = locate::locate(invocation.registry, named.as_deref())?;
     let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
@@ -90,8 +90,7 @@ fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
 /// On a terminal nothing evaluates the output.
 fn hint(word: &str) {
     if stdout().is_terminal() {
-        let advice = format!("nothing has changed yet: type  eval \"$(epochsocks {word})\"");
-        let _ = writeln!(stderr(), "epochsocks: {advice}");
+        failure::warn(format!("nothing has changed yet: type  eval \"$(epochsocks {word})\""));
     }
 }
 

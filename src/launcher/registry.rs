@@ -1,5 +1,8 @@
 //! The registry backends that `--registry` chooses from, each a preload library of its own.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::failure::{Failure, Status};
 
 /// Every backend's name; the first is the default.
@@ -48,6 +51,11 @@ impl Registry {
 pub fn is_ours(path: &[u8]) -> bool {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     name.starts_with(b"libepochsocks_preload") && name.ends_with(b".so")
+}
+
+/// Whether an LD_PRELOAD holds one of them.
+pub fn lists_ours(preload: &OsStr) -> bool {
+    preload.as_bytes().split(|byte| b" :".contains(byte)).any(is_ours)
 }
 
 #[cfg(test)]

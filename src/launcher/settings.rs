@@ -1,63 +1,97 @@
 //! The settings: given by flags, resolved with environment and file, handed on to the program.
+//!
+//! What is resolved here is handed on as `EPOCHSOCKS_*` variables and the program reads no file, so
+//! that a bad value ends the launcher and not, unseen, a program's protection.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use epochsocks::config::{
+    Assignment, CONF_FILE_VARIABLES, FlagSpec, NO_FILE, OPTIONS, OptionSpec, SYSTEM_FILES, Sources,
+    load,
+};
 use lexopt::Arg;
 
-use crate::environment::{Change, Changes, PRELOAD, without_library};
-use crate::failure::Failure;
+pub use epochsocks::config::Settings;
 
-/// A flag that sets an option of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switch {
-    directive: &'static str,
-    /// The value that the flag stands for; `None` if it takes one.
-    pub fixed: Option<&'static str>,
-}
+use crate::environment::{Change, Changes, PRELOAD, without_library};
+use crate::failure::{Failure, Status, warn};
+
+/// The log level from which on warnings are shown.
+const WARNINGS: u8 = 3;
 
 /// A setting given by a flag.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Given {
-    /// Which option.
-    pub switch: Switch,
-    /// The flag as it was typed, for messages.
-    pub flag: String,
-    /// Its value.
+    /// The option that it sets.
+    pub option: &'static OptionSpec,
+    /// The flag.
+    pub flag: &'static FlagSpec,
+    /// The value.
     pub value: OsString,
 }
 
-impl Switch {
-    /// The option that `argument` sets.
-    pub fn find(argument: &Arg<'_>) -> Option<Switch> {
-        let (directive, fixed) = match argument {
-            Arg::Short('d') | Arg::Long("debug") => ("LogLevel", Some("5")),
-            Arg::Short('q') | Arg::Long("quiet") => ("LogLevel", Some("1")),
-            Arg::Short('i') | Arg::Long("isolate") => ("IsolatePID", Some("1")),
-            Arg::Short('u') | Arg::Long("user") => ("SOCKS5Username", None),
-            Arg::Short('p') | Arg::Long("pass") => ("SOCKS5Password", None),
-            Arg::Short('a') | Arg::Long("address") => ("TorAddress", None),
-            Arg::Short('P') | Arg::Long("port") => ("TorPort", None),
-            _ => return None,
-        };
-        Some(Switch { directive, fixed })
-    }
-
-    /// The option's name in the configuration file.
-    pub fn directive(&self) -> &'static str {
-        self.directive
-    }
+/// The option that a flag on the command line sets.
+pub fn find(argument: &Arg<'_>) -> Option<(&'static OptionSpec, &'static FlagSpec)> {
+    let is_meant = |flag: &FlagSpec| match argument {
+        Arg::Short(letter) => flag.short == Some(*letter),
+        Arg::Long(name) => flag.long.strip_prefix("--") == Some(name),
+        Arg::Value(_) => false,
+    };
+    let flags =
+        OPTIONS.iter().flat_map(|option| option.flags.iter().map(move |flag| (option, flag)));
+    flags.into_iter().find(|(_, flag)| is_meant(flag))
 }
 
-/// What the program is told.
-pub fn changes(_given: &[Given]) -> Result<Changes, Failure> {
-    Ok(vec![("EPOCHSOCKS_CONF_FILE".into(), Change::Set("none".into()))])
+/// The settings that flags, environment and file add up to. Warnings go to standard error.
+pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, value)| value.as_bytes())
+    };
+    let flags: Vec<_> = given
+        .iter()
+        .map(|given| Assignment {
+            option: given.option,
+            flag: given.flag,
+            value: given.value.as_bytes(),
+        })
+        .collect();
+    // SAFETY: getauxval takes an integer.
+    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let sources =
+        Sources { environment: &variable, is_secure, flags: &flags, system_files: SYSTEM_FILES };
+    let mut warnings = Vec::new();
+    let settings = load(&sources, &mut |warning| warnings.push(warning.to_string()))
+        .map_err(|error| Failure::new(Status::Own, error))?;
+    if settings.log_level >= WARNINGS {
+        warnings.iter().for_each(warn);
+    }
+    Ok(settings)
 }
 
-/// What takes the library and the settings back.
-pub fn withdrawal() -> Changes {
-    let preload = without_library(std::env::var_os(PRELOAD).as_deref());
-    vec![
-        (PRELOAD.into(), preload.map_or(Change::Unset, Change::Set)),
-        ("EPOCHSOCKS_CONF_FILE".into(), Change::Unset),
-    ]
+/// How `settings` are handed on. torsocks' own variables stay as they are: ours win over them.
+pub fn changes(settings: &Settings) -> Changes {
+    let mut changes = vec![(CONF_FILE_VARIABLES[0].into(), Change::Set(NO_FILE.into()))];
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    for option in &OPTIONS {
+        let value = option.value(settings);
+        let overridden = option.torsocks_variable.is_some_and(is_set);
+        if overridden || value.as_slice() != option.default.as_bytes() {
+            let value = OsString::from_vec(value.as_slice().to_vec());
+            changes.push((option.variable.into(), Change::Set(value)));
+        } else if is_set(option.variable) {
+            changes.push((option.variable.into(), Change::Unset));
+        }
+    }
+    changes
+}
+
+/// What takes library and settings back.
+pub fn withdrawal(preload: Option<&OsStr>) -> Changes {
+    let preload = without_library(preload).map_or(Change::Unset, Change::Set);
+    let ours = OPTIONS.iter().map(|option| option.variable).chain([CONF_FILE_VARIABLES[0]]);
+    let unset = ours.map(|name| (name.into(), Change::Unset));
+    [(PRELOAD.into(), preload)].into_iter().chain(unset).collect()
 }

@@ -63,8 +63,9 @@ fn a_shell_is_switched_on_and_off_without_a_trace() {
     shell.env("LD_PRELOAD", &users).env("XDG_CONFIG_HOME", &workshop.path);
     let script = r#"
         env | sort > before
-        eval "$("$IT" on)"
+        eval "$("$IT" -P 9151 on)"
         "$IT" show
+        printenv EPOCHSOCKS_TOR_PORT
         eval "$("$IT" off)"
         "$IT" sh
         env | sort > after
@@ -73,7 +74,7 @@ fn a_shell_is_switched_on_and_off_without_a_trace() {
     let outcome = outcome(shell.args(["-c", script]).current_dir(&workshop.path));
     let (ours, users) = (workshop.path.join("libepochsocks_preload.so"), users.display());
     let ours = ours.display();
-    let expected = format!("LD_PRELOAD=\"{ours}:{users}\"\nLD_PRELOAD=\"{users}\"\n");
+    let expected = format!("LD_PRELOAD=\"{ours}:{users}\"\n9151\nLD_PRELOAD=\"{users}\"\n");
     assert_eq!(outcome.stdout, expected, "{outcome:?}");
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
 }

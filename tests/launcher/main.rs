@@ -4,10 +4,12 @@
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
+//! - [`settings`]: the configuration, handed on or refused
 //! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
 
 mod command_line;
 mod libraries;
 mod refusals;
 mod running;
+mod settings;
 mod workshop;

@@ -98,7 +98,7 @@ fn no_descriptor_of_the_launcher_reaches_the_program() {
             // SAFETY: close(2) is async-signal-safe.
             unsafe {
                 command.pre_exec(|| {
-                    closed.iter().for_each(|&fd| drop(libc::close(fd)));
+                    closed.iter().for_each(|&fd| _ = libc::close(fd));
                     Ok(())
                 })
             };

@@ -1,0 +1,91 @@
+//! The settings that reach the program, and a configuration that ends the launcher.
+
+use crate::workshop::{Outcome, Workshop, bare, outcome};
+
+/// The program's `EPOCHSOCKS_*` variables, sorted, without the library's.
+fn variables(outcome: &Outcome) -> Vec<&str> {
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    let ours =
+        |line: &&str| line.starts_with("EPOCHSOCKS_") && !line.starts_with("EPOCHSOCKS_LIBRARY=");
+    let mut lines: Vec<_> = outcome.stdout.lines().filter(ours).collect();
+    lines.sort();
+    lines
+}
+
+const NO_FILE: &str = "EPOCHSOCKS_CONF_FILE=none";
+
+#[test]
+fn the_program_gets_what_differs_from_the_defaults() {
+    let workshop = Workshop::new();
+    assert_eq!(variables(&workshop.run(["env"])), [NO_FILE]);
+    assert_eq!(
+        variables(&workshop.run(["-d", "-i", "-a", "10.0.0.1", "-P", "9150", "env"])),
+        [
+            NO_FILE,
+            "EPOCHSOCKS_ISOLATE_PID=1",
+            "EPOCHSOCKS_LOG_LEVEL=5",
+            "EPOCHSOCKS_TOR_ADDRESS=10.0.0.1",
+            "EPOCHSOCKS_TOR_PORT=9150"
+        ]
+    );
+    assert_eq!(
+        variables(&workshop.run(["-q", "-u", "me", "-p", "secret", "env"])),
+        [NO_FILE, "EPOCHSOCKS_LOG_LEVEL=1", "EPOCHSOCKS_PASSWORD=secret", "EPOCHSOCKS_USERNAME=me"]
+    );
+}
+
+#[test]
+fn flags_win_over_our_variables_these_over_torsocks_and_these_over_the_file() {
+    let workshop = Workshop::new();
+    let file = workshop.file("conf", "TorPort 1\nTorAddress 10.0.0.1\nLogLevel 4\n", 0o644);
+    let mut launcher = workshop.launcher();
+    launcher.env("EPOCHSOCKS_CONF_FILE", file).env("TORSOCKS_TOR_PORT", "2");
+    launcher.env("EPOCHSOCKS_TOR_PORT", "3").env("TORSOCKS_TOR_ADDRESS", "10.0.0.2");
+    // The flag says the default, and must win all the same.
+    let outcome = outcome(launcher.args(["-P", "9050", "env"]));
+    let address = "EPOCHSOCKS_TOR_ADDRESS=10.0.0.2";
+    let level = "EPOCHSOCKS_LOG_LEVEL=4";
+    assert_eq!(variables(&outcome), [NO_FILE, level, address, "EPOCHSOCKS_TOR_PORT=9050"]);
+}
+
+#[test]
+fn a_bad_configuration_ends_the_launcher() {
+    let workshop = Workshop::new();
+    let file = workshop.file("conf", "# a comment\nTorPort 70000\n", 0o644);
+    let place = format!("{}:2: TorPort: \"70000\" is not a port", file.display());
+    let with = |name: &str, value: &str| {
+        outcome(workshop.launcher().args(["echo", "ran"]).env(name, value))
+    };
+    let path = file.to_str().unwrap();
+    with("EPOCHSOCKS_CONF_FILE", path).assert_ended(125, &[&place]);
+    with("EPOCHSOCKS_CONF_FILE", "/nonexistent").assert_ended(125, &["/nonexistent: "]);
+    with("TORSOCKS_TOR_ADDRESS", "tor").assert_ended(125, &["TORSOCKS_TOR_ADDRESS: \"tor\""]);
+    workshop.run(["-P", "0", "true"]).assert_ended(125, &["--port: \"0\" is not a port"]);
+    workshop.run(["-u", "me", "true"]).assert_ended(125, &["SOCKS5Password"]);
+    let isolated_twice = workshop.run(["-i", "-u", "me", "-p", "x", "true"]);
+    isolated_twice.assert_ended(125, &["IsolatePID"]);
+}
+
+#[test]
+fn an_unknown_directive_is_a_warning_unless_all_is_quiet() {
+    let workshop = Workshop::new();
+    let file = workshop.file("conf", "NoSuchThing 1\n", 0o644);
+    let run = |flags: &[&str]| {
+        let mut launcher = workshop.launcher();
+        outcome(launcher.args(flags).arg("true").env("EPOCHSOCKS_CONF_FILE", &file))
+    };
+    let warned = run(&[]);
+    assert!(warned.stderr.contains("conf:1: \"NoSuchThing\""), "{warned:?}");
+    assert_eq!((warned.status, run(&["-q"]).stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_users_own_file_is_found() {
+    let workshop = Workshop::new();
+    workshop.file("epochsocks/epochsocks.conf", "TorPort 9151\n", 0o644);
+    let mut launcher = bare(env!("CARGO_BIN_EXE_epochsocks").as_ref());
+    let library = workshop.library("libepochsocks_preload.so");
+    launcher.env("EPOCHSOCKS_LIBRARY", library).env_remove("EPOCHSOCKS_CONF_FILE");
+    let outcome = outcome(launcher.arg("env").env("XDG_CONFIG_HOME", &workshop.path));
+    assert_eq!(variables(&outcome), [NO_FILE, "EPOCHSOCKS_TOR_PORT=9151"]);
+}
