@@ -4,13 +4,14 @@
 //! - [`settings`], [`environment`]: what the program gets to know
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
-//! - [`shell`]: `on`, `off`, `show`
+//! - [`shell`]: `on`, `off`, `show`; [`doctor`]: whether it all works here
 //! - [`failure`]: how the command ends otherwise
 //!
 //! There is no `main` of Rust's runtime, which would set SIGPIPE to be ignored: the program would
 //! inherit that.
 #![cfg_attr(not(test), no_main)]
 
+mod doctor;
 mod environment;
 mod exec;
 mod failure;
@@ -62,7 +63,8 @@ fn run() -> Result<c_int, Failure> {
         Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
         Action::Help => Ok(print(help::text().as_bytes())),
         Action::Version => Ok(print(help::version().as_bytes())),
-        Action::Doctor { .. } | Action::Probe(_) => Ok(1),
+        Action::Doctor { self_test } => doctor::run(&invocation, *self_test),
+        Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }
 }
 
