@@ -329,5 +329,7 @@ macro_rules! conformance {
 
 conformance! {
     slots: crate::registry::Slots::new();
+    slots_epoch: crate::registry::SlotsEpoch::new();
+    slots_hazard: crate::registry::SlotsHazard::new();
     mutex: crate::registry::Owned::<crate::registry::Mutex>::new();
 }

@@ -25,10 +25,11 @@
 //! reclamation `domain`; `owned` keeps a vfork child's hands off.
 
 mod domain;
-mod forever;
+mod epoch;
 mod guarantees;
 mod mutex;
 mod node;
+mod ordering;
 mod owned;
 mod primitive;
 mod record;
@@ -45,22 +46,32 @@ pub use owned::Owned;
 pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
 pub use slots::SlotRegistry;
 
-use forever::Forever;
+use epoch::EpochDomain;
+use epoch::policy;
+use primitive::const_new;
 
-/// The default registry.
-pub type Slots = Owned<SlotRegistry<Forever>>;
+/// The default registry: eras.
+pub type Slots = Owned<SlotRegistry<EpochDomain<policy::Era>>>;
+/// Plain epochs.
+pub type SlotsEpoch = Owned<SlotRegistry<EpochDomain<policy::Epoch>>>;
+/// Hazard pointers.
+pub type SlotsHazard = Owned<SlotRegistry<EpochDomain<policy::Hazard>>>;
 
-impl Slots {
-    /// An empty registry.
-    pub const fn new() -> Self {
-        Owned::over(SlotRegistry::over(Forever::new()))
+impl<P> Owned<SlotRegistry<EpochDomain<P>>> {
+    const_new! {
+        /// An empty registry.
+        pub fn new() -> Self {
+            Owned::over(SlotRegistry::over(EpochDomain::new()))
+        }
     }
 }
 
 impl Owned<Mutex> {
-    /// An empty registry.
-    pub const fn new() -> Self {
-        Owned::over(Mutex::new())
+    const_new! {
+        /// An empty registry.
+        pub fn new() -> Self {
+            Owned::over(Mutex::new())
+        }
     }
 }
 

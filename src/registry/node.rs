@@ -2,68 +2,115 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{MaybeUninit, offset_of};
-use core::ptr::NonNull;
-use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::primitive::{AtomicPtr, AtomicU32, AtomicU64};
+use super::ordering::{TotalCount, TotalOrder};
+use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Witness, Zeroed};
 use super::{Cookie, Record};
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.
+///
+/// # Life of a node
+/// ```text
+///   fresh --revive--> private --insert--> in 1..n slots --last slot--> retired (limbo)
+///                        ^                                                |
+///                        |                              no guard protects it, count is 1
+///                        +------------- free list <-----------------------+
+/// ```
 #[repr(C, align(64))]
 pub struct Node {
     /// The epoch in which the record was born; never falls, also when the memory is reused.
     pub birth: AtomicU64,
     /// References: 1 of the registry (guarantee B) and 1 of each handle.
-    pub count: AtomicU32,
-    /// Slots that name the record, detached entries, and a predecessor's `successor`.
-    pub slots: AtomicU32,
+    pub count: AtomicU64,
     record: UnsafeCell<MaybeUninit<Record>>,
-    /// The epoch in which the record was retired. Belongs to whoever owns the retired node.
-    pub retired: Cell<u64>,
-    /// The next node of the list that this one is in. Belongs to the owner of the list.
-    pub next: Cell<*mut Node>,
+    /// Slots that name the record, detached entries, and a predecessor's `successor`.
+    slots: AtomicU64,
     /// The record that `supersede` has put in this one's place.
     pub successor: AtomicPtr<Node>,
+    /// The next node of the list that this one is in. Belongs to the owner of the list.
+    pub next: Cell<*mut Node>,
+    /// The epoch in which the record was retired. Belongs to the owner of the limbo list.
+    pub retired: Cell<u64>,
+    /// How many nodes the batch has that this one is the first of. Belongs to the batch's owner.
+    pub batch: Cell<u32>,
+    /// Whether the reclaimer has met a guard that protects this. As above.
+    pub protected: Cell<bool>,
+    /// The node's number in the slab; written once.
+    pub number: Cell<u32>,
+    /// The number of the next batch of the spill stack, one more; 0 at its end.
+    pub link: AtomicU32,
+    /// Tells loom who touches the record's memory.
+    witness: Witness,
 }
 
 // SAFETY: the Cells belong to one owner at a time, handed on by an acquire/release pair; the record
 // is written only before the node is visible.
 unsafe impl Sync for Node {}
+// SAFETY: zeroed counts and null pointers; the record is `MaybeUninit`.
+#[cfg(not(crossbeam_loom))]
+unsafe impl Zeroed for Node {}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Node").field("number", &self.number.get()).finish_non_exhaustive()
+    }
+}
 
 impl Node {
     /// Makes a new record in a node that nobody else can see: count 1, one slot.
+    #[inline]
     pub fn revive(&self, cookie: Cookie, birth: u64) {
         // Relaxed throughout: the CAS or swap that puts the node into a slot releases them.
         self.birth.store(birth, Relaxed);
         self.count.store(1, Relaxed);
         self.slots.store(1, Relaxed);
-        self.successor.store(core::ptr::null_mut(), Relaxed);
+        self.successor.store(null_mut(), Relaxed);
+        self.witness.writes();
         // SAFETY: the caller owns the node.
         unsafe { (*self.record.get()).write(Record::new(cookie)) };
     }
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
     ///
-    /// A sole count is left standing, which spares `remove` an atomic operation: whoever raises it
-    /// later (see `add_slot`) finds its source slot changed and takes its raise back.
+    /// The last count is left standing, which spares `remove` an atomic operation: whoever raises
+    /// it later (see `add_slot`) finds its source slot changed and takes its raise back, and never
+    /// meets a count of 1 in doing so.
+    #[inline]
     #[must_use = "the last one retires the node"]
     pub fn drop_slot(&self) -> bool {
-        // SeqCst pairs with `add_slot`: after the swap that emptied the slot, this load; there,
-        // after the raise, a load of the slot. One of the two sees the other. Release and Acquire
-        // hand the node from those who drop a count to the one who retires it.
-        self.slots.load(SeqCst) == 1 || self.slots.fetch_sub(1, AcqRel) == 1
+        // Total order with `add_slot`: here the swap that emptied the slot and then this load;
+        // there the raise and then a load of the slot. One of the two sees the other. The CAS's
+        // Release hands the node from those who drop a count to the one who retires it.
+        let mut slots = self.slots.load_total();
+        while slots > 1 {
+            match self.slots.replace_total(slots, slots - 1) {
+                Ok(()) => return false,
+                Err(other) => slots = other,
+            }
+        }
+        true
     }
 
     /// Raises the slot count of a guarded node. It holds only if the slot where the node was found
     /// still names it after this; else `drop_slot` takes it back.
     pub fn add_slot(&self) {
-        // SeqCst pairs with the load in `drop_slot`.
-        self.slots.fetch_add(1, SeqCst);
+        self.slots.add_total(1);
+    }
+
+    /// Whether the reclaimer may free the node that no guard protects: only the registry's own
+    /// reference is left, and nobody can raise it (guarantees C, E).
+    pub fn is_unreferenced(&self) -> bool {
+        // Acquire pairs with the Release of a handle's end.
+        self.count.load(Acquire) == 1
     }
 
     /// The record of a node that was revived and is protected or owned.
+    #[inline(always)]
     pub fn record(&self) -> &Record {
+        self.witness.reads();
         // SAFETY: whoever has a reference to the node got it from a slot, after `revive`.
         unsafe { (*self.record.get()).assume_init_ref() }
     }
@@ -83,6 +130,84 @@ impl Node {
         unsafe {
             let node = record.cast::<u8>().sub(offset_of!(Node, record)).cast_mut().cast();
             NonNull::new_unchecked(node)
+        }
+    }
+}
+
+/// A list of nodes that belongs to one owner at a time, last in, first out.
+#[derive(Debug)]
+pub struct List {
+    first: *mut Node,
+    length: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List::new()
+    }
+}
+
+impl List {
+    /// A list without nodes.
+    pub const fn new() -> Self {
+        List { first: null_mut(), length: 0 }
+    }
+
+    /// The list of `length` nodes that starts with `first`.
+    pub fn of(first: NonNull<Node>, length: u32) -> Self {
+        List { first: first.as_ptr(), length }
+    }
+
+    /// Takes the first `count` nodes off, as a list of their own.
+    pub fn split(&mut self, count: u32) -> Option<List> {
+        let first = NonNull::new(self.first)?;
+        let mut last = first;
+        for _ in 1..count {
+            // SAFETY: nodes are never unmapped; these belong to the list.
+            last = NonNull::new(unsafe { last.as_ref() }.next.get())?;
+        }
+        // SAFETY: as above.
+        self.first = unsafe { last.as_ref() }.next.replace(null_mut());
+        self.length -= count;
+        Some(List::of(first, count))
+    }
+
+    /// How many nodes it has.
+    pub fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// The first node, which stays.
+    pub fn first(&self) -> *mut Node {
+        self.first
+    }
+
+    /// Adds a node, which is in no list.
+    #[inline]
+    pub fn push(&mut self, node: NonNull<Node>) {
+        // SAFETY: nodes are never unmapped; the caller owns this one.
+        unsafe { node.as_ref() }.next.set(self.first);
+        self.first = node.as_ptr();
+        self.length += 1;
+    }
+
+    /// Takes a node out.
+    #[inline]
+    pub fn pop(&mut self) -> Option<NonNull<Node>> {
+        let node = NonNull::new(self.first)?;
+        // SAFETY: nodes are never unmapped; this one belongs to the list.
+        self.first = unsafe { node.as_ref() }.next.get();
+        self.length -= 1;
+        Some(node)
+    }
+
+    /// Visits each node.
+    pub fn each(&self, mut visit: impl FnMut(&Node)) {
+        let mut next = self.first;
+        // SAFETY: as in `pop`.
+        while let Some(node) = unsafe { next.as_ref() } {
+            next = node.next.get();
+            visit(node);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A registry that only the process which owns it may change.
 
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::guarantees::Guarantees;
-use super::primitive::{AtomicI32, AtomicPtr, Zeroed, map_array, unmap_array};
+use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use super::{Cookie, Detached, InsertError, Record, Registry};
 use crate::sys;
 
@@ -29,9 +29,11 @@ pub struct Owned<R> {
 }
 
 impl<R> Owned<R> {
-    /// Binds `inner` to the process that first changes it, or that calls [`Owned::adopt`].
-    pub const fn over(inner: R) -> Self {
-        Owned { inner, owner: AtomicPtr::new(null_mut()) }
+    const_new! {
+        /// Binds `inner` to the process that first changes it, or that calls [`Owned::adopt`].
+        pub fn over(inner: R) -> Self {
+            Owned { inner, owner: AtomicPtr::new(null_mut()) }
+        }
     }
 
     /// The backend itself.
@@ -52,16 +54,14 @@ impl<R: Registry> Owned<R> {
     pub fn adopt(&self) -> bool {
         let Some(owner) = self.owner() else { return false };
         let this = sys::getpid();
-        // Relaxed: the number is compared with one that only this process has.
-        match owner.0.load(Relaxed) {
-            0 => {
+        // Relaxed: the number is compared with one that only this process has, and what the one
+        // who wrote it does next is safe beside everything that others do.
+        match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
+            Ok(_) => {
                 self.inner.after_fork_in_child();
-                // Release pairs with nobody: an interrupted or second caller that still reads zero
-                // does the same again, which costs memory and nothing else.
-                owner.0.store(this, Release);
                 true
             }
-            owner => owner == this,
+            Err(owner) => owner == this,
         }
     }
 

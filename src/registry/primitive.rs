@@ -1,32 +1,114 @@
-//! The atomics and the memory under the registry.
+//! The atomics and the memory under the registry: the real ones, or loom's.
 
-pub use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
+#[cfg(not(crossbeam_loom))]
+mod real {
+    pub use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 
-use core::ptr::NonNull;
+    use core::ptr::NonNull;
 
-/// A type for which all-zero bytes are a valid value, which is what fresh memory holds.
-///
-/// # Safety
-/// Zeroed memory is a valid value of the type.
-pub unsafe trait Zeroed {}
+    /// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
+    pub const PAGE: usize = 1 << 20;
+    /// Claim cells of one generation.
+    pub const CELLS: usize = 4096;
+    /// Cells at which the search for a free one starts.
+    pub const HOMES: usize = 256;
+    /// Nodes of the slab's first chunk.
+    pub const FIRST_CHUNK: u32 = 512;
+    /// Chunks of the slab, each twice as long as the one before: 2^26 nodes, 8 GiB.
+    pub const CHUNKS: usize = 17;
+    /// Nodes that move between an arena and the slab at once; it divides `FIRST_CHUNK`.
+    pub const BATCH: u32 = 16;
+    /// Retired nodes of one arena that start a reclamation.
+    pub const RECLAIM_AT: u32 = 16;
 
-// SAFETY: the null pointer.
-unsafe impl<T> Zeroed for AtomicPtr<T> {}
-// SAFETY: zeroed counts and null pointers; the record is `MaybeUninit`.
-unsafe impl Zeroed for super::node::Node {}
+    /// A type for which all-zero bytes are a valid value, which is what fresh memory holds.
+    ///
+    /// # Safety
+    /// Zeroed memory is a valid value of the type.
+    pub unsafe trait Zeroed {}
 
-/// `count` zeroed values in memory of their own, or `None` when there is none left.
-/// Async-signal-safe.
-pub fn map_array<T: Zeroed>(count: usize) -> Option<NonNull<T>> {
-    let length = count.checked_mul(size_of::<T>())?;
-    crate::sys::map_zeroed(length).ok().map(NonNull::cast)
+    // SAFETY: the null pointer.
+    unsafe impl<T> Zeroed for AtomicPtr<T> {}
+    // SAFETY: zero.
+    unsafe impl Zeroed for AtomicU64 {}
+
+    /// `count` zeroed values in memory of their own, or `None` when there is none left.
+    /// Async-signal-safe.
+    pub fn map_array<T: Zeroed>(count: usize) -> Option<NonNull<T>> {
+        let length = count.checked_mul(size_of::<T>())?;
+        crate::sys::map_zeroed(length).ok().map(NonNull::cast)
+    }
+
+    /// Gives an array back that nobody else has seen.
+    ///
+    /// # Safety
+    /// `array` and `count` are as [`map_array`] gave them, and nothing points into the array.
+    pub unsafe fn unmap_array<T: Zeroed>(array: NonNull<T>, count: usize) {
+        // SAFETY: a whole mapping, as the caller vouches.
+        unsafe { crate::sys::unmap(array.cast(), count * size_of::<T>()) };
+    }
+
+    /// Nothing: only loom watches who reads and writes a record.
+    #[derive(Default)]
+    pub struct Witness;
+
+    impl Witness {
+        #[inline(always)]
+        pub fn reads(&self) {}
+        #[inline(always)]
+        pub fn writes(&self) {}
+    }
+
+    /// A number that is the same in every call of a thread and of the handlers that interrupt it,
+    /// and mostly another one in another thread.
+    #[inline(always)]
+    pub fn thread_number() -> u64 {
+        let pointer: u64;
+        // SAFETY: reads the thread pointer, which libc sets before any code of ours runs.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            core::arch::asm!("mov {}, fs:0", out(reg) pointer,
+                options(nostack, preserves_flags, readonly, pure));
+        }
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            core::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer,
+                options(nostack, preserves_flags, nomem, pure));
+        }
+        pointer
+    }
 }
 
-/// Gives an array back that nobody else has seen.
-///
-/// # Safety
-/// `array` and `count` are as [`map_array`] gave them, and nothing points into the array.
-pub unsafe fn unmap_array<T: Zeroed>(array: NonNull<T>, count: usize) {
-    // SAFETY: a whole mapping, as the caller vouches.
-    unsafe { crate::sys::unmap(array.cast(), count * size_of::<T>()) };
+#[cfg(crossbeam_loom)]
+mod modelled;
+
+#[cfg(crossbeam_loom)]
+pub use modelled::*;
+#[cfg(not(crossbeam_loom))]
+pub use real::*;
+
+/// A constructor that is `const`, except under loom, whose atomics can't be made so.
+macro_rules! const_new {
+    ($(#[$meta:meta])* pub fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$meta])*
+        #[cfg(not(crossbeam_loom))]
+        pub const fn $name($($argument: $type),*) -> $result $body
+        $(#[$meta])*
+        #[cfg(crossbeam_loom)]
+        pub fn $name($($argument: $type),*) -> $result $body
+    };
 }
+pub(super) use const_new;
+
+/// An array of `$length` atomics that start as `$value`.
+macro_rules! atomic_array {
+    ($length:expr, $value:expr) => {{
+        #[cfg(not(crossbeam_loom))]
+        let array = [const { $value }; $length];
+        #[cfg(crossbeam_loom)]
+        let array = core::array::from_fn(|_| $value);
+        array
+    }};
+}
+pub(super) use atomic_array;

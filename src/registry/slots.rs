@@ -3,11 +3,13 @@
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::Ordering::{Acquire, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::domain::{Domain, Slot};
 use super::guarantees::Backend;
 use super::node::Node;
+use super::ordering::TotalOrder;
+use super::primitive::const_new;
 use super::table::Table;
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
@@ -55,9 +57,11 @@ impl<D: Domain> Drop for Counted<'_, D> {
 }
 
 impl<D> SlotRegistry<D> {
-    /// An empty registry over `domain`, without memory until the first entry.
-    pub const fn over(domain: D) -> Self {
-        SlotRegistry { table: Table::new(), domain }
+    const_new! {
+        /// An empty registry over `domain`, without memory until the first entry.
+        pub fn over(domain: D) -> Self {
+            SlotRegistry { table: Table::new(), domain }
+        }
     }
 
     /// What reclaims the nodes.
@@ -83,9 +87,9 @@ impl<D: Domain> SlotRegistry<D> {
 
     /// Empties `slot`; the slot count of what it named is the caller's now.
     fn take(&self, slot: &Slot) -> Option<NonNull<Node>> {
-        // SeqCst: after this swap, loads of the node's slot count and of the cells' words; pairs
+        // Total order: after this swap, loads of the node's slot count and of the cells' words; pairs
         // with the guards' publication and `Node::add_slot`. Acquire: what `insert` wrote.
-        NonNull::new(slot.swap(null_mut(), SeqCst))
+        NonNull::new(slot.swap_total(null_mut()))
     }
 
     /// The node of `slot`, with one more slot count, under the guard that it was found by.
@@ -93,8 +97,8 @@ impl<D: Domain> SlotRegistry<D> {
         loop {
             let node = self.domain.protect(slot)?;
             node.add_slot();
-            // SeqCst: see `Node::drop_slot`.
-            if core::ptr::eq(slot.load(SeqCst), &*node) {
+            // Total order: see `Node::drop_slot`.
+            if core::ptr::eq(slot.load_total(), &*node) {
                 return Some(node);
             }
             self.forget(NonNull::from(&*node));
@@ -105,10 +109,10 @@ impl<D: Domain> SlotRegistry<D> {
     /// or meanwhile. The caller holds a guard of `node`.
     fn settle(&self, slot: &Slot, node: &Node) {
         let mut current = NonNull::from(node);
-        // SeqCst pairs with `supersede`: the node is in the slot before this load; there the
+        // Total order pairs with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
         // SAFETY: the guard keeps `node`, and each node keeps its successor.
-        while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load(SeqCst)) {
+        while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load_total()) {
             self.replace(slot, current, next);
             current = next;
         }
@@ -118,8 +122,8 @@ impl<D: Domain> SlotRegistry<D> {
     fn replace(&self, slot: &Slot, node: NonNull<Node>, next: NonNull<Node>) {
         // SAFETY: protected by the caller.
         unsafe { next.as_ref() }.add_slot();
-        // SeqCst as in `take`.
-        let taken = slot.compare_exchange(node.as_ptr(), next.as_ptr(), SeqCst, Acquire);
+        // Total order as in `take`.
+        let taken = slot.replace_total(node.as_ptr(), next.as_ptr());
         self.forget(if taken.is_ok() { node } else { next });
     }
 }
@@ -149,9 +153,9 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
             return Err(InsertError::Occupied);
         }
         let node = self.domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
-        // SeqCst: releases the record to `protect`, and is one point of the order in which guards
+        // Total order: releases the record to `protect`, and is one point of the order in which guards
         // publish and validate.
-        match slot.compare_exchange(null_mut(), node.as_ptr(), SeqCst, Acquire) {
+        match slot.replace_total(null_mut(), node.as_ptr()) {
             Ok(_) => Ok(()),
             Err(_) => {
                 self.domain.release(node);
@@ -170,7 +174,7 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
     fn lookup(&self, fd: i32) -> Option<Counted<'_, D>> {
         let node = self.domain.protect(self.table.slot(fd)?)?;
         // Relaxed: the guard has met a count of at least 1, and the guard's end publishes this.
-        node.count.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        node.count.fetch_add(1, Relaxed);
         Some(Counted { node: NonNull::from(&*node), domain: &self.domain, not_send: PhantomData })
     }
 
@@ -201,8 +205,8 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
         let node = entry.0.cast::<Node>();
         let Some(slot) = self.table.slot(fd) else { return self.forget(node) };
         let guard = self.domain.hold(node);
-        // SeqCst as in `insert`.
-        match slot.compare_exchange(null_mut(), node.as_ptr(), SeqCst, Acquire) {
+        // Total order as in `insert`.
+        match slot.replace_total(null_mut(), node.as_ptr()) {
             Ok(_) => self.settle(slot, &guard),
             Err(_) => self.forget(node),
         }
@@ -227,8 +231,8 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
                 return Err(error);
             }
         };
-        // SeqCst as in `take`, and before the load in `settle`.
-        let before = slot.swap((&raw const *node).cast_mut(), SeqCst);
+        // Total order as in `take`, and before the load in `settle`.
+        let before = slot.swap_total((&raw const *node).cast_mut());
         self.settle(slot, &node);
         if let Some(before) = NonNull::new(before) {
             self.forget(before);
@@ -244,8 +248,8 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
             // Without memory for a fresh record, no entry is better than a dissolved one.
             return !self.remove(fd);
         };
-        // SeqCst pairs with `settle`.
-        let set = node.successor.compare_exchange(null_mut(), next.as_ptr(), SeqCst, Acquire);
+        // Total order pairs with `settle`.
+        let set = node.successor.replace_total(null_mut(), next.as_ptr());
         let next = match set {
             Ok(_) => next,
             Err(other) => {
@@ -255,7 +259,7 @@ unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
         };
         let node = NonNull::from(&*node);
         self.table.each_slot(|_, slot| {
-            if core::ptr::eq(slot.load(SeqCst), node.as_ptr()) {
+            if core::ptr::eq(slot.load_total(), node.as_ptr()) {
                 self.replace(slot, node, next);
             }
         });

@@ -3,12 +3,10 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::InsertError;
-use super::primitive::{AtomicI32, AtomicPtr, Zeroed, map_array, unmap_array};
+use super::primitive::{AtomicI32, AtomicPtr, PAGE, Zeroed, const_new, map_array, unmap_array};
 
-/// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
-const PAGE: usize = 1 << 20;
 /// Pages for every non-negative `i32`.
-const PAGES: usize = 1 << 11;
+const PAGES: usize = (1 << 31) / PAGE;
 
 /// Slots of type `S`, indexed by descriptor. Empty and without memory until the first
 /// [`Table::slot_or_map`].
@@ -23,12 +21,14 @@ pub struct Table<S> {
 }
 
 impl<S: Zeroed> Table<S> {
-    /// A table without memory.
-    pub const fn new() -> Self {
-        Table {
-            near: AtomicPtr::new(core::ptr::null_mut()),
-            far: AtomicPtr::new(core::ptr::null_mut()),
-            highest: AtomicI32::new(-1),
+    const_new! {
+        /// A table without memory.
+        pub fn new() -> Table<S> {
+            Table {
+                near: AtomicPtr::new(core::ptr::null_mut()),
+                far: AtomicPtr::new(core::ptr::null_mut()),
+                highest: AtomicI32::new(-1),
+            }
         }
     }
 

@@ -1,0 +1,323 @@
+//! The signal-safe epoch domain.
+//!
+//! A reader claims a cell by one CAS, which publishes what it protects; it reads its slot again, and
+//! what it finds there stays until it releases the cell by one store. There is no registration, no
+//! thread-local storage, no malloc and no lock: a handler that finds its thread's cell taken takes
+//! another, and none waits for any other.
+//!
+//! - [`policy`]: what a claim publishes (epoch, era, hazard);
+//! - [`cell`]: the claim, and the arena that its holder owns meanwhile;
+//! - [`generation`]: all the cells of one process, and the counter for when they are all taken;
+//! - [`reclaim`]: the limbo lists, and when a node in them may be reused.
+//!
+//! Readers never reclaim. Whoever retires the sixteenth node of its arena does.
+
+pub mod cell;
+pub mod generation;
+pub mod policy;
+mod reclaim;
+
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::Cookie;
+use super::domain::{Domain, Slot};
+use super::guarantees::{Backend, Guarantees};
+use super::node::{List, Node};
+use super::ordering::{TotalCount, TotalOrder};
+use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
+use super::slab::Slab;
+use cell::Cell;
+use generation::Generation;
+use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
+
+/// Claims that a reader tries before it takes the wait-free way.
+const ATTEMPTS: usize = 8;
+/// How far a fork moves the clock: more than reclamation ever does while a child's first mutation
+/// is under way, so that the epochs of parent and child are apart.
+const FORK_STEP: u64 = 1 << 32;
+
+/// On a cache line pair of its own.
+#[repr(align(128))]
+#[derive(Debug)]
+struct Line<T>(T);
+
+/// An epoch domain with policy `P`.
+#[derive(Debug)]
+pub struct EpochDomain<P> {
+    /// The cells; null until they are needed, in this process or after a fork.
+    generation: AtomicPtr<Generation>,
+    /// Nodes that were born before this were inherited by a fork, and are never freed: a guard or a
+    /// handle from before the fork may be the forking thread's.
+    inherited_before: AtomicU64,
+    clock: Line<AtomicU64>,
+    slab: Slab,
+    /// Retired nodes of those who found every cell taken.
+    orphans: AtomicPtr<Node>,
+    orphan_count: AtomicU32,
+    policy: PhantomData<P>,
+}
+
+/// How a guard ends.
+#[derive(Debug)]
+enum Pin<'d> {
+    Cell(&'d Cell),
+    Overflow(&'d AtomicU64),
+    /// The node will never be freed.
+    Permanent,
+}
+
+impl Drop for Pin<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self {
+            Pin::Cell(cell) => cell.release(),
+            Pin::Overflow(overflow) => Generation::leave_overflow(overflow),
+            Pin::Permanent => {}
+        }
+    }
+}
+
+/// A protected node.
+#[derive(Debug)]
+pub struct Guard<'d> {
+    node: &'d Node,
+    _pin: Pin<'d>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Node;
+
+    #[inline(always)]
+    fn deref(&self) -> &Node {
+        self.node
+    }
+}
+
+impl<P> EpochDomain<P> {
+    const_new! {
+        /// A domain without memory.
+        pub fn new() -> EpochDomain<P> {
+            EpochDomain {
+                generation: AtomicPtr::new(null_mut()),
+                inherited_before: AtomicU64::new(0),
+                clock: Line(AtomicU64::new(FIRST_EPOCH)),
+                slab: Slab::new(),
+                orphans: AtomicPtr::new(null_mut()),
+                orphan_count: AtomicU32::new(0),
+                policy: PhantomData,
+            }
+        }
+    }
+
+    /// Records that were ever in use at the same time, and those in limbo or in free lists: what
+    /// the registry's memory is. For tests and benches.
+    pub fn nodes(&self) -> u32 {
+        self.slab.handed_out()
+    }
+
+    /// The cells, mapped at first use; `None` without memory.
+    fn generation(&self) -> Option<&Generation> {
+        // Acquire pairs with the AcqRel in `map_generation`.
+        // SAFETY: generations are never unmapped once they are visible.
+        unsafe { self.generation.load(Acquire).as_ref() }.or_else(|| self.map_generation())
+    }
+
+    #[cold]
+    fn map_generation(&self) -> Option<&Generation> {
+        let fresh = map_array::<Generation>(1)?;
+        let place = &self.generation;
+        let current = match place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
+            Ok(_) => fresh.as_ptr(),
+            Err(other) => {
+                // SAFETY: another caller's won; nobody has seen this one.
+                unsafe { unmap_array(fresh, 1) };
+                other
+            }
+        };
+        // SAFETY: as above.
+        unsafe { current.as_ref() }
+    }
+
+    fn is_current(&self, generation: &Generation) -> bool {
+        // Total order: after the load of the slot, or the unlinking, that the caller asks about.
+        core::ptr::eq(self.generation.load_total(), generation)
+    }
+}
+
+impl<P: Policy> EpochDomain<P> {
+    /// The node that `slot` holds, if `cell` of `generation`, which was claimed with `word`,
+    /// protects it. Else the claim is released.
+    #[inline(always)]
+    fn validate<'d>(
+        &'d self,
+        slot: &Slot,
+        generation: &Generation,
+        cell: &'d Cell,
+        word: u64,
+    ) -> Option<Guard<'d>> {
+        let pin = Pin::Cell(cell);
+        // Total order: after the claim. Acquires the record.
+        // SAFETY: slots hold null or nodes, which are never unmapped.
+        let node = unsafe { slot.load_total().as_ref() }?;
+        let current = !P::WATCHES_GENERATION || self.is_current(generation);
+        (current && P::protects(word, node)).then_some(Guard { node, _pin: pin })
+    }
+
+    /// As `protect`, when the first attempt failed: the home cell is taken, the slot is changing, or
+    /// there are no cells yet.
+    #[cold]
+    fn protect_again(&self, slot: &Slot) -> Option<Guard<'_>> {
+        for _ in 0..ATTEMPTS {
+            let seen = slot.load(Acquire);
+            if seen.is_null() {
+                return None;
+            }
+            let word = P::word(&self.clock.0, seen);
+            let Some(generation) = self.generation() else {
+                // No memory for cells, thus none for new nodes: this one is inherited.
+                // SAFETY: nodes are never unmapped.
+                return unsafe { seen.as_ref() }.map(|node| Guard { node, _pin: Pin::Permanent });
+            };
+            let Some(cell) = generation.claim(word) else { break };
+            if let Some(guard) = self.validate(slot, generation, cell, word) {
+                return Some(guard);
+            }
+        }
+        self.protect_everything(slot)
+    }
+
+    /// The wait-free way: while the counter is up, nothing is reclaimed.
+    fn protect_everything(&self, slot: &Slot) -> Option<Guard<'_>> {
+        loop {
+            let generation = self.generation()?;
+            let pin = Pin::Overflow(generation.enter_overflow());
+            // Total order: after the counter. Acquires the record.
+            // SAFETY: as in `validate`.
+            let node = unsafe { slot.load_total().as_ref() }?;
+            if self.is_current(generation) {
+                return Some(Guard { node, _pin: pin });
+            }
+        }
+    }
+}
+
+// SAFETY: see `policy` for what a claim protects, and `reclaim` for what is freed. A count is at
+// least 1 until the node is freed, since only `reclaim` takes the registry's reference.
+unsafe impl<P: Policy> Domain for EpochDomain<P> {
+    type Guard<'d> = Guard<'d>;
+
+    #[inline(always)]
+    fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
+        // Acquire: the policy may look at the node. A miss ends here and has written nothing.
+        let seen = slot.load(Acquire);
+        if seen.is_null() {
+            return None;
+        }
+        // The clock before the generation: a fork changes them the other way round, so that an
+        // epoch of the child is never published in a cell of the parent.
+        let word = P::word(&self.clock.0, seen);
+        // Acquire pairs with the AcqRel in `map_generation`.
+        // SAFETY: generations are never unmapped once they are visible.
+        if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
+            let home = generation.home();
+            if home.claim(FREE, word)
+                && let Some(guard) = self.validate(slot, generation, home, word)
+            {
+                return Some(guard);
+            }
+        }
+        self.protect_again(slot)
+    }
+
+    fn hold(&self, node: NonNull<Node>) -> Guard<'_> {
+        let word = P::word(&self.clock.0, node.as_ptr());
+        let pin = match self.generation() {
+            None => Pin::Permanent,
+            Some(generation) => match generation.claim(word) {
+                Some(cell) => Pin::Cell(cell),
+                None => Pin::Overflow(generation.enter_overflow()),
+            },
+        };
+        // SAFETY: nodes are never unmapped; this one can't be retired before the caller's slot
+        // count is given up, which is after the claim.
+        Guard { node: unsafe { node.as_ref() }, _pin: pin }
+    }
+
+    #[inline]
+    fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>> {
+        let generation = self.generation()?;
+        let node = match generation.claim(BUSY) {
+            Some(cell) => {
+                // SAFETY: the claim makes the arena ours.
+                let node = self.allocate_from(unsafe { &mut (*cell.arena()).free });
+                cell.release();
+                node
+            }
+            None => {
+                let mut list = List::new();
+                let node = self.allocate_from(&mut list);
+                self.slab.push(list);
+                node
+            }
+        }?;
+        // SAFETY: nodes are never unmapped; this one is ours.
+        unsafe { node.as_ref() }.revive(cookie, self.clock.0.load_total());
+        Some(node)
+    }
+
+    fn release(&self, node: NonNull<Node>) {
+        let cell = self.generation().and_then(|generation| generation.claim(BUSY));
+        match cell {
+            Some(cell) => {
+                // SAFETY: the claim makes the arena ours.
+                unsafe { &mut (*cell.arena()).free }.push(node);
+                cell.release();
+            }
+            None => self.slab.push(List::of(node, 1)),
+        }
+    }
+
+    fn retire(&self, node: NonNull<Node>) {
+        // The generation before the fork's mark: a fork changes them the other way round.
+        let Some(generation) = self.generation() else { return };
+        // SAFETY: nodes are never unmapped; the caller owns this one.
+        let retired = unsafe { node.as_ref() };
+        // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.
+        if retired.birth.load(Relaxed) < self.inherited_before.load(Acquire) {
+            return;
+        }
+        // Total order: after the slot was emptied.
+        retired.retired.set(self.clock.0.load_total());
+        self.retire_in(generation, node);
+    }
+
+    #[inline(always)]
+    fn put(&self, node: NonNull<Node>) {
+        // Release pairs with the Acquire in `is_unreferenced`: what the holder did comes first.
+        // SAFETY: the handle keeps the node until here.
+        unsafe { node.as_ref() }.count.fetch_sub(1, Release);
+    }
+
+    fn after_fork_in_child(&self) {
+        // Relaxed: the child has one thread, or none that changes anything before this.
+        let mark = self.clock.0.load(Relaxed) + FORK_STEP;
+        // Release, and the order of the three: see `retire` and `protect`.
+        self.inherited_before.store(mark, Release);
+        self.generation.swap_total(null_mut());
+        self.clock.0.add_total(FORK_STEP);
+    }
+}
+
+impl<P: Policy> Default for EpochDomain<P> {
+    fn default() -> Self {
+        EpochDomain::new()
+    }
+}
+
+impl<P: Policy> Backend for EpochDomain<P> {
+    const NAME: &'static str = P::NAME;
+    const GUARANTEES: Guarantees = P::GUARANTEES;
+}

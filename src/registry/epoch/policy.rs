@@ -1,0 +1,123 @@
+//! What a claim publishes, and what it thereby holds back.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::super::guarantees::Guarantees;
+use super::super::node::Node;
+use super::super::ordering::TotalOrder;
+use super::super::primitive::AtomicU64;
+
+/// The word of a cell that was never claimed.
+pub const UNUSED: u64 = 0;
+/// The word of a cell that may be claimed.
+pub const FREE: u64 = 1;
+/// The word of a claim that protects nothing: its holder uses the arena only.
+pub const BUSY: u64 = 2;
+/// The clock's first epoch; epochs and addresses are above the three words.
+pub const FIRST_EPOCH: u64 = 4;
+
+/// A way to protect nodes. A reader publishes a word and then reads the slot; a reclaimer empties
+/// the slot and then reads the words: the total order of these four lets one see the other.
+pub trait Policy: Sync + 'static {
+    /// The registry's name with this policy.
+    const NAME: &'static str;
+    /// What the registry gives with it.
+    const GUARANTEES: Guarantees = Guarantees::ALL;
+    /// Whether reclamation moves the clock.
+    const TICKS: bool;
+    /// Whether a reader must make sure that its cell was in the current generation when it read the
+    /// slot (see [`Generation`](super::generation::Generation)).
+    const WATCHES_GENERATION: bool;
+
+    /// What to publish before reading a slot that named `node` just now.
+    fn word(clock: &AtomicU64, node: *const Node) -> u64;
+
+    /// Whether `word`, published before `node` was found in its slot, protects it.
+    fn protects(word: u64, node: &Node) -> bool;
+
+    /// Whether a claim with `word` may protect the retired `node`.
+    fn holds_back(word: u64, node: &Node) -> bool;
+}
+
+/// Eras: a node is alive from its birth to its retirement, and a claim holds back what was alive in
+/// its epoch. A stopped reader costs a bounded number of nodes.
+#[derive(Debug)]
+pub struct Era;
+
+impl Policy for Era {
+    const NAME: &'static str = "slots";
+    const TICKS: bool = true;
+    // A node of a later generation is born after the word's epoch, which `protects` refuses.
+    const WATCHES_GENERATION: bool = false;
+
+    #[inline(always)]
+    fn word(clock: &AtomicU64, _: *const Node) -> u64 {
+        clock.load_total()
+    }
+
+    #[inline(always)]
+    fn protects(word: u64, node: &Node) -> bool {
+        // The node was in its slot after `word` was published, so it is retired at `word` or later.
+        // Relaxed: the slot's load has acquired at least this life's birth, and if the memory is in
+        // its next life already, that one's birth is later still and refused too.
+        node.birth.load(Relaxed) <= word
+    }
+
+    #[inline(always)]
+    fn holds_back(word: u64, node: &Node) -> bool {
+        // Relaxed: the node is in the reclaimer's own list.
+        node.birth.load(Relaxed) <= word && word <= node.retired.get()
+    }
+}
+
+/// Plain epochs: a claim holds back whatever was retired in its epoch or later, that is everything
+/// while one reader is stopped.
+#[derive(Debug)]
+pub struct Epoch;
+
+impl Policy for Epoch {
+    const NAME: &'static str = "slots-epoch";
+    const TICKS: bool = true;
+    const WATCHES_GENERATION: bool = true;
+
+    #[inline(always)]
+    fn word(clock: &AtomicU64, _: *const Node) -> u64 {
+        clock.load_total()
+    }
+
+    #[inline(always)]
+    fn protects(_: u64, _: &Node) -> bool {
+        // The node was in its slot after `word` was published: it is retired at `word` or later.
+        true
+    }
+
+    #[inline(always)]
+    fn holds_back(word: u64, node: &Node) -> bool {
+        word <= node.retired.get()
+    }
+}
+
+/// Hazard pointers: a claim holds back one node.
+#[derive(Debug)]
+pub struct Hazard;
+
+impl Policy for Hazard {
+    const NAME: &'static str = "slots-hazard";
+    const TICKS: bool = false;
+    const WATCHES_GENERATION: bool = true;
+
+    #[inline(always)]
+    fn word(_: &AtomicU64, node: *const Node) -> u64 {
+        node.addr() as u64
+    }
+
+    #[inline(always)]
+    fn protects(word: u64, node: &Node) -> bool {
+        word == core::ptr::from_ref(node).addr() as u64
+    }
+
+    #[inline(always)]
+    fn holds_back(word: u64, node: &Node) -> bool {
+        Self::protects(word, node)
+    }
+}
