@@ -7,3 +7,12 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     log!(Error, "bug in epochsocks, the program is stopped: {info}");
     epochsocks::sys::exit_group(125)
 }
+
+// Without link-time optimisation core's unwind tables name the personality that std has. Nothing
+// unwinds here, so it is never called.
+core::arch::global_asm!(
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality:",
+    ".byte 0",
+);
