@@ -15,6 +15,7 @@ mod errno;
 mod files;
 mod memory;
 pub mod net;
+mod owned_socket;
 pub mod time;
 
 pub use arch::syscall6;
@@ -22,3 +23,4 @@ pub use calls::*;
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};
 pub use memory::{copy_from_program, map_shared, map_zeroed, unmap, wipe_on_fork};
+pub use owned_socket::OwnedSocket;
