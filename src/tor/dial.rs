@@ -1,5 +1,6 @@
 //! Connects a program's own socket to Tor's SOCKS port.
 
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::drive::wait;
@@ -26,6 +27,19 @@ impl DialError {
             DialError::Refused(refusal) => refusal.errno(),
             DialError::Connect(errno) => *errno,
             DialError::Wait(error) => error.errno(),
+        }
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialError::Refused(refusal) => refusal.fmt(f),
+            DialError::Connect(Errno(libc::ECONNREFUSED)) => {
+                f.write_str("nobody listens: is the Tor daemon running, and TorPort its SocksPort?")
+            }
+            DialError::Connect(errno) => errno.fmt(f),
+            DialError::Wait(error) => error.fmt(f),
         }
     }
 }

@@ -5,9 +5,11 @@
 mod deadline;
 mod dial;
 mod drive;
+mod resolve;
 mod socket_calls;
 
 pub use deadline::Deadline;
 pub use dial::{DialError, dial};
 pub use drive::{DriveError, drive};
+pub use resolve::{ResolveError, Resolver};
 pub use socket_calls::{Kernel, SocketCalls};

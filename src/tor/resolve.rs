@@ -1,0 +1,192 @@
+//! Asks Tor for the address of a name and the name of an address, on a connection of its own (tor
+//! answers one request per connection).
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::{Deadline, DialError, DriveError, Kernel, dial, drive};
+use crate::socks5::{
+    self, Answer, Command, Credentials, Handshake, Host, Name, ReplyCode, Request,
+};
+use crate::sys::{Errno, OwnedSocket};
+
+/// Where and how Tor is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolver<'s> {
+    /// Tor's SOCKS port.
+    pub port: SocketAddr,
+    /// The user name and password that choose the circuit, if any.
+    pub credentials: Option<&'s Credentials>,
+    /// How long an answer may take in all.
+    pub timeout: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResolveError {
+    /// No socket to ask with.
+    Socket(Errno),
+    /// The SOCKS port was not reached.
+    Dial(DialError),
+    /// The SOCKS port did not answer, or refused.
+    Drive(DriveError),
+    /// The answer is of another kind than the question.
+    Mismatch,
+}
+
+impl ResolveError {
+    /// Whether Tor has looked and found nothing: its reply to an unknown name is 04.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, ResolveError::Drive(DriveError::Protocol(socks5::Error::Refused(code)))
+            if *code == ReplyCode::HOST_UNREACHABLE)
+    }
+
+    /// Whether asking again later may help: Tor is not running, or an answer took too long.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            ResolveError::Dial(error) => !matches!(error, DialError::Refused(_)),
+            ResolveError::Drive(DriveError::TimedOut | DriveError::Socket(_)) => true,
+            ResolveError::Drive(DriveError::Protocol(error)) => matches!(
+                error,
+                socks5::Error::Closed(_) | socks5::Error::Refused(ReplyCode::TTL_EXPIRED)
+            ),
+            ResolveError::Socket(_) | ResolveError::Mismatch => false,
+        }
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResolveError::Socket(errno) => write!(f, "no socket to ask Tor: {errno}"),
+            ResolveError::Dial(error) => write!(f, "can't reach the Tor port: {error}"),
+            ResolveError::Drive(error) => error.fmt(f),
+            ResolveError::Mismatch => f.write_str("the SOCKS port answered another question"),
+        }
+    }
+}
+
+impl core::error::Error for ResolveError {}
+
+impl Resolver<'_> {
+    /// An address of `name`, by Tor's RESOLVE (torspec socks-extensions): IPv4 if the name has both
+    /// kinds. Waits; async-signal-safe.
+    pub fn address(&self, name: &Name) -> Result<IpAddr, ResolveError> {
+        match self.ask(Command::Resolve, Host::Name(*name))? {
+            Answer::Address(address) => Ok(address.to_canonical()),
+            _ => Err(ResolveError::Mismatch),
+        }
+    }
+
+    /// The name of `address`, by Tor's RESOLVE_PTR. Waits; async-signal-safe.
+    pub fn name(&self, address: IpAddr) -> Result<Name, ResolveError> {
+        match self.ask(Command::ResolvePtr, Host::Address(address))? {
+            Answer::Name(name) => Ok(name),
+            _ => Err(ResolveError::Mismatch),
+        }
+    }
+
+    fn ask(&self, command: Command, host: Host) -> Result<Answer, ResolveError> {
+        let deadline = Deadline::after(self.timeout);
+        let domain = if self.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let socket = OwnedSocket::stream(domain).map_err(ResolveError::Socket)?;
+        dial(&Kernel, socket.fd(), domain, self.port, deadline).map_err(ResolveError::Dial)?;
+        let mut handshake = Handshake::new(&Request { command, host, port: 0 }, self.credentials);
+        drive(&Kernel, socket.fd(), &mut handshake, deadline).map_err(ResolveError::Drive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    const GREETING: &[u8] = b"\x05\x01\x00";
+
+    /// A port that takes one connection, reads as many bytes as `question` has, compares, answers.
+    fn answering(question: Vec<u8>, answer: &'static [u8]) -> (SocketAddr, impl FnOnce()) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = vec![0; question.len()];
+            stream.read_exact(&mut asked).unwrap();
+            assert_eq!(asked, question);
+            stream.write_all(answer).unwrap();
+            // The client hangs up when it knows enough: nothing else is sent, and no fd is left.
+            assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+        });
+        (port, move || server.join().unwrap())
+    }
+
+    fn resolver(port: SocketAddr) -> Resolver<'static> {
+        Resolver { port, credentials: None, timeout: Duration::from_secs(20) }
+    }
+
+    fn question(name: &str) -> Vec<u8> {
+        let length = [name.len() as u8];
+        [GREETING, b"\x05\xf0\x00\x03", &length, name.as_bytes(), b"\0\0"].concat()
+    }
+
+    fn refused(code: u8) -> ResolveError {
+        let error = socks5::Error::Refused(ReplyCode(code));
+        ResolveError::Drive(DriveError::Protocol(error))
+    }
+
+    #[test]
+    fn a_name_is_answered_with_an_address_of_either_family() {
+        let name = Name::new(b"example.org").unwrap();
+        let answers: [(&[u8], &str); 2] = [
+            (b"\x05\0\x05\0\0\x01\xc0\0\x02\x01\0\0", "192.0.2.1"),
+            (b"\x05\0\x05\0\0\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0", "2001:db8::1"),
+        ];
+        for (answer, address) in answers {
+            let (port, finish) = answering(question("example.org"), answer);
+            assert_eq!(resolver(port).address(&name), Ok(address.parse().unwrap()));
+            finish();
+        }
+    }
+
+    #[test]
+    fn an_address_is_answered_with_a_name() {
+        let question = [GREETING, b"\x05\xf1\0\x01\xc0\0\x02\x01\0\0"].concat();
+        let (port, finish) = answering(question, b"\x05\0\x05\0\0\x03\x07a.bc.de\0\0");
+        let name = resolver(port).name("192.0.2.1".parse().unwrap());
+        assert_eq!(name, Ok(Name::new(b"a.bc.de").unwrap()));
+        finish();
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_from_a_failure() {
+        let name = Name::new(b"a.example").unwrap();
+        let (port, finish) = answering(question("a.example"), b"\x05\0\x05\x04\0\0\0\0\0\0\0\0");
+        let error = resolver(port).address(&name).unwrap_err();
+        assert_eq!(error, refused(4));
+        assert!(error.is_unknown() && !error.is_temporary());
+        finish();
+        assert!(!refused(1).is_unknown());
+        assert!(refused(6).is_temporary());
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_a_temporary_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        drop(listener);
+        let error = resolver(port).address(&Name::new(b"a.example").unwrap()).unwrap_err();
+        assert_eq!(error, ResolveError::Dial(DialError::Connect(Errno(libc::ECONNREFUSED))));
+        assert!(error.is_temporary() && !error.is_unknown());
+    }
+
+    #[test]
+    fn a_silent_port_is_given_up_at_the_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap();
+        let resolver = Resolver { timeout: Duration::from_millis(50), ..resolver(port) };
+        let error = resolver.address(&Name::new(b"a.example").unwrap()).unwrap_err();
+        assert_eq!(error, ResolveError::Drive(DriveError::TimedOut));
+        assert!(error.is_temporary());
+    }
+}
