@@ -7,13 +7,17 @@
 //! - [`onion_pool`]: cookie address <-> name, lock-free
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
+//! - [`lookup`]: from a node to its addresses, whoever is asked
+//! - [`error`]: why there is no answer, and the codes that say so in C
 //!
-//! Nothing here asks anybody; that is the room `tor`. Everything may be entered from a signal
+//! Nothing here asks anybody; that is [`crate::tor`]'s. Everything may be entered from a signal
 //! handler.
 
 pub mod cookie_range;
+pub mod error;
 pub mod hostent;
 pub mod ipv4_text;
+pub mod lookup;
 pub mod node;
 pub mod onion_pool;
 pub mod reverse;

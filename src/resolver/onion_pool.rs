@@ -53,9 +53,7 @@ impl core::fmt::Display for PoolError {
                 f.write_str("every address of OnionAddrRange is taken: set a larger range")
             }
             PoolError::BadName => f.write_str("a host name has 1 to 255 bytes"),
-            PoolError::NoMemory(Errno(errno)) => {
-                write!(f, "no memory for the table of onion names (errno {errno})")
-            }
+            PoolError::NoMemory(errno) => write!(f, "no table of onion names: {errno}"),
         }
     }
 }

@@ -1,0 +1,101 @@
+//! Why a lookup has no answer, and the codes that say so in C.
+
+use core::fmt;
+
+use super::node::BadName;
+use super::onion_pool::PoolError;
+use crate::sys::Errno;
+use crate::tor::ResolveError;
+
+/// The `h_errno` values of netdb.h, which the libc crate does not declare.
+pub mod h_errno {
+    /// See errno.
+    pub const NETDB_INTERNAL: i32 = -1;
+    /// No such host.
+    pub const HOST_NOT_FOUND: i32 = 1;
+    /// Try again later.
+    pub const TRY_AGAIN: i32 = 2;
+    /// Trying again won't help.
+    pub const NO_RECOVERY: i32 = 3;
+    /// The host exists, but has no address of this family.
+    pub const NO_DATA: i32 = 4;
+}
+
+/// Why a lookup has no answer. `Display` is one line, fit for a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupError {
+    /// The name is nobody's.
+    Bad(BadName),
+    /// The name exists, but not in the wanted family.
+    NoAddress,
+    /// An address of the onion range that was given to nobody.
+    UnknownCookie,
+    /// No cookie is left.
+    Pool(PoolError),
+    /// Tor has no answer.
+    Tor(ResolveError),
+    /// The address family is none of IPv4 and IPv6.
+    Family,
+}
+
+/// The same in C: what getaddrinfo(3) returns, `h_errno`, and errno where one of them asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// `EAI_*`.
+    pub eai: i32,
+    /// `h_errno`.
+    pub h_errno: i32,
+    /// What the reentrant functions return and, with `EAI_SYSTEM` and `NETDB_INTERNAL`, errno. 0
+    /// where the lookup worked and found nothing, as in glibc.
+    pub errno: Errno,
+}
+
+impl LookupError {
+    /// The one table from a failure to the codes of the C functions. Tor not running, or silent,
+    /// is `EAI_AGAIN`; what talks on Tor's port but is not SOCKS5 or refuses us is `EAI_FAIL`.
+    pub fn codes(&self) -> Codes {
+        use h_errno::{HOST_NOT_FOUND, NETDB_INTERNAL, NO_DATA, NO_RECOVERY, TRY_AGAIN};
+        let (eai, h_errno, errno) = match self {
+            LookupError::Bad(_) | LookupError::UnknownCookie => {
+                (libc::EAI_NONAME, HOST_NOT_FOUND, 0)
+            }
+            LookupError::Tor(error) if error.is_unknown() => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
+            LookupError::NoAddress => (libc::EAI_NODATA, NO_DATA, 0),
+            LookupError::Tor(error) if error.is_temporary() => {
+                (libc::EAI_AGAIN, TRY_AGAIN, libc::EAGAIN)
+            }
+            LookupError::Tor(ResolveError::Socket(errno)) => {
+                (libc::EAI_SYSTEM, NETDB_INTERNAL, errno.0)
+            }
+            LookupError::Pool(PoolError::NoMemory(errno)) => {
+                (libc::EAI_MEMORY, NETDB_INTERNAL, errno.0)
+            }
+            LookupError::Pool(_) => (libc::EAI_FAIL, NO_RECOVERY, libc::ENOBUFS),
+            LookupError::Tor(_) => (libc::EAI_FAIL, NO_RECOVERY, libc::EPROTO),
+            LookupError::Family => (libc::EAI_FAMILY, NETDB_INTERNAL, libc::EAFNOSUPPORT),
+        };
+        Codes { eai, h_errno, errno: Errno(errno) }
+    }
+
+    /// Whether the answer is an ordinary "no", not a failure that the user should hear of.
+    pub fn is_plain_no(&self) -> bool {
+        self.codes().errno == Errno(0) && *self != LookupError::UnknownCookie
+    }
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LookupError::Bad(error) => error.fmt(f),
+            LookupError::NoAddress => f.write_str("no address of the wanted family"),
+            LookupError::UnknownCookie => {
+                f.write_str("address of the onion range that no lookup of this process has given")
+            }
+            LookupError::Pool(error) => error.fmt(f),
+            LookupError::Tor(error) => error.fmt(f),
+            LookupError::Family => f.write_str("neither an IPv4 nor an IPv6 lookup"),
+        }
+    }
+}
+
+impl core::error::Error for LookupError {}

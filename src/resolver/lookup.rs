@@ -1,0 +1,270 @@
+//! From a node to its addresses: what getaddrinfo(3) and gethostbyname(3) have in common.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::error::LookupError;
+use super::node::{BadName, Node};
+use super::onion_pool::{Lookup as Cookied, PoolError};
+use crate::socks5::Name;
+use crate::tor::ResolveError;
+
+/// Which families of addresses a caller takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    v4: bool,
+    v6: bool,
+    mapped: bool,
+}
+
+impl Wanted {
+    /// `family` is `AF_INET`, `AF_INET6` or `AF_UNSPEC`, otherwise there is nothing to want
+    /// (`EAI_FAMILY`). `mapped` is getaddrinfo's `AI_V4MAPPED`, `ipv6` the setting EnableIPv6: 0
+    /// gives names no IPv6 address.
+    pub fn new(family: i32, mapped: bool, ipv6: bool) -> Result<Wanted, LookupError> {
+        let (v4, v6) = match family {
+            libc::AF_UNSPEC => (true, true),
+            libc::AF_INET => (true, false),
+            libc::AF_INET6 => (false, true),
+            _ => return Err(LookupError::Family),
+        };
+        Ok(Wanted { v4, v6: v6 && ipv6, mapped: mapped && !v4 })
+    }
+
+    fn nothing(self) -> bool {
+        !(self.v4 || self.v6 || self.mapped)
+    }
+
+    /// The address as the caller takes it.
+    fn admit(self, address: IpAddr) -> Result<IpAddr, LookupError> {
+        match address {
+            IpAddr::V4(_) if self.v4 => Ok(address),
+            IpAddr::V4(v4) if self.mapped => Ok(v4.to_ipv6_mapped().into()),
+            IpAddr::V6(_) if self.v6 => Ok(address),
+            _ => Err(LookupError::NoAddress),
+        }
+    }
+}
+
+/// One or two addresses: Tor's RESOLVE gives one, localhost has two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    first: IpAddr,
+    second: Option<IpAddr>,
+}
+
+impl Answer {
+    /// The addresses, the preferred one first.
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        core::iter::once(self.first).chain(self.second)
+    }
+}
+
+impl From<IpAddr> for Answer {
+    fn from(first: IpAddr) -> Self {
+        Answer { first, second: None }
+    }
+}
+
+/// Where names are looked up.
+pub trait Names {
+    /// An address of `name`, from Tor.
+    fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError>;
+    /// The name of `address`, from Tor.
+    fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError>;
+    /// The cookie addresses of `name`.
+    fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError>;
+    /// Which name `address` is a cookie of.
+    fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_>;
+}
+
+/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody. A caller that
+/// takes both families gets the IPv4 cookie of an onion name.
+pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
+    if wanted.nothing() {
+        return Err(LookupError::NoAddress);
+    }
+    match node {
+        Node::Numeric { address, scope: None } => wanted.admit(address).map(Answer::from),
+        // These callers have nowhere to put a scope.
+        Node::Numeric { scope: Some(_), .. } => Err(LookupError::Bad(BadName::Character)),
+        Node::Bad(reason) => Err(LookupError::Bad(reason)),
+        Node::Localhost => both(wanted, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
+        Node::Onion(name) => {
+            let (v4, v6) = names.cookie(name).map_err(LookupError::Pool)?;
+            both(wanted, v4, v6).map(|answer| answer.first.into())
+        }
+        Node::Ask(name) => {
+            let name = Name::new(name).map_err(|_| LookupError::Bad(BadName::Character))?;
+            let address = names.ask(&name).map_err(LookupError::Tor)?;
+            wanted.admit(address).map(Answer::from)
+        }
+    }
+}
+
+/// A host that has both addresses: all that are wanted, IPv4 first, a mapped one only for want of
+/// a real one.
+fn both(wanted: Wanted, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<Answer, LookupError> {
+    match (wanted.admit(v4.into()), wanted.admit(v6.into())) {
+        (Ok(first), Ok(second)) if wanted.v4 => Ok(Answer { first, second: Some(second) }),
+        (_, Ok(only)) | (Ok(only), _) => Ok(only.into()),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// The name of `address`: "localhost" for a loopback address, the onion name for a cookie, what
+/// Tor says for any other.
+pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError> {
+    let address = address.to_canonical();
+    match names.name_of_cookie(address) {
+        Cookied::Name(name) => Name::new(name).map_err(|_| LookupError::UnknownCookie),
+        Cookied::Unknown => Err(LookupError::UnknownCookie),
+        Cookied::Ordinary if address.is_loopback() => {
+            Name::new(b"localhost").map_err(|_| LookupError::NoAddress)
+        }
+        // 0.0.0.0 and :: are nobody's address.
+        Cookied::Ordinary if address.is_unspecified() => Err(LookupError::NoAddress),
+        Cookied::Ordinary => names.ask_name(address).map_err(LookupError::Tor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolver::cookie_range::CookieRange;
+    use crate::resolver::onion_pool::OnionPool;
+    use core::cell::Cell;
+
+    const RANGE: CookieRange = CookieRange::DEFAULT;
+
+    /// A Tor that knows one address for every name, and counts who asks.
+    struct World {
+        pool: OnionPool,
+        address: IpAddr,
+        asked: Cell<u32>,
+    }
+
+    impl World {
+        fn new(address: &str) -> Self {
+            let address = address.parse().unwrap();
+            World { pool: OnionPool::new(), address, asked: Cell::new(0) }
+        }
+
+        fn lookup(&self, node: &str, wanted: Wanted) -> Result<Vec<String>, LookupError> {
+            let node = Node::classify(node.as_bytes(), b"this-machine");
+            let answer = lookup(node, wanted, self)?;
+            Ok(answer.addresses().map(|address| address.to_string()).collect())
+        }
+    }
+
+    impl Names for World {
+        fn ask(&self, _: &Name) -> Result<IpAddr, ResolveError> {
+            self.asked.set(self.asked.get() + 1);
+            Ok(self.address)
+        }
+
+        fn ask_name(&self, _: IpAddr) -> Result<Name, ResolveError> {
+            self.asked.set(self.asked.get() + 1);
+            Ok(Name::new(b"host.example").unwrap())
+        }
+
+        fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
+            let cookie = self.pool.cookie(RANGE, name)?;
+            Ok((RANGE.ipv4(cookie), RANGE.ipv6(cookie)))
+        }
+
+        fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_> {
+            self.pool.lookup(RANGE, address)
+        }
+    }
+
+    fn wanted(family: i32) -> Wanted {
+        Wanted::new(family, false, true).unwrap()
+    }
+
+    fn mapped() -> Wanted {
+        Wanted::new(libc::AF_INET6, true, true).unwrap()
+    }
+
+    #[test]
+    fn tors_answer_is_given_in_the_wanted_family_only() {
+        let v4 = World::new("192.0.2.1");
+        let v6 = World::new("2001:db8::1");
+        let found = |address: &str| Ok(vec![address.to_owned()]);
+        for (family, in_v4, in_v6) in [
+            (libc::AF_UNSPEC, found("192.0.2.1"), found("2001:db8::1")),
+            (libc::AF_INET, found("192.0.2.1"), Err(LookupError::NoAddress)),
+            (libc::AF_INET6, Err(LookupError::NoAddress), found("2001:db8::1")),
+        ] {
+            assert_eq!(v4.lookup("a.example", wanted(family)), in_v4);
+            assert_eq!(v6.lookup("a.example", wanted(family)), in_v6);
+        }
+        assert_eq!(v4.lookup("a.example", mapped()), found("::ffff:192.0.2.1"));
+        assert_eq!(v6.lookup("a.example", mapped()), found("2001:db8::1"));
+    }
+
+    #[test]
+    fn only_names_of_the_outside_are_asked_for() {
+        let world = World::new("192.0.2.1");
+        for node in ["localhost", "this-machine", "127.1", "::1", "x.onion", "a..b", "", "1.2.3.4."]
+        {
+            let _ = world.lookup(node, wanted(libc::AF_UNSPEC));
+        }
+        assert_eq!(world.asked.get(), 0);
+        let _ = world.lookup("a.example", wanted(libc::AF_UNSPEC));
+        assert_eq!(world.asked.get(), 1);
+    }
+
+    #[test]
+    fn localhost_has_a_loopback_address_in_each_family() {
+        let world = World::new("192.0.2.1");
+        let lookup = |wanted| world.lookup("localhost", wanted).unwrap();
+        assert_eq!(lookup(wanted(libc::AF_UNSPEC)), ["127.0.0.1", "::1"]);
+        assert_eq!(lookup(wanted(libc::AF_INET)), ["127.0.0.1"]);
+        assert_eq!(lookup(wanted(libc::AF_INET6)), ["::1"]);
+        assert_eq!(lookup(mapped()), ["::1"]);
+    }
+
+    #[test]
+    fn an_onion_name_has_one_cookie_whose_name_is_found_again() {
+        let world = World::new("192.0.2.1");
+        for family in [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6] {
+            let answer = world.lookup("a.onion", wanted(family)).unwrap();
+            assert_eq!(answer.len(), 1);
+            let address: IpAddr = answer[0].parse().unwrap();
+            assert_eq!(address.is_ipv6(), family == libc::AF_INET6);
+            assert_eq!(reverse(address, &world), Ok(Name::new(b"a.onion").unwrap()));
+        }
+        assert_eq!(world.asked.get(), 0);
+    }
+
+    #[test]
+    fn without_ipv6_names_have_ipv4_addresses_only() {
+        let world = World::new("2001:db8::1");
+        let any = Wanted::new(libc::AF_UNSPEC, false, false).unwrap();
+        assert_eq!(world.lookup("localhost", any).unwrap(), ["127.0.0.1"]);
+        assert_eq!(world.lookup("a.example", any), Err(LookupError::NoAddress));
+        let v6 = Wanted::new(libc::AF_INET6, false, false).unwrap();
+        assert_eq!(world.lookup("a.onion", v6), Err(LookupError::NoAddress));
+        let mapped = Wanted::new(libc::AF_INET6, true, false).unwrap();
+        assert!(world.lookup("a.onion", mapped).unwrap()[0].starts_with("::ffff:127.42.42."));
+    }
+
+    #[test]
+    fn an_unused_cookie_has_no_name_and_nobody_is_asked() {
+        let world = World::new("192.0.2.1");
+        let unused = "127.42.42.200".parse().unwrap();
+        assert_eq!(reverse(unused, &world), Err(LookupError::UnknownCookie));
+        let localhost = Name::new(b"localhost").unwrap();
+        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(reverse(address.parse().unwrap(), &world), Ok(localhost));
+        }
+        assert_eq!(world.asked.get(), 0);
+        let outside = reverse("192.0.2.7".parse().unwrap(), &world);
+        assert_eq!(outside, Ok(Name::new(b"host.example").unwrap()));
+    }
+
+    #[test]
+    fn other_families_are_refused() {
+        assert_eq!(Wanted::new(libc::AF_UNIX, false, true), Err(LookupError::Family));
+    }
+}
