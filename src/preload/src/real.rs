@@ -69,6 +69,8 @@ macro_rules! hooks {
             /// # Safety
             /// As the C function's.
             #[inline(always)]
+            #[allow(dead_code, reason = "some hooks never call what they stand in front of")]
+            #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
             pub unsafe fn $name($($argument: $type),*) -> $result {
                 type Signature = unsafe extern "C" fn($($type),*) -> $result;
                 let next = statics::$name.get();

@@ -7,6 +7,7 @@ pub mod duplicate;
 mod environment_for;
 pub mod exec;
 pub mod listen;
+pub mod names;
 pub mod peer;
 pub mod send;
 pub mod socket;

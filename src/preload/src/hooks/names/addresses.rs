@@ -1,0 +1,215 @@
+//! getaddrinfo(3): Tor finds the addresses, libc makes the list of each numeric one, so that
+//! services, socket types, flags and scopes come from libc and its freeaddrinfo(3) frees the result.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::fmt::Write;
+use core::net::IpAddr;
+use core::ptr::null_mut;
+
+use epochsocks::bytes::Bytes;
+use epochsocks::resolver::error::LookupError;
+use epochsocks::resolver::lookup::{Answer, Wanted};
+use epochsocks::resolver::node::Node;
+use epochsocks::socks5::Name;
+use libc::addrinfo;
+
+use super::{c_bytes, classified, find};
+use crate::{errno, real, runtime};
+
+/// Flags that ask libc for what it can't know or shall not do for a host: which families this
+/// machine reaches (Tor reaches both), and conversions of names.
+const NOT_LIBCS: c_int = libc::AI_ADDRCONFIG | AI_IDN;
+
+/// `AI_IDN`, `AI_CANONIDN` and the two obsolete flags beside them (glibc, netdb.h).
+const AI_IDN: c_int = 0x40 | 0x80 | 0x100 | 0x200;
+
+/// The longest text of an address, and its NUL.
+const ADDRESS_TEXT: usize = 64;
+
+/// See getaddrinfo(3). Unknown names are `EAI_NONAME`, names without an address of the family
+/// `EAI_NODATA`, a Tor that can't be reached or is silent `EAI_AGAIN`.
+///
+/// # Safety
+/// As getaddrinfo(3).
+pub unsafe fn getaddrinfo(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const addrinfo,
+    result: *mut *mut addrinfo,
+) -> c_int {
+    // SAFETY: a C string or null. glibc takes "*" for null.
+    let name = if node.is_null() { b"*" } else { unsafe { c_bytes(node) } };
+    if name == b"*" {
+        // SAFETY: without a node libc asks nobody.
+        return unsafe { real::getaddrinfo(core::ptr::null(), service, hints, result) };
+    }
+    // SAFETY: null or a valid structure.
+    let hints = Hints::read(unsafe { hints.as_ref() });
+    let saved = errno::get();
+    let code = classified(name, |classified| match classified {
+        // SAFETY: the caller's pointers, and a node that needs no lookup.
+        Node::Numeric { .. } => unsafe {
+            real::getaddrinfo(node, service, &hints.numeric(), result)
+        },
+        _ if hints.0.ai_flags & libc::AI_NUMERICHOST != 0 => libc::EAI_NONAME,
+        other => match resolve(name, other, &hints) {
+            // SAFETY: the caller's pointers.
+            Ok(answer) => unsafe { List::build(name, answer, service, &hints, result) },
+            Err(error) => failed(error),
+        },
+    });
+    if code != libc::EAI_SYSTEM {
+        errno::set(saved);
+    }
+    code
+}
+
+fn resolve(name: &[u8], node: Node<'_>, hints: &Hints) -> Result<Answer, LookupError> {
+    let mapped = hints.0.ai_flags & libc::AI_V4MAPPED != 0;
+    let ipv6 = runtime::loaded().enable_ipv6;
+    find(name, node, Wanted::new(hints.0.ai_family, mapped, ipv6)?)
+}
+
+fn failed(error: LookupError) -> c_int {
+    let codes = error.codes();
+    if codes.eai == libc::EAI_SYSTEM {
+        errno::set(codes.errno.0);
+    }
+    codes.eai
+}
+
+/// What the caller wants, as getaddrinfo(3) reads it.
+struct Hints(addrinfo);
+
+impl Hints {
+    fn read(hints: Option<&addrinfo>) -> Hints {
+        let mut own = addrinfo {
+            ai_flags: libc::AI_V4MAPPED,
+            ai_family: libc::AF_UNSPEC,
+            ai_socktype: 0,
+            ai_protocol: 0,
+            ai_addrlen: 0,
+            ai_addr: null_mut(),
+            ai_canonname: null_mut(),
+            ai_next: null_mut(),
+        };
+        if let Some(hints) = hints {
+            own.ai_flags = hints.ai_flags;
+            own.ai_family = hints.ai_family;
+            own.ai_socktype = hints.ai_socktype;
+            own.ai_protocol = hints.ai_protocol;
+        }
+        Hints(own)
+    }
+
+    /// For a node in numbers.
+    fn numeric(&self) -> addrinfo {
+        let flags = self.0.ai_flags & !NOT_LIBCS | libc::AI_NUMERICHOST;
+        addrinfo { ai_flags: flags, ..self.0 }
+    }
+
+    /// For one address of an answer: the canonical name is not the address.
+    fn of_answer(&self) -> addrinfo {
+        let numeric = self.numeric();
+        addrinfo { ai_flags: numeric.ai_flags & !libc::AI_CANONNAME, ..numeric }
+    }
+
+    fn want_canonical_name(&self) -> bool {
+        self.0.ai_flags & libc::AI_CANONNAME != 0
+    }
+}
+
+/// A list under construction.
+struct List(*mut addrinfo);
+
+impl List {
+    /// # Safety
+    /// `service` and `result` as getaddrinfo(3) wants them.
+    unsafe fn build(
+        name: &[u8],
+        answer: Answer,
+        service: *const c_char,
+        hints: &Hints,
+        result: *mut *mut addrinfo,
+    ) -> c_int {
+        let mut list = List(null_mut());
+        // SAFETY: the caller's.
+        let mut code = unsafe { list.append_all(answer, service, &hints.of_answer()) };
+        if code == 0 && hints.want_canonical_name() {
+            code = list.set_canonical_name(name);
+        }
+        if code == 0 {
+            // SAFETY: the caller's place for the result.
+            unsafe { *result = list.0 };
+        } else if !list.0.is_null() {
+            // SAFETY: every part came from libc's getaddrinfo.
+            unsafe { libc::freeaddrinfo(list.0) };
+        }
+        code
+    }
+
+    /// # Safety
+    /// `service` as getaddrinfo(3) wants it.
+    unsafe fn append_all(
+        &mut self,
+        answer: Answer,
+        service: *const c_char,
+        hints: &addrinfo,
+    ) -> c_int {
+        for address in answer.addresses() {
+            let mut part = null_mut();
+            let text = address_text(address);
+            // SAFETY: a numeric C string, the caller's service and places of our own.
+            let code = unsafe {
+                real::getaddrinfo(text.as_slice().as_ptr().cast(), service, hints, &mut part)
+            };
+            if code != 0 {
+                return code;
+            }
+            self.append(part);
+        }
+        0
+    }
+
+    fn append(&mut self, part: *mut addrinfo) {
+        let mut end = &mut self.0;
+        // SAFETY: the parts are lists of libc's that nobody else has seen.
+        while let Some(entry) = unsafe { end.as_mut() } {
+            end = &mut entry.ai_next;
+        }
+        *end = part;
+    }
+
+    /// The name as it was asked for, without its trailing dot: Tor doesn't tell aliases.
+    fn set_canonical_name(&mut self, name: &[u8]) -> c_int {
+        let Ok(name) = Name::new(name) else { return libc::EAI_FAIL };
+        // SAFETY: the first entry of a list of ours. libc's freeaddrinfo frees the name with free,
+        // which goes with libc's strdup.
+        let copy = unsafe {
+            let text = terminated(name.as_bytes());
+            libc::strdup(text.as_slice().as_ptr().cast())
+        };
+        // SAFETY: as above.
+        match unsafe { self.0.as_mut() } {
+            Some(first) if !copy.is_null() => {
+                first.ai_canonname = copy;
+                0
+            }
+            _ => libc::EAI_MEMORY,
+        }
+    }
+}
+
+fn address_text(address: IpAddr) -> Bytes<ADDRESS_TEXT> {
+    let mut text = Bytes::EMPTY;
+    // 45 bytes at most, and the NUL.
+    let _ = write!(text, "{address}\0");
+    text
+}
+
+fn terminated(name: &[u8]) -> Bytes<256> {
+    let mut text = Bytes::EMPTY;
+    text.extend(name);
+    text.extend(CStr::to_bytes_with_nul(c""));
+    text
+}

@@ -1,0 +1,67 @@
+//! Names: every lookup ends at Tor, at the onion pool, or at a loopback address; libc's resolver
+//! never gets anything but numbers.
+//!
+//! Neither /etc/hosts nor nsswitch.conf, nscd or search domains are consulted for hosts. Services
+//! are libc's: it reads /etc/services, or whatever the `services` line of nsswitch.conf names.
+//!
+//! These hooks call malloc through libc, as their C functions do: not async-signal-safe.
+
+mod addresses;
+mod hosts;
+mod reverse;
+mod through_tor;
+
+pub use addresses::getaddrinfo;
+pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r};
+pub use reverse::{gethostbyaddr, gethostbyaddr_r, getnameinfo};
+
+use core::ffi::c_char;
+use core::fmt;
+
+use epochsocks::resolver::error::LookupError;
+use epochsocks::resolver::lookup::{Answer, Wanted, lookup};
+use epochsocks::resolver::node::Node;
+use epochsocks::sys;
+
+use crate::log::log;
+use through_tor::ThroughTor;
+
+unsafe extern "C" {
+    /// The calling thread's `h_errno` (glibc, netdb.h).
+    fn __h_errno_location() -> *mut core::ffi::c_int;
+}
+
+fn set_h_errno(value: i32) {
+    // SAFETY: the location is this thread's own.
+    unsafe { *__h_errno_location() = value }
+}
+
+/// The bytes of a C string.
+///
+/// # Safety
+/// `text` is a C string that outlives `'a`.
+unsafe fn c_bytes<'a>(text: *const c_char) -> &'a [u8] {
+    // SAFETY: the caller's.
+    unsafe { core::ffi::CStr::from_ptr(text) }.to_bytes()
+}
+
+/// Calls `read` with what `name` is on this machine.
+fn classified<T>(name: &[u8], read: impl FnOnce(Node<'_>) -> T) -> T {
+    let machine = sys::uname();
+    let own = machine.as_ref().map_or(&[][..], |machine| sys::node_name(machine));
+    read(Node::classify(name, own))
+}
+
+/// The addresses of `node`, a failure in the log.
+fn find(name: &[u8], node: Node<'_>, wanted: Wanted) -> Result<Answer, LookupError> {
+    lookup(node, wanted, &ThroughTor)
+        .inspect_err(|error| report(error, format_args!("{}", name.escape_ascii())))
+}
+
+fn report(error: &LookupError, what: fmt::Arguments<'_>) {
+    if error.is_plain_no() {
+        log!(Debug, "lookup of {what}: {error}");
+    } else {
+        log!(Error, "lookup of {what}: {error}");
+    }
+}

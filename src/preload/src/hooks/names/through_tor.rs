@@ -1,0 +1,44 @@
+//! Where names are looked up: Tor's SOCKS port and the onion pool.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use epochsocks::resolver::lookup::Names;
+use epochsocks::resolver::onion_pool::{Lookup, PoolError};
+use epochsocks::socks5::Name;
+use epochsocks::tor::{ResolveError, Resolver};
+
+use crate::runtime;
+
+/// The settings' Tor and the process's onion pool.
+pub struct ThroughTor;
+
+impl Names for ThroughTor {
+    fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError> {
+        with_resolver(|resolver| resolver.address(name))
+    }
+
+    fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError> {
+        with_resolver(|resolver| resolver.name(address))
+    }
+
+    fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
+        let range = runtime::cookie_range();
+        let cookie = runtime::ONION_POOL.cookie(range, name)?;
+        Ok((range.ipv4(cookie), range.ipv6(cookie)))
+    }
+
+    fn name_of_cookie(&self, address: IpAddr) -> Lookup<'_> {
+        runtime::ONION_POOL.lookup(runtime::cookie_range(), address)
+    }
+}
+
+/// A lookup takes the circuits of the streams that follow it: the same credentials.
+fn with_resolver<T>(ask: impl FnOnce(Resolver<'_>) -> T) -> T {
+    let settings = runtime::loaded();
+    let credentials = runtime::credentials();
+    ask(Resolver {
+        port: SocketAddr::new(settings.tor_address, settings.tor_port),
+        credentials: credentials.as_ref(),
+        timeout: settings.handshake_timeout,
+    })
+}

@@ -1,0 +1,181 @@
+/* Looks one name or address up and prints what the C function gave, one line for each result. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *text(const struct sockaddr *address, socklen_t length)
+{
+    static char host[NI_MAXHOST];
+    int code = getnameinfo(address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+    return code ? gai_strerror(code) : host;
+}
+
+static unsigned port(const struct sockaddr *address)
+{
+    /* The port is at the same place in both families. */
+    return ntohs(((const struct sockaddr_in *)address)->sin_port);
+}
+
+static int failed(const char *function, int code)
+{
+    printf("%s %d\n", function, code);
+    return 0;
+}
+
+/* addrinfo NODE SERVICE FAMILY FLAGS; "-" is NULL, and a family of -1 means NULL hints. */
+static int addrinfo(char **a)
+{
+    struct addrinfo hints = {.ai_family = atoi(a[2]), .ai_flags = atoi(a[3]), .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    const char *node = strcmp(a[0], "-") ? a[0] : NULL;
+    const char *service = strcmp(a[1], "-") ? a[1] : NULL;
+    int code = getaddrinfo(node, service, hints.ai_family < 0 ? NULL : &hints, &list);
+    if (code)
+        return failed("EAI", code);
+    for (struct addrinfo *each = list; each; each = each->ai_next)
+        printf("%d %d %s %u %s\n", each->ai_family, each->ai_socktype, text(each->ai_addr, each->ai_addrlen),
+               port(each->ai_addr), each->ai_canonname ? each->ai_canonname : "-");
+    freeaddrinfo(list);
+    return 0;
+}
+
+static int print(const struct hostent *host)
+{
+    char address[INET6_ADDRSTRLEN];
+    if (!host)
+        return failed("h_errno", h_errno);
+    for (char **each = host->h_addr_list; *each; each++)
+        printf("%s %d %d %s\n", host->h_name, host->h_addrtype, host->h_length,
+               inet_ntop(host->h_addrtype, *each, address, sizeof address));
+    return 0;
+}
+
+/* byname NAME FAMILY */
+static int byname(char **a)
+{
+    return print(atoi(a[1]) == AF_INET ? gethostbyname(a[0]) : gethostbyname2(a[0], atoi(a[1])));
+}
+
+/* byname_r NAME FAMILY SIZE: what it returns, h_errno, then the host. */
+static int byname_r(char **a)
+{
+    static char buffer[1024];
+    struct hostent host, *result = &host;
+    int error = 0, code;
+    if (atoi(a[1]) == AF_INET)
+        code = gethostbyname_r(a[0], &host, buffer, atoi(a[2]), &result, &error);
+    else
+        code = gethostbyname2_r(a[0], atoi(a[1]), &host, buffer, atoi(a[2]), &result, &error);
+    printf("%d %d\n", code, error);
+    return result ? print(result) : 0;
+}
+
+static socklen_t binary(const char *address, unsigned char *bytes, int *family)
+{
+    *family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    if (inet_pton(*family, address, bytes) != 1)
+        exit(2);
+    return *family == AF_INET6 ? 16 : 4;
+}
+
+/* byaddr ADDRESS: by both forms. */
+static int byaddr(char **a)
+{
+    static char buffer[1024];
+    unsigned char bytes[16];
+    int family, error = 0;
+    struct hostent host, *result = NULL;
+    socklen_t length = binary(a[0], bytes, &family);
+    print(gethostbyaddr(bytes, length, family));
+    gethostbyaddr_r(bytes, length, family, &host, buffer, sizeof buffer, &result, &error);
+    return print(result);
+}
+
+/* nameinfo ADDRESS FLAGS, port 443. */
+static int nameinfo(char **a)
+{
+    char host[NI_MAXHOST], service[NI_MAXSERV];
+    struct sockaddr_storage storage = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+    unsigned char bytes[16];
+    int family;
+    socklen_t length = binary(a[0], bytes, &family);
+    storage.ss_family = family;
+    v4->sin_port = htons(443);
+    memcpy(family == AF_INET6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, bytes, length);
+    length = family == AF_INET6 ? sizeof *v6 : sizeof *v4;
+    int code = getnameinfo((struct sockaddr *)&storage, length, host, sizeof host, service, sizeof service, atoi(a[1]));
+    if (code)
+        return failed("EAI", code);
+    printf("%s %s\n", host, service);
+    return 0;
+}
+
+/* forked NAME: a child looks NAME up and tells the address, the parent asks for its name. */
+static int forked(char **a)
+{
+    int ends[2];
+    unsigned char bytes[4];
+    if (pipe(ends))
+        return 2;
+    if (fork() == 0) {
+        struct hostent *host = gethostbyname(a[0]);
+        if (host && write(ends[1], host->h_addr_list[0], 4) == 4)
+            _exit(0);
+        _exit(2);
+    }
+    wait(NULL);
+    if (read(ends[0], bytes, 4) != 4)
+        return 2;
+    return print(gethostbyaddr(bytes, 4, AF_INET));
+}
+
+static char *shared;
+
+static void *lookups(void *wrong)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    for (int i = 0; i < 4; i++) {
+        if (getaddrinfo(shared, "80", &hints, &list)) {
+            __atomic_fetch_add((int *)wrong, 1, __ATOMIC_RELAXED);
+            continue;
+        }
+        freeaddrinfo(list);
+    }
+    return NULL;
+}
+
+/* threads NAME: 150 threads look NAME up; prints how many lookups failed. */
+static int threads(char **a)
+{
+    static pthread_t thread[150];
+    int wrong = 0;
+    shared = a[0];
+    for (int i = 0; i < 150; i++)
+        if (pthread_create(&thread[i], NULL, lookups, &wrong))
+            return 2;
+    for (int i = 0; i < 150; i++)
+        pthread_join(thread[i], NULL);
+    printf("%d failed\n", wrong);
+    return 0;
+}
+
+int main(int count, char **a)
+{
+    static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
+        {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))
+            return commands[i].run(a + 2);
+    return 2;
+}
