@@ -1,9 +1,10 @@
 //! Programs with a time limit, and C probes.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 /// Where programs are looked for: also where a user's PATH often does not lead.
@@ -70,17 +71,26 @@ pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-/// Compiles tests/probes/`name`.c once a process; returns the program.
+/// Compiles tests/probes/`name`.c, once a process; returns the program.
 pub fn probe(name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{name}.c"));
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     // One for each process: tests that run side by side must not replace a program in use.
     let program = target.join(format!("{name}.{}", std::process::id()));
+    if !compiled.contains(&program) {
+        compile(name, &program);
+        compiled.insert(program.clone());
+    }
+    program
+}
+
+fn compile(name: &str, program: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{name}.c"));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-        .args([&program, &source])
+        .args([program, &source])
         .output()
         .expect("a C compiler is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    program
 }

@@ -8,11 +8,28 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     epochsocks::sys::exit_group(125)
 }
 
-// Without link-time optimisation core's unwind tables name the personality that std has. Nothing
-// unwinds here, so it is never called.
+// The prebuilt core is made for unwinding and names this routine; without link-time optimisation
+// the name stays. Hidden, so that it is nobody else's. A cancelled thread's unwinding that meets it
+// goes on (_URC_CONTINUE_UNWIND is 8).
+#[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(
-    ".weak rust_eh_personality",
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".globl rust_eh_personality",
     ".hidden rust_eh_personality",
+    ".type rust_eh_personality,@function",
     "rust_eh_personality:",
-    ".byte 0",
+    "mov eax, 8",
+    "ret",
+    ".popsection",
+);
+#[cfg(target_arch = "aarch64")]
+core::arch::global_asm!(
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality,@function",
+    "rust_eh_personality:",
+    "mov w0, #8",
+    "ret",
+    ".popsection",
 );

@@ -1,0 +1,126 @@
+//! What the first hooks do, seen from inside a C program: tests/probes/hooks.c does one thing for
+//! each argument and prints what it saw.
+
+use std::time::Duration;
+
+use crate::support::process::{finish, probe, text};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
+use crate::support::torify;
+
+/// A proxy that accepts everything and then echoes.
+fn echoing_proxy() -> ScriptedProxy {
+    ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, reply(0), Action::Echo])
+}
+
+/// Runs the probe's `scene` under the library; every line that it prints says `ok`.
+fn play(scene: &str, proxy: &ScriptedProxy) {
+    let mut command = torify(probe("hooks"));
+    command.arg(scene).env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+    let output = finish(&mut command, Duration::from_secs(30));
+    let seen = text(&output);
+    assert!(output.status.success(), "{scene}: {seen}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.ends_with("done\n"), "{scene}: {seen}");
+}
+
+#[test]
+fn connect_goes_through_the_proxy() {
+    let proxy = echoing_proxy();
+    play("connect", &proxy);
+    let request = [5, 1, 0, 1, 192, 0, 2, 1, 0, 80];
+    assert_eq!(proxy.recorded(), [vec![5, 1, 0], request.to_vec()]);
+}
+
+#[test]
+fn connect_of_an_ipv6_socket_goes_through_an_ipv4_port() {
+    let proxy = echoing_proxy();
+    play("connect6", &proxy);
+    assert_eq!(proxy.recorded()[1][..6], [5, 1, 0, 4, 0x20, 0x01]);
+}
+
+#[test]
+fn getpeername_answers_the_destination() {
+    play("getpeername", &echoing_proxy());
+}
+
+#[test]
+fn duplicates_share_one_connection() {
+    let proxy = echoing_proxy();
+    play("duplicates", &proxy);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_failed_dup2_leaves_the_entry() {
+    play("failed-dup2", &echoing_proxy());
+}
+
+#[test]
+fn a_reused_descriptor_has_no_entry() {
+    play("reuse", &echoing_proxy());
+}
+
+#[test]
+fn an_entry_closed_behind_our_back_is_noticed_at_connect() {
+    let proxy = echoing_proxy();
+    play("raw-close", &proxy);
+    assert_eq!(proxy.recorded().len(), 4, "two handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
+fn unspec_dissolves_on_every_duplicate() {
+    let proxy = echoing_proxy();
+    play("dissolve", &proxy);
+    assert_eq!(proxy.recorded().len(), 4, "two handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
+fn only_tcp_sockets_can_be_made() {
+    play("socket", &echoing_proxy());
+}
+
+#[test]
+fn bad_arguments_get_the_kernels_errno() {
+    play("errno", &echoing_proxy());
+}
+
+#[test]
+fn fast_open_goes_through_the_proxy() {
+    let proxy = echoing_proxy();
+    play("fast-open", &proxy);
+    assert_eq!(proxy.recorded().len(), 2);
+}
+
+#[test]
+fn inbound_is_refused() {
+    play("inbound", &echoing_proxy());
+}
+
+#[test]
+fn syscall_takes_the_hooks_way() {
+    let proxy = echoing_proxy();
+    play("syscall", &proxy);
+    assert_eq!(proxy.recorded().len(), 2);
+}
+
+#[test]
+fn the_library_survives_a_fresh_environment() {
+    play("exec", &echoing_proxy());
+}
+
+#[test]
+fn a_vfork_child_changes_nothing_of_its_parent() {
+    play("vfork", &echoing_proxy());
+}
+
+#[test]
+fn a_forked_child_and_its_parent_both_go_on() {
+    let proxy = echoing_proxy();
+    play("fork", &proxy);
+    assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
+fn closing_in_a_signal_handler_does_not_deadlock() {
+    play("signals", &echoing_proxy());
+}

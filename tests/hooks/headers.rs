@@ -1,0 +1,78 @@
+//! Each signature of the table is the one that the C headers declare.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use crate::table::{HOOKS, Hook};
+
+/// How C spells a Rust type of the table.
+fn c_type(rust: &str) -> String {
+    let rust = rust.trim();
+    if let Some(inner) = rust.strip_prefix("*const ") {
+        return match inner.strip_prefix("*mut ") {
+            Some(innermost) => format!("{} *const *", c_type(innermost)),
+            None => format!("const {} *", c_type(inner)),
+        };
+    }
+    if let Some(inner) = rust.strip_prefix("*mut ") {
+        return format!("{} *", c_type(inner));
+    }
+    match rust {
+        "c_char" => "char",
+        "c_int" => "int",
+        "c_uint" => "unsigned int",
+        "c_long" => "long",
+        "c_ulong" => "unsigned long",
+        "c_void" => "void",
+        "sockaddr" | "hostent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec" | "timeval"
+        | "pollfd" | "epoll_event" | "iovec" | "sigevent" => return format!("struct {rust}"),
+        other => other,
+    }
+    .to_owned()
+}
+
+fn declaration(hook: &Hook) -> String {
+    let fixed = if hook.variadic { hook.fixed() } else { hook.parameters.len() };
+    let mut parameters: Vec<_> = hook.parameters[..fixed].iter().map(|t| c_type(t)).collect();
+    if hook.variadic {
+        parameters.push("...".to_owned());
+    }
+    if parameters.is_empty() {
+        parameters.push("void".to_owned());
+    }
+    format!("extern {} {}({});", c_type(hook.result), hook.symbol, parameters.join(", "))
+}
+
+impl Hook {
+    /// How many parameters a variadic C function names: `syscall` one, `fcntl` and `ioctl` two.
+    fn fixed(&self) -> usize {
+        match self.symbol {
+            "syscall" => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// A second declaration of a function must be compatible with the header's, or the compiler says so.
+#[test]
+fn the_c_compiler_agrees_with_every_signature() {
+    let mut source = String::from("#define _GNU_SOURCE 1\n");
+    for hook in HOOKS {
+        writeln!(source, "#include <{}>", hook.header).expect("a string takes text");
+    }
+    for hook in HOOKS {
+        // Taking the address fails for what no header declares.
+        writeln!(source, "void *use_{0}(void) {{ return (void *){0}; }}", hook.symbol)
+            .expect("a string takes text");
+        writeln!(source, "{}", declaration(hook)).expect("a string takes text");
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signatures.c");
+    std::fs::write(&file, source).expect("the scratch directory takes files");
+    let output = Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-builtin", "-fsyntax-only"])
+        .arg(&file)
+        .output()
+        .expect("a C compiler is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

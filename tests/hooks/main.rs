@@ -1,0 +1,10 @@
+//! The hooks: the table against the world, and what each hook does to a real program.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod behaviour;
+mod document;
+mod headers;
+mod symbols;
+mod table;

@@ -1,0 +1,394 @@
+/* One scene for each argument: does what a program may do and checks what it sees. */
+#define _GNU_SOURCE 1
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXPECT(condition)                                                                 \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            printf("line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno);      \
+            exit(1);                                                                      \
+        }                                                                                 \
+    } while (0)
+#define FAILS(call, error) EXPECT((errno = 0, (call)) == -1 && errno == (error))
+
+static struct sockaddr_in v4(const char *text, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    EXPECT(inet_pton(AF_INET, text, &address.sin_addr) == 1);
+    return address;
+}
+
+static struct sockaddr_in6 v6(const char *text, int port)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    EXPECT(inet_pton(AF_INET6, text, &address.sin6_addr) == 1);
+    return address;
+}
+
+static int reach(int fd, const char *text, int port)
+{
+    struct sockaddr_in address = v4(text, port);
+    return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static int connected(const char *text, int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(fd >= 0);
+    EXPECT(reach(fd, text, port) == 0);
+    return fd;
+}
+
+/* Whether the peer of fd is that address, as the program sees it. */
+static int peer_is(int fd, const char *text, int port)
+{
+    struct sockaddr_in expected = v4(text, port), seen;
+    socklen_t length = sizeof seen;
+    if (getpeername(fd, (struct sockaddr *)&seen, &length) != 0 || length != sizeof seen)
+        return 0;
+    return seen.sin_family == AF_INET && seen.sin_port == expected.sin_port
+        && seen.sin_addr.s_addr == expected.sin_addr.s_addr;
+}
+
+static int echoes(int fd)
+{
+    char answer[6];
+    return send(fd, "hello", 6, 0) == 6 && recv(fd, answer, 6, MSG_WAITALL) == 6
+        && strcmp(answer, "hello") == 0;
+}
+
+static void scene_connect(void)
+{
+    errno = EXDEV;
+    int fd = connected("192.0.2.1", 80);
+    EXPECT(errno == EXDEV);
+    EXPECT(echoes(fd));
+    FAILS(reach(fd, "192.0.2.1", 80), EISCONN);
+    EXPECT(close(fd) == 0);
+}
+
+static void scene_connect6(void)
+{
+    struct sockaddr_in6 address = v6("2001:db8::1", 443), seen;
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), only = 1;
+    EXPECT(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0);
+    EXPECT(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    EXPECT(echoes(fd));
+    socklen_t length = sizeof seen;
+    EXPECT(getpeername(fd, (struct sockaddr *)&seen, &length) == 0);
+    EXPECT(length == sizeof seen && memcmp(&seen, &address, sizeof seen) == 0);
+
+    struct sockaddr_in6 any = v6("::", 0);
+    int bound = socket(AF_INET6, SOCK_STREAM, 0);
+    EXPECT(setsockopt(bound, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0);
+    EXPECT(bind(bound, (struct sockaddr *)&any, sizeof any) == 0);
+    FAILS(connect(bound, (struct sockaddr *)&address, sizeof address), ENETUNREACH);
+}
+
+static void scene_getpeername(void)
+{
+    int fd = connected("192.0.2.1", 80);
+    struct sockaddr_in seen, full = v4("192.0.2.1", 80);
+    socklen_t length = 4;
+    memset(&seen, 0x55, sizeof seen);
+    errno = EXDEV;
+    EXPECT(getpeername(fd, (struct sockaddr *)&seen, &length) == 0);
+    EXPECT(errno == EXDEV);
+    EXPECT(length == sizeof seen);
+    EXPECT(memcmp(&seen, &full, 4) == 0 && ((char *)&seen)[4] == 0x55);
+    length = -1;
+    FAILS(getpeername(fd, (struct sockaddr *)&seen, &length), EINVAL);
+    length = sizeof seen;
+    FAILS(getpeername(fd, NULL, &length), EFAULT);
+    FAILS(getpeername(fd, (struct sockaddr *)&seen, NULL), EFAULT);
+    int fresh = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(getpeername(fresh, (struct sockaddr *)&seen, &length), ENOTCONN);
+    FAILS(getpeername(999, (struct sockaddr *)&seen, &length), EBADF);
+    FAILS(getpeername(0, (struct sockaddr *)&seen, &length), ENOTSOCK);
+}
+
+static void scene_duplicates(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int before = dup(fd), two = dup2(fd, 100), three = dup3(fd, 101, O_CLOEXEC);
+    EXPECT(before >= 0 && two == 100 && three == 101);
+    EXPECT(reach(before, "192.0.2.1", 80) == 0);
+    int after = dup(fd), all[] = {fd, before, two, three, after};
+    for (int i = 0; i < 5; i++) {
+        EXPECT(peer_is(all[i], "192.0.2.1", 80));
+        FAILS(reach(all[i], "192.0.2.2", 80), EISCONN);
+    }
+    for (int i = 0; i < 4; i++) {
+        EXPECT(close(all[i]) == 0);
+        EXPECT(peer_is(after, "192.0.2.1", 80));
+    }
+    EXPECT(echoes(after));
+}
+
+static void scene_failed_dup2(void)
+{
+    int fd = connected("192.0.2.1", 80);
+    FAILS(dup2(999, fd), EBADF);
+    FAILS(dup3(999, fd, 0), EBADF);
+    FAILS(dup3(fd, fd, 0), EINVAL);
+    EXPECT(dup2(fd, fd) == fd);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd));
+    int other = connected("192.0.2.2", 80);
+    EXPECT(dup2(other, fd) == fd);
+    EXPECT(peer_is(fd, "192.0.2.2", 80));
+    int pipes[2];
+    EXPECT(pipe(pipes) == 0 && dup2(pipes[0], fd) == fd);
+    FAILS(peer_is(fd, "192.0.2.2", 80) ? 0 : -1, ENOTSOCK);
+}
+
+static void scene_reuse(void)
+{
+    int fd = connected("192.0.2.1", 80), pair[2];
+    EXPECT(close(fd) == 0);
+    FAILS(close(fd), EBADF);
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pair[0] == fd);
+    struct sockaddr_storage seen;
+    socklen_t length = sizeof seen;
+    EXPECT(getpeername(fd, (struct sockaddr *)&seen, &length) == 0 && seen.ss_family == AF_UNIX);
+}
+
+static void scene_raw_close(void)
+{
+    int fd = connected("192.0.2.1", 80);
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_close), "D"((long)fd)
+                     : "rcx", "r11", "memory");
+    EXPECT(result == 0);
+    long again;
+    __asm__ volatile("syscall"
+                     : "=a"(again)
+                     : "a"(SYS_socket), "D"((long)AF_INET), "S"((long)SOCK_STREAM), "d"(0L)
+                     : "rcx", "r11", "memory");
+    EXPECT(again == fd);
+    EXPECT(reach(fd, "192.0.2.2", 80) == 0);
+    EXPECT(peer_is(fd, "192.0.2.2", 80));
+}
+
+static void scene_dissolve(void)
+{
+    int fd = connected("192.0.2.1", 80), copy = dup(fd);
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct sockaddr_in seen;
+    socklen_t length = sizeof seen;
+    EXPECT(connect(fd, &none, sizeof none) == 0);
+    FAILS(getpeername(fd, (struct sockaddr *)&seen, &length), ENOTCONN);
+    FAILS(getpeername(copy, (struct sockaddr *)&seen, &length), ENOTCONN);
+    EXPECT(reach(copy, "192.0.2.2", 80) == 0);
+    EXPECT(peer_is(fd, "192.0.2.2", 80) && peer_is(copy, "192.0.2.2", 80) && echoes(fd));
+}
+
+static void scene_socket(void)
+{
+    FAILS(socket(AF_INET, SOCK_DGRAM, 0), EPERM);
+    FAILS(socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP), EPERM);
+    FAILS(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
+    FAILS(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), EPERM);
+    FAILS(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
+    FAILS(socket(AF_INET, SOCK_STREAM, 262 /* MPTCP */), EPROTONOSUPPORT);
+    FAILS(socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP), EPROTONOSUPPORT);
+    FAILS(socket(AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP), EPERM);
+    EXPECT(socket(AF_UNIX, SOCK_DGRAM, 0) >= 0);
+    EXPECT(socket(AF_NETLINK, SOCK_RAW, 0) >= 0);
+    EXPECT(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP) >= 0);
+}
+
+static void scene_errno(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    struct sockaddr_in6 wide = v6("2001:db8::1", 80);
+    FAILS(connect(999, (struct sockaddr *)&address, sizeof address), EBADF);
+    FAILS(connect(0, (struct sockaddr *)&address, sizeof address), ENOTSOCK);
+    FAILS(connect(fd, (struct sockaddr *)8, sizeof address), EFAULT);
+    FAILS(connect(fd, NULL, sizeof address), EFAULT);
+    FAILS(connect(fd, (struct sockaddr *)&address, 4), EINVAL);
+    FAILS(connect(fd, (struct sockaddr *)&address, 1000), EINVAL);
+    FAILS(connect(fd, (struct sockaddr *)&wide, sizeof wide), EAFNOSUPPORT);
+    FAILS(reach(fd, "127.0.0.1", 80), EPERM);
+    FAILS(reach(fd, "0.0.0.0", 80), EPERM);
+    FAILS(reach(fd, "127.42.42.9", 80), EPERM);
+    EXPECT(reach(fd, "192.0.2.1", 80) == 0);
+}
+
+static void scene_fast_open(void)
+{
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char answer[6];
+    EXPECT(sendto(fd, "hello", 6, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof address) == 6);
+    EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
+    EXPECT(peer_is(fd, "192.0.2.1", 80));
+}
+
+static void scene_inbound(void)
+{
+    struct sockaddr_in any = v4("0.0.0.0", 0), local = v4("127.0.0.1", 0);
+    int open = socket(AF_INET, SOCK_STREAM, 0), closed = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(bind(open, (struct sockaddr *)&any, sizeof any) == 0);
+    FAILS(listen(open, 1), EPERM);
+    FAILS(accept(open, NULL, NULL), EPERM);
+    FAILS(accept4(open, NULL, NULL, 0), EPERM);
+    EXPECT(bind(closed, (struct sockaddr *)&local, sizeof local) == 0);
+    EXPECT(listen(closed, 1) == 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int unix_socket = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(bind(unix_socket, (struct sockaddr *)&name, sizeof(sa_family_t)) == 0);
+    EXPECT(listen(unix_socket, 1) == 0);
+}
+
+static void scene_syscall(void)
+{
+    struct sockaddr_in address = v4("192.0.2.1", 80), seen;
+    socklen_t length = sizeof seen;
+    int fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    EXPECT(fd >= 0);
+    EXPECT(syscall(SYS_connect, fd, &address, sizeof address) == 0);
+    int copy = syscall(SYS_dup, fd);
+    EXPECT(syscall(SYS_close, fd) == 0);
+    EXPECT(syscall(SYS_getpeername, copy, &seen, &length) == 0);
+    EXPECT(seen.sin_addr.s_addr == address.sin_addr.s_addr);
+    EXPECT(syscall(SYS_sendto, copy, "hello", 6, 0, NULL, 0) == 6);
+    FAILS(syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0), EPERM);
+    EXPECT(syscall(SYS_getpid) == getpid());
+    /* The sixth argument arrives: an unaligned offset is what the kernel refuses. */
+    FAILS(syscall(SYS_mmap, 0, 4096, 0, 0x22, -1, 1), EINVAL);
+}
+
+static void scene_exec(void)
+{
+    char *arguments[] = {"sh", "-c", "case $LD_PRELOAD in *epochsocks*) test $EPOCHSOCKS_TOR_PORT;; *) false;; esac", NULL};
+    char *environment[] = {"PATH=/bin:/usr/bin", "LD_PRELOAD=", NULL}, *nothing[] = {NULL};
+    char **given[] = {environment, nothing, NULL};
+    for (int i = 0; i < 3; i++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            execve("/bin/sh", arguments, given[i]);
+            _exit(126);
+        }
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    }
+    FAILS(execve("/nonexistent", arguments, environment), ENOENT);
+}
+
+static void scene_vfork(void)
+{
+    int fd = connected("192.0.2.1", 80), other = socket(AF_INET, SOCK_STREAM, 0), status;
+    pid_t child = vfork();
+    if (child == 0) {
+        close(fd);
+        dup2(other, 100);
+        dup2(1, other);
+        _exit(0);
+    }
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd));
+    FAILS(close(100), EBADF);
+    int pair[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(dup2(pair[0], 100) == 100);
+    struct sockaddr_storage seen;
+    socklen_t length = sizeof seen;
+    EXPECT(getpeername(100, (struct sockaddr *)&seen, &length) == 0 && seen.ss_family == AF_UNIX);
+    EXPECT(dup(other) >= 0);
+}
+
+static void scene_fork(void)
+{
+    int fd = connected("192.0.2.1", 80), status;
+    pid_t child = fork();
+    if (child == 0) {
+        EXPECT(peer_is(fd, "192.0.2.1", 80));
+        EXPECT(close(fd) == 0);
+        int own = connected("192.0.2.2", 80);
+        EXPECT(own == fd && peer_is(own, "192.0.2.2", 80) && echoes(own));
+        exit(0);
+    }
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd));
+    int second = connected("192.0.2.3", 80);
+    EXPECT(peer_is(second, "192.0.2.3", 80));
+}
+
+static volatile sig_atomic_t victim = -1;
+
+static void close_victim(int number)
+{
+    (void)number;
+    int fd = victim;
+    victim = -1;
+    if (fd >= 0)
+        close(fd);
+}
+
+static void scene_signals(void)
+{
+    struct sigaction action = {.sa_handler = close_victim};
+    struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    EXPECT(sigaction(SIGALRM, &action, NULL) == 0);
+    EXPECT(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int i = 0; i < 20000; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT(fd >= 0);
+        victim = fd;
+        struct sockaddr_in seen;
+        socklen_t length = sizeof seen;
+        getpeername(fd, (struct sockaddr *)&seen, &length);
+        dup2(1, 100);
+        close(100);
+        while (victim >= 0 && i % 16 == 0)
+            ;
+        close_victim(0);
+    }
+    EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
+}
+
+static const struct {
+    const char *name;
+    void (*play)(void);
+} scenes[] = {
+    {"connect", scene_connect},   {"connect6", scene_connect6},
+    {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
+    {"failed-dup2", scene_failed_dup2}, {"reuse", scene_reuse},
+    {"raw-close", scene_raw_close}, {"dissolve", scene_dissolve},
+    {"socket", scene_socket},     {"errno", scene_errno},
+    {"fast-open", scene_fast_open}, {"inbound", scene_inbound},
+    {"syscall", scene_syscall},   {"exec", scene_exec},
+    {"vfork", scene_vfork},       {"fork", scene_fork},
+    {"signals", scene_signals},
+};
+
+int main(int count, char **arguments)
+{
+    for (size_t i = 0; count == 2 && i < sizeof scenes / sizeof *scenes; i++) {
+        if (strcmp(arguments[1], scenes[i].name) == 0) {
+            scenes[i].play();
+            puts("done");
+            return 0;
+        }
+    }
+    fprintf(stderr, "hooks: no such scene\n");
+    return 2;
+}
