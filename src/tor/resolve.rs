@@ -27,8 +27,8 @@ pub struct Resolver<'s> {
 pub enum ResolveError {
     /// No socket to ask with.
     Socket(Errno),
-    /// The SOCKS port was not reached.
-    Dial(DialError),
+    /// The SOCKS port at this address was not reached.
+    Dial(SocketAddr, DialError),
     /// The SOCKS port did not answer, or refused.
     Drive(DriveError),
     /// The answer is of another kind than the question.
@@ -45,7 +45,7 @@ impl ResolveError {
     /// Whether asking again later may help: Tor is not running, or an answer took too long.
     pub fn is_temporary(&self) -> bool {
         match self {
-            ResolveError::Dial(error) => !matches!(error, DialError::Refused(_)),
+            ResolveError::Dial(_, error) => !matches!(error, DialError::Refused(_)),
             ResolveError::Drive(DriveError::TimedOut | DriveError::Socket(_)) => true,
             ResolveError::Drive(DriveError::Protocol(error)) => matches!(
                 error,
@@ -60,7 +60,9 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResolveError::Socket(errno) => write!(f, "no socket to ask Tor: {errno}"),
-            ResolveError::Dial(error) => write!(f, "can't reach the Tor port: {error}"),
+            ResolveError::Dial(port, error) => {
+                write!(f, "can't reach the Tor port {port}: {error}")
+            }
             ResolveError::Drive(error) => error.fmt(f),
             ResolveError::Mismatch => f.write_str("the SOCKS port answered another question"),
         }
@@ -91,7 +93,8 @@ impl Resolver<'_> {
         let deadline = Deadline::after(self.timeout);
         let domain = if self.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let socket = OwnedSocket::stream(domain).map_err(ResolveError::Socket)?;
-        dial(&Kernel, socket.fd(), domain, self.port, deadline).map_err(ResolveError::Dial)?;
+        dial(&Kernel, socket.fd(), domain, self.port, deadline)
+            .map_err(|error| ResolveError::Dial(self.port, error))?;
         let mut handshake = Handshake::new(&Request { command, host, port: 0 }, self.credentials);
         drive(&Kernel, socket.fd(), &mut handshake, deadline).map_err(ResolveError::Drive)
     }
@@ -176,7 +179,7 @@ mod tests {
         let port = listener.local_addr().unwrap();
         drop(listener);
         let error = resolver(port).address(&Name::new(b"a.example").unwrap()).unwrap_err();
-        assert_eq!(error, ResolveError::Dial(DialError::Connect(Errno(libc::ECONNREFUSED))));
+        assert_eq!(error, ResolveError::Dial(port, DialError::Connect(Errno(libc::ECONNREFUSED))));
         assert!(error.is_temporary() && !error.is_unknown());
     }
 
