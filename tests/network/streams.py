@@ -20,14 +20,22 @@ def requests(events):
         number, status, circuit, target = words[:4]
         fields = {key: unquote(value) for key, value in FIELD.findall(" ".join(words[4:]))}
         if status in BEGINS and fields.get("PURPOSE") in PURPOSES:
-            host, _, port = target.rpartition(":")
+            host, port = split_target(target)
             streams[number] = {
-                "kind": BEGINS[status], "host": host.strip("[]"), "port": int(port),
+                "kind": BEGINS[status], "host": host, "port": port,
                 "username": fields.get("SOCKS_USERNAME"),
                 "password": fields.get("SOCKS_PASSWORD"), "circuit": None}
         elif status in ATTACHED and number in streams:
             streams[number]["circuit"] = circuit
     return list(streams.values())
+
+
+def split_target(target):
+    """Host and port; tor cuts both short where the name is of the greatest length."""
+    host, separator, port = target.rpartition(":")
+    if not separator:
+        return target, 0
+    return host.strip("[]"), int(port or 0)
 
 
 def unquote(value):
