@@ -27,12 +27,12 @@ pub fn preload_library() -> &'static Path {
 }
 
 fn library_in(target: &Path) -> PathBuf {
-    target.join("debug/libepochsocks_preload.so")
+    target.join("release/libepochsocks_preload.so")
 }
 
 fn build(target: &Path) {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "epochsocks-preload", "--target-dir"])
+        .args(["build", "--quiet", "--release", "--package", "epochsocks-preload", "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("CARGO_TARGET_DIR")

@@ -1,6 +1,6 @@
 //! Programs with a time limit, and C probes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -71,26 +71,25 @@ pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-/// Compiles tests/probes/`name`.c, once a process; returns the program.
-pub fn probe(name: &str) -> PathBuf {
-    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// Compiles tests/probes/`name`.c once a process; returns the program.
+pub fn probe(name: &'static str) -> PathBuf {
+    static COMPILED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // One for each process: tests that run side by side must not replace a program in use.
-    let program = target.join(format!("{name}.{}", std::process::id()));
-    if !compiled.contains(&program) {
-        compile(name, &program);
-        compiled.insert(program.clone());
-    }
-    program
+    compiled.entry(name).or_insert_with(|| compile(name)).clone()
 }
 
-fn compile(name: &str, program: &Path) {
+fn compile(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{name}.c"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Processes that run side by side must not replace a program in use.
+    let own = target.join(format!("{name}.{}", std::process::id()));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-        .args([program, &source])
+        .args([&own, &source])
         .output()
         .expect("a C compiler is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let program = target.join(name);
+    std::fs::rename(own, &program).expect("a file of ours can be renamed");
+    program
 }

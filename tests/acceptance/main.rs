@@ -1,0 +1,20 @@
+//! Real programs go through a real Tor.
+//!
+//! - [`subject`]: a program, with and without the library
+//! - [`programs`]: the programs that a user runs
+//! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
+//! - [`isolation`]: who shares a circuit
+//! - [`sockets`]: what a program sees of its sockets
+//! - [`refusals`]: no Tor, and settings that make no sense
+//! - [`traps`]: the network itself
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod destinations;
+mod isolation;
+mod programs;
+mod refusals;
+mod sockets;
+mod subject;
+mod traps;

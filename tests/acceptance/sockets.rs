@@ -1,0 +1,32 @@
+//! What a program sees of its sockets.
+
+use crate::subject::{Subject, assert_connected, network_with};
+use crate::support::process::probe;
+
+const ECHO: [&str; 2] = ["198.51.100.1", "7"];
+
+#[test]
+fn a_connected_socket_cannot_be_connected_again_not_even_through_a_duplicate() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let seen = Subject::new(probe("connect")).args(ECHO).succeed_where_it_would_leak(network);
+    let stdout = seen.stdout();
+    assert!(stdout.contains("again EISCONN\nduplicate EISCONN\necho echo\n"), "{stdout}");
+    assert_eq!(seen.asked.len(), 1, "the second connect asks nobody: {:#?}", seen.asked);
+}
+
+#[test]
+fn getpeername_is_the_destination() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let seen = Subject::new(probe("connect")).args(ECHO).succeed(network);
+    assert!(seen.stdout().contains("connect ok\npeer 198.51.100.1 port 7\n"), "{seen:#?}");
+    assert_connected(&seen, "198.51.100.1", 7);
+}
+
+#[test]
+fn a_connection_leaves_no_descriptor_behind() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    for port in ["7", "9"] {
+        let seen = Subject::new(probe("connect")).args(["198.51.100.1", port]).succeed(network);
+        assert!(seen.stdout().ends_with("descriptors +0\n"), "{seen:#?}");
+    }
+}

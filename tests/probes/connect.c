@@ -1,0 +1,95 @@
+/* connect.c ADDRESS PORT [v6only]: connects a socket of the address's family (a v4-mapped address is
+ * of IPv6), prints what became of it and how many descriptors it cost, and then tries again on
+ * it and on a duplicate. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int descriptors(void)
+{
+    int count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static const char *outcome(int result)
+{
+    return result == 0 ? "ok" : strerrorname_np(errno);
+}
+
+static socklen_t parse(const char *address, const char *port, struct sockaddr_storage *out)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(atoi(port));
+        return sizeof *v4;
+    }
+    if (inet_pton(AF_INET6, address, &v6->sin6_addr) != 1)
+        exit(2);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(atoi(port));
+    return sizeof *v6;
+}
+
+static void print_peer(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
+        printf("peer %s\n", strerrorname_np(errno));
+        return;
+    }
+    int v4 = peer.ss_family == AF_INET;
+    const void *address = v4 ? (void *)&((struct sockaddr_in *)&peer)->sin_addr
+                             : (void *)&((struct sockaddr_in6 *)&peer)->sin6_addr;
+    inet_ntop(peer.ss_family, address, text, sizeof text);
+    printf("peer %s port %d\n", text, ntohs(((struct sockaddr_in *)&peer)->sin_port));
+}
+
+static void print_echo(int fd)
+{
+    char echo[5] = "";
+    if (write(fd, "echo", 4) != 4 || recv(fd, echo, 4, MSG_WAITALL) != 4)
+        strcpy(echo, "none");
+    printf("echo %s\n", echo);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_storage storage;
+    struct sockaddr *address = (struct sockaddr *)&storage;
+    if (argc < 3)
+        return 2;
+    socklen_t length = parse(argv[1], argv[2], &storage);
+    int before = descriptors();
+    int fd = socket(storage.ss_family, SOCK_STREAM, 0);
+    int on = 1;
+    if (argc > 3)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    int result = connect(fd, address, length);
+    printf("connect %s\n", outcome(result));
+    print_peer(fd);
+    if (result == 0) {
+        int duplicate = dup(fd);
+        printf("again %s\n", outcome(connect(fd, address, length)));
+        printf("duplicate %s\n", outcome(connect(duplicate, address, length)));
+        close(duplicate);
+        print_echo(fd);
+    }
+    close(fd);
+    printf("descriptors %+d\n", descriptors() - before);
+    return 0;
+}
