@@ -1,0 +1,107 @@
+//! What this project is built from: known licences, one source, no crate with an advisory. Works
+//! offline; `advisories.json` is brought up to date by `tests/dependencies/review`.
+
+mod licence;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+/// Licences that ask for no more than a notice.
+const LICENCES: [&str; 7] =
+    ["Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0"];
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// All that goes into a process which the preload library is loaded into; the launcher's `lexopt`
+/// is named because both are one package.
+const IN_THE_PRELOAD_LIBRARY: [&str; 4] = ["epochsocks", "epochsocks-preload", "lexopt", "libc"];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: Version,
+    license: Option<String>,
+    /// `None` for the members of the workspace.
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Advisories {
+    crates: BTreeMap<String, Vec<Advisory>>,
+}
+
+#[derive(Deserialize)]
+struct Advisory {
+    id: String,
+    /// The versions that do not have the flaw.
+    free: Vec<VersionReq>,
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .args(["--offline", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {arguments:?}; try `cargo fetch` first:\n{errors}");
+    String::from_utf8(output.stdout).expect("cargo prints text")
+}
+
+/// Every package that any build, test or bench on this platform compiles.
+fn packages() -> Vec<Package> {
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let arguments = ["metadata", "--format-version=1", "--all-features", "--filter-platform"];
+    let text = cargo(&[arguments.as_slice(), &[&platform]].concat());
+    let metadata: Metadata = serde_json::from_str(&text).expect("cargo's metadata can be read");
+    assert!(metadata.packages.len() > IN_THE_PRELOAD_LIBRARY.len());
+    metadata.packages
+}
+
+#[test]
+fn every_licence_is_permissive() {
+    for package in packages() {
+        let licence = package.license.unwrap_or_default();
+        assert!(licence::permits(&licence, &LICENCES), "{}: {licence:?}", package.name);
+    }
+}
+
+#[test]
+fn every_crate_comes_from_crates_io() {
+    for package in packages() {
+        let expected = (!package.name.starts_with("epochsocks")).then_some(CRATES_IO);
+        assert_eq!(package.source.as_deref(), expected, "{}", package.name);
+    }
+}
+
+#[test]
+fn no_crate_has_an_advisory() {
+    let text = include_str!("advisories.json");
+    let advisories: Advisories = serde_json::from_str(text).expect("advisories.json can be read");
+    for Package { name, version, .. } in packages().iter().filter(|it| it.source.is_some()) {
+        let known = advisories.crates.get(name).unwrap_or_else(|| {
+            panic!("{name} has not been looked up yet: run tests/dependencies/review")
+        });
+        for Advisory { id, free } in known {
+            assert!(
+                free.iter().any(|versions| versions.matches(version)),
+                "{name} {version} has {id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_preload_library_is_built_from_these_crates_alone() {
+    let tree = ["tree", "--package=epochsocks-preload", "--edges=normal,build", "--prefix=none"];
+    let lines = cargo(&[tree.as_slice(), &["--format={lib}"]].concat());
+    let crates: BTreeSet<_> = lines.lines().map(|name| name.replace('_', "-")).collect();
+    assert_eq!(crates, IN_THE_PRELOAD_LIBRARY.map(str::to_owned).into());
+}
