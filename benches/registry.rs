@@ -9,7 +9,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use epochsocks::registry::{Cookie, Mutex, Registry, Slots, SlotsEpoch, SlotsHazard};
+use epochsocks::registry::{
+    Cookie, Counted, Mutex, MutexSlots, Registry, Slots, SlotsEpoch, SlotsHazard,
+};
 
 /// Descriptors that have an entry.
 const ENTRIES: i32 = 64;
@@ -21,6 +23,7 @@ type Work = fn(&dyn Bench, u32);
 /// The operations that are measured, without the registry's type.
 trait Bench: Sync {
     fn name(&self) -> &'static str;
+    fn fill(&self);
     fn hit(&self, count: u32);
     fn counted(&self, count: u32);
     fn miss(&self, count: u32);
@@ -43,7 +46,13 @@ fn own_fd() -> i32 {
 
 impl<R: Registry> Bench for R {
     fn name(&self) -> &'static str {
-        R::NAME
+        R::VARIANT.name
+    }
+
+    fn fill(&self) {
+        for fd in FIRST..FIRST + ENTRIES {
+            self.insert(fd, Cookie(1)).expect("vacant");
+        }
     }
 
     #[inline(never)]
@@ -127,15 +136,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(21);
-    let mutex = Mutex::new();
+    let (mutex, mutex_slots, counted) = (Mutex::new(), MutexSlots::new(), Counted::new());
     let (slots, epoch, hazard) = (Slots::new(), SlotsEpoch::new(), SlotsHazard::new());
-    let benches: [&dyn Bench; 4] = [&mutex, slots.inner(), epoch.inner(), hazard.inner()];
-    for fd in FIRST..FIRST + ENTRIES {
-        mutex.insert(fd, Cookie(1)).expect("vacant");
-        slots.inner().insert(fd, Cookie(1)).expect("vacant");
-        epoch.inner().insert(fd, Cookie(1)).expect("vacant");
-        hazard.inner().insert(fd, Cookie(1)).expect("vacant");
-    }
+    let (slots, epoch, hazard) = (slots.inner(), epoch.inner(), hazard.inner());
+    let benches: [&dyn Bench; 6] = [&mutex, slots, epoch, hazard, &counted, &mutex_slots];
+    benches.iter().for_each(|bench| bench.fill());
     let measures: [(&str, bool, Work); 8] = [
         ("hit, borrowed", false, |bench, count| bench.hit(count)),
         ("hit, counted", false, |bench, count| bench.counted(count)),

@@ -331,5 +331,7 @@ conformance! {
     slots: crate::registry::Slots::new();
     slots_epoch: crate::registry::SlotsEpoch::new();
     slots_hazard: crate::registry::SlotsHazard::new();
+    counted: crate::registry::Owned::<crate::registry::Counted>::new();
+    mutex_slots: crate::registry::Owned::<crate::registry::MutexSlots>::new();
     mutex: crate::registry::Owned::<crate::registry::Mutex>::new();
 }

@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use super::Cookie;
 use super::node::Node;
 use super::primitive::AtomicPtr;
+use super::variant::Variant;
 
 /// One descriptor's entry: null, or a node that is kept alive by one of its `slots` counts.
 pub type Slot = AtomicPtr<Node>;
@@ -16,6 +17,9 @@ pub type Slot = AtomicPtr<Node>;
 /// While a `Guard` lives, the memory of its node holds the same record (guarantee F), and the count
 /// of that record is at least 1 (guarantee C).
 pub unsafe trait Domain: Sync {
+    /// The registry over this domain.
+    const VARIANT: &'static Variant;
+
     /// Protects one node.
     type Guard<'d>: Deref<Target = Node>
     where

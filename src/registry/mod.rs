@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! The letters are cited by tests and comments. A backend that lacks one says so in
-//! [`Registry::GUARANTEES`].
+//! [`Registry::VARIANT`].
 //!
 //! - **A** A connection is immutable once visible.
 //! - **B** A record's refcount starts at 1, the registry's own reference, however many descriptors
@@ -24,10 +24,12 @@
 //! `record` is what an entry leads to; `mutex` the proposal; `slots` the descriptor `table` over a
 //! reclamation `domain`; `owned` keeps a vfork child's hands off.
 
+mod counted;
 mod domain;
 mod epoch;
-mod guarantees;
+mod lock;
 mod mutex;
+mod mutex_slots;
 mod node;
 mod ordering;
 mod owned;
@@ -36,15 +38,18 @@ mod record;
 mod slab;
 mod slots;
 mod table;
+mod variant;
 
 #[cfg(test)]
 mod conformance;
 
-pub use guarantees::{Guarantee, Guarantees};
+pub use counted::Counted;
 pub use mutex::Mutex;
+pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
 pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
 pub use slots::SlotRegistry;
+pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
 use epoch::EpochDomain;
 use epoch::policy;
@@ -66,14 +71,19 @@ impl<P> Owned<SlotRegistry<EpochDomain<P>>> {
     }
 }
 
-impl Owned<Mutex> {
-    const_new! {
-        /// An empty registry.
-        pub fn new() -> Self {
-            Owned::over(Mutex::new())
-        }
-    }
+macro_rules! owned_new {
+    ($($backend:ty)*) => {
+        $(impl Owned<$backend> {
+            const_new! {
+                /// An empty registry.
+                pub fn new() -> Self {
+                    Owned::over(<$backend>::new())
+                }
+            }
+        })*
+    };
 }
+owned_new! { Mutex MutexSlots Counted }
 
 use core::ops::Deref;
 
@@ -102,11 +112,8 @@ pub struct Detached(pub(crate) core::ptr::NonNull<()>);
 /// # Safety
 /// An implementation keeps every guarantee that it lists.
 pub unsafe trait Registry: Sync {
-    /// The name that `epochsocks --registry` takes.
-    const NAME: &'static str;
-
-    /// Which of the lettered guarantees the implementation gives.
-    const GUARANTEES: Guarantees;
+    /// The backend's name, and which of the lettered guarantees it gives.
+    const VARIANT: &'static Variant;
 
     /// A counted reference (guarantees B to E); may be held across a blocking call if it is leaked
     /// first with [`Registry::into_raw`].

@@ -3,7 +3,6 @@
 //! One pthread mutex, a chained hash table, reference-counted connections from malloc. Lookup and
 //! increment happen under the lock; a put is an atomic decrement that frees at zero.
 
-use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, offset_of};
 use core::ops::Deref;
@@ -11,7 +10,8 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use super::guarantees::{Guarantee, Guarantees};
+use super::lock::PthreadMutex;
+use super::variant::{self, Variant};
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
 const BUCKETS: usize = 1024;
@@ -38,16 +38,13 @@ struct Connection {
 
 struct Chains([*mut Entry; BUCKETS + 1]);
 
+// SAFETY: the chains own what they point to.
+unsafe impl Send for Chains {}
+
 /// The registry of the proposal.
 pub struct Mutex {
-    lock: UnsafeCell<libc::pthread_mutex_t>,
-    chains: UnsafeCell<Chains>,
+    chains: PthreadMutex<Chains>,
 }
-
-// SAFETY: the chains are touched only under the lock.
-unsafe impl Sync for Mutex {}
-// SAFETY: an unlocked pthread mutex that was only borrowed may be moved.
-unsafe impl Send for Mutex {}
 
 impl core::fmt::Debug for Mutex {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -233,21 +230,7 @@ impl Chains {
 impl Mutex {
     /// An empty registry.
     pub const fn new() -> Self {
-        Mutex {
-            lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
-            chains: UnsafeCell::new(Chains([null_mut(); BUCKETS + 1])),
-        }
-    }
-
-    fn locked<T>(&self, work: impl FnOnce(&mut Chains) -> T) -> T {
-        // SAFETY: an initialised mutex; `work` never comes back here, so the borrow is the only
-        // one.
-        unsafe {
-            libc::pthread_mutex_lock(self.lock.get());
-            let result = work(&mut *self.chains.get());
-            libc::pthread_mutex_unlock(self.lock.get());
-            result
-        }
+        Mutex { chains: PthreadMutex::new(Chains([null_mut(); BUCKETS + 1])) }
     }
 }
 
@@ -260,13 +243,7 @@ impl Default for Mutex {
 // SAFETY: A is the record's; B `allocate`; C the increment under the lock; D and E `unname` and
 // `put`; F free comes last; G the lock; I the entry is out of its chain when `take` returns.
 unsafe impl Registry for Mutex {
-    const NAME: &'static str = "mutex";
-    const GUARANTEES: Guarantees = Guarantees {
-        missing: &[
-            (Guarantee::H, "a signal handler that interrupted the lock's holder waits for ever"),
-            (Guarantee::J, "a child forked while another thread held the lock waits for ever"),
-        ],
-    };
+    const VARIANT: &'static Variant = &variant::MUTEX;
 
     type Handle<'r> = Counted<'r>;
 
@@ -275,7 +252,7 @@ unsafe impl Registry for Mutex {
             return Err(InsertError::OutOfRange);
         }
         let connection = allocate(fd, cookie).ok_or(InsertError::Exhausted)?;
-        let vacant = self.locked(|chains| {
+        let vacant = self.chains.locked(|chains| {
             let vacant = chains.find(fd).is_none();
             if vacant {
                 chains.add(Chains::bucket(fd), first_entry(connection));
@@ -294,7 +271,7 @@ unsafe impl Registry for Mutex {
     }
 
     fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
-        let connection = self.locked(|chains| {
+        let connection = self.chains.locked(|chains| {
             let connection = chains.find(fd)?;
             // Relaxed: the lock orders this after the birth and before the remover's put.
             // SAFETY: the registry's reference keeps it while it is in a chain.
@@ -320,12 +297,12 @@ unsafe impl Registry for Mutex {
     }
 
     fn remove(&self, fd: i32) -> bool {
-        let leftover = self.locked(|chains| chains.take_and_unname(fd));
+        let leftover = self.chains.locked(|chains| chains.take_and_unname(fd));
         leftover.map(Leftover::give_up).is_some()
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        self.locked(|chains| {
+        self.chains.locked(|chains| {
             let entry = chains.take_fd(fd)?;
             chains.add(DETACHED, entry);
             Some(Detached(entry.cast()))
@@ -334,7 +311,7 @@ unsafe impl Registry for Mutex {
 
     fn restore(&self, fd: i32, entry: Detached) {
         let entry = entry.0.cast::<Entry>();
-        let leftover = self.locked(|chains| {
+        let leftover = self.chains.locked(|chains| {
             chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
             if chains.find(fd).is_some() {
                 return chains.unname(entry);
@@ -349,7 +326,7 @@ unsafe impl Registry for Mutex {
 
     fn discard(&self, entry: Detached) {
         let entry = entry.0.cast::<Entry>();
-        let leftover = self.locked(|chains| {
+        let leftover = self.chains.locked(|chains| {
             chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
             chains.unname(entry)
         });
@@ -364,7 +341,7 @@ unsafe impl Registry for Mutex {
             return Err(InsertError::OutOfRange);
         }
         let fresh = allocate_entry(target).ok_or(InsertError::Exhausted)?;
-        let (before, named) = self.locked(|chains| {
+        let (before, named) = self.chains.locked(|chains| {
             let before = chains.take_and_unname(target);
             let Some(connection) = chains.find(source) else { return (before, false) };
             // SAFETY: under the lock; the caller owns the new entry.
@@ -389,7 +366,7 @@ unsafe impl Registry for Mutex {
         let Some(cookie) = self.borrow(fd, Record::cookie) else { return false };
         // Without memory for a fresh record, no entry is better than a dissolved one.
         let Some(next) = allocate(fd, cookie) else { return !self.remove(fd) };
-        let renamed = self.locked(|chains| {
+        let renamed = self.chains.locked(|chains| {
             let old = chains.find(fd)?;
             // SAFETY: nobody else knows `next`; `rename` counts its names anew.
             unsafe { (*next.as_ptr()).names = 0 };

@@ -141,6 +141,9 @@ pub struct List {
     length: u32,
 }
 
+// SAFETY: a list owns its nodes, whoever has it.
+unsafe impl Send for List {}
+
 impl Default for List {
     fn default() -> Self {
         List::new()
@@ -153,7 +156,14 @@ impl List {
         List { first: null_mut(), length: 0 }
     }
 
-    /// The list of `length` nodes that starts with `first`.
+    /// The list of one node, which is in no other.
+    pub fn one(node: NonNull<Node>) -> Self {
+        let mut list = List::new();
+        list.push(node);
+        list
+    }
+
+    /// The list of `length` nodes that starts with `first` and ends with null.
     pub fn of(first: NonNull<Node>, length: u32) -> Self {
         List { first: first.as_ptr(), length }
     }

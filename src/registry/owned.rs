@@ -3,9 +3,8 @@
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::guarantees::Guarantees;
 use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Cookie, Detached, InsertError, Record, Registry, Variant};
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): zero means "a forked child that doesn't know it
@@ -95,8 +94,7 @@ impl<R: Registry> Owned<R> {
 
 // SAFETY: every operation is the backend's, or does nothing.
 unsafe impl<R: Registry> Registry for Owned<R> {
-    const NAME: &'static str = R::NAME;
-    const GUARANTEES: Guarantees = R::GUARANTEES;
+    const VARIANT: &'static Variant = R::VARIANT;
 
     type Handle<'r>
         = R::Handle<'r>

@@ -6,11 +6,11 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::domain::{Domain, Slot};
-use super::guarantees::Backend;
 use super::node::Node;
 use super::ordering::TotalOrder;
 use super::primitive::const_new;
 use super::table::Table;
+use super::variant::Variant;
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
 /// A table of descriptors whose nodes live in the domain `D`.
@@ -131,9 +131,8 @@ impl<D: Domain> SlotRegistry<D> {
 // SAFETY: A is the record's. B: `Node::revive`. C to F: the domain's contract; a node is retired
 // when its last slot count goes, which `take` and the CASes hand over exactly once. G: the CAS from
 // null. I: the slot is swapped empty before `remove` and `detach` return. H, J: the domain's.
-unsafe impl<D: Domain + Backend> Registry for SlotRegistry<D> {
-    const NAME: &'static str = D::NAME;
-    const GUARANTEES: super::Guarantees = D::GUARANTEES;
+unsafe impl<D: Domain> Registry for SlotRegistry<D> {
+    const VARIANT: &'static Variant = D::VARIANT;
 
     type Handle<'r>
         = Counted<'r, D>

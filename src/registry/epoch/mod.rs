@@ -24,11 +24,11 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::Cookie;
 use super::domain::{Domain, Slot};
-use super::guarantees::{Backend, Guarantees};
 use super::node::{List, Node};
 use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
 use super::slab::Slab;
+use super::variant::Variant;
 use cell::Cell;
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
@@ -207,6 +207,8 @@ impl<P: Policy> EpochDomain<P> {
 // SAFETY: see `policy` for what a claim protects, and `reclaim` for what is freed. A count is at
 // least 1 until the node is freed, since only `reclaim` takes the registry's reference.
 unsafe impl<P: Policy> Domain for EpochDomain<P> {
+    const VARIANT: &'static Variant = P::VARIANT;
+
     type Guard<'d> = Guard<'d>;
 
     #[inline(always)]
@@ -276,7 +278,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
                 unsafe { &mut (*cell.arena()).free }.push(node);
                 cell.release();
             }
-            None => self.slab.push(List::of(node, 1)),
+            None => self.slab.push(List::one(node)),
         }
     }
 
@@ -315,9 +317,4 @@ impl<P: Policy> Default for EpochDomain<P> {
     fn default() -> Self {
         EpochDomain::new()
     }
-}
-
-impl<P: Policy> Backend for EpochDomain<P> {
-    const NAME: &'static str = P::NAME;
-    const GUARANTEES: Guarantees = P::GUARANTEES;
 }

@@ -2,10 +2,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::super::guarantees::Guarantees;
 use super::super::node::Node;
 use super::super::ordering::TotalOrder;
 use super::super::primitive::AtomicU64;
+use super::super::variant::{self, Variant};
 
 /// The word of a cell that was never claimed.
 pub const UNUSED: u64 = 0;
@@ -19,10 +19,8 @@ pub const FIRST_EPOCH: u64 = 4;
 /// A way to protect nodes. A reader publishes a word and then reads the slot; a reclaimer empties
 /// the slot and then reads the words: the total order of these four lets one see the other.
 pub trait Policy: Sync + 'static {
-    /// The registry's name with this policy.
-    const NAME: &'static str;
-    /// What the registry gives with it.
-    const GUARANTEES: Guarantees = Guarantees::ALL;
+    /// The registry with this policy.
+    const VARIANT: &'static Variant;
     /// Whether reclamation moves the clock.
     const TICKS: bool;
     /// Whether a reader must make sure that its cell was in the current generation when it read the
@@ -45,7 +43,7 @@ pub trait Policy: Sync + 'static {
 pub struct Era;
 
 impl Policy for Era {
-    const NAME: &'static str = "slots";
+    const VARIANT: &'static Variant = &variant::SLOTS;
     const TICKS: bool = true;
     // A node of a later generation is born after the word's epoch, which `protects` refuses.
     const WATCHES_GENERATION: bool = false;
@@ -76,7 +74,7 @@ impl Policy for Era {
 pub struct Epoch;
 
 impl Policy for Epoch {
-    const NAME: &'static str = "slots-epoch";
+    const VARIANT: &'static Variant = &variant::SLOTS_EPOCH;
     const TICKS: bool = true;
     const WATCHES_GENERATION: bool = true;
 
@@ -102,7 +100,7 @@ impl Policy for Epoch {
 pub struct Hazard;
 
 impl Policy for Hazard {
-    const NAME: &'static str = "slots-hazard";
+    const VARIANT: &'static Variant = &variant::SLOTS_HAZARD;
     const TICKS: bool = false;
     const WATCHES_GENERATION: bool = true;
 

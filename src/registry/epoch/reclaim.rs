@@ -48,7 +48,7 @@ impl<P: Policy> EpochDomain<P> {
     /// As `retire_in`, when every cell is taken.
     #[cold]
     fn orphan(&self, generation: &Generation, node: NonNull<Node>) {
-        self.push_orphans(List::of(node, 1));
+        self.push_orphans(List::one(node));
         // Relaxed: an estimate of when it is worth it.
         if self.orphan_count.fetch_add(1, Relaxed) >= ORPHANS_AT {
             self.orphan_count.store(0, Relaxed);

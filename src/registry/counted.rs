@@ -1,0 +1,361 @@
+//! `counted`: a split reference count in the slot's word, without epochs.
+//!
+//! A slot's word is the node's address and how many references were taken through the slot. Each
+//! slot is worth [`SHARE`] references of its node; a reader takes one of them by a CAS on the word,
+//! before it touches the node, and gives it back to the node. When the slot is emptied, what is left
+//! of its share goes. So the count of a node that is in a slot is never near 0 (guarantee C), and
+//! the registry's reference (guarantee B) is its share.
+
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::node::{List, Node};
+use super::ordering::TotalOrder;
+use super::primitive::{AtomicU64, const_new};
+use super::slab::Slab;
+use super::table::Table;
+use super::variant::{self, Variant};
+use super::{Cookie, Detached, InsertError, Record, Registry};
+
+/// Bits of a word that count; addresses have no more than 48 bits unless a program asks for them.
+const TAKEN_BITS: u32 = 16;
+const TAKEN: u64 = (1 << TAKEN_BITS) - 1;
+/// The references that a slot is worth: more than its word can give away.
+const SHARE: u64 = 1 << TAKEN_BITS;
+/// References taken through a slot that make the taker settle them with the node.
+const SETTLE_AT: u64 = SHARE / 2;
+
+/// What a slot holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+impl Word {
+    const EMPTY: Word = Word(0);
+
+    /// A word that names `node`, of which nothing was taken.
+    fn of(node: NonNull<Node>) -> Word {
+        Word((node.as_ptr().expose_provenance() as u64) << TAKEN_BITS)
+    }
+
+    fn node(self) -> Option<NonNull<Node>> {
+        let address = (self.0 >> TAKEN_BITS) as usize;
+        NonNull::new(core::ptr::with_exposed_provenance_mut(address))
+    }
+
+    fn taken(self) -> u64 {
+        self.0 & TAKEN
+    }
+
+    /// What is left of the slot's share.
+    fn left(self) -> u64 {
+        SHARE - self.taken()
+    }
+}
+
+/// The registry with split counts.
+#[derive(Debug)]
+pub struct Counted {
+    table: Table<AtomicU64>,
+    slab: Slab,
+}
+
+/// A reference to a record of a [`Counted`] registry; borrows hold one, too.
+pub struct Reference<'r> {
+    node: NonNull<Node>,
+    registry: &'r Counted,
+    not_auto: PhantomData<*const Node>,
+}
+
+// SAFETY: a count belongs to no thread.
+unsafe impl Send for Reference<'_> {}
+// SAFETY: a record may be read by all.
+unsafe impl Sync for Reference<'_> {}
+
+impl Deref for Reference<'_> {
+    type Target = Record;
+
+    #[inline(always)]
+    fn deref(&self) -> &Record {
+        self.node().record()
+    }
+}
+
+impl Drop for Reference<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.registry.put(self.node, 1);
+    }
+}
+
+impl Reference<'_> {
+    #[inline(always)]
+    fn node(&self) -> &Node {
+        // SAFETY: the reference keeps the node.
+        unsafe { self.node.as_ref() }
+    }
+}
+
+impl Counted {
+    const_new! {
+        /// An empty registry.
+        pub fn new() -> Self {
+            Counted { table: Table::new(), slab: Slab::new() }
+        }
+    }
+
+    /// Takes a reference through `slot`, without touching the node before it has it.
+    #[inline(always)]
+    fn take(&self, slot: &AtomicU64) -> Option<Reference<'_>> {
+        // Acquire pairs with the CAS that put the node there.
+        let mut word = slot.load(Acquire);
+        loop {
+            let node = Word(word).node()?;
+            if Word(word).taken() == TAKEN {
+                // Thirty thousand takers are between the two halves of `settle`; one of them moves.
+                word = slot.load(Acquire);
+                continue;
+            }
+            match slot.compare_exchange_weak(word, word + 1, Acquire, Acquire) {
+                Ok(_) => {
+                    if Word(word).taken() >= SETTLE_AT {
+                        self.settle(slot, node);
+                    }
+                    return Some(Reference { node, registry: self, not_auto: PhantomData });
+                }
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// Makes up for what was taken through `slot`. The caller has a reference to `node`.
+    #[cold]
+    fn settle(&self, slot: &AtomicU64, node: NonNull<Node>) {
+        loop {
+            // Relaxed: the CAS decides.
+            let word = Word(slot.load(Relaxed));
+            if word.node() != Some(node) || word.taken() < SETTLE_AT {
+                return;
+            }
+            // First the node, then the word, so that the count never lacks what the word gave.
+            // SAFETY: the caller's reference keeps the node.
+            unsafe { node.as_ref() }.count.fetch_add(word.taken(), Relaxed);
+            if slot.compare_exchange(word.0, Word::of(node).0, AcqRel, Relaxed).is_ok() {
+                return;
+            }
+            self.put(node, word.taken());
+        }
+    }
+
+    /// Gives up `count` references; whoever gives up the last makes the node free (guarantee E).
+    #[inline(always)]
+    fn put(&self, node: NonNull<Node>, count: u64) {
+        // AcqRel: every holder's use comes before the reuse.
+        // SAFETY: nodes are never unmapped.
+        if unsafe { node.as_ref() }.count.fetch_sub(count, AcqRel) == count {
+            self.recycle(node);
+        }
+    }
+
+    fn recycle(&self, node: NonNull<Node>) {
+        let mut dead = Some(node);
+        while let Some(node) = dead {
+            // Acquire pairs with `supersede`.
+            // SAFETY: nodes are never unmapped; this one is ours.
+            let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Acquire));
+            self.slab.push(List::one(node));
+            // SAFETY: the dead node's reference kept it.
+            dead = next.filter(|next| unsafe { next.as_ref() }.count.fetch_sub(1, AcqRel) == 1);
+        }
+    }
+
+    /// A new record with `count` references.
+    fn allocate(&self, cookie: Cookie, count: u64) -> Option<NonNull<Node>> {
+        let mut list = List::new();
+        self.slab.refill(&mut list);
+        let node = list.pop()?;
+        self.slab.push(list);
+        // SAFETY: nodes are never unmapped; this one is ours.
+        let fresh = unsafe { node.as_ref() };
+        fresh.revive(cookie, 0);
+        // Relaxed: the CAS that puts it into a slot releases it.
+        fresh.count.store(count, Relaxed);
+        Some(node)
+    }
+
+    /// Puts `node` into an empty slot; the caller has given it the share.
+    fn fill(&self, slot: &AtomicU64, node: NonNull<Node>) -> bool {
+        // Total order: before the load in `update`.
+        slot.replace_total(Word::EMPTY.0, Word::of(node).0).is_ok()
+    }
+
+    /// Lets `slot` name `next` if it names `node`. The caller protects both.
+    fn replace(&self, slot: &AtomicU64, node: NonNull<Node>, next: NonNull<Node>) {
+        // Relaxed: protected by the caller.
+        // SAFETY: as above.
+        unsafe { next.as_ref() }.count.fetch_add(SHARE, Relaxed);
+        let mut word = Word(slot.load_total());
+        while word.node() == Some(node) {
+            match slot.replace_total(word.0, Word::of(next).0) {
+                Ok(()) => return self.put(node, word.left()),
+                Err(other) => word = Word(other),
+            }
+        }
+        self.put(next, SHARE);
+    }
+
+    /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
+    fn update(&self, slot: &AtomicU64, node: &Reference<'_>) {
+        let mut current = node.node;
+        // Total order with `supersede`: the node is in the slot before this load; there the
+        // successor is set before the scan looks into the slot.
+        // SAFETY: the reference keeps the node, and each node its successor.
+        while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load_total()) {
+            self.replace(slot, current, next);
+            current = next;
+        }
+    }
+
+    fn reference(&self, node: NonNull<Node>) -> Reference<'_> {
+        Reference { node, registry: self, not_auto: PhantomData }
+    }
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Counted::new()
+    }
+}
+
+// SAFETY: A is the record's; B a slot's share; C `take`; D the swap, then `put`; E and F `put`; G the
+// CAS from empty; H CAS loops over mmapped memory; I the slot is empty when `detach` returns; J the
+// words that other threads left behind are valid at every moment.
+unsafe impl Registry for Counted {
+    const VARIANT: &'static Variant = &variant::COUNTED;
+
+    type Handle<'r> = Reference<'r>;
+
+    #[inline]
+    fn contains(&self, fd: i32) -> bool {
+        // Relaxed: a yes or no.
+        self.table.slot(fd).is_some_and(|slot| slot.load(Relaxed) != Word::EMPTY.0)
+    }
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        let slot = self.table.slot_or_map(fd)?;
+        // Relaxed: the CAS in `fill` decides.
+        if slot.load(Relaxed) != Word::EMPTY.0 {
+            return Err(InsertError::Occupied);
+        }
+        let node = self.allocate(cookie, SHARE).ok_or(InsertError::Exhausted)?;
+        if self.fill(slot, node) {
+            return Ok(());
+        }
+        self.put(node, SHARE);
+        Err(InsertError::Occupied)
+    }
+
+    #[inline]
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        let record = self.take(self.table.slot(fd)?)?;
+        Some(read(&record))
+    }
+
+    #[inline]
+    fn lookup(&self, fd: i32) -> Option<Reference<'_>> {
+        self.take(self.table.slot(fd)?)
+    }
+
+    fn into_raw(handle: Reference<'_>) -> *const Record {
+        Node::record_ptr(ManuallyDrop::new(handle).node)
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> Reference<'_> {
+        // SAFETY: `into_raw` made it.
+        self.reference(unsafe { Node::of(raw) })
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        let Some(slot) = self.table.slot(fd) else { return false };
+        if !self.contains(fd) {
+            return false;
+        }
+        let word = Word(slot.swap_total(Word::EMPTY.0));
+        word.node().map(|node| self.put(node, word.left())).is_some()
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        let slot = self.table.slot(fd)?;
+        if !self.contains(fd) {
+            return None;
+        }
+        let word = Word(slot.swap_total(Word::EMPTY.0));
+        let node = word.node()?;
+        // One of the share stays, for the entry.
+        self.put(node, word.left() - 1);
+        Some(Detached(node.cast()))
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        let node = self.reference(entry.0.cast());
+        let Some(slot) = self.table.slot(fd) else { return };
+        // Relaxed: the reference keeps the node.
+        node.node().count.fetch_add(SHARE, Relaxed);
+        if self.fill(slot, node.node) {
+            self.update(slot, &node);
+        } else {
+            self.put(node.node, SHARE);
+        }
+    }
+
+    fn discard(&self, entry: Detached) {
+        self.put(entry.0.cast(), 1);
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        if source == target {
+            return Ok(self.contains(source));
+        }
+        let Some(node) = self.lookup(source) else {
+            self.remove(target);
+            return Ok(false);
+        };
+        let slot = self.table.slot_or_map(target)?;
+        // Relaxed: the reference keeps the node.
+        node.node().count.fetch_add(SHARE, Relaxed);
+        let before = Word(slot.swap_total(Word::of(node.node).0));
+        self.update(slot, &node);
+        if let Some(old) = before.node() {
+            self.put(old, before.left());
+        }
+        Ok(true)
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        let Some(old) = self.lookup(fd) else { return false };
+        // The new record's first reference is its predecessor's.
+        let Some(next) = self.allocate(old.cookie(), 1) else {
+            // Without memory for a fresh record, no entry is better than a dissolved one.
+            return !self.remove(fd);
+        };
+        // Total order with `update`.
+        let set = old.node().successor.replace_total(core::ptr::null_mut(), next.as_ptr());
+        let next = match set {
+            Ok(()) => next,
+            Err(other) => {
+                self.put(next, 1);
+                NonNull::new(other).unwrap_or(next)
+            }
+        };
+        self.table.each_slot(|_, slot| {
+            if Word(slot.load_total()).node() == Some(old.node) {
+                self.replace(slot, old.node, next);
+            }
+        });
+        true
+    }
+
+    fn after_fork_in_child(&self) {}
+}

@@ -1,0 +1,255 @@
+//! `mutex-slots`: one mutex over the descriptor table and the slab of `slots`, so that a comparison
+//! with `mutex` shows what table and slab bring, and one with `slots` what locking costs.
+
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use super::domain::Slot;
+use super::lock::PthreadMutex;
+use super::node::{List, Node};
+use super::primitive::const_new;
+use super::slab::Slab;
+use super::table::Table;
+use super::variant::{self, Variant};
+use super::{Cookie, Detached, InsertError, Record, Registry};
+
+/// The descriptor table under one mutex.
+///
+/// Every slot, every slot count and every list is touched under the lock only, so their accesses
+/// are Relaxed; reference counts are also given up outside of it.
+pub struct MutexSlots {
+    table: Table<Slot>,
+    slab: Slab,
+    free: PthreadMutex<List>,
+}
+
+/// A counted reference to a record of a [`MutexSlots`] registry.
+pub struct Counted<'r> {
+    node: NonNull<Node>,
+    registry: &'r MutexSlots,
+    not_auto: PhantomData<*const Node>,
+}
+
+// SAFETY: a count belongs to no thread.
+unsafe impl Send for Counted<'_> {}
+// SAFETY: a record may be read by all.
+unsafe impl Sync for Counted<'_> {}
+
+impl Deref for Counted<'_> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        // SAFETY: the count keeps the node.
+        unsafe { self.node.as_ref() }.record()
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if put(self.node) {
+            self.registry.free.locked(|free| recycle(free, self.node));
+        }
+    }
+}
+
+/// Gives up a reference; says whether it was the last (guarantee E).
+fn put(node: NonNull<Node>) -> bool {
+    // AcqRel: every holder's use comes before the reuse.
+    // SAFETY: nodes are never unmapped.
+    unsafe { node.as_ref() }.count.fetch_sub(1, AcqRel) == 1
+}
+
+/// Under the lock: makes a node without references free, and those that it kept.
+fn recycle(free: &mut List, node: NonNull<Node>) {
+    let mut dead = Some(node);
+    while let Some(node) = dead {
+        // SAFETY: nodes are never unmapped; this one is ours.
+        let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed));
+        free.push(node);
+        // SAFETY: the dead node's slot count kept it.
+        dead = next.filter(|next| unsafe { next.as_ref() }.drop_slot() && put(*next));
+    }
+}
+
+/// Under the lock: gives up the slot count of a node.
+fn forget(free: &mut List, node: NonNull<Node>) {
+    // SAFETY: the slot count keeps the node until here.
+    if unsafe { node.as_ref() }.drop_slot() && put(node) {
+        recycle(free, node);
+    }
+}
+
+/// Under the lock: lets `slot` name `node`, which has a slot count for it, or nothing.
+fn set(free: &mut List, slot: &Slot, node: *mut Node) {
+    let before = slot.load(Relaxed);
+    slot.store(node, Relaxed);
+    if let Some(before) = NonNull::new(before) {
+        forget(free, before);
+    }
+}
+
+/// Under the lock: the record that has come in the place of `node`, with one more slot count.
+fn latest(mut node: NonNull<Node>) -> NonNull<Node> {
+    // SAFETY: a live node keeps its successor.
+    while let Some(next) = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed)) {
+        node = next;
+    }
+    // SAFETY: as above.
+    unsafe { node.as_ref() }.add_slot();
+    node
+}
+
+impl MutexSlots {
+    const_new! {
+        /// An empty registry.
+        pub fn new() -> Self {
+            let free = PthreadMutex::new(List::new());
+            MutexSlots { table: Table::new(), slab: Slab::new(), free }
+        }
+    }
+
+    /// Under the lock: a new record.
+    fn allocate(&self, free: &mut List, cookie: Cookie) -> Option<NonNull<Node>> {
+        if free.len() == 0 {
+            self.slab.refill(free);
+        }
+        let node = free.pop()?;
+        // SAFETY: nodes are never unmapped; this one is ours.
+        unsafe { node.as_ref() }.revive(cookie, 0);
+        Some(node)
+    }
+}
+
+impl Default for MutexSlots {
+    fn default() -> Self {
+        MutexSlots::new()
+    }
+}
+
+// SAFETY: A is the record's; B `Node::revive`; C the increment under the lock; D and E `forget` and
+// `put`; F the free list is the last step; G the lock; I the slot is empty when `detach` returns.
+unsafe impl Registry for MutexSlots {
+    const VARIANT: &'static Variant = &variant::MUTEX_SLOTS;
+
+    type Handle<'r> = Counted<'r>;
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        let slot = self.table.slot_or_map(fd)?;
+        self.free.locked(|free| {
+            if !slot.load(Relaxed).is_null() {
+                return Err(InsertError::Occupied);
+            }
+            let node = self.allocate(free, cookie).ok_or(InsertError::Exhausted)?;
+            slot.store(node.as_ptr(), Relaxed);
+            Ok(())
+        })
+    }
+
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        let slot = self.table.slot(fd)?;
+        self.free.locked(|_| {
+            // SAFETY: under the lock the slot's count keeps the node.
+            unsafe { slot.load(Relaxed).as_ref() }.map(|node| read(node.record()))
+        })
+    }
+
+    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+        let slot = self.table.slot(fd)?;
+        self.free.locked(|_| {
+            let node = NonNull::new(slot.load(Relaxed))?;
+            // Relaxed: the lock orders it before the registry's own put.
+            // SAFETY: as in `borrow`.
+            unsafe { node.as_ref() }.count.fetch_add(1, Relaxed);
+            Some(Counted { node, registry: self, not_auto: PhantomData })
+        })
+    }
+
+    fn into_raw(handle: Counted<'_>) -> *const Record {
+        Node::record_ptr(ManuallyDrop::new(handle).node)
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+        // SAFETY: `into_raw` made it.
+        let node = unsafe { Node::of(raw) };
+        Counted { node, registry: self, not_auto: PhantomData }
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        self.table.slot(fd).is_some_and(|slot| {
+            self.free.locked(|free| {
+                let found = !slot.load(Relaxed).is_null();
+                set(free, slot, null_mut());
+                found
+            })
+        })
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        let slot = self.table.slot(fd)?;
+        self.free.locked(|_| {
+            let node = NonNull::new(slot.load(Relaxed))?;
+            slot.store(null_mut(), Relaxed);
+            Some(Detached(node.cast()))
+        })
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        let node = entry.0.cast::<Node>();
+        self.free.locked(|free| {
+            if let Some(slot) = self.table.slot(fd).filter(|slot| slot.load(Relaxed).is_null()) {
+                slot.store(latest(node).as_ptr(), Relaxed);
+            }
+            forget(free, node);
+        });
+    }
+
+    fn discard(&self, entry: Detached) {
+        self.free.locked(|free| forget(free, entry.0.cast()));
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        let Some(from) = self.table.slot(source) else {
+            self.remove(target);
+            return Ok(false);
+        };
+        if source == target {
+            return Ok(self.contains(source));
+        }
+        let to = self.table.slot_or_map(target)?;
+        self.free.locked(|free| {
+            let node = NonNull::new(from.load(Relaxed)).map(latest);
+            set(free, to, node.map_or(null_mut(), NonNull::as_ptr));
+            Ok(node.is_some())
+        })
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        let Some(slot) = self.table.slot(fd) else { return false };
+        self.free.locked(|free| {
+            let Some(old) = NonNull::new(slot.load(Relaxed)) else { return false };
+            // SAFETY: as in `borrow`.
+            let superseded = unsafe { old.as_ref() };
+            let Some(next) = self.allocate(free, superseded.record().cookie()) else {
+                // Without memory for a fresh record, no entry is better than a dissolved one.
+                set(free, slot, null_mut());
+                return false;
+            };
+            // The new record's first slot count is this link's.
+            superseded.successor.store(next.as_ptr(), Relaxed);
+            // Kept alive while its slots are changed.
+            superseded.add_slot();
+            self.table.each_slot(|_, slot| {
+                if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
+                    set(free, slot, latest(next).as_ptr());
+                }
+            });
+            forget(free, old);
+            true
+        })
+    }
+
+    fn after_fork_in_child(&self) {}
+}
