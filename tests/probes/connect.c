@@ -1,14 +1,17 @@
-/* connect.c ADDRESS PORT [v6only]: connects a socket of the address's family (a v4-mapped address is
- * of IPv6), prints what became of it and how many descriptors it cost, and then tries again on
- * it and on a duplicate. */
+/* connect ADDRESS PORT [v6only | impatient | interrupted]: connects a socket of the address's family
+ * (a v4-mapped address is of IPv6) and prints what became of it, of a second connect on it and on a
+ * duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY, impatient a SO_SNDTIMEO of
+ * 0.2 s, interrupted a signal every 10 ms. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static int descriptors(void)
@@ -67,6 +70,27 @@ static void print_echo(int fd)
     printf("echo %s\n", echo);
 }
 
+static void ignore(int number)
+{
+    (void)number;
+}
+
+static void configure(int fd, const char *manner)
+{
+    if (strcmp(manner, "v6only") == 0) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    } else if (strcmp(manner, "impatient") == 0) {
+        struct timeval limit = {.tv_usec = 200000};
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    } else {
+        struct sigaction action = {.sa_handler = ignore};
+        struct itimerval interval = {{.tv_usec = 10000}, {.tv_usec = 10000}};
+        sigaction(SIGALRM, &action, NULL);
+        setitimer(ITIMER_REAL, &interval, NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_storage storage;
@@ -76,10 +100,11 @@ int main(int argc, char **argv)
     socklen_t length = parse(argv[1], argv[2], &storage);
     int before = descriptors();
     int fd = socket(storage.ss_family, SOCK_STREAM, 0);
-    int on = 1;
     if (argc > 3)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        configure(fd, argv[3]);
     int result = connect(fd, address, length);
+    struct itimerval never = {0};
+    setitimer(ITIMER_REAL, &never, NULL);
     printf("connect %s\n", outcome(result));
     print_peer(fd);
     if (result == 0) {
