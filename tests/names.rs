@@ -22,6 +22,7 @@ const AI_V4MAPPED: i32 = 8;
 const AI_ADDRCONFIG: i32 = 32;
 const HOST_NOT_FOUND: i32 = 1;
 const TRY_AGAIN: i32 = 2;
+const NO_RECOVERY: i32 = 3;
 const NO_DATA: i32 = 4;
 const NI_NUMERICHOST: i32 = 1;
 const NI_NAMEREQD: i32 = 8;
@@ -267,6 +268,41 @@ fn a_cookie_that_nobody_was_given_has_no_name_and_is_not_localhost() {
     assert_eq!(tor.ask(&["nameinfo", "127.42.42.7", "0"]), "127.42.42.7 https\n");
     assert_eq!(tor.ask(&["nameinfo", "127.0.0.1", "0"]), "localhost https\n");
     assert_eq!(tor.asked(), []);
+}
+
+#[test]
+fn an_asynchronous_lookup_is_finished_and_notified() {
+    assert_eq!(Tor::with_ipv4().ask(&["async", "a.example"]), "0 1 192.0.2.1\n");
+}
+
+#[test]
+fn dns_queries_are_answered_through_tor() {
+    let tor = Tor::with_ipv4();
+    let forms =
+        ["query", "nquery", "search", "nsearch", "querydomain", "nquerydomain", "send", "nsend"];
+    for form in forms {
+        // Header, question (a.example, type, class) and one record of 16 bytes.
+        assert_eq!(tor.ask(&["dns", form, "a", "example", "1"]), "43 0 1 192 0 2 1\n", "{form}");
+    }
+    assert_eq!(tor.asked().len(), forms.len());
+    let aaaa = Tor::with_ipv6().ask(&["dns", "query", "a", "example", "28"]);
+    assert_eq!(aaaa, "55 0 1 0 0 0 1\n");
+    let ptr = Tor::with_name().ask(&["dns", "query", "1.2.0.192", "in-addr.arpa", "12"]);
+    assert_eq!(ptr, "66 0 1 112 108 101 0\n");
+}
+
+#[test]
+fn dns_queries_fail_as_libcs_do() {
+    let (v4, nobody) = (Tor::with_ipv4(), Tor::without_answer());
+    let mx = |form: &str| v4.ask(&["dns", form, "a", "example", "15"]);
+    assert_eq!(mx("query"), format!("h_errno {NO_RECOVERY}\n"));
+    // REFUSED, without a record.
+    assert!(mx("send").starts_with("27 5 0 "));
+    assert_eq!(v4.asked(), []);
+    assert_eq!(v4.ask(&["dns", "query", "a", "example", "28"]), format!("h_errno {NO_DATA}\n"));
+    let unknown = |form: &str| nobody.ask(&["dns", form, "a", "example", "1"]);
+    assert_eq!(unknown("query"), format!("h_errno {HOST_NOT_FOUND}\n"));
+    assert!(unknown("send").starts_with("27 3 0 "));
 }
 
 #[test]

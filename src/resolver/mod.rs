@@ -5,19 +5,23 @@
 //! - [`ipv4_text`]: the numeric forms of IPv4 that libc accepts
 //! - [`cookie_range`]: the two networks that cookie addresses come from
 //! - [`onion_pool`]: cookie address <-> name, lock-free
+//! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
 //! - [`lookup`]: from a node to its addresses, whoever is asked
+//! - [`query`]: from a DNS question to its reply
 //! - [`error`]: why there is no answer, and the codes that say so in C
 //!
 //! Nothing here asks anybody; that is [`crate::tor`]'s. Everything may be entered from a signal
 //! handler.
 
 pub mod cookie_range;
+pub mod dns;
 pub mod error;
 pub mod hostent;
 pub mod ipv4_text;
 pub mod lookup;
 pub mod node;
 pub mod onion_pool;
+pub mod query;
 pub mod reverse;

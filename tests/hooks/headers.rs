@@ -20,13 +20,16 @@ fn c_type(rust: &str) -> String {
     }
     match rust {
         "c_char" => "char",
+        "c_uchar" => "unsigned char",
         "c_int" => "int",
         "c_uint" => "unsigned int",
         "c_long" => "long",
         "c_ulong" => "unsigned long",
         "c_void" => "void",
         "sockaddr" | "hostent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec" | "timeval"
-        | "pollfd" | "epoll_event" | "iovec" | "sigevent" => return format!("struct {rust}"),
+        | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" => {
+            return format!("struct {rust}");
+        }
         other => other,
     }
     .to_owned()

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <resolv.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +140,65 @@ static int forked(char **a)
     return print(gethostbyaddr(bytes, 4, AF_INET));
 }
 
+/* dns FORM HOST DOMAIN TYPE: the answer's length, code, number of records and last 4 bytes. */
+static int dns(char **a)
+{
+    static unsigned char answer[1024], message[512];
+    static struct __res_state state;
+    char name[512];
+    int length = -1, type = atoi(a[3]), size = sizeof answer;
+    snprintf(name, sizeof name, "%s.%s", a[1], a[2]);
+    int query = res_mkquery(0, name, C_IN, type, NULL, 0, NULL, message, sizeof message);
+    if (!strcmp(a[0], "query"))
+        length = res_query(name, C_IN, type, answer, size);
+    else if (!strcmp(a[0], "nquery"))
+        length = res_nquery(&state, name, C_IN, type, answer, size);
+    else if (!strcmp(a[0], "search"))
+        length = res_search(name, C_IN, type, answer, size);
+    else if (!strcmp(a[0], "nsearch"))
+        length = res_nsearch(&state, name, C_IN, type, answer, size);
+    else if (!strcmp(a[0], "querydomain"))
+        length = res_querydomain(a[1], a[2], C_IN, type, answer, size);
+    else if (!strcmp(a[0], "nquerydomain"))
+        length = res_nquerydomain(&state, a[1], a[2], C_IN, type, answer, size);
+    else if (!strcmp(a[0], "send"))
+        length = res_send(message, query, answer, size);
+    else if (!strcmp(a[0], "nsend"))
+        length = res_nsend(&state, message, query, answer, size);
+    if (length < 0)
+        return failed("h_errno", h_errno);
+    printf("%d %d %d", length, answer[3] & 15, answer[7]);
+    for (int i = length - 4; i < length; i++)
+        printf(" %d", answer[i]);
+    puts("");
+    return 0;
+}
+
+static void notified(union sigval ends)
+{
+    if (write(ends.sival_int, "!", 1) != 1)
+        exit(2);
+}
+
+/* async NAME: looks NAME up and waits for the thread that tells so. */
+static int async(char **a)
+{
+    struct gaicb request = {.ar_name = a[0]}, *list[] = {&request};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD};
+    char byte;
+    int ends[2];
+    if (pipe(ends))
+        return 2;
+    event.sigev_value.sival_int = ends[1];
+    event.sigev_notify_function = notified;
+    if (getaddrinfo_a(GAI_NOWAIT, list, 1, &event) || read(ends[0], &byte, 1) != 1)
+        return 2;
+    printf("%d %d %s\n", gai_error(&request), gai_suspend((const struct gaicb *const *)list, 1, NULL) == EAI_ALLDONE,
+           text(request.ar_result->ai_addr, request.ar_result->ai_addrlen));
+    freeaddrinfo(request.ar_result);
+    return 0;
+}
+
 static char *shared;
 
 static void *lookups(void *wrong)
@@ -172,7 +233,7 @@ int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"async", 1, async},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

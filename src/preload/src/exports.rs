@@ -27,6 +27,7 @@ macro_rules! hooks {
     };
 }
 
+use crate::hooks::c_types::{gaicb, res_state};
 use crate::hooks::*;
 use libc::*;
 include!("table.rs");

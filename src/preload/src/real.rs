@@ -102,5 +102,6 @@ macro_rules! hooks {
     };
 }
 
+use crate::hooks::c_types::{gaicb, res_state};
 use libc::*;
 include!("table.rs");

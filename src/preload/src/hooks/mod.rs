@@ -1,6 +1,7 @@
 //! The handlers of the hook table, one file per concern.
 
 pub mod arguments;
+pub mod c_types;
 pub mod close;
 pub mod connect;
 pub mod duplicate;

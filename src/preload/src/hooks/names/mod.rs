@@ -7,12 +7,16 @@
 //! These hooks call malloc through libc, as their C functions do: not async-signal-safe.
 
 mod addresses;
+mod asynchronous;
 mod hosts;
+mod query;
 mod reverse;
 mod through_tor;
 
 pub use addresses::getaddrinfo;
+pub use asynchronous::getaddrinfo_a;
 pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r};
+pub use query::{res_nquery, res_nquerydomain, res_nsend, res_query, res_querydomain, res_send};
 pub use reverse::{gethostbyaddr, gethostbyaddr_r, getnameinfo};
 
 use core::ffi::c_char;
@@ -45,11 +49,15 @@ unsafe fn c_bytes<'a>(text: *const c_char) -> &'a [u8] {
     unsafe { core::ffi::CStr::from_ptr(text) }.to_bytes()
 }
 
+/// Calls `read` with the machine's own name, empty if it has none.
+fn with_own_name<T>(read: impl FnOnce(&[u8]) -> T) -> T {
+    let machine = sys::uname();
+    read(machine.as_ref().map_or(&[], |machine| sys::node_name(machine)))
+}
+
 /// Calls `read` with what `name` is on this machine.
 fn classified<T>(name: &[u8], read: impl FnOnce(Node<'_>) -> T) -> T {
-    let machine = sys::uname();
-    let own = machine.as_ref().map_or(&[][..], |machine| sys::node_name(machine));
-    read(Node::classify(name, own))
+    with_own_name(|own| read(Node::classify(name, own)))
 }
 
 /// The addresses of `node`, a failure in the log.

@@ -1,0 +1,19 @@
+//! C types that the libc crate does not declare, named as in C.
+#![expect(non_camel_case_types, reason = "named as in C")]
+
+use core::ffi::{c_char, c_int, c_void};
+
+/// The resolver's state (resolv.h), which no hook looks into.
+pub type res_state = *mut c_void;
+
+/// One request of getaddrinfo_a(3) (netdb.h).
+#[repr(C)]
+pub struct gaicb {
+    pub ar_name: *const c_char,
+    pub ar_service: *const c_char,
+    pub ar_request: *const libc::addrinfo,
+    pub ar_result: *mut libc::addrinfo,
+    /// What gai_error(3) answers.
+    pub outcome: c_int,
+    _reserved: [c_int; 5],
+}

@@ -1,0 +1,276 @@
+//! DNS messages (RFC 1035 section 4), as far as res_query(3) needs them: one question is read, and
+//! its answer written. No message ever goes to a name server.
+
+use core::net::IpAddr;
+
+use crate::bytes::Bytes;
+use crate::socks5::Name;
+
+/// Longest message that is written: header, question, and one answer that holds a name.
+pub const MAX_MESSAGE: usize = 12 + QUESTION + 12 + 257;
+
+/// Longest question: a name in labels, type and class.
+const QUESTION: usize = 257 + 4;
+
+/// `IN`, the only class that Tor knows.
+const CLASS_IN: u16 = 1;
+
+/// How long a program may keep an answer, in seconds: tor itself caches for longer.
+const TIME_TO_LIVE: u32 = 60;
+
+/// What is asked about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4 addresses.
+    A,
+    /// The name behind a reverse name.
+    Ptr,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Anything else, which Tor can't answer.
+    Other(u16),
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    id: u16,
+    name: Name,
+    number: u16,
+    class: u16,
+}
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
+pub enum Reply {
+    /// An `A` or `AAAA` record.
+    Address(IpAddr),
+    /// A `PTR` record.
+    Name(Name),
+    /// The name exists, without such a record.
+    NoData,
+    /// NXDOMAIN: no such name.
+    NoName,
+    /// SERVFAIL: Tor gave no answer.
+    Failure,
+    /// REFUSED: nothing that Tor can be asked.
+    Refused,
+}
+
+impl Reply {
+    /// RCODE (RFC 1035 section 4.1.1).
+    pub fn code(self) -> u8 {
+        match self {
+            Reply::Address(_) | Reply::Name(_) | Reply::NoData => 0,
+            Reply::Failure => 2,
+            Reply::NoName => 3,
+            Reply::Refused => 5,
+        }
+    }
+}
+
+impl Question {
+    /// The question for records of type `number` and class `class` of `name`.
+    pub fn new(name: Name, number: u16, class: u16) -> Question {
+        Question { id: 0, name, number, class }
+    }
+
+    /// Reads a query with one question. `None` for anything else, among it names with a dot inside
+    /// a label. Never panics.
+    pub fn parse(query: &[u8]) -> Option<Question> {
+        let (&[a, b, flags, _, 0, 1, ..], mut rest) = query.split_first_chunk::<12>()? else {
+            return None;
+        };
+        // A query (QR 0) of the standard kind (OPCODE 0).
+        if flags & 0xf8 != 0 {
+            return None;
+        }
+        let mut name = Bytes::<256>::EMPTY;
+        loop {
+            let (&length, tail) = rest.split_first()?;
+            // Above 63 is a pointer, which a question has no use for.
+            let (label, tail) =
+                tail.split_at_checked(usize::from(length)).filter(|_| length < 64)?;
+            rest = tail;
+            if length == 0 {
+                break;
+            }
+            if label.contains(&b'.') || !(name.extend(label) && name.extend(b".")) {
+                return None;
+            }
+        }
+        let &[t, u, c, d] = rest.first_chunk()?;
+        let (number, class) = (u16::from_be_bytes([t, u]), u16::from_be_bytes([c, d]));
+        let name = Name::new(name.as_slice()).ok()?;
+        Some(Question { id: u16::from_be_bytes([a, b]), name, number, class })
+    }
+
+    /// The name that is asked about, without a trailing dot.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What is asked about it.
+    pub fn kind(&self) -> Kind {
+        match (self.class, self.number) {
+            (CLASS_IN, 1) => Kind::A,
+            (CLASS_IN, 12) => Kind::Ptr,
+            (CLASS_IN, 28) => Kind::Aaaa,
+            (_, number) => Kind::Other(number),
+        }
+    }
+
+    /// The message that answers the question with `reply`. A name that no message can carry (a
+    /// label over 63 bytes) is answered without records.
+    pub fn answer(&self, reply: Reply) -> Bytes<MAX_MESSAGE> {
+        let question = encode_name(&self.name);
+        let data = match reply {
+            Reply::Address(IpAddr::V4(address)) => Bytes::new(&address.octets()),
+            Reply::Address(IpAddr::V6(address)) => Bytes::new(&address.octets()),
+            Reply::Name(name) => encode_name(&name),
+            _ => None,
+        };
+        let data = data.filter(|_| question.is_some());
+        let mut message = Bytes::EMPTY;
+        message.extend(&self.id.to_be_bytes());
+        // QR, RD; RA and the code.
+        message.extend(&[0x81, 0x80 | reply.code()]);
+        let counts = [0, u8::from(question.is_some()), 0, u8::from(data.is_some()), 0, 0, 0, 0];
+        message.extend(&counts);
+        if let Some(name) = question {
+            message.extend(name.as_slice());
+            message.extend(&self.number.to_be_bytes());
+            message.extend(&self.class.to_be_bytes());
+        }
+        if let Some(data) = data {
+            self.encode_record(&mut message, data.as_slice());
+        }
+        message
+    }
+
+    fn encode_record(&self, message: &mut Bytes<MAX_MESSAGE>, data: &[u8]) {
+        // A pointer to the question's name, right behind the header.
+        message.extend(&[0xc0, 12]);
+        message.extend(&self.number.to_be_bytes());
+        message.extend(&self.class.to_be_bytes());
+        message.extend(&TIME_TO_LIVE.to_be_bytes());
+        message.extend(&(data.len() as u16).to_be_bytes());
+        message.extend(data);
+    }
+}
+
+/// The name in labels; `None` if one is empty or longer than 63 bytes.
+fn encode_name(name: &Name) -> Option<Bytes<257>> {
+    let mut labels = Bytes::EMPTY;
+    for label in name.as_bytes().split(|byte| *byte == b'.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?;
+        if !(labels.extend(&[length]) && labels.extend(label)) {
+            return None;
+        }
+    }
+    labels.extend(&[0]).then_some(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `\0\x07` id, RD, one question: example.org, type, IN.
+    fn query(number: u8) -> Vec<u8> {
+        let header = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".as_slice();
+        [header, b"\x07example\x03org\0", &[0, number], b"\0\x01"].concat()
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn questions_are_read() {
+        for (number, kind) in
+            [(1, Kind::A), (12, Kind::Ptr), (28, Kind::Aaaa), (15, Kind::Other(15))]
+        {
+            let question = Question::parse(&query(number)).unwrap();
+            assert_eq!(question.name(), &name("example.org"));
+            assert_eq!(question.kind(), kind);
+        }
+        assert_eq!(Question::new(name("a"), 1, 3).kind(), Kind::Other(1));
+    }
+
+    #[test]
+    fn an_address_is_answered_with_one_record() {
+        let question = Question::parse(&query(1)).unwrap();
+        let message = question.answer(Reply::Address("192.0.2.1".parse().unwrap()));
+        let expected = [
+            b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0".as_slice(),
+            &query(1)[12..],
+            b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01",
+        ];
+        assert_eq!(message.as_slice(), expected.concat());
+    }
+
+    #[test]
+    fn a_name_is_answered_in_labels() {
+        let question = Question::new(name("1.2.0.192.in-addr.arpa"), 12, 1);
+        let message = question.answer(Reply::Name(name("a.example")));
+        assert!(message.as_slice().ends_with(b"\0\x0b\x01a\x07example\0"));
+    }
+
+    #[test]
+    fn failures_have_a_code_and_no_record() {
+        let question = Question::parse(&query(1)).unwrap();
+        for (reply, code) in
+            [(Reply::NoData, 0), (Reply::Failure, 2), (Reply::NoName, 3), (Reply::Refused, 5)]
+        {
+            let message = question.answer(reply);
+            assert_eq!(message.as_slice()[3] & 0xf, code);
+            assert_eq!(message.as_slice()[7], 0);
+            assert_eq!(message.len(), query(1).len());
+        }
+    }
+
+    #[test]
+    fn the_longest_names_fit() {
+        // 255 bytes in labels of 63, 63, 63 and 63.
+        let longest = name(&[("a".repeat(63) + ".").repeat(3), "b".repeat(63)].concat());
+        let message = Question::new(longest, 12, 1).answer(Reply::Name(longest));
+        assert_eq!(message.len(), MAX_MESSAGE);
+        let unencodable = Question::new(name(&"a".repeat(255)), 1, 1);
+        assert_eq!(unencodable.answer(Reply::NoName).len(), 12);
+    }
+
+    #[test]
+    fn messages_that_are_no_plain_query_are_not_read() {
+        for (index, byte) in
+            [(2, 0x80), (2, 0x08), (5, 0), (5, 2), (12, 0xc0), (12, 64), (16, b'.')]
+        {
+            let mut query = query(1);
+            query[index] = byte;
+            assert_eq!(Question::parse(&query), None, "byte {index}");
+        }
+        for end in 0..query(1).len() {
+            assert_eq!(Question::parse(&query(1)[..end]), None, "{end} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(query: Vec<u8>) {
+            if let Some(question) = Question::parse(&query) {
+                question.answer(Reply::Name(*question.name()));
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(
+            labels in proptest::collection::vec("[a-z0-9-]{1,20}", 1..12), number: u16, class: u16
+        ) {
+            let question = Question::new(name(&labels.join(".")), number, class);
+            let mut message = question.answer(Reply::NoData).as_slice().to_vec();
+            message[2] &= 0x7f;
+            prop_assert_eq!(Question::parse(&message), Some(question));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! From a DNS question to its reply, without a name server.
+
+use super::dns::{Kind, Question, Reply};
+use super::error::{LookupError, h_errno};
+use super::lookup::{Names, Wanted, lookup, reverse};
+use super::node::Node;
+use super::reverse;
+
+/// The reply to `question`: addresses and names as the other lookups find them, everything else
+/// refused. `own` is the machine's name, `ipv6` the setting EnableIPv6.
+pub fn reply(question: &Question, own: &[u8], ipv6: bool, names: &impl Names) -> Reply {
+    let found = match question.kind() {
+        Kind::A => address(question, own, Wanted::new(libc::AF_INET, false, ipv6), names),
+        Kind::Aaaa => address(question, own, Wanted::new(libc::AF_INET6, false, ipv6), names),
+        Kind::Ptr => match reverse::parse(question.name().as_bytes()) {
+            Some(address) => reverse(address, names).map(Reply::Name),
+            None => return Reply::NoData,
+        },
+        Kind::Other(_) => return Reply::Refused,
+    };
+    found.unwrap_or_else(|error| failure(&error))
+}
+
+fn address(
+    question: &Question,
+    own: &[u8],
+    wanted: Result<Wanted, LookupError>,
+    names: &impl Names,
+) -> Result<Reply, LookupError> {
+    let answer = lookup(Node::classify(question.name().as_bytes(), own), wanted?, names)?;
+    Ok(answer.addresses().next().map_or(Reply::NoData, Reply::Address))
+}
+
+fn failure(error: &LookupError) -> Reply {
+    match error.codes().h_errno {
+        h_errno::HOST_NOT_FOUND => Reply::NoName,
+        h_errno::NO_DATA => Reply::NoData,
+        _ => Reply::Failure,
+    }
+}
+
+/// The `h_errno` with which res_query(3) fails for a reply without records.
+pub fn error_of(reply: Reply) -> Option<i32> {
+    match reply {
+        Reply::Address(_) | Reply::Name(_) => None,
+        Reply::NoData => Some(h_errno::NO_DATA),
+        Reply::NoName => Some(h_errno::HOST_NOT_FOUND),
+        Reply::Failure => Some(h_errno::TRY_AGAIN),
+        Reply::Refused => Some(h_errno::NO_RECOVERY),
+    }
+}
