@@ -78,10 +78,17 @@ impl Facts {
         Facts::of_file(&File::open_at(directory, path)?)
     }
 
-    /// Inspects the file behind `fd`, which stays open and where it is. Errors: `EBADF` (also for
-    /// an `O_PATH` or write-only descriptor), `EMFILE`, those of fstat(2) and pread(2).
+    /// Inspects the file behind `fd`, which stays open and where it is; one opened with `O_PATH` is
+    /// opened again through /proc. Errors: `EBADF` (also for a write-only descriptor), `EMFILE`,
+    /// those of fstat(2) and pread(2).
     pub fn of_descriptor(fd: i32) -> Result<Facts, Errno> {
-        Facts::of_file(&File::duplicate(fd)?)
+        match Facts::of_file(&File::duplicate(fd)?) {
+            Err(Errno(libc::EBADF)) => {
+                let file = File::reopen(fd).map_err(|_| Errno(libc::EBADF))?;
+                Facts::of_file(&file)
+            }
+            facts => facts,
+        }
     }
 
     fn of_file(file: &File) -> Result<Facts, Errno> {

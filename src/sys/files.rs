@@ -1,9 +1,11 @@
 //! The system calls on files and paths.
 
 use core::ffi::CStr;
+use core::fmt::Write;
 use core::mem::MaybeUninit;
 
 use super::{Errno, syscall6};
+use crate::bytes::Bytes;
 
 /// An open file of our own: never 0 to 2, closed at exec and when dropped.
 #[derive(Debug)]
@@ -31,6 +33,15 @@ impl File {
             syscall6(libc::SYS_openat, directory as usize, path, flags, mode as usize, 0, 0)
         })?;
         File(fd as i32).above_standard_streams()
+    }
+
+    /// Opens for reading what `fd` refers to, through /proc. Errors: those of openat(2).
+    pub fn reopen(fd: i32) -> Result<File, Errno> {
+        let mut path = Bytes::<32>::EMPTY;
+        let written = write!(path, "/proc/self/fd/{fd}\0");
+        let path = CStr::from_bytes_until_nul(path.as_slice()).map_err(|_| Errno(libc::EBADF))?;
+        written.map_err(|_| Errno(libc::EBADF))?;
+        File::open_at(libc::AT_FDCWD, path)
     }
 
     /// A duplicate of `fd` with a life of its own. Errors: `EBADF`, `EMFILE`.

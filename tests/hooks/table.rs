@@ -24,6 +24,10 @@ macro_rules! truth {
     (no) => {
         false
     };
+    // As `yes`, with a trampoline for a symbol.
+    (list) => {
+        true
+    };
 }
 
 macro_rules! hooks {

@@ -1,5 +1,24 @@
 //! The exported C symbols, each of them a call of its handler.
 
+macro_rules! export {
+    // The handler is the symbol: a trampoline that takes a list of arguments apart.
+    (list, $($row:tt)*) => {};
+    (
+        $registers:ident, $name:ident, ($($argument:ident: $type:ty),*), $result:ty,
+        $handler:path, $policy:literal
+    ) => {
+        #[doc = $policy]
+        ///
+        /// # Safety
+        /// As the C function's.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            // SAFETY: the caller keeps the C function's contract.
+            unsafe { $handler($($argument),*) }
+        }
+    };
+}
+
 macro_rules! hooks {
     ($($name:ident {
         signature: ($($argument:ident: $type:ty),* $(,)?) -> $result:ty,
@@ -13,17 +32,7 @@ macro_rules! hooks {
         policy: $policy:literal,
         test: $test:literal,
     })*) => {
-        $(
-            #[doc = $policy]
-            ///
-            /// # Safety
-            /// As the C function's.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                // SAFETY: the caller keeps the C function's contract.
-                unsafe { $handler($($argument),*) }
-            }
-        )*
+        $(export!($variadic, $name, ($($argument: $type),*), $result, $handler, $policy);)*
     };
 }
 

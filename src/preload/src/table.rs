@@ -2,6 +2,8 @@
 // `real.rs` and `exports.rs` of this crate, and the tests that check the table against the C
 // headers, against `nm -D` and against design/hooks.md.
 //
+// variadic: `yes` exports all that the calling convention passes in registers; `list` takes any
+// number of arguments, by a trampoline that the handler names.
 // before_resolution: what runs while the real function is unknown (hooks are called before any
 // constructor): `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once.
 
@@ -149,6 +151,150 @@ hooks! {
         why: "what is executed must be protected too",
         policy: "keeps the library and its settings in the environment; what can't be protected is EPERM",
         test: "hooks::the_library_survives_a_fresh_environment",
+    }
+    execv {
+        signature: (path: *const c_char, arguments: *const *mut c_char) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: exec::execv,
+        why: "what is executed must be protected too",
+        policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execvp {
+        signature: (file: *const c_char, arguments: *const *mut c_char) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::execvp,
+        why: "what is executed must be protected too",
+        policy: "as execve, for the file that PATH leads to",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execvpe {
+        signature: (file: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::execvpe,
+        why: "what is executed must be protected too",
+        policy: "as execvp",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execl {
+        signature: (path: *const c_char, argument: *const c_char) -> c_int,
+        header: "unistd.h",
+        variadic: list,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: exec::list::execl,
+        why: "what is executed must be protected too",
+        policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execlp {
+        signature: (file: *const c_char, argument: *const c_char) -> c_int,
+        header: "unistd.h",
+        variadic: list,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::list::execlp,
+        why: "what is executed must be protected too",
+        policy: "as execvp",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execle {
+        signature: (path: *const c_char, argument: *const c_char) -> c_int,
+        header: "unistd.h",
+        variadic: list,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: exec::list::execle,
+        why: "what is executed must be protected too",
+        policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fexecve {
+        signature: (fd: c_int, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: exec::fexecve,
+        why: "what is executed must be protected too",
+        policy: "as execve, for the open file",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    execveat {
+        signature: (directory: c_int, path: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char, flags: c_int) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_execveat),
+        handler: exec::execveat,
+        why: "what is executed must be protected too",
+        policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    posix_spawn {
+        signature: (pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "spawn.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::spawn::posix_spawn,
+        why: "libc makes its exec inside, where no hook is",
+        policy: "as execve; gives the errno as its result",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    posix_spawnp {
+        signature: (pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "spawn.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::spawn::posix_spawnp,
+        why: "libc makes its exec inside, where no hook is",
+        policy: "as posix_spawn, for the file that PATH leads to",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    system {
+        signature: (command: *const c_char) -> c_int,
+        header: "stdlib.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::shell::system,
+        why: "libc starts the shell inside, where no hook is",
+        policy: "puts the library and its settings back into the environment",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    popen {
+        signature: (command: *const c_char, mode: *const c_char) -> *mut FILE,
+        header: "stdio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::shell::popen,
+        why: "libc starts the shell inside, where no hook is",
+        policy: "as system",
+        test: "exec_family::every_form_keeps_the_library",
     }
     syscall {
         signature: (number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long,

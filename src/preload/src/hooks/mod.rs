@@ -5,7 +5,6 @@ pub mod c_types;
 pub mod close;
 pub mod connect;
 pub mod duplicate;
-mod environment_for;
 pub mod exec;
 pub mod listen;
 pub mod names;

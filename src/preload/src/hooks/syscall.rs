@@ -31,6 +31,7 @@ pub unsafe fn syscall(
             libc::SYS_listen => listen::listen(a as _, b as _),
             libc::SYS_accept => listen::accept(a as _, b as _, c as _),
             libc::SYS_accept4 => listen::accept4(a as _, b as _, c as _, d as _),
+            libc::SYS_execveat => exec::execveat(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_execve => exec::execve(a as _, b as _, c as _),
             libc::SYS_sendto => {
                 return send::sendto(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;

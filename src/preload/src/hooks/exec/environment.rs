@@ -1,0 +1,63 @@
+//! The environment for a program that is executed: the caller's, with our variables put back where
+//! the caller left them out. Async-signal-safe.
+
+use core::ffi::{CStr, c_char};
+
+use epochsocks::bytes::Bytes;
+use epochsocks::config::{Environment, value_of};
+use epochsocks::sys::Errno;
+
+use super::pointers::Pointers;
+use crate::inheritance::{self, LD_PRELOAD};
+
+/// The longest rebuilt `LD_PRELOAD` entry, in bytes; longer is `E2BIG`.
+const LONGEST_PRELOAD: usize = 8_192;
+
+/// Calls `call` with `environment`, completed if something of ours is missing. Errors: `E2BIG`,
+/// `ENOMEM`.
+pub fn with_environment<R>(
+    environment: Environment<'_>,
+    call: impl FnOnce(*const *const c_char) -> R,
+) -> Result<R, Errno> {
+    let Some(library) = inheritance::library() else { return Ok(call(environment.as_ptr())) };
+    let preload = environment.get(LD_PRELOAD);
+    let is_loaded = preload.is_some_and(|value| inheritance::loads(value, library));
+    if is_loaded && inheritance::missing_from(environment).next().is_none() {
+        return Ok(call(environment.as_ptr()));
+    }
+    let preload = if is_loaded { None } else { Some(preload_entry(library, preload)?) };
+    completed(environment, preload.as_ref(), call)
+}
+
+#[inline(never)]
+fn completed<R>(
+    environment: Environment<'_>,
+    preload: Option<&PreloadEntry>,
+    call: impl FnOnce(*const *const c_char) -> R,
+) -> Result<R, Errno> {
+    let missing = inheritance::missing_from(environment);
+    let kept = environment.entries().filter(|entry| {
+        preload.is_none() || value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_none()
+    });
+    let preload = preload.map(|entry| entry.as_slice().as_ptr().cast());
+    let room = environment.entries().count() + inheritance::entries().count() + 1;
+    let mut pointers = Pointers::with_room(room)?;
+    for entry in preload.into_iter().chain(kept.map(CStr::as_ptr)).chain(missing.map(CStr::as_ptr))
+    {
+        pointers.push(entry)?;
+    }
+    let result = call(pointers.as_ptr());
+    pointers.free();
+    Ok(result)
+}
+
+type PreloadEntry = Bytes<LONGEST_PRELOAD>;
+
+/// `LD_PRELOAD=`, ours first, then what the caller wanted.
+pub fn preload_entry(library: &CStr, rest: Option<&[u8]>) -> Result<PreloadEntry, Errno> {
+    let rest = rest.unwrap_or_default();
+    let separator: &[u8] = if rest.is_empty() { b"" } else { b":" };
+    let mut entry = PreloadEntry::EMPTY;
+    let parts = [LD_PRELOAD.as_bytes(), b"=", library.to_bytes(), separator, rest, b"\0"];
+    if parts.iter().all(|part| entry.extend(part)) { Ok(entry) } else { Err(Errno(libc::E2BIG)) }
+}

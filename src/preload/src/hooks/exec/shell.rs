@@ -1,0 +1,77 @@
+//! system and popen: libc starts the shell with the process's own environment, so what a program
+//! took out of it is put back there. The shell's own execs then come through our hooks.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use epochsocks::sys::Errno;
+use libc::FILE;
+
+use super::environment::preload_entry;
+use super::permitted;
+use crate::environment::current;
+use crate::inheritance::{self, LD_PRELOAD};
+use crate::{errno, real};
+
+/// The shell that libc starts.
+const SHELL: &CStr = c"/bin/sh";
+
+/// # Safety
+/// As system(3).
+pub unsafe fn system(command: *const c_char) -> c_int {
+    if let Err(errno) = prepare() {
+        return errno::fail(errno);
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::system(command) }
+}
+
+/// # Safety
+/// As popen(3).
+pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
+    if let Err(errno) = prepare() {
+        return errno::fail(errno);
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::popen(command, mode) }
+}
+
+/// Makes sure that the shell can be protected and that the environment has what protects it.
+fn prepare() -> Result<(), Errno> {
+    permitted::path(libc::AT_FDCWD, SHELL)?;
+    let Some(library) = inheritance::library() else { return Ok(()) };
+    let preload = current().get(LD_PRELOAD);
+    if !preload.is_some_and(|value| inheritance::loads(value, library)) {
+        put(preload_entry(library, preload)?.as_slice())?;
+    }
+    // Each one is looked for in the environment as it then is.
+    for entry in inheritance::entries() {
+        if current().entries().all(|other| !same_name(other, entry)) {
+            put(entry.to_bytes_with_nul())?;
+        }
+    }
+    Ok(())
+}
+
+fn same_name(one: &CStr, other: &CStr) -> bool {
+    let name =
+        |entry: &'_ CStr| entry.to_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::len);
+    let (length, other_length) = (name(one), name(other));
+    length == other_length
+        && length.is_some_and(|length| one.to_bytes()[..length] == other.to_bytes()[..length])
+}
+
+/// setenv(3) of `entry`, `NAME=value` with its NUL.
+fn put(entry: &[u8]) -> Result<(), Errno> {
+    let mut copy = epochsocks::bytes::Bytes::<8_192>::EMPTY;
+    let equals = entry.iter().position(|byte| *byte == b'=').ok_or(Errno(libc::EINVAL))?;
+    let (name, value) = entry.split_at(equals);
+    if !(copy.extend(name) && copy.extend(b"\0")) {
+        return Err(Errno(libc::E2BIG));
+    }
+    // SAFETY: two C strings; setenv copies them. system and popen read the environment without a
+    // lock themselves, so a program may not change it in another thread meanwhile.
+    match unsafe { libc::setenv(copy.as_slice().as_ptr().cast(), value[1..].as_ptr().cast(), 1) } {
+        0 => Ok(()),
+        _ => Err(Errno(errno::get())),
+    }
+}

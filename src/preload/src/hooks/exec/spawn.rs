@@ -1,0 +1,146 @@
+//! posix_spawn and posix_spawnp: libc's child makes its exec inside libc, where no hook is, so the
+//! program is judged and the environment completed before.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use epochsocks::config::Environment;
+use epochsocks::sys::{Errno, File};
+use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
+
+use super::environment::with_environment;
+use super::permitted;
+use crate::real;
+
+/// # Safety
+/// As posix_spawn(3).
+pub unsafe fn posix_spawn(
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> c_int {
+    // SAFETY: the caller's contract; the completed environment ends with a null pointer.
+    unsafe {
+        spawn(path, actions, environment, permitted::path, |complete| {
+            real::posix_spawn(pid, path, actions, attributes, arguments, complete.cast())
+        })
+    }
+}
+
+/// # Safety
+/// As posix_spawnp(3).
+pub unsafe fn posix_spawnp(
+    pid: *mut pid_t,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        spawn(file, actions, environment, permitted::file, |complete| {
+            real::posix_spawnp(pid, file, actions, attributes, arguments, complete.cast())
+        })
+    }
+}
+
+/// Gives an errno instead of setting it, as these functions do.
+///
+/// # Safety
+/// `path` is a C string, `actions` null or initialised, `environment` null or null-terminated.
+unsafe fn spawn(
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    environment: *const *mut c_char,
+    judge: impl FnOnce(i32, &CStr) -> Result<(), Errno>,
+    call: impl FnOnce(*const *const c_char) -> c_int,
+) -> c_int {
+    if path.is_null() {
+        return libc::EFAULT;
+    }
+    // SAFETY: the caller's contract.
+    let (start, path) = unsafe { (Start::of(actions), CStr::from_ptr(path)) };
+    let judged = start.and_then(|start| judge(start.directory(), path));
+    if let Err(Errno(errno)) = judged {
+        return errno;
+    }
+    // SAFETY: the caller's contract.
+    let environment = unsafe { Environment::from_raw(environment.cast()) };
+    with_environment(environment, call).unwrap_or_else(|Errno(errno)| errno)
+}
+
+/// The directory that the child starts its exec from.
+enum Start {
+    Here,
+    There(File),
+}
+
+/// One action, as glibc lays it out behind `posix_spawn_file_actions_t`.
+#[repr(C)]
+struct Action {
+    tag: c_int,
+    body: Body,
+}
+
+#[repr(C)]
+union Body {
+    descriptor: c_int,
+    path: *const c_char,
+    longest: [u64; 3],
+}
+
+/// glibc's tags of `posix_spawn_file_actions_addchdir_np` and `…_addfchdir_np`.
+const CHANGE_DIRECTORY: c_int = 3;
+const CHANGE_DIRECTORY_TO_DESCRIPTOR: c_int = 4;
+
+/// The head of glibc's `posix_spawn_file_actions_t`, which <spawn.h> declares.
+#[repr(C)]
+struct Actions {
+    allocated: c_int,
+    used: c_int,
+    list: *const Action,
+}
+
+impl Start {
+    /// Follows the changes of directory among `actions`.
+    ///
+    /// # Safety
+    /// `actions` is null or initialised.
+    unsafe fn of(actions: *const posix_spawn_file_actions_t) -> Result<Start, Errno> {
+        // SAFETY: the caller's contract, and glibc's layout.
+        let list = match unsafe { actions.cast::<Actions>().as_ref() } {
+            // SAFETY: as above; so many are initialised.
+            Some(actions) if actions.used > 0 => unsafe {
+                core::slice::from_raw_parts(actions.list, actions.used as usize)
+            },
+            _ => return Ok(Start::Here),
+        };
+        let mut start = Start::Here;
+        for action in list {
+            // SAFETY: the tag says which field was written.
+            start = unsafe {
+                match action.tag {
+                    CHANGE_DIRECTORY => {
+                        let path = CStr::from_ptr(action.body.path);
+                        Start::There(File::open_at(start.directory(), path)?)
+                    }
+                    CHANGE_DIRECTORY_TO_DESCRIPTOR => {
+                        Start::There(File::duplicate(action.body.descriptor)?)
+                    }
+                    _ => start,
+                }
+            };
+        }
+        Ok(start)
+    }
+
+    fn directory(&self) -> i32 {
+        match self {
+            Start::Here => libc::AT_FDCWD,
+            Start::There(directory) => directory.fd(),
+        }
+    }
+}

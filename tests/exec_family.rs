@@ -1,0 +1,166 @@
+//! Whatever way a program is executed, it runs under the library or not at all.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use support::process::{finish, probe, text};
+use support::torify;
+
+/// Every form that tests/probes/exec_family.c knows.
+const FORMS: [&str; 17] = [
+    "execve",
+    "execve-null",
+    "execv",
+    "execvp",
+    "execvpe",
+    "execl",
+    "execlp",
+    "execle",
+    "fexecve",
+    "execveat",
+    "syscall",
+    "syscall-at",
+    "posix_spawn",
+    "posix_spawn-chdir",
+    "posix_spawnp",
+    "system",
+    "popen",
+];
+
+/// What a shell makes of a command that could not be executed.
+const NOT_EXECUTED: &str = "status 126";
+const EPERM: &str = "errno 1";
+
+/// A directory of the test's own, gone at its end.
+struct Workshop(PathBuf);
+
+impl Workshop {
+    fn new(name: &str) -> Workshop {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("exec-{name}.{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the scratch directory takes directories");
+        Workshop(path)
+    }
+
+    fn script(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("the workshop takes files");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
+        path
+    }
+
+    fn compiled(&self, name: &str, flags: &[&str]) -> PathBuf {
+        let source = self.0.join(format!("{name}.c"));
+        fs::write(&source, "int main(void) { return 0; }\n").expect("the workshop takes files");
+        let program = self.0.join(name);
+        let output = Command::new("cc").args(flags).arg("-o").args([&program, &source]).output();
+        assert!(output.expect("a C compiler is installed").status.success());
+        program
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How `program` ended that the probe executed by `form`, and all that was printed.
+fn execute(form: &str, program: &Path) -> (String, String) {
+    let mut command = torify(probe("exec_family"));
+    command.arg(form).arg(program).env("EPOCHSOCKS_TOR_PORT", "9");
+    let output = finish(&mut command, Duration::from_secs(30));
+    let stdout = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    (stdout, text(&output))
+}
+
+#[test]
+fn every_form_keeps_the_library() {
+    let workshop = Workshop::new("keeps");
+    let check = workshop.script(
+        "check",
+        "#!/bin/sh\n\
+         case $LD_PRELOAD in *libepochsocks_preload*) ;; *) exit 1 ;; esac\n\
+         test \"$EPOCHSOCKS_TOR_PORT\" = 9 || exit 2\n\
+         test \"$*\" = '1 2 3 4 5 6 7 8 9' || exit 3\n\
+         exit 42\n",
+    );
+    for form in FORMS {
+        let (ended, all) = execute(form, &check);
+        // The kernel runs a script's interpreter on /dev/fd, which an O_CLOEXEC descriptor is not.
+        assert_eq!(ended, "status 42", "{form}: {all}");
+    }
+}
+
+#[test]
+fn every_form_refuses_a_static_program() {
+    let workshop = Workshop::new("static");
+    let program = workshop.compiled("static", &["-static"]);
+    for form in FORMS {
+        let (ended, all) = execute(form, &program);
+        let expected = if ["system", "popen"].contains(&form) { NOT_EXECUTED } else { EPERM };
+        assert_eq!(ended, expected, "{form}: {all}");
+        assert!(all.contains("statically linked"), "{form}: {all}");
+    }
+}
+
+#[test]
+fn a_setuid_program_is_refused() {
+    let workshop = Workshop::new("setuid");
+    let program = workshop.compiled("setuid", &[]);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).expect("a mode can be set");
+    for form in ["execve", "execvp", "posix_spawn", "fexecve"] {
+        let (ended, all) = execute(form, &program);
+        assert_eq!(ended, EPERM, "{form}: {all}");
+        assert!(all.contains("is setuid"), "{form}: {all}");
+    }
+}
+
+#[test]
+fn a_script_is_refused_for_its_static_interpreter() {
+    let workshop = Workshop::new("interpreter");
+    let interpreter = workshop.compiled("interpreter", &["-static"]);
+    let script = workshop.script("script", &format!("#!{}\n", interpreter.display()));
+    let (ended, all) = execute("execve", &script);
+    assert_eq!(ended, EPERM, "{all}");
+}
+
+#[test]
+fn a_missing_program_is_enoent_in_every_form() {
+    for form in FORMS {
+        let (ended, all) = execute(form, Path::new("/nonexistent/program"));
+        match form {
+            "system" | "popen" => assert_eq!(ended, "status 127", "{form}: {all}"),
+            "fexecve" => assert_ne!(ended, "status 0", "{form}: {all}"),
+            "syscall-at" => assert_eq!(ended, "errno 9", "{form}: {all}"),
+            _ => assert_eq!(ended, "errno 2", "{form}: {all}"),
+        }
+    }
+}
+
+#[test]
+fn env_i_keeps_the_library() {
+    let mut command = torify("env");
+    command.args(["-i", "/bin/sh", "-c", "echo $LD_PRELOAD"]);
+    let output = finish(&mut command, Duration::from_secs(30));
+    assert!(text(&output).contains("libepochsocks_preload"), "{}", text(&output));
+}
+
+#[test]
+fn a_program_that_can_no_longer_load_the_library_is_not_executed() {
+    let workshop = Workshop::new("moved");
+    let library = workshop.0.join("libepochsocks_preload.so");
+    fs::copy(support::preload_library(), &library).expect("the library can be copied");
+    let mut command = torify("/bin/sh");
+    command
+        .args(["-c", "rm \"$0\"; /bin/true; echo status $?"])
+        .arg(&library)
+        .env("EPOCHSOCKS_LIBRARY", &library);
+    let output = finish(&mut command, Duration::from_secs(30));
+    assert!(text(&output).contains("status 126"), "{}", text(&output));
+}

@@ -1,0 +1,119 @@
+/* exec_family FORM PROGRAM: runs PROGRAM by one form of the exec family, with an environment that
+   lacks everything of ours, and prints how it ended: `status N` or `errno N`. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+static char *bare[] = {"PATH=/usr/bin:/bin", NULL};
+
+static void run(const char *form, const char *program)
+{
+    char *name = strrchr(program, '/') ? strrchr(program, '/') + 1 : (char *)program;
+    char *arguments[] = {name, "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL};
+    if (strcmp(form, "execve") == 0)
+        execve(program, arguments, bare);
+    else if (strcmp(form, "execve-null") == 0)
+        execve(program, arguments, NULL);
+    else if (strcmp(form, "execvpe") == 0)
+        execvpe(program, arguments, bare);
+    else if (strcmp(form, "execle") == 0)
+        execle(program, name, "1", "2", "3", "4", "5", "6", "7", "8", "9", (char *)NULL, bare);
+    else if (strcmp(form, "fexecve") == 0)
+        fexecve(open(program, O_RDONLY), arguments, bare);
+    else if (strcmp(form, "execveat") == 0)
+        execveat(AT_FDCWD, program, arguments, bare, 0);
+    else if (strcmp(form, "syscall") == 0)
+        syscall(SYS_execve, program, arguments, bare);
+    else if (strcmp(form, "syscall-at") == 0)
+        syscall(SYS_execveat, open(program, O_PATH), "", arguments, bare, AT_EMPTY_PATH);
+    environ = bare;
+    if (strcmp(form, "execv") == 0)
+        execv(program, arguments);
+    else if (strcmp(form, "execvp") == 0)
+        execvp(program, arguments);
+    else if (strcmp(form, "execl") == 0)
+        execl(program, name, "1", "2", "3", "4", "5", "6", "7", "8", "9", (char *)NULL);
+    else if (strcmp(form, "execlp") == 0)
+        execlp(program, name, "1", "2", "3", "4", "5", "6", "7", "8", "9", (char *)NULL);
+}
+
+static int spawned(const char *form, const char *program)
+{
+    char *arguments[] = {(char *)program, "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL};
+    char command[512];
+    pid_t child;
+    int status, error = 0;
+    if (strcmp(form, "system") == 0 || strcmp(form, "popen") == 0) {
+        snprintf(command, sizeof command, "%s 1 2 3 4 5 6 7 8 9", program);
+        clearenv();
+        if (form[0] == 's')
+            return system(command);
+        FILE *pipe = popen(command, "w");
+        return pipe ? pclose(pipe) : -1;
+    }
+    if (strcmp(form, "posix_spawn") == 0)
+        error = posix_spawn(&child, program, NULL, NULL, arguments, bare);
+    else if (strcmp(form, "posix_spawnp") == 0)
+        error = posix_spawnp(&child, program, NULL, NULL, arguments, bare);
+    else if (strcmp(form, "posix_spawn-chdir") == 0) {
+        posix_spawn_file_actions_t actions;
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s", program);
+        *strrchr(folder, '/') = 0;
+        snprintf(command, sizeof command, ".%s", strrchr(program, '/'));
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addchdir_np(&actions, folder);
+        error = posix_spawn(&child, command, &actions, NULL, arguments, bare);
+    } else {
+        fprintf(stderr, "exec_family: no such form\n");
+        exit(2);
+    }
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    waitpid(child, &status, 0);
+    return status;
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 3)
+        return 2;
+    const char *form = arguments[1], *program = arguments[2];
+    int status, told[2], error = 0;
+    if (strncmp(form, "posix_spawn", 11) == 0 || strcmp(form, "system") == 0
+        || strcmp(form, "popen") == 0) {
+        status = spawned(form, program);
+        error = status == -1 ? errno : 0;
+    } else {
+        if (pipe2(told, O_CLOEXEC) != 0)
+            return 2;
+        pid_t child = strcmp(form, "execvpe") == 0 ? vfork() : fork();
+        if (child == 0) {
+            errno = 0;
+            run(form, program);
+            error = errno;
+            if (write(told[1], &error, sizeof error) < 0)
+                _exit(125);
+            _exit(126);
+        }
+        close(told[1]);
+        if (read(told[0], &error, sizeof error) != sizeof error)
+            error = 0;
+        waitpid(child, &status, 0);
+    }
+    if (error)
+        printf("errno %d\n", error);
+    else
+        printf("status %d\n", WEXITSTATUS(status));
+    return 0;
+}
