@@ -7,6 +7,7 @@
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
 //! - [`traps`]: the network itself
+//! - [`teardown`]: what is left of it after a run
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,4 +18,5 @@ mod programs;
 mod refusals;
 mod sockets;
 mod subject;
+mod teardown;
 mod traps;

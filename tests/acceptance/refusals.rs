@@ -29,3 +29,19 @@ fn a_malformed_configuration_ends_with_file_and_line_before_the_program_runs() {
     assert_eq!(seen.stderr().lines().count(), 1, "{}", seen.stderr());
     assert!(seen.stderr().contains(&format!("{}:2", file.display())), "{}", seen.stderr());
 }
+
+#[test]
+fn an_onion_service_that_is_not_there_is_told_apart_by_tors_extended_errors() {
+    let Some(network) = network_with(&["nc"]) else { return };
+    let absent = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
+    let (first, rest) = network.onion().split_at(1);
+    let wrong = format!("{}{rest}", if first == "a" { "b" } else { "a" });
+    for (name, words) in [
+        (absent, "onion service descriptor not found (code F0)"),
+        (&wrong, "onion address invalid (code F6)"),
+    ] {
+        let nc = Subject::new("nc").args([name, "80"]).env("EPOCHSOCKS_TOR_PORT", "9051");
+        let seen = nc.run(network);
+        assert!(!seen.output.status.success() && seen.stderr().contains(words), "{seen:#?}");
+    }
+}

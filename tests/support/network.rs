@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -184,6 +184,16 @@ impl Network {
     }
 }
 
+/// The process that holds the network of the run in this directory; all others of the network end
+/// with it.
+pub fn owner(directory: &Path) -> OwnedFd {
+    let mut stream = UnixStream::connect(directory.join("socket")).expect("the run has a network");
+    match greeting(&mut stream).expect("the network's owner greets") {
+        Greeting::Ready(facts) => run::process(facts.pid),
+        Greeting::Failed(error) => panic!("{error}\n{}", log(directory)),
+    }
+}
+
 fn checked(result: i32) -> std::io::Result<()> {
     if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -228,7 +238,7 @@ fn start(directory: &Path, socket: &Path, flags: &[&str]) -> UnixStream {
         .env("PATH", search_path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::from(OwnedFd::from(listener)))
-        .stdout(Stdio::from(run::runner()))
+        .stdout(Stdio::from(run::process(parent_id())))
         .stderr(log)
         // An interrupt at the terminal is for the tests; the owner sees them go.
         .process_group(0);

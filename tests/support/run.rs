@@ -4,14 +4,19 @@
 //! share is their parent, the runner.
 
 use std::fs::{self, File};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// A name for the run: the runner's process id and start time, so that it never comes again.
+/// A name for this process's run.
 pub fn identity() -> String {
-    let runner = parent_id();
+    identity_of(parent_id())
+}
+
+/// A name for a run: the runner's process id and start time, so that it never comes again.
+fn identity_of(runner: u32) -> String {
     let stat = fs::read_to_string(format!("/proc/{runner}/stat")).unwrap_or_default();
     // proc(5): field 22 is the start time; the command in field 2 may contain anything.
     let start = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(19));
@@ -32,8 +37,13 @@ pub fn directory() -> (PathBuf, File) {
     }
 }
 
+/// Where the directory of a runner's run is while it has one.
+pub fn directory_of(runner: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("epochsocks.{}", identity_of(runner)))
+}
+
 fn create_directory() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("epochsocks.{}", identity()));
+    let path = directory_of(parent_id());
     match fs::DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             panic!("cannot create {}: {error}", path.display())
@@ -46,14 +56,22 @@ fn create_directory() -> PathBuf {
     path
 }
 
-/// A descriptor that becomes readable when the runner ends.
-pub fn runner() -> OwnedFd {
+/// A descriptor that becomes readable when the process ends.
+pub fn process(pid: u32) -> OwnedFd {
     // SAFETY: the call takes two integers and returns a new descriptor or -1.
     unsafe {
-        let descriptor = libc::syscall(libc::SYS_pidfd_open, parent_id(), 0);
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         assert!(descriptor >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
         OwnedFd::from_raw_fd(i32::try_from(descriptor).expect("a descriptor is an int"))
     }
+}
+
+/// Whether the process of this descriptor ends within `limit`.
+pub fn ends(process: &OwnedFd, limit: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit = i32::try_from(limit.as_millis()).expect("a limit of less than a month");
+    // SAFETY: one pollfd, which lives through the call.
+    unsafe { libc::poll(&raw mut poll, 1, limit) == 1 }
 }
 
 /// Holds the lock file at `path` until the result is dropped.
