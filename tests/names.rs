@@ -292,6 +292,20 @@ fn dns_queries_are_answered_through_tor() {
 }
 
 #[test]
+fn programs_of_an_older_glibc_are_answered_too() {
+    let tor = Tor::with_ipv4();
+    assert_eq!(tor.ask(&["old", "a", "example"]), "8\n");
+    assert_eq!(tor.asked().len(), 8);
+}
+
+#[test]
+fn the_host_id_identifies_nobody() {
+    let tor = Tor::with_ipv4();
+    assert_eq!(tor.ask(&["hostid"]), "7f0100\n");
+    assert_eq!(tor.asked(), []);
+}
+
+#[test]
 fn dns_queries_fail_as_libcs_do() {
     let (v4, nobody) = (Tor::with_ipv4(), Tor::without_answer());
     let mx = |form: &str| v4.ask(&["dns", form, "a", "example", "15"]);

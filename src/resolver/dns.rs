@@ -42,7 +42,7 @@ pub struct Question {
 
 /// What is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
 pub enum Reply {
     /// An `A` or `AAAA` record.
     Address(IpAddr),

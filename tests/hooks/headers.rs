@@ -61,8 +61,13 @@ impl Hook {
 #[test]
 fn the_c_compiler_agrees_with_every_signature() {
     let mut source = String::from("#define _GNU_SOURCE 1\n");
-    for hook in HOOKS {
+    for hook in HOOKS.iter().filter(|hook| !hook.header.is_empty()) {
         writeln!(source, "#include <{}>", hook.header).expect("a string takes text");
+    }
+    for alias in HOOKS.iter().filter(|hook| hook.header.is_empty()) {
+        // The declared function has the name without the underscores.
+        let (symbol, function) = (alias.symbol, alias.symbol.trim_start_matches('_'));
+        writeln!(source, "extern __typeof__({function}) {symbol};").expect("a string takes text");
     }
     for hook in HOOKS {
         // Taking the address fails for what no header declares.

@@ -6,6 +6,7 @@ pub struct Hook {
     /// Types as Rust spells them.
     pub parameters: &'static [&'static str],
     pub result: &'static str,
+    /// Empty for an alias that no header declares.
     pub header: &'static str,
     /// The C function takes more arguments than its declaration names.
     pub variadic: bool,

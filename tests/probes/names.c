@@ -1,6 +1,7 @@
 /* Looks one name or address up and prints what the C function gave, one line for each result. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -140,6 +141,44 @@ static int forked(char **a)
     return print(gethostbyaddr(bytes, 4, AF_INET));
 }
 
+/* What programs call that were linked before glibc 2.34: no header declares it, the linker finds no
+   default version of it, and the dynamic linker does. */
+typedef int query(const char *, int, int, unsigned char *, int);
+typedef int nquery(res_state, const char *, int, int, unsigned char *, int);
+typedef int querydomain(const char *, const char *, int, int, unsigned char *, int);
+typedef int nquerydomain(res_state, const char *, const char *, int, int, unsigned char *, int);
+typedef int send_(const unsigned char *, int, unsigned char *, int);
+typedef int nsend(res_state, const unsigned char *, int, unsigned char *, int);
+
+/* old HOST DOMAIN: how many of the old names answer an A query. */
+static int old(char **a)
+{
+    static unsigned char answer[1024], message[512];
+    static struct __res_state state;
+    char name[512];
+    int answered = 0, size = sizeof answer;
+    snprintf(name, sizeof name, "%s.%s", a[0], a[1]);
+    int length = res_mkquery(0, name, C_IN, 1, NULL, 0, NULL, message, sizeof message);
+    answered += ((query *)dlsym(RTLD_DEFAULT, "__res_query"))(name, C_IN, 1, answer, size) > 0;
+    answered += ((query *)dlsym(RTLD_DEFAULT, "__res_search"))(name, C_IN, 1, answer, size) > 0;
+    answered += ((nquery *)dlsym(RTLD_DEFAULT, "__res_nquery"))(&state, name, C_IN, 1, answer, size) > 0;
+    answered += ((nquery *)dlsym(RTLD_DEFAULT, "__res_nsearch"))(&state, name, C_IN, 1, answer, size) > 0;
+    answered += ((querydomain *)dlsym(RTLD_DEFAULT, "__res_querydomain"))(a[0], a[1], C_IN, 1, answer, size) > 0;
+    answered += ((nquerydomain *)dlsym(RTLD_DEFAULT, "__res_nquerydomain"))(&state, a[0], a[1], C_IN, 1, answer, size) > 0;
+    answered += ((send_ *)dlsym(RTLD_DEFAULT, "__res_send"))(message, length, answer, size) > 0;
+    answered += ((nsend *)dlsym(RTLD_DEFAULT, "__res_nsend"))(&state, message, length, answer, size) > 0;
+    printf("%d\n", answered);
+    return 0;
+}
+
+/* hostid */
+static int hostid(char **a)
+{
+    (void)a;
+    printf("%lx\n", gethostid());
+    return 0;
+}
+
 /* dns FORM HOST DOMAIN TYPE: the answer's length, code, number of records and last 4 bytes. */
 static int dns(char **a)
 {
@@ -233,7 +272,7 @@ int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"async", 1, async},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"async", 1, async},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

@@ -1,7 +1,7 @@
 //! gethostbyname(3) and its relatives.
 
 use core::cell::UnsafeCell;
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_long};
 use core::net::IpAddr;
 use core::ptr::null_mut;
 
@@ -186,4 +186,14 @@ fn by_name(name: &[u8], family: c_int) -> Result<Host, LookupError> {
     // What was found has a name that fits.
     let name = Name::new(name).map_err(|_| LookupError::NoAddress)?;
     Ok(Host { name, address })
+}
+
+/// See gethostid(3): what glibc makes of the address 127.0.0.1, without a look at /etc/hostid.
+///
+/// # Safety
+/// None is needed; the table's handlers are all unsafe.
+pub unsafe fn gethostid() -> c_long {
+    let address = u32::from_ne_bytes(core::net::Ipv4Addr::LOCALHOST.octets());
+    // glibc's type is signed, 32 bits wide.
+    c_long::from(address.rotate_left(16) as i32)
 }

@@ -15,7 +15,7 @@ mod through_tor;
 
 pub use addresses::getaddrinfo;
 pub use asynchronous::getaddrinfo_a;
-pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r};
+pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r, gethostid};
 pub use query::{res_nquery, res_nquerydomain, res_nsend, res_query, res_querydomain, res_send};
 pub use reverse::{gethostbyaddr, gethostbyaddr_r, getnameinfo};
 
