@@ -75,6 +75,10 @@ fn check(library: &Path) -> Result<(), Failure> {
     if !elf.is_native() {
         return Err(own(library, "it is for another processor or word size"));
     }
+    if !elf.ours {
+        let version = env!("CARGO_PKG_VERSION");
+        return Err(own(library, format!("it is not that of epochsocks {version}")));
+    }
     if facts.setuid {
         return Err(own(library, "it is setuid"));
     }

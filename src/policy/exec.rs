@@ -121,6 +121,7 @@ mod tests {
         machine: NATIVE_MACHINE,
         loader: Some(Loader::Glibc),
         go: false,
+        ours: false,
     };
     const FACTS: Facts = Facts {
         regular: true,

@@ -5,6 +5,7 @@ use core::mem::{MaybeUninit, size_of};
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 
 use super::ReadAt;
+use super::note::{self, Identity};
 use crate::sys::Errno;
 
 /// What an ELF file starts with.
@@ -22,12 +23,12 @@ pub const NATIVE_MACHINE: u16 = libc::EM_AARCH64;
 
 /// More program headers than this (64 KiB of them) the kernel does not load.
 const MOST_SEGMENTS: u16 = (65536 / size_of::<Elf64_Phdr>()) as u16;
-/// How much of the section names and of a note segment is searched.
+/// How much of the section names is searched.
 const MOST_TEXT: u64 = 64 * 1024;
 /// The section that every Go linker writes, stripped or not.
 const GO_SECTION: &[u8] = b"\0.go.buildinfo\0";
-/// A note's name size (4), any description size and type, then the name: a Go build id.
-const GO_NOTE_NAME: [u8; 4] = *b"Go\0\0";
+/// The vendor of the note that holds Go's build id.
+const GO_VENDOR: &[u8; 12] = b"Go\0\0\0\0\0\0\0\0\0\0";
 
 /// What is known of an ELF program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Elf {
     pub loader: Option<Loader>,
     /// Made by Go's linker, at least in part. Not looked for in a foreign program.
     pub go: bool,
+    /// The preload library of this very version. Not looked for in a foreign library.
+    pub ours: bool,
 }
 
 /// A dynamic loader, told by its file name.
@@ -64,7 +67,7 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     // The fields up to `e_machine` are the same in both classes.
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
-    let mut elf = Elf { class, machine: header.e_machine, loader: None, go: false };
+    let mut elf = Elf { class, machine: header.e_machine, loader: None, go: false, ours: false };
     if !elf.is_native() {
         return Ok(Some(elf));
     }
@@ -79,7 +82,10 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
         };
         match segment.p_type {
             libc::PT_INTERP if elf.loader.is_none() => elf.loader = loader(file, &segment)?,
-            libc::PT_NOTE => elf.go |= has_go_note(file, &segment)?,
+            libc::PT_NOTE => note::for_each(file, segment.p_offset, segment.p_filesz, |note| {
+                elf.go |= note.name == *GO_VENDOR;
+                elf.ours |= Identity::is_ours(note);
+            })?,
             _ => {}
         }
     }
@@ -101,25 +107,6 @@ fn loader(file: &(impl ReadAt + ?Sized), segment: &Elf64_Phdr) -> Result<Option<
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let glibc = name.starts_with(b"ld-linux") || name.starts_with(b"ld-lsb");
     Ok((!path.is_empty()).then_some(if glibc { Loader::Glibc } else { Loader::Other }))
-}
-
-/// Whether a note segment holds a note of the vendor `Go` (the build id).
-fn has_go_note(file: &(impl ReadAt + ?Sized), segment: &Elf64_Phdr) -> Result<bool, Errno> {
-    const HEADER: u64 = 12;
-    let end = segment.p_filesz.min(MOST_TEXT);
-    let mut position = 0;
-    while position + HEADER <= end {
-        let Some(offset) = segment.p_offset.checked_add(position) else { return Ok(false) };
-        let Some([name, description, _, vendor]) = read::<[u32; 4]>(file, offset)? else {
-            return Ok(false);
-        };
-        if name == 4 && vendor.to_ne_bytes() == GO_NOTE_NAME {
-            return Ok(true);
-        }
-        let padded = |length: u32| (u64::from(length) + 3) & !3;
-        position += HEADER + padded(name) + padded(description);
-    }
-    Ok(false)
 }
 
 /// Whether the section names hold `.go.buildinfo`.
@@ -165,7 +152,7 @@ fn contains(
 ///
 /// # Safety
 /// The type has no padding that matters and no invalid bit pattern.
-unsafe trait Plain: Copy {}
+pub(super) unsafe trait Plain: Copy {}
 // SAFETY: integers and arrays of integers, C layout.
 unsafe impl Plain for Elf64_Ehdr {}
 // SAFETY: as above.
@@ -173,7 +160,7 @@ unsafe impl Plain for Elf64_Phdr {}
 // SAFETY: as above.
 unsafe impl Plain for Elf64_Shdr {}
 // SAFETY: as above.
-unsafe impl Plain for [u32; 4] {}
+unsafe impl Plain for [u32; 3] {}
 
 /// Reads entry `index` of a table of `T` that starts at `table`; `None` if it is not there.
 fn entry<T: Plain>(
@@ -189,7 +176,10 @@ fn entry<T: Plain>(
 
 /// Reads a `T` at `offset`; `None` if the file ends before. An offset that the kernel calls
 /// invalid (beyond the largest file) is past the end as well.
-fn read<T: Plain>(file: &(impl ReadAt + ?Sized), offset: u64) -> Result<Option<T>, Errno> {
+pub(super) fn read<T: Plain>(
+    file: &(impl ReadAt + ?Sized),
+    offset: u64,
+) -> Result<Option<T>, Errno> {
     let mut value = MaybeUninit::<T>::zeroed();
     // SAFETY: `value` owns size_of::<T>() initialised bytes, borrowed for this statement alone.
     let bytes =

@@ -6,10 +6,12 @@
 //!
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
+//! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`chain`]: a script, its interpreter, the interpreter's interpreter
 
 pub mod chain;
 pub mod elf;
+pub mod note;
 pub mod script;
 
 use core::ffi::CStr;

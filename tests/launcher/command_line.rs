@@ -59,7 +59,7 @@ fn a_shell_is_switched_on_and_off_without_a_trace() {
         };
     }
     shell.env_remove("EPOCHSOCKS_CONF_FILE").env("IT", env!("CARGO_BIN_EXE_epochsocks"));
-    let users = workshop.library("libusers.so");
+    let users = workshop.foreign_library("libusers.so");
     shell.env("LD_PRELOAD", &users).env("XDG_CONFIG_HOME", &workshop.path);
     let script = r#"
         env | sort > before

@@ -61,6 +61,18 @@ fn what_ld_so_would_not_load_is_refused() {
 }
 
 #[test]
+fn another_library_is_not_taken_for_ours() {
+    let workshop = Workshop::new();
+    refused(&workshop.foreign_library("other/libepochsocks_preload.so"), &["not that of"]);
+    let mut bytes = std::fs::read(workshop.library(FILE)).unwrap();
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    let found = bytes.windows(version.len()).position(|window| window == version).unwrap();
+    bytes[found] = b'9';
+    let newer = workshop.file("newer.so", bytes, 0o644);
+    refused(&newer, &["not that of", env!("CARGO_PKG_VERSION")]);
+}
+
+#[test]
 fn a_relative_path_is_made_absolute() {
     let workshop = Workshop::new();
     let library = workshop.library(FILE);

@@ -38,7 +38,7 @@ fn the_program_sees_its_name_and_arguments_as_they_were_typed() {
 fn our_library_is_preloaded_first_and_once_and_the_users_is_kept() {
     let workshop = Workshop::new();
     let ours = workshop.library("libepochsocks_preload.so");
-    let users = workshop.library("libusers.so");
+    let users = workshop.foreign_library("libusers.so");
     let (ours, users) = (ours.display(), users.display());
     for (before, after) in [
         (String::new(), format!("{ours}")),

@@ -61,8 +61,20 @@ impl Workshop {
         program
     }
 
-    /// A shared library that does nothing.
+    /// A library that does nothing and carries the preload library's note.
     pub fn library(&self, name: &str) -> PathBuf {
+        let source = concat!(
+            "__attribute__((section(\".note.epochsocks\"), used, aligned(4))) static const struct {",
+            "unsigned sizes[3]; char name[12], version[16];",
+            "} note = {{11, 16, 1}, \"epochsocks\", \"",
+            env!("CARGO_PKG_VERSION"),
+            "\"};\n"
+        );
+        self.compile(name, source, &["-shared", "-fPIC", "-nostdlib"])
+    }
+
+    /// A library that is not ours.
+    pub fn foreign_library(&self, name: &str) -> PathBuf {
         self.compile(name, "int nothing;\n", &["-shared", "-fPIC", "-nostdlib"])
     }
 

@@ -27,3 +27,8 @@ mod panic;
 mod real;
 mod registry;
 mod runtime;
+
+/// By this note the launcher knows the library from any other.
+#[used]
+#[unsafe(link_section = ".note.epochsocks")]
+static IDENTITY: epochsocks::program::note::Identity = epochsocks::program::note::Identity::OURS;
