@@ -6,8 +6,10 @@
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
 //! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
+//! - [`doctor`]: what the doctor finds
 
 mod command_line;
+mod doctor;
 mod libraries;
 mod refusals;
 mod running;

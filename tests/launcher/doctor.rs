@@ -1,0 +1,111 @@
+//! The doctor: what it says of a machine where all is well, and of one where it is not.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use crate::workshop::{Outcome, Workshop, outcome};
+
+/// A server on loopback that hands each connection to `serve`; gives its port.
+fn server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    port.to_string()
+}
+
+/// A SOCKS server without authentication that answers every request with `code`.
+fn socks(code: u8) -> String {
+    server(move |mut stream| {
+        let mut asked = [0; 512];
+        if stream.read(&mut asked).is_ok() {
+            let _ = stream.write_all(&[5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+        }
+    })
+}
+
+fn unused_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+fn doctor(port: &str) -> Outcome {
+    Workshop::new().run(["--port", port, "doctor"])
+}
+
+/// The line of `step`.
+fn line<'a>(outcome: &'a Outcome, step: &str) -> &'a str {
+    let mut lines = outcome.stdout.lines().filter(|line| line[8..].starts_with(step));
+    lines.next().unwrap_or_else(|| panic!("no {step} in {outcome:?}"))
+}
+
+#[test]
+fn a_port_that_answers_as_tor_does_is_well() {
+    // Tor refuses to resolve onion names with code 4.
+    let outcome = doctor(&socks(4));
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    for step in ["library", "configuration", "Tor daemon"] {
+        assert!(line(&outcome, step).starts_with("ok "), "{outcome:?}");
+    }
+    assert!(outcome.stdout.contains("epochsocks curl https://"), "{outcome:?}");
+}
+
+#[track_caller]
+fn daemon_failed(port: &str, parts: &[&str]) {
+    let outcome = doctor(port);
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    let line = line(&outcome, "Tor daemon");
+    assert!(line.starts_with("FAILED "), "{line}");
+    for part in parts {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+#[test]
+fn without_tor_one_line_says_so() {
+    daemon_failed(&unused_port(), &["nothing listens there", "start Tor"]);
+}
+
+#[test]
+fn a_port_that_is_not_tors_is_told() {
+    daemon_failed(&socks(7), &["not Tor"]);
+    daemon_failed(&server(drop), &["closed the connection"]);
+    let at_once = server(|mut stream| {
+        let mut asked = [0; 512];
+        let _ = stream.read(&mut asked);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    daemon_failed(&at_once, &["HTTP"]);
+    let patient = server(|mut stream| {
+        let mut asked = Vec::new();
+        let mut byte = [0];
+        while !asked.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count > 0) {
+            asked.push(byte[0]);
+        }
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n");
+    });
+    daemon_failed(&patient, &["HTTP"]);
+}
+
+#[test]
+fn a_missing_library_and_a_bad_configuration_are_found_together() {
+    let workshop = Workshop::new();
+    let mut launcher = workshop.launcher();
+    launcher.arg("doctor").env("EPOCHSOCKS_LIBRARY", "/nonexistent/library.so");
+    let outcome = outcome(launcher.env("EPOCHSOCKS_TOR_PORT", "x"));
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    for (step, part) in [("library", "missing"), ("configuration", "EPOCHSOCKS_TOR_PORT: \"x\"")] {
+        let line = line(&outcome, step);
+        assert!(line.starts_with("FAILED ") && line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn a_library_that_does_nothing_fails_the_self_test() {
+    let outcome = Workshop::new().run(["--port", &unused_port(), "doctor", "--self-test"]);
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    for step in ["name", "onion name", "direct TCP", "direct UDP", "nothing direct"] {
+        assert!(line(&outcome, step).starts_with("FAILED "), "{outcome:?}");
+    }
+    // A missing daemon is no failure of the self-test.
+    assert!(line(&outcome, "Tor daemon").starts_with("note "), "{outcome:?}");
+}
