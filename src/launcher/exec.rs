@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
 
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, syscall6};
 
 use crate::failure::{Failure, Status, describe};
 use crate::preflight::Form;
@@ -42,13 +42,16 @@ fn strings(parts: impl IntoIterator<Item = OsString>) -> Vec<CString> {
     parts.into_iter().filter_map(|part| CString::new(part.into_vec()).ok()).collect()
 }
 
+/// Enters the kernel itself: in a torified shell the C library's `execve` is hooked, and would put
+/// back what the doctor leaves out.
 fn execute(file: &OsStr, arguments: Vec<CString>, environment: Vec<CString>) -> Errno {
-    let Ok(file) = CString::new(file.as_bytes()) else { return Errno(libc::ENOENT) };
-    let arguments = pointers(&arguments);
-    let environment = pointers(&environment);
+    let Ok(path) = CString::new(file.as_bytes()) else { return Errno(libc::ENOENT) };
+    let (arguments, environment) = (pointers(&arguments), pointers(&environment));
+    let (file, arguments, environment) =
+        (path.as_ptr() as usize, arguments.as_ptr() as usize, environment.as_ptr() as usize);
     // SAFETY: both arrays end with a null pointer and point to strings that outlive the call.
-    unsafe { libc::execve(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    let result = unsafe { syscall6(libc::SYS_execve, file, arguments, environment, 0, 0, 0) };
+    Errno::check(result).err().unwrap_or(Errno(libc::EIO))
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
