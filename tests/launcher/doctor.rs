@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use crate::support::preload;
 use crate::workshop::{Outcome, Workshop, outcome};
 
 /// A server on loopback that hands each connection to `serve`; gives its port.
@@ -108,4 +109,21 @@ fn a_library_that_does_nothing_fails_the_self_test() {
     }
     // A missing daemon is no failure of the self-test.
     assert!(line(&outcome, "Tor daemon").starts_with("note "), "{outcome:?}");
+}
+
+#[test]
+fn the_library_passes_the_self_test_also_in_a_torified_shell() {
+    let mut plain = preload::launcher();
+    plain.args(["--port", &unused_port(), "doctor", "--self-test"]);
+    let mut under_itself = preload::launcher();
+    under_itself.arg(env!("CARGO_BIN_EXE_epochsocks"));
+    under_itself.args(["--port", &unused_port(), "doctor", "--self-test"]);
+    for launcher in [&mut plain, &mut under_itself] {
+        let outcome = outcome(launcher);
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        for step in ["name", "connection", "peer address", "onion name", "onion service"] {
+            assert!(line(&outcome, step).starts_with("ok "), "{outcome:?}");
+        }
+        assert!(line(&outcome, "nothing direct").starts_with("ok "), "{outcome:?}");
+    }
 }

@@ -14,4 +14,10 @@ mod libraries;
 mod refusals;
 mod running;
 mod settings;
+#[allow(dead_code)]
+#[path = "../support"]
+mod support {
+    pub mod preload;
+    pub mod run;
+}
 mod workshop;
