@@ -11,7 +11,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     log::remember_standard_error();
-    real::resolve_all();
+    real::resolve_at_load();
     calls::resolve();
     inheritance::remember(environment::current());
     // Before the first fork, so that the children share it. A failure is reported at the first use.

@@ -50,6 +50,14 @@ macro_rules! before_resolution {
     }};
 }
 
+macro_rules! resolve_at_load {
+    // Looked up at the first call: most programs never make it, and each look-up costs an exec.
+    (lookup, no, $name:ident) => {};
+    ($before:ident, $signal:ident, $name:ident) => {
+        statics::$name.resolve();
+    };
+}
+
 macro_rules! hooks {
     ($($name:ident {
         signature: ($($argument:ident: $type:ty),* $(,)?) -> $result:ty,
@@ -95,9 +103,10 @@ macro_rules! hooks {
             );)*
         }
 
-        /// Resolves every symbol of the table. Not async-signal-safe.
-        pub fn resolve_all() {
-            $(statics::$name.resolve();)*
+        /// Resolves what may be called in a signal handler, where it could not be looked up, and
+        /// what must not stay with the kernel. Not async-signal-safe.
+        pub fn resolve_at_load() {
+            $(resolve_at_load!($before, $signal, $name);)*
         }
     };
 }
