@@ -1,4 +1,24 @@
 //! epochsocks sends a program's connections through Tor.
+//!
+//! # The map
+//! This is the library that the preload library (`src/preload`), the launcher (`src/launcher`), the
+//! tests and the benches share. It exports no C name, opens nothing at load time and starts no
+//! thread.
+//!
+//! | room | what it is for | from a signal handler? |
+//! | --- | --- | --- |
+//! | [`registry`] | which descriptor names which connection; one backend a file | yes, where the backend lists guarantee H |
+//! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
+//! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
+//! | [`resolver`] | what a name is, cookie addresses for onion names, C structures for answers | yes |
+//! | [`policy`] | decisions: a value in, a value out | yes |
+//! | [`config`] | one table of options: file, environment, flags, help | yes |
+//! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
+//! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
+//! | [`bytes`] | byte strings of fixed capacity | yes |
+//!
+//! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
+//! C library by accident. Which way a call takes through the rooms is told in design/README.md.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 pub mod bytes;
 pub mod config;

@@ -7,10 +7,12 @@
 //! - [`settings`]: the configuration, handed on or refused
 //! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
 //! - [`doctor`]: what the doctor finds
+//! - [`readme`]: the options in the README
 
 mod command_line;
 mod doctor;
 mod libraries;
+mod readme;
 mod refusals;
 mod running;
 mod settings;
