@@ -41,7 +41,7 @@ fn line<'a>(outcome: &'a Outcome, step: &str) -> &'a str {
 
 #[test]
 fn a_port_that_answers_as_tor_does_is_well() {
-    // Tor refuses to resolve onion names with code 4.
+    // Tor refuses to look the local host's name up with code 4.
     let outcome = doctor(&socks(4));
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     for step in ["library", "configuration", "Tor daemon"] {

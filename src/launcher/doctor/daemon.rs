@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use epochsocks::socks5::{
-    Command, Credentials, Error, Handshake, Host, Name, ReplyCode, Request, Step,
-};
+use epochsocks::socks5::{Command, Credentials, Error, Handshake, Host, ReplyCode, Request, Step};
 
 /// How long Tor may take for an answer that needs no network.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Tor answers RESOLVE of an onion name itself, with a refusal: nobody else hears of it, and other
-/// SOCKS servers don't know the command.
-const QUESTION: &str = "epochsocksdoctoraaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.onion";
+/// The name of the local host: Tor refuses to look it up, at once and without a line in its log.
+/// Other SOCKS servers don't know the command.
+const QUESTION: Request = Request {
+    command: Command::ResolvePtr,
+    host: Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    port: 0,
+};
 
 /// Command not supported (RFC 1928, section 6).
 const UNKNOWN_COMMAND: u8 = 7;
@@ -58,9 +60,7 @@ fn ask(address: SocketAddr, credentials: Option<&Credentials>) -> Result<(), Pro
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let Ok(name) = Name::new(QUESTION.as_bytes()) else { return Err(Problem::NotTor) };
-    let request = Request { command: Command::Resolve, host: Host::Name(name), port: 0 };
-    let mut handshake = Handshake::new(&request, credentials);
+    let mut handshake = Handshake::new(&QUESTION, credentials);
     loop {
         let mut buffer = [0; 512];
         match handshake.step() {
@@ -114,7 +114,7 @@ impl fmt::Display for Problem {
             Problem::Unreachable(error) => write!(f, "can't be reached: {error}"),
             Problem::Protocol(error) => write!(f, "{error}"),
             Problem::NotTor => f.write_str(
-                "a SOCKS server that is not Tor (it does not know RESOLVE): name Tor's port \
+                "a SOCKS server that is not Tor (it does not know RESOLVE_PTR): name Tor's port \
                  with --port",
             ),
             Problem::Silent => write!(
