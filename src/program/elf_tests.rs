@@ -162,3 +162,20 @@ fn hostile_offsets_and_sizes_end_the_search() {
     put(&mut file, 0, sections);
     assert!(!facts(&file).go);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_behind_the_magic_are_survived(
+        changes in proptest::collection::vec((0usize..400, proptest::num::u8::ANY), 0..40),
+        length in 0usize..400,
+    ) {
+        let mut file = program(libc::PT_NOTE, &[4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, b'G', b'o', 0, 0]);
+        put(&mut file, 0, Elf64_Ehdr { e_shoff: 200, e_shnum: 2, e_shstrndx: 1, ..header(1) });
+        file.resize(400, 0);
+        for (position, byte) in changes {
+            file[position] = byte;
+        }
+        // Whatever it says, it ends, and without a panic.
+        let _ = crate::program::Kind::of(&file[..length]);
+    }
+}
