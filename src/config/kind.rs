@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
 use core::time::Duration;
 
-use super::{Network, OutboundLocalhost, Path};
+use super::{Names, Network, OutboundLocalhost, Path};
 use crate::bytes::Bytes;
 
 /// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
@@ -24,6 +24,8 @@ pub enum Kind {
     Switch,
     /// How much may go to the loopback interface.
     Localhost,
+    /// What a program gets for a host name.
+    Names,
     /// How much is logged.
     LogLevel,
     /// A file.
@@ -43,6 +45,7 @@ impl Kind {
             Kind::Password => "a password: 1 to 255 bytes",
             Kind::Switch => "0 or 1",
             Kind::Localhost => "0, 1 or 2",
+            Kind::Names => "resolve or cookie",
             Kind::LogLevel => "a log level: 1 to 5",
             Kind::Path => "a path: 1 to 1023 bytes",
             Kind::Seconds => "a number of seconds: 1 to 86400",
@@ -59,6 +62,7 @@ impl Kind {
             Kind::Password => "PASSWORD",
             Kind::Switch => "0|1",
             Kind::Localhost => "0|1|2",
+            Kind::Names => "resolve|cookie",
             Kind::LogLevel => "1-5",
             Kind::Path => "FILE",
             Kind::Seconds => "SECONDS",
@@ -70,6 +74,7 @@ impl Kind {
         match self {
             Kind::Switch => &["0", "1"],
             Kind::Localhost => &["0", "1", "2"],
+            Kind::Names => &["resolve", "cookie"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
             _ => &[],
         }
@@ -109,6 +114,14 @@ pub(super) fn localhost(value: &[u8]) -> Option<OutboundLocalhost> {
         b"0" => Some(OutboundLocalhost::Never),
         b"1" => Some(OutboundLocalhost::Streams),
         b"2" => Some(OutboundLocalhost::All),
+        _ => None,
+    }
+}
+
+pub(super) fn names(value: &[u8]) -> Option<Names> {
+    match value {
+        b"resolve" => Some(Names::Resolve),
+        b"cookie" => Some(Names::Cookie),
         _ => None,
     }
 }

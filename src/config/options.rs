@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use super::{ConfigError, Excerpt, Kind, Origin, Secret, Settings, kind};
+use super::{ConfigError, Excerpt, Kind, Names, Origin, Secret, Settings, kind};
 use crate::bytes::Bytes;
 
 /// A value as text; the longest is a path.
@@ -101,7 +101,7 @@ macro_rules! show {
 }
 
 /// Every option, in the order of the manual.
-pub static OPTIONS: [OptionSpec; 13] = [
+pub static OPTIONS: [OptionSpec; 14] = [
     OptionSpec {
         directive: "TorAddress",
         variable: "EPOCHSOCKS_TOR_ADDRESS",
@@ -134,6 +134,24 @@ pub static OPTIONS: [OptionSpec; 13] = [
         help: "Network whose addresses stand for onion names; nothing else can be reached in it.",
         set: |settings, value| store(&mut settings.onion_range, kind::network(value)),
         show: |settings, text| show!(text, settings.onion_range),
+    },
+    OptionSpec {
+        directive: "Names",
+        variable: "EPOCHSOCKS_NAMES",
+        torsocks_variable: None,
+        flags: &[takes("--names", None)],
+        kind: Kind::Names,
+        default: "resolve",
+        help: "What a program gets for a host name: the address that Tor resolves it to, or a \
+               cookie address, so that the connection itself carries the name and saves Tor a \
+               round trip.",
+        set: |settings, value| store(&mut settings.names, kind::names(value)),
+        show: |settings, text| {
+            text.extend(match settings.names {
+                Names::Resolve => b"resolve",
+                Names::Cookie => b"cookie",
+            });
+        },
     },
     OptionSpec {
         directive: "SOCKS5Username",

@@ -33,6 +33,15 @@ pub enum OutboundLocalhost {
     All = 2,
 }
 
+/// What a program gets for a host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// The address that Tor resolves it to; onion names get a cookie address.
+    Resolve,
+    /// A cookie address whatever the name, so that Tor's exit resolves it at connect.
+    Cookie,
+}
+
 /// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -42,6 +51,8 @@ pub struct Settings {
     pub tor_port: u16,
     /// `OnionAddrRange`; contains neither 127.0.0.1 nor the Tor address.
     pub onion_range: Network,
+    /// `Names`.
+    pub names: Names,
     /// `SOCKS5Username`, 1 to 255 bytes; set only together with the password.
     pub username: Option<Bytes<255>>,
     /// `SOCKS5Password`.
@@ -73,6 +84,7 @@ impl Settings {
             Some(network) => network,
             None => panic!("a constant network"),
         },
+        names: Names::Resolve,
         username: None,
         password: None,
         allow_inbound: false,
@@ -84,6 +96,19 @@ impl Settings {
         log_file: None,
         handshake_timeout: Duration::from_secs(150),
     };
+
+    /// Where cookie addresses come from: `OnionAddrRange`, but 127.64.0.0/10, with room for four
+    /// million names, where all names get one and no range was set.
+    pub fn cookie_network(&self) -> Network {
+        const LARGE: Network = match Network::new(Ipv4Addr::new(127, 64, 0, 0), 10) {
+            Some(network) => network,
+            None => panic!("a constant network"),
+        };
+        match self.names {
+            Names::Cookie if self.onion_range == Settings::DEFAULT.onion_range => LARGE,
+            _ => self.onion_range,
+        }
+    }
 
     /// The user name and password that the process `pid`, which started at `started` (any clock,
     /// as long as a reused pid gets another value), shows to Tor. `None`: no authentication.
@@ -104,8 +129,8 @@ impl Settings {
             _ => {}
         }
         let taken = [IpAddr::V4(Ipv4Addr::LOCALHOST), self.tor_address];
-        match taken.into_iter().find(|address| self.onion_range.contains(*address)) {
-            Some(address) => Err(ConfigError::OnionRangeTaken(self.onion_range, address)),
+        match taken.into_iter().find(|address| self.cookie_network().contains(*address)) {
+            Some(address) => Err(ConfigError::OnionRangeTaken(self.cookie_network(), address)),
             None => Ok(()),
         }
     }

@@ -71,6 +71,8 @@ pub trait Names {
     fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError>;
     /// The name of `address`, from Tor.
     fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError>;
+    /// Whether every name gets a cookie, instead of being asked for.
+    fn gives_cookies(&self) -> bool;
     /// The cookie addresses of `name`.
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError>;
     /// Which name `address` is a cookie of.
@@ -89,16 +91,21 @@ pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answ
         Node::Numeric { scope: Some(_), .. } => Err(LookupError::Bad(BadName::Character)),
         Node::Bad(reason) => Err(LookupError::Bad(reason)),
         Node::Localhost => both(wanted, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
-        Node::Onion(name) => {
-            let (v4, v6) = names.cookie(name).map_err(LookupError::Pool)?;
-            both(wanted, v4, v6).map(|answer| answer.first.into())
-        }
+        Node::Onion(name) => cookie(name, wanted, names),
         Node::Ask(name) => {
             let name = Name::new(name).map_err(|_| LookupError::Bad(BadName::Character))?;
+            if names.gives_cookies() {
+                return cookie(name.as_bytes(), wanted, names);
+            }
             let address = names.ask(&name).map_err(LookupError::Tor)?;
             wanted.admit(address).map(Answer::from)
         }
     }
+}
+
+fn cookie(name: &[u8], wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
+    let (v4, v6) = names.cookie(name).map_err(LookupError::Pool)?;
+    both(wanted, v4, v6).map(|answer| answer.first.into())
 }
 
 /// A host that has both addresses: all that are wanted, IPv4 first, a mapped one only for want of
@@ -139,6 +146,7 @@ mod tests {
     /// A Tor that knows one address for every name, and counts who asks.
     struct World {
         pool: OnionPool,
+        gives_cookies: bool,
         address: IpAddr,
         asked: Cell<u32>,
     }
@@ -146,7 +154,7 @@ mod tests {
     impl World {
         fn new(address: &str) -> Self {
             let address = address.parse().unwrap();
-            World { pool: OnionPool::new(), address, asked: Cell::new(0) }
+            World { pool: OnionPool::new(), gives_cookies: false, address, asked: Cell::new(0) }
         }
 
         fn lookup(&self, node: &str, wanted: Wanted) -> Result<Vec<String>, LookupError> {
@@ -165,6 +173,10 @@ mod tests {
         fn ask_name(&self, _: IpAddr) -> Result<Name, ResolveError> {
             self.asked.set(self.asked.get() + 1);
             Ok(Name::new(b"host.example").unwrap())
+        }
+
+        fn gives_cookies(&self) -> bool {
+            self.gives_cookies
         }
 
         fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
@@ -200,6 +212,18 @@ mod tests {
         }
         assert_eq!(v4.lookup("a.example", mapped()), found("::ffff:192.0.2.1"));
         assert_eq!(v6.lookup("a.example", mapped()), found("2001:db8::1"));
+    }
+
+    #[test]
+    fn where_all_names_get_cookies_nobody_is_asked() {
+        let world = World { gives_cookies: true, ..World::new("192.0.2.1") };
+        let first = world.lookup("a.example", wanted(libc::AF_UNSPEC)).unwrap();
+        assert!(first[0].starts_with("127.42.42."), "{first:?}");
+        assert_eq!(world.lookup("A.example.", wanted(libc::AF_INET)).unwrap(), first);
+        let v6 = world.lookup("a.example", wanted(libc::AF_INET6)).unwrap();
+        assert!(v6[0].starts_with("100::"), "{v6:?}");
+        assert_eq!(world.lookup("192.0.2.9", wanted(libc::AF_INET)).unwrap(), ["192.0.2.9"]);
+        assert_eq!(world.asked.get(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! - [`programs`]: the programs that a user runs
 //! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
 //! - [`isolation`]: who shares a circuit
+//! - [`resolvers`]: programs that resolve, and cookie addresses for all names
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
 //! - [`traps`]: the network itself
@@ -16,6 +17,7 @@ mod destinations;
 mod isolation;
 mod programs;
 mod refusals;
+mod resolvers;
 mod sockets;
 mod subject;
 mod teardown;

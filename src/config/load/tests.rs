@@ -271,8 +271,10 @@ fn any_values() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
         ("HandshakeTimeout", 1..=86_400),
     ]
     .map(|(name, range)| digits(range).prop_map(move |value| value.map(|value| (name, value))));
-    (isolation, address, network, of(vec(1u8..=255, 1..=1023)), numbers).prop_map(
-        |(mut values, address, network, log_file, numbers)| {
+    let names = of(prop_oneof![Just(&b"resolve"[..]), Just(&b"cookie"[..])]);
+    (isolation, names, address, network, of(vec(1u8..=255, 1..=1023)), numbers).prop_map(
+        |(mut values, names, address, network, log_file, numbers)| {
+            values.extend(names.map(|value| ("Names", value.to_vec())));
             values.extend(address.map(|value| ("TorAddress", value)));
             values.extend(network.map(|value| ("OnionAddrRange", value)));
             values.extend(log_file.map(|value| ("LogFile", value)));

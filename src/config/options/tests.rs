@@ -68,12 +68,38 @@ fn every_flag_without_argument_sets_a_value_that_its_option_takes() {
 
 #[test]
 fn choices_are_exactly_the_values_of_one_digit_that_are_taken() {
-    for option in OPTIONS.iter().filter(|option| !option.kind.choices().is_empty()) {
+    let is_digit = |choice: &str| choice.len() == 1;
+    let digits =
+        |option: &&OptionSpec| option.kind.choices().first().copied().is_some_and(is_digit);
+    for option in OPTIONS.iter().filter(digits) {
         for digit in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
             let is_choice = option.kind.choices().contains(&digit);
             assert_eq!(set(option.directive, digit.as_bytes()).is_ok(), is_choice, "{option:?}");
         }
     }
+}
+
+#[test]
+fn every_choice_is_taken_as_it_is() {
+    for option in &OPTIONS {
+        takes_as_they_are(option.directive, option.kind.choices());
+    }
+}
+
+#[test]
+fn names_are_resolved_or_get_cookies() {
+    takes_as_they_are("Names", &["resolve", "cookie"]);
+    refuses("Names", &["", "Cookie", "1", "cookies"]);
+}
+
+#[test]
+fn cookies_for_all_names_come_from_a_large_range_unless_one_is_set() {
+    let cookies = Settings { names: Names::Cookie, ..Settings::DEFAULT };
+    assert_eq!(cookies.cookie_network().to_string(), "127.64.0.0/10");
+    let mut chosen = cookies.clone();
+    option("OnionAddrRange").set(&mut chosen, b"10.1.0.0/16", Origin::Variable("x")).unwrap();
+    assert_eq!(chosen.cookie_network().to_string(), "10.1.0.0/16");
+    assert_eq!(Settings::DEFAULT.cookie_network(), Settings::DEFAULT.onion_range);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn loaded() -> &'static Settings {
 
 /// The range of cookie addresses.
 pub fn cookie_range() -> CookieRange {
-    let range = loaded().onion_range;
+    let range = loaded().cookie_network();
     CookieRange::new(range.base(), range.prefix())
 }
 

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use epochsocks::config;
 use epochsocks::resolver::lookup::Names;
 use epochsocks::resolver::onion_pool::{Lookup, PoolError};
 use epochsocks::socks5::Name;
@@ -19,6 +20,10 @@ impl Names for ThroughTor {
 
     fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError> {
         with_resolver(|resolver| resolver.name(address))
+    }
+
+    fn gives_cookies(&self) -> bool {
+        runtime::loaded().names == config::Names::Cookie
     }
 
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {

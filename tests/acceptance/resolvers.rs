@@ -1,0 +1,59 @@
+//! Programs that resolve: by libc, by their own packets, many at once, or not at all.
+
+use crate::subject::{Subject, assert_connected, network_with};
+
+#[test]
+fn getent_asks_tor() {
+    let Some(network) = network_with(&["getent"]) else { return };
+    let getent = Subject::new("getent").args(["hosts", "v4only.test"]);
+    let seen = getent.succeed_where_it_would_leak(network);
+    assert!(seen.stdout().starts_with("198.51.100.1 "), "{seen:#?}");
+    // Once for each family.
+    assert_eq!(seen.asked.len(), 2, "{:#?}", seen.asked);
+    assert!(seen.asked.iter().all(|asked| asked.kind == "resolve"));
+}
+
+/// Their packets are datagrams, which are refused when the socket is made.
+#[test]
+fn tools_that_send_their_own_packets_fail_at_once() {
+    let Some(network) = network_with(&["dig", "host", "nslookup"]) else { return };
+    for tool in ["dig", "host", "nslookup"] {
+        let seen = Subject::new(tool).arg("v4only.test").run(network);
+        assert!(!seen.stdout().contains("198.51.100.1"), "{seen:#?}");
+        assert_eq!(seen.leaks, [""; 0], "{tool}");
+        assert_eq!(seen.asked, [], "{tool}");
+    }
+}
+
+#[test]
+fn a_hundred_and_fifty_threads_resolve_at_once() {
+    let Some(network) = network_with(&["python3"]) else { return };
+    let script = "
+import socket, threading
+failed = []
+def resolve():
+    try:
+        if socket.gethostbyname('v4only.test') != '198.51.100.1':
+            failed.append('wrong')
+    except OSError as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=resolve) for _ in range(150)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(failed), failed[:3])
+";
+    let seen = Subject::new("python3").args(["-c", script]).succeed_where_it_would_leak(network);
+    assert_eq!(seen.stdout(), "0 []\n", "{seen:#?}");
+    assert_eq!(seen.asked.len(), 150);
+}
+
+/// One question for tor where `--names resolve` has two: the connection carries the name.
+#[test]
+fn with_names_cookie_a_connection_carries_the_name() {
+    let Some(network) = network_with(&["curl"]) else { return };
+    let curl = Subject::new("curl").flag("--names").flag("cookie");
+    let seen = curl.args(["-sS", "http://dual.test/"]).succeed_where_it_would_leak(network);
+    assert_eq!(seen.stdout(), "hello from the world\n");
+    assert_connected(&seen, "dual.test", 80);
+    assert_eq!(seen.asked.len(), 1, "{:#?}", seen.asked);
+}
