@@ -1,7 +1,7 @@
 //! A program, with and without the library.
 
 use crate::support::preload::{hermetic, launcher};
-use crate::support::{Network, Observed, skip};
+use crate::support::{Network, Observed, preload_library, skip};
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use std::time::Duration;
@@ -95,6 +95,8 @@ impl Subject {
 pub fn network_with(programs: &[&'static str]) -> Option<&'static Network> {
     let missing = skip::missing(programs);
     if missing.is_empty() {
+        // The library is built while the network comes up.
+        std::thread::spawn(preload_library);
         return Network::get();
     }
     skip::skip(&format!("not installed: {}", missing.join(", ")));

@@ -16,6 +16,9 @@ FIRST_OR_PORT = 5000
 RELAYS = 3
 # The shortest that tor takes, and the delays that fit into it (seconds).
 VOTING_INTERVAL, VOTE_DELAY, DIST_DELAY = 5, 2, 2
+# For the client and the onion service. Guards leave too few paths through so small a network: now
+# and then none at all to an onion service.
+FEW_NODES = ("FetchDirInfoEarly 1", "VanguardsLiteEnabled 0", "UseEntryGuards 0")
 
 
 class Daemons:
@@ -46,13 +49,17 @@ class Daemons:
         service_ports = [f"HiddenServicePort {port} {target}" for port, target in self.service_ports]
         self._start(
             "service",
-            [f"HiddenServiceDir {service_directory}", *service_ports, "SocksPort 0", "FetchDirInfoEarly 1"],
+            [f"HiddenServiceDir {service_directory}", *service_ports, "SocksPort 0",
+             *FEW_NODES],
             world=True,
         )
         self._start("client", self._client(), world=False)
         client, service = self._control("client"), self._control("service")
+        service.command("SETEVENTS HS_DESC")
         for control in (client, service):
             wait("the bootstrap", lambda: "PROGRESS=100" in control.getinfo("status/bootstrap-phase"))
+        # A client that asks for the descriptor too early does not ask again for a while.
+        wait("the onion service's descriptor", published(service))
         client.command("SETEVENTS STREAM")
         return client, (service_directory / "hostname").read_text().strip()
 
@@ -102,8 +109,7 @@ class Daemons:
         return [
             "SocksPort 127.0.0.1:9050", "SocksPort [::1]:9050",
             "SocksPort 127.0.0.1:9051 ExtendedErrors",
-            f"SocksPort unix:{self.directory / 'client' / 'socks'}",
-            "FetchDirInfoEarly 1",
+            f"SocksPort unix:{self.directory / 'client' / 'socks'}", *FEW_NODES,
         ]
 
     def _home(self, name):
@@ -120,6 +126,11 @@ class Daemons:
             "ShutdownWaitLength 0", "NumCPUs 1", "Schedulers Vanilla",
             f"Log notice file {home / 'log'}", *settings]) + "\n")
         self.spawn(["tor", "--hush", "--defaults-torrc", self.empty, "-f", torrc], world)
+
+    def print_logs(self, lines=15):
+        """The end of every tor's log, for whoever has to find out what is wrong."""
+        for log in sorted(self.directory.glob("*/log")):
+            print(f"--- {log.parent.name}", *log.read_text().splitlines()[-lines:], sep="\n")
 
     def _control(self, name):
         return Control(self.directory / name / "control")
@@ -141,6 +152,16 @@ def known_relays(authority):
 def has_consensus(authority):
     """Whether the authority has published a consensus."""
     return authority.getinfo("consensus/valid-after") != ""
+
+
+def published(service):
+    """Tells whether every upload of a descriptor that has begun is done, and one at least."""
+    actions = []
+
+    def ready():
+        actions.extend(event.split(" ")[1] for event in service.take_events())
+        return 0 < actions.count("UPLOAD") == actions.count("UPLOADED")
+    return ready
 
 
 def wait(what, ready, timeout=30):

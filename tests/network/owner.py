@@ -35,6 +35,8 @@ from trap import Trap
 # How long the network waits for the next client while the runner lives, and after it has gone
 # (seconds).
 GRACE, GRACE_WITHOUT_RUNNER = 60, 0.5
+# How long one attempt to reach the world may take (seconds).
+ECHO_LIMIT = 5
 ONION_PORTS = ((80, "127.0.0.1:80"), (7, "127.0.0.1:7"), (22, "127.0.0.1:22"))
 
 
@@ -49,9 +51,14 @@ class Network:
             return namespaces.spawn(argv, world, stdin=subprocess.DEVNULL, **options)
         self._start_origins(spawn, user_namespace)
         shadow_resolver(directory)
-        self.client, onion = Daemons(directory, spawn, ONION_PORTS).start()
         self.trap = Trap()
-        wait_for_echo(directory, ("198.51.100.1", onion))
+        daemons = Daemons(directory, spawn, ONION_PORTS)
+        try:
+            self.client, onion = daemons.start()
+            wait_for_echo(directory, ("198.51.100.1", onion))
+        except Exception:
+            daemons.print_logs()
+            raise
         self.facts = {
             "pid": outer_pid(), "user_namespace": user_namespace, "onion": onion, "directory": str(directory)}
 
@@ -103,15 +110,18 @@ def echoes(socks, host):
     """Whether one attempt to reach the echo server of `host` succeeds (RFC 1928, by name)."""
     name = host.encode()
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as stream:
-        connection.settimeout(10)
+        connection.settimeout(ECHO_LIMIT)
         connection.connect(str(socks))
         connection.sendall(b"\5\1\0" + b"\5\1\0\3" + bytes([len(name)]) + name + b"\0\7")
         # A unix SocksPort answers with 2 bytes and then 22 (ATYP 4).
-        reply = stream.read(24)
-        if len(reply) < 24 or reply[3] != 0:
+        try:
+            reply = stream.read(24)
+            if len(reply) < 24 or reply[3] != 0:
+                return False
+            connection.sendall(b"echo")
+            return stream.read(4) == b"echo"
+        except TimeoutError:
             return False
-        connection.sendall(b"echo")
-        return stream.read(4) == b"echo"
 
 
 def outer_pid():
