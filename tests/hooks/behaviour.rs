@@ -1,26 +1,11 @@
 //! What the first hooks do, seen from inside a C program: tests/probes/hooks.c does one thing for
 //! each argument and prints what it saw.
 
-use std::time::Duration;
+use crate::scene::echoing_proxy;
+use crate::support::scripted_proxy::ScriptedProxy;
 
-use crate::support::process::{finish, probe, text};
-use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
-use crate::support::torify;
-
-/// A proxy that accepts everything and then echoes.
-fn echoing_proxy() -> ScriptedProxy {
-    ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, reply(0), Action::Echo])
-}
-
-/// Runs the probe's `scene` under the library; every line that it prints says `ok`.
 fn play(scene: &str, proxy: &ScriptedProxy) {
-    let mut command = torify(probe("hooks"));
-    command.arg(scene).env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
-    let output = finish(&mut command, Duration::from_secs(30));
-    let seen = text(&output);
-    assert!(output.status.success(), "{scene}: {seen}");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.ends_with("done\n"), "{scene}: {seen}");
+    crate::scene::play("hooks", scene, proxy);
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod support;
 mod behaviour;
 mod document;
 mod headers;
+mod scene;
 mod symbols;
 mod table;

@@ -1,76 +1,16 @@
 /* One scene for each argument: does what a program may do and checks what it sees. */
 #define _GNU_SOURCE 1
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#define EXPECT(condition)                                                                 \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            printf("line %d: not so: %s (errno %d)\n", __LINE__, #condition, errno);      \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
-#define FAILS(call, error) EXPECT((errno = 0, (call)) == -1 && errno == (error))
-
-static struct sockaddr_in v4(const char *text, int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    EXPECT(inet_pton(AF_INET, text, &address.sin_addr) == 1);
-    return address;
-}
-
-static struct sockaddr_in6 v6(const char *text, int port)
-{
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    EXPECT(inet_pton(AF_INET6, text, &address.sin6_addr) == 1);
-    return address;
-}
-
-static int reach(int fd, const char *text, int port)
-{
-    struct sockaddr_in address = v4(text, port);
-    return connect(fd, (struct sockaddr *)&address, sizeof address);
-}
-
-static int connected(const char *text, int port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    EXPECT(fd >= 0);
-    EXPECT(reach(fd, text, port) == 0);
-    return fd;
-}
-
-/* Whether the peer of fd is that address, as the program sees it. */
-static int peer_is(int fd, const char *text, int port)
-{
-    struct sockaddr_in expected = v4(text, port), seen;
-    socklen_t length = sizeof seen;
-    if (getpeername(fd, (struct sockaddr *)&seen, &length) != 0 || length != sizeof seen)
-        return 0;
-    return seen.sin_family == AF_INET && seen.sin_port == expected.sin_port
-        && seen.sin_addr.s_addr == expected.sin_addr.s_addr;
-}
-
-static int echoes(int fd)
-{
-    char answer[6];
-    return send(fd, "hello", 6, 0) == 6 && recv(fd, answer, 6, MSG_WAITALL) == 6
-        && strcmp(answer, "hello") == 0;
-}
+#include "scene.h"
 
 static void scene_connect(void)
 {
@@ -170,18 +110,8 @@ static void scene_reuse(void)
 static void scene_raw_close(void)
 {
     int fd = connected("192.0.2.1", 80);
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(SYS_close), "D"((long)fd)
-                     : "rcx", "r11", "memory");
-    EXPECT(result == 0);
-    long again;
-    __asm__ volatile("syscall"
-                     : "=a"(again)
-                     : "a"(SYS_socket), "D"((long)AF_INET), "S"((long)SOCK_STREAM), "d"(0L)
-                     : "rcx", "r11", "memory");
-    EXPECT(again == fd);
+    EXPECT(raw(SYS_close, fd, 0, 0, 0) == 0);
+    EXPECT(raw(SYS_socket, AF_INET, SOCK_STREAM, 0, 0) == fd);
     EXPECT(reach(fd, "192.0.2.2", 80) == 0);
     EXPECT(peer_is(fd, "192.0.2.2", 80));
 }
@@ -365,10 +295,7 @@ static void scene_signals(void)
     EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
 }
 
-static const struct {
-    const char *name;
-    void (*play)(void);
-} scenes[] = {
+static const struct scene scenes[] = {
     {"connect", scene_connect},   {"connect6", scene_connect6},
     {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
     {"failed-dup2", scene_failed_dup2}, {"reuse", scene_reuse},
@@ -377,18 +304,10 @@ static const struct {
     {"fast-open", scene_fast_open}, {"inbound", scene_inbound},
     {"syscall", scene_syscall},   {"exec", scene_exec},
     {"vfork", scene_vfork},       {"fork", scene_fork},
-    {"signals", scene_signals},
+    {"signals", scene_signals},   {NULL, NULL},
 };
 
 int main(int count, char **arguments)
 {
-    for (size_t i = 0; count == 2 && i < sizeof scenes / sizeof *scenes; i++) {
-        if (strcmp(arguments[1], scenes[i].name) == 0) {
-            scenes[i].play();
-            puts("done");
-            return 0;
-        }
-    }
-    fprintf(stderr, "hooks: no such scene\n");
-    return 2;
+    return play(scenes, count, arguments);
 }

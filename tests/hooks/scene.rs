@@ -1,0 +1,34 @@
+//! Scenes that a C probe plays under the library.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::process::{finish, probe, text};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
+use crate::support::torify;
+
+/// A proxy that accepts everything and then echoes.
+pub fn echoing_proxy() -> ScriptedProxy {
+    ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, reply(0), Action::Echo])
+}
+
+/// tests/probes/`name`.c under the library, with `proxy` for Tor; plays `scene`.
+pub fn command(name: &'static str, scene: &str, proxy: &ScriptedProxy) -> Command {
+    let mut command = torify(probe(name));
+    command.arg(scene).env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+    command
+}
+
+/// Lets `command` play its scene, which must come to its end.
+pub fn ends(mut command: Command) {
+    let output = finish(&mut command, Duration::from_secs(30));
+    let seen = text(&output);
+    assert!(output.status.success(), "{command:?}: {}: {seen}", output.status);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.ends_with("done\n"), "{command:?}: {seen}");
+}
+
+/// Plays `scene` of the probe `name` to its end.
+pub fn play(name: &'static str, scene: &str, proxy: &ScriptedProxy) {
+    ends(command(name, scene, proxy));
+}
