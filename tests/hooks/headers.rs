@@ -25,9 +25,9 @@ fn c_type(rust: &str) -> String {
         "c_uint" => "unsigned int",
         "c_long" => "long",
         "c_ulong" => "unsigned long",
-        "c_void" => "void",
+        "c_void" | "()" => "void",
         "sockaddr" | "hostent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec" | "timeval"
-        | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" => {
+        | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" | "termios" | "winsize" => {
             return format!("struct {rust}");
         }
         other => other,
@@ -65,8 +65,9 @@ fn the_c_compiler_agrees_with_every_signature() {
         writeln!(source, "#include <{}>", hook.header).expect("a string takes text");
     }
     for alias in HOOKS.iter().filter(|hook| hook.header.is_empty()) {
-        // The declared function has the name without the underscores.
-        let (symbol, function) = (alias.symbol, alias.symbol.trim_start_matches('_'));
+        // The declared function has the name without the prefix.
+        let symbol = alias.symbol;
+        let function = symbol.trim_start_matches("_IO_").trim_start_matches('_');
         writeln!(source, "extern __typeof__({function}) {symbol};").expect("a string takes text");
     }
     for hook in HOOKS {

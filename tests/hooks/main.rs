@@ -5,6 +5,7 @@ mod support;
 
 mod behaviour;
 mod document;
+mod fd_life;
 mod headers;
 mod scene;
 mod symbols;

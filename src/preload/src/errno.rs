@@ -27,6 +27,10 @@ macro_rules! failure_is_minus_one {
 }
 failure_is_minus_one!(i32 i64 isize);
 
+impl Failure for () {
+    const FAILURE: Self = ();
+}
+
 impl<T> Failure for *mut T {
     const FAILURE: Self = core::ptr::null_mut();
 }

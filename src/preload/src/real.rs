@@ -39,6 +39,7 @@ macro_rules! before_resolution {
         // SAFETY: the system call takes the arguments of the libc function of its name.
         unsafe { crate::errno::system_call!(libc::$number $(, $argument)*) as $result }
     };
+    (alias, $($as_lookup:tt)*) => { before_resolution!(lookup, $($as_lookup)*) };
     (lookup, $real:path, $result:ty, $signature:ty, ($($argument:ident),*)) => {{
         let next = $real.resolve();
         if next.is_null() {
@@ -53,6 +54,8 @@ macro_rules! before_resolution {
 macro_rules! resolve_at_load {
     // Looked up at the first call: most programs never make it, and each look-up costs an exec.
     (lookup, no, $name:ident) => {};
+    // Its handler calls the function that it is another name of.
+    (alias, $signal:ident, $name:ident) => {};
     ($before:ident, $signal:ident, $name:ident) => {
         statics::$name.resolve();
     };
@@ -77,6 +80,7 @@ macro_rules! hooks {
             /// # Safety
             /// As the C function's.
             #[inline(always)]
+            #[allow(non_snake_case, reason = "named as the C symbols")]
             #[allow(dead_code, reason = "some hooks never call what they stand in front of")]
             #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
             pub unsafe fn $name($($argument: $type),*) -> $result {

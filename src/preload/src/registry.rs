@@ -1,5 +1,7 @@
 //! The one registry of the process.
 
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
 use epochsocks::registry::{Cookie, InsertError, Record, Registry, Slots};
 use epochsocks::sys::{Errno, net};
 
@@ -8,6 +10,43 @@ pub type Backend = Slots;
 
 /// Every tracked descriptor of the process.
 pub static REGISTRY: Backend = Backend::new();
+
+/// No descriptor above this was ever given an entry. A bound for scans that guards no memory, and
+/// whoever closes a descriptor has learnt of it after its entry was made: Relaxed is enough.
+static HIGHEST: AtomicI32 = AtomicI32::new(-1);
+
+fn note(fd: i32) {
+    // A plain load first: nearly always enough.
+    if HIGHEST.load(Relaxed) < fd {
+        HIGHEST.fetch_max(fd, Relaxed);
+    }
+}
+
+/// The descriptors from `first` to `last`, as close_range(2) counts them, that have entries.
+fn entries_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
+    let highest = i64::from(HIGHEST.load(Relaxed));
+    (i64::from(first)..=i64::from(last).min(highest))
+        .map(|fd| fd as i32)
+        .filter(|fd| REGISTRY.contains(*fd))
+}
+
+/// Whether a descriptor from `first` to `last` has an entry. Async-signal-safe.
+pub fn any_in(first: u32, last: u32) -> bool {
+    entries_in(first, last).next().is_some()
+}
+
+/// Forgets every descriptor from `first` to `last`. Async-signal-safe.
+pub fn forget_range(first: u32, last: u32) {
+    entries_in(first, last).for_each(|fd| {
+        REGISTRY.remove(fd);
+    });
+}
+
+/// Makes `target` name what `source` names; see [`Registry::duplicate`]. Async-signal-safe.
+pub fn duplicate(source: i32, target: i32) -> Result<bool, InsertError> {
+    note(target);
+    REGISTRY.duplicate(source, target)
+}
 
 /// How often a descriptor may change hands under a lookup before the call gives up.
 const ATTEMPTS: u32 = 8;
@@ -63,6 +102,7 @@ enum Kept {
 }
 
 fn insert(fd: i32, cookie: Cookie) -> Result<Kept, Errno> {
+    note(fd);
     for _ in 0..ATTEMPTS {
         match REGISTRY.insert(fd, cookie) {
             Ok(()) => return Ok(Kept::Yes),

@@ -5,7 +5,8 @@
 // variadic: `yes` exports all that the calling convention passes in registers; `list` takes any
 // number of arguments, by a trampoline that the handler names.
 // before_resolution: what runs while the real function is unknown (hooks are called before any
-// constructor): `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once.
+// constructor): `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once;
+// `alias`: never, as the handler calls the function that this is another name of.
 
 hooks! {
     socket {
@@ -91,6 +92,186 @@ hooks! {
         why: "it closes one descriptor and duplicates another",
         policy: "as dup2",
         test: "hooks::duplicates_share_one_connection",
+    }
+    close_range {
+        signature: (first: c_uint, last: c_uint, flags: c_int) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_close_range),
+        handler: close::close_range,
+        why: "an entry must not outlive its descriptor",
+        policy: "forgets the entries first; none with CLOSE_RANGE_CLOEXEC or if the call fails",
+        test: "hooks::close_range_forgets_what_it_closes",
+    }
+    closefrom {
+        signature: (first: c_int) -> (),
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: close::closefrom,
+        why: "an entry must not outlive its descriptor",
+        policy: "forgets the entries first",
+        test: "hooks::closefrom_forgets_what_it_closes",
+    }
+    __close {
+        signature: (fd: c_int) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: close::close,
+        why: "libc exports close by this name too",
+        policy: "as close",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    fclose {
+        signature: (stream: *mut FILE) -> c_int,
+        header: "stdio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: streams::fclose,
+        why: "libc closes the descriptor inside",
+        policy: "forgets the entry first",
+        test: "hooks::fclose_forgets_the_entry",
+    }
+    _IO_fclose {
+        signature: (stream: *mut FILE) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: streams::fclose,
+        why: "libc exports fclose by this name too",
+        policy: "as fclose",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    freopen {
+        signature: (path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE,
+        header: "stdio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: streams::freopen,
+        why: "libc closes the descriptor inside, also if the call fails",
+        policy: "forgets the entry first",
+        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
+    }
+    freopen64 {
+        signature: (path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE,
+        header: "stdio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: streams::freopen64,
+        why: "as freopen",
+        policy: "as freopen",
+        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
+    }
+    fcntl {
+        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
+        header: "fcntl.h",
+        variadic: yes,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_fcntl),
+        handler: duplicate::fcntl,
+        why: "F_DUPFD and F_DUPFD_CLOEXEC make duplicates",
+        policy: "a duplicate names the same record; other commands pass",
+        test: "hooks::fcntl_duplicates_share_one_connection",
+    }
+    fcntl64 {
+        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
+        header: "fcntl.h",
+        variadic: yes,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_fcntl),
+        handler: duplicate::fcntl,
+        why: "as fcntl",
+        policy: "as fcntl",
+        test: "hooks::fcntl_duplicates_share_one_connection",
+    }
+    __fcntl {
+        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
+        header: "",
+        variadic: yes,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: duplicate::fcntl,
+        why: "libc exports fcntl by this name too",
+        policy: "as fcntl",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __dup2 {
+        signature: (source: c_int, target: c_int) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: duplicate::dup2,
+        why: "libc exports dup2 by this name too",
+        policy: "as dup2",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __connect {
+        signature: (socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: connect::connect,
+        why: "libc exports connect by this name too",
+        policy: "as connect",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    daemon {
+        signature: (keeps_directory: c_int, keeps_standard: c_int) -> c_int,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: terminal::daemon,
+        why: "libc replaces descriptors 0 to 2 inside",
+        policy: "forgets their entries if it succeeds",
+        test: "hooks::daemon_forgets_the_standard_descriptors",
+    }
+    login_tty {
+        signature: (terminal: c_int) -> c_int,
+        header: "utmp.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: terminal::login_tty,
+        why: "libc replaces descriptors 0 to 2 inside and closes the terminal's",
+        policy: "forgets their entries if it succeeds",
+        test: "hooks::a_failed_login_tty_leaves_the_entries",
+    }
+    forkpty {
+        signature: (terminal: *mut c_int, name: *mut c_char, attributes: *const termios, size: *const winsize) -> c_int,
+        header: "pty.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: terminal::forkpty,
+        why: "libc replaces descriptors 0 to 2 in the child inside",
+        policy: "the child forgets their entries",
+        test: "hooks::forkpty_forgets_the_standard_descriptors_in_the_child",
     }
     sendto {
         signature: (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t,

@@ -1,23 +1,16 @@
-//! `dup`, `dup2`, `dup3`: one record, several descriptors.
+//! `dup`, `dup2`, `dup3`, `fcntl(F_DUPFD)`: one record, several descriptors.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_long};
 
-use epochsocks::registry::Registry;
-
-use crate::errno;
+use super::replaced::replaced;
 use crate::log::log;
-use crate::real;
-use crate::registry::REGISTRY;
+use crate::{real, registry};
 
 /// # Safety
 /// As dup(2).
 pub unsafe fn dup(fd: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    let copy = unsafe { real::dup(fd) };
-    if copy >= 0 {
-        follow(fd, copy);
-    }
-    copy
+    followed(fd, unsafe { real::dup(fd) })
 }
 
 /// # Safety
@@ -34,31 +27,36 @@ pub unsafe fn dup3(source: c_int, target: c_int, flags: c_int) -> c_int {
     replace(source, target, || unsafe { real::dup3(source, target, flags) })
 }
 
+/// # Safety
+/// As fcntl(2).
+pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+    // SAFETY: the caller's contract.
+    let result = unsafe { real::fcntl(fd, command, argument) };
+    match command {
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => followed(fd, result),
+        _ => result,
+    }
+}
+
+/// `copy`, which is another name of what `source` names now, or the call's failure.
+fn followed(source: c_int, copy: c_int) -> c_int {
+    if copy >= 0 {
+        follow(source, copy);
+    }
+    copy
+}
+
 /// Makes the registry see what the kernel did: `copy` is another name of what `source` names.
 pub fn follow(source: c_int, copy: c_int) {
-    if let Err(why) = REGISTRY.duplicate(source, copy) {
+    if let Err(why) = registry::duplicate(source, copy) {
         log!(Warning, "descriptor {copy} is not tracked ({why:?}): its peer address will be Tor's");
     }
 }
 
-/// Runs `call`, which closes `target` if it succeeds: its entry is gone meanwhile (guarantee I).
+/// Runs `call`, which closes `target` if it succeeds.
 fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if source == target {
         return call();
     }
-    let before = REGISTRY.detach(target);
-    let result = call();
-    match before {
-        Some(entry) if result < 0 => {
-            let errno = errno::get();
-            REGISTRY.restore(target, entry);
-            errno::set(errno);
-        }
-        Some(entry) => REGISTRY.discard(entry),
-        None => {}
-    }
-    if result >= 0 {
-        follow(source, target);
-    }
-    result
+    followed(source, replaced([target], call))
 }

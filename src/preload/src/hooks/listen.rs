@@ -3,10 +3,12 @@
 use core::ffi::c_int;
 
 use epochsocks::policy::listen::inbound;
+use epochsocks::registry::Registry;
 use libc::{sockaddr, socklen_t};
 
 use super::arguments::local_address;
 use crate::log::log;
+use crate::registry::REGISTRY;
 use crate::{errno, real, runtime};
 
 /// # Safety
@@ -20,7 +22,7 @@ pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
 /// As accept(2).
 pub unsafe fn accept(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
     // SAFETY: the caller's contract.
-    admitted(fd, "accept", || unsafe { real::accept(fd, address, length) })
+    admitted(fd, "accept", || stranger(unsafe { real::accept(fd, address, length) }))
 }
 
 /// # Safety
@@ -32,7 +34,14 @@ pub unsafe fn accept4(
     flags: c_int,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    admitted(fd, "accept4", || unsafe { real::accept4(fd, address, length, flags) })
+    admitted(fd, "accept4", || stranger(unsafe { real::accept4(fd, address, length, flags) }))
+}
+
+/// A descriptor that the kernel just gave. Its peer is the real one: what an entry says belongs to
+/// a descriptor that was closed behind our back.
+fn stranger(fd: c_int) -> c_int {
+    REGISTRY.remove(fd);
+    fd
 }
 
 /// Runs `call` if the policy lets the socket be reached from outside. A socket whose address can't

@@ -27,6 +27,8 @@ pub unsafe fn syscall(
             libc::SYS_dup => duplicate::dup(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => duplicate::dup2(a as _, b as _),
+            libc::SYS_close_range => close::close_range(a as _, b as _, c as _),
+            libc::SYS_fcntl => duplicate::fcntl(a as _, b as _, c),
             libc::SYS_dup3 => duplicate::dup3(a as _, b as _, c as _),
             libc::SYS_listen => listen::listen(a as _, b as _),
             libc::SYS_accept => listen::accept(a as _, b as _, c as _),

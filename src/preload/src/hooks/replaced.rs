@@ -1,0 +1,25 @@
+//! Entries that go if a call succeeds and stay if it fails.
+
+use core::ffi::c_int;
+
+use epochsocks::registry::Registry;
+
+use crate::errno;
+use crate::registry::REGISTRY;
+
+/// Runs `call`, which closes `fds` if it succeeds and leaves them open if it answers -1: their
+/// entries are gone meanwhile (guarantee I).
+pub fn replaced<const N: usize>(fds: [c_int; N], call: impl FnOnce() -> c_int) -> c_int {
+    let before = fds.map(|fd| REGISTRY.detach(fd).map(|entry| (fd, entry)));
+    let result = call();
+    let saved = errno::get();
+    for (fd, entry) in before.into_iter().flatten() {
+        if result < 0 {
+            REGISTRY.restore(fd, entry);
+        } else {
+            REGISTRY.discard(entry);
+        }
+    }
+    errno::set(saved);
+    result
+}

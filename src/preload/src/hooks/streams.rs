@@ -1,0 +1,54 @@
+//! `fclose`, `freopen`: libc closes the stream's descriptor inside, past our `close`.
+
+use core::ffi::{c_char, c_int};
+
+use epochsocks::registry::Registry;
+use libc::FILE;
+
+use crate::registry::REGISTRY;
+use crate::{errno, real};
+
+/// # Safety
+/// As fclose(3).
+pub unsafe fn fclose(stream: *mut FILE) -> c_int {
+    // SAFETY: the caller's contract, here and below.
+    unsafe {
+        forget(stream);
+        real::fclose(stream)
+    }
+}
+
+/// # Safety
+/// As freopen(3).
+pub unsafe fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+    // SAFETY: the caller's contract, here and below.
+    unsafe {
+        forget(stream);
+        real::freopen(path, mode, stream)
+    }
+}
+
+/// # Safety
+/// As freopen(3).
+pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+    // SAFETY: the caller's contract, here and below.
+    unsafe {
+        forget(stream);
+        real::freopen64(path, mode, stream)
+    }
+}
+
+/// Drops the entry of the stream's descriptor, which is closed even if the call fails.
+///
+/// # Safety
+/// `stream` is null or an open stream.
+unsafe fn forget(stream: *mut FILE) {
+    if stream.is_null() {
+        return;
+    }
+    let saved = errno::get();
+    // SAFETY: an open stream; one without a descriptor answers -1, which has no entry.
+    let fd = unsafe { libc::fileno(stream) };
+    errno::set(saved);
+    REGISTRY.remove(fd);
+}

@@ -1,0 +1,67 @@
+//! The life of a descriptor, seen from inside a C program: tests/probes/fd_life.c.
+
+use crate::scene::{echoing_proxy, play};
+
+#[test]
+fn close_range_forgets_what_it_closes() {
+    play("fd_life", "close-range", &echoing_proxy());
+}
+
+#[test]
+fn closefrom_forgets_what_it_closes() {
+    play("fd_life", "closefrom", &echoing_proxy());
+}
+
+#[test]
+fn fclose_forgets_the_entry() {
+    play("fd_life", "fclose", &echoing_proxy());
+}
+
+#[test]
+fn freopen_forgets_the_entry_even_if_it_fails() {
+    play("fd_life", "freopen", &echoing_proxy());
+}
+
+#[test]
+fn fcntl_duplicates_share_one_connection() {
+    let proxy = echoing_proxy();
+    play("fd_life", "fcntl", &proxy);
+    assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
+fn aliases_take_the_hooks_way() {
+    let proxy = echoing_proxy();
+    play("fd_life", "aliases", &proxy);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_socket_that_was_shut_down_keeps_its_destination() {
+    play("fd_life", "shutdown", &echoing_proxy());
+}
+
+#[test]
+fn an_accepted_socket_has_its_real_peer() {
+    play("fd_life", "accept", &echoing_proxy());
+}
+
+#[test]
+fn file_actions_of_a_spawned_child_change_nothing_of_its_parent() {
+    play("fd_life", "spawn", &echoing_proxy());
+}
+
+#[test]
+fn daemon_forgets_the_standard_descriptors() {
+    play("fd_life", "daemon", &echoing_proxy());
+}
+
+#[test]
+fn a_failed_login_tty_leaves_the_entries() {
+    play("fd_life", "login-tty", &echoing_proxy());
+}
+
+#[test]
+fn forkpty_forgets_the_standard_descriptors_in_the_child() {
+    play("fd_life", "forkpty", &echoing_proxy());
+}
