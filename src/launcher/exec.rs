@@ -8,7 +8,7 @@ use std::ptr;
 use epochsocks::sys::{Errno, syscall6};
 
 use crate::failure::{Failure, Status, describe};
-use crate::preflight::Form;
+use crate::preflight::{Form, SHELL};
 
 /// Executes `file` with `arguments` (the first is the name that the program sees) and
 /// `environment`; returns only if that fails. Signal dispositions and the signal mask pass
@@ -21,10 +21,10 @@ pub fn replace(
 ) -> Failure {
     let (target, arguments) = match form {
         Form::Direct => (file.as_os_str(), arguments.to_vec()),
-        Form::ByShell(shell) => {
+        Form::ByShell => {
             let rest = arguments.iter().skip(1).cloned();
-            let script = [shell.clone().into_os_string(), file.as_os_str().to_owned()];
-            (shell.as_os_str(), script.into_iter().chain(rest).collect())
+            let script = [OsString::from(SHELL), file.as_os_str().to_owned()];
+            (OsStr::new(SHELL), script.into_iter().chain(rest).collect())
         }
     };
     let variables = environment.into_iter().map(|(mut name, value)| {

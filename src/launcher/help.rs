@@ -24,7 +24,8 @@ epochsocks is no shell script.
 
 const EXIT: &str = "
 Exit status: the command's own, or 127 if it is not found, 126 if it can't be run or protected,
-125 if library or configuration are not usable, 2 if the command line is wrong.
+125 if library or configuration are not usable, 2 if the command line is wrong. The doctor's: 1 if
+something is amiss.
 ";
 
 /// `--version`.

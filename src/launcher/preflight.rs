@@ -3,7 +3,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use epochsocks::program::chain::{Blocked, Reason, judge_path};
 use epochsocks::program::{Kind, Script};
@@ -13,7 +13,7 @@ use crate::failure::{Failure, Status, describe};
 use crate::search::search;
 
 /// The shell that `execvp` hands text without a `#!` to.
-const SHELL: &str = "/bin/sh";
+pub const SHELL: &str = "/bin/sh";
 
 /// What to execute so that the file runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub enum Form {
     /// The file itself.
     Direct,
     /// [`SHELL`] with the file as its script.
-    ByShell(PathBuf),
+    ByShell,
 }
 
 /// Checks `file` and everything that runs with it. `path` is PATH, for `#!/usr/bin/env NAME`.
 pub fn check(file: &Path, path: Option<&OsStr>) -> Result<Form, Failure> {
-    match judge(file, file)? {
+    match judge(file)? {
         Kind::Text => {
-            judge(Path::new(SHELL), Path::new(SHELL))?;
-            Ok(Form::ByShell(PathBuf::from(SHELL)))
+            judge(Path::new(SHELL))?;
+            Ok(Form::ByShell)
         }
         Kind::Script(script) => {
             if let Some(target) = env_target(&script) {
@@ -41,24 +41,24 @@ pub fn check(file: &Path, path: Option<&OsStr>) -> Result<Form, Failure> {
     }
 }
 
-/// Judges `file`; the message speaks of `subject`.
-fn judge(file: &Path, subject: &Path) -> Result<Kind, Failure> {
+/// Judges `file` and its interpreters.
+fn judge(file: &Path) -> Result<Kind, Failure> {
     let name = CString::new(file.as_os_str().as_bytes()).map_err(|_| {
         Failure::new(Status::NotFound, format!("{}: a NUL in the path", file.display()))
     })?;
     match judge_path(libc::AT_FDCWD, &name) {
         Ok(facts) => Ok(facts.kind),
-        Err(blocked) => Err(refuse(subject, &blocked)),
+        Err(blocked) => Err(refuse(file, &blocked)),
     }
 }
 
-fn refuse(subject: &Path, blocked: &Blocked) -> Failure {
-    let subject = subject.display();
+fn refuse(file: &Path, blocked: &Blocked) -> Failure {
+    let file = file.display();
     let who = match blocked.interpreter() {
         Some(interpreter) => {
-            format!("{subject}: its interpreter {}", interpreter.to_string_lossy())
+            format!("{file}: its interpreter {}", interpreter.to_string_lossy())
         }
-        None => subject.to_string(),
+        None => file.to_string(),
     };
     let message = match blocked.reason {
         Reason::Refused(refusal) => {
@@ -95,7 +95,7 @@ fn env_target(script: &Script) -> Option<OsString> {
 /// but here the message can name the script. What `env` won't find, it reports itself.
 fn check_env_target(script: &Path, target: &OsStr, path: Option<&OsStr>) -> Result<(), Failure> {
     let Ok(file) = search(target, path) else { return Ok(()) };
-    judge(&file, &file).map(drop).map_err(|failure| {
+    judge(&file).map(drop).map_err(|failure| {
         let message = format!("{} runs {}", script.display(), failure.message);
         Failure { message, ..failure }
     })

@@ -27,8 +27,8 @@ pub fn search(command: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure>
     let mut best = Errno(libc::ENOENT);
     for directory in std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH))) {
         // An empty part of PATH is the working directory.
-        let file = Path::new(".").join(&directory).join(command);
-        let file = if directory.is_absolute() { directory.join(command) } else { file };
+        let is_here = directory.as_os_str().is_empty();
+        let file = if is_here { Path::new(".") } else { &directory }.join(command);
         match executable(&file) {
             Ok(()) => return Ok(file),
             Err(Errno(libc::EACCES)) => best = Errno(libc::EACCES),

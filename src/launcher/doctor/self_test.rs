@@ -1,10 +1,10 @@
 //! The self-test: real children under the preload library, against servers inside the launcher.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::search::search;
 
 /// How long a child may take.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How long a connection may take, in seconds.
+const HANDSHAKE_TIMEOUT: &str = "10";
 
 /// What the tests run against, and with.
 struct Bench<'a> {
@@ -66,21 +69,39 @@ impl Bench<'_> {
         command.env("EPOCHSOCKS_CONF_FILE", "none").env(locate::VARIABLE, self.library);
         command.arg("--address").arg(address.ip().to_string());
         command.arg("--port").arg(address.port().to_string());
+        command.args(["--handshake-timeout", HANDSHAKE_TIMEOUT]);
         command.arg("--").arg(program).args(arguments).stdin(Stdio::null());
         finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
     }
 }
 
-/// Waits for a child, and ends it when it takes too long.
-fn finish(child: Child) -> io::Result<Output> {
-    let id = child.id();
+/// Waits for a child that ends when its output does, and ends it when it takes too long.
+fn finish(mut child: Child) -> io::Result<Output> {
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let outputs = stdout.recv_timeout(PATIENCE).and_then(|stdout| {
+        let stderr = stderr.recv_timeout(PATIENCE)?;
+        Ok((stdout, stderr))
+    });
+    if outputs.is_err() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = outputs
+        .map_err(|_| io::Error::other(format!("it did not end within {} s", PATIENCE.as_secs())))?;
+    Ok(Output { status, stdout, stderr })
+}
+
+/// Reads a pipe to its end on a thread of its own.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        // SAFETY: kill takes integers; the child is not waited for yet, so the id is its own.
-        unsafe { libc::kill(id as i32, libc::SIGKILL) };
-        Err(io::Error::other(format!("it did not end within {} s", PATIENCE.as_secs())))
-    })
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        sender.send(bytes)
+    });
+    receiver
 }
 
 /// Our own child: one step after another.
@@ -94,20 +115,14 @@ fn probe(bench: &Bench<'_>, report: &mut Report) {
     let seen = Seen { lines: String::from_utf8_lossy(&output.stdout).into_owned(), asked };
     report.step("name", seen.name());
     report.step("connection", seen.page("page", &Asked::connect(ADDRESS)));
-    report.step(
-        "peer address",
-        seen.value("peer").and_then(|peer| {
-            let expected = format!("{ADDRESS}:{PORT}");
-            if peer == expected { Ok(peer) } else { Err(format!("{peer} instead of {expected}")) }
-        }),
-    );
+    report.step("peer address", seen.peer("peer", &format!("{ADDRESS}:{PORT}")));
     report.step("onion name", seen.onion());
     report.step("onion service", seen.page("onion-page", &Asked::connect(ONION)));
     for (step, attempt) in [("direct TCP", "direct-tcp"), ("direct UDP", "direct-udp")] {
         report.step(step, seen.refused(attempt));
     }
-    let errors = String::from_utf8_lossy(&output.stderr);
     if !report.is_good() {
+        let errors = String::from_utf8_lossy(&output.stderr);
         errors.lines().for_each(|line| report.note("child", line));
     }
 }
@@ -122,6 +137,8 @@ fn run_probe(bench: &Bench<'_>) -> io::Result<Output> {
     let errors = String::from_utf8_lossy(&output.stderr);
     Err(io::Error::other(format!("{}: {}", output.status, errors.trim_end())))
 }
+
+const NOT_SO_FAR: &str = "the child did not get so far";
 
 /// What child and proxy saw.
 struct Seen {
@@ -139,7 +156,7 @@ impl Seen {
     /// The child's result of a step that should succeed.
     fn value(&self, step: &str) -> Result<String, String> {
         match self.result(step) {
-            None => Err("the child did not get so far".to_owned()),
+            None => Err(NOT_SO_FAR.to_owned()),
             Some(result) => match result.strip_prefix("error: ") {
                 Some(error) => Err(error.to_owned()),
                 None => Ok(result.to_owned()),
@@ -166,8 +183,14 @@ impl Seen {
         }
     }
 
+    fn peer(&self, step: &str, expected: &str) -> Result<String, String> {
+        let peer = self.value(step)?;
+        if peer == expected { Ok(peer) } else { Err(format!("{peer} instead of {expected}")) }
+    }
+
     fn onion(&self) -> Result<String, String> {
         let cookie = self.value("onion")?;
+        self.peer("onion-peer", &cookie)?;
         match self.asked.contains(&Asked::resolve(ONION)) {
             true => Err("an onion name was resolved instead of connected to".to_owned()),
             false => Ok(format!("stands as {cookie}, the name itself goes to the proxy")),
@@ -176,9 +199,10 @@ impl Seen {
 
     /// An attempt that should have been refused.
     fn refused(&self, step: &str) -> Result<String, String> {
-        match self.value(step) {
-            Ok(_) => Err("an attempt to go around the proxy was not refused".to_owned()),
-            Err(error) => Ok(format!("refused: {error}")),
+        match self.result(step).map(|result| result.strip_prefix("error: ")) {
+            Some(Some(error)) => Ok(format!("refused: {error}")),
+            Some(None) => Err("an attempt to go around the proxy was not refused".to_owned()),
+            None => Err(NOT_SO_FAR.to_owned()),
         }
     }
 }
