@@ -325,3 +325,10 @@ fn a_hundred_and_fifty_threads_look_names_up_at_once() {
     assert_eq!(tor.ask(&["threads", "a.example"]), "0 failed\n");
     assert_eq!(tor.asked().len(), 600);
 }
+
+#[test]
+fn no_network_has_a_name() {
+    let tor = Tor::with_ipv4();
+    assert_eq!(tor.ask(&["networks", "loopback"]), "1 1\n1 1\n0 1 1\n0 1 1\n");
+    assert_eq!(tor.0.recorded().len(), 0);
+}

@@ -25,9 +25,11 @@ fn c_type(rust: &str) -> String {
         "c_uint" => "unsigned int",
         "c_long" => "long",
         "c_ulong" => "unsigned long",
+        "u32" => "uint32_t",
         "c_void" | "()" => "void",
-        "sockaddr" | "hostent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec" | "timeval"
-        | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" | "termios" | "winsize" => {
+        "sockaddr" | "hostent" | "netent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec"
+        | "timeval" | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" | "termios"
+        | "winsize" => {
             return format!("struct {rust}");
         }
         other => other,

@@ -268,11 +268,30 @@ static int threads(char **a)
     return 0;
 }
 
+/* The network functions, which know nothing. */
+static int networks(char **a)
+{
+    struct netent network, *found = &network;
+    char buffer[64];
+    int error = 0;
+    h_errno = 0;
+    found = getnetbyname(a[0]);
+    printf("%d %d\n", found == NULL, h_errno);
+    h_errno = 0;
+    found = getnetbyaddr(0x7f, AF_INET);
+    printf("%d %d\n", found == NULL, h_errno);
+    int result = getnetbyname_r(a[0], &network, buffer, sizeof buffer, &found, &error);
+    printf("%d %d %d\n", result, found == NULL, error);
+    result = getnetbyaddr_r(0x7f, AF_INET, &network, buffer, sizeof buffer, &found, &error);
+    printf("%d %d %d\n", result, found == NULL, error);
+    return 0;
+}
+
 int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"async", 1, async},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"networks", 1, networks}, {"async", 1, async},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

@@ -789,6 +789,54 @@ hooks! {
         policy: "as res_nsend",
         test: "names::programs_of_an_older_glibc_are_answered_too",
     }
+    getnetbyname {
+        signature: (name: *const c_char) -> *mut netent,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: names::getnetbyname,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    getnetbyname_r {
+        signature: (name: *const c_char, network: *mut netent, buffer: *mut c_char, length: size_t, result: *mut *mut netent, error: *mut c_int) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: names::getnetbyname_r,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    getnetbyaddr {
+        signature: (number: u32, family: c_int) -> *mut netent,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: names::getnetbyaddr,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    getnetbyaddr_r {
+        signature: (number: u32, family: c_int, network: *mut netent, buffer: *mut c_char, length: size_t, result: *mut *mut netent, error: *mut c_int) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: names::getnetbyaddr_r,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
     gethostid {
         signature: () -> c_long,
         header: "unistd.h",

@@ -9,6 +9,7 @@
 mod addresses;
 mod asynchronous;
 mod hosts;
+mod networks;
 mod query;
 mod reverse;
 mod through_tor;
@@ -16,6 +17,7 @@ mod through_tor;
 pub use addresses::getaddrinfo;
 pub use asynchronous::getaddrinfo_a;
 pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r, gethostid};
+pub use networks::{getnetbyaddr, getnetbyaddr_r, getnetbyname, getnetbyname_r};
 pub use query::{res_nquery, res_nquerydomain, res_nsend, res_query, res_querydomain, res_send};
 pub use reverse::{gethostbyaddr, gethostbyaddr_r, getnameinfo};
 
