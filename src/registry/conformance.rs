@@ -327,11 +327,20 @@ macro_rules! conformance {
     };
 }
 
+use crate::registry as all;
+
 conformance! {
-    slots: crate::registry::Slots::new();
-    slots_epoch: crate::registry::SlotsEpoch::new();
-    slots_hazard: crate::registry::SlotsHazard::new();
-    counted: crate::registry::Owned::<crate::registry::Counted>::new();
-    mutex_slots: crate::registry::Owned::<crate::registry::MutexSlots>::new();
-    mutex: crate::registry::Owned::<crate::registry::Mutex>::new();
+    slots: super::all::Slots::new();
+    slots_epoch: super::all::SlotsEpoch::new();
+    slots_hazard: super::all::SlotsHazard::new();
+    counted: super::all::Owned::<super::all::Counted>::new();
+    mutex: super::all::Owned::<super::all::Mutex>::new();
+    mutex_slots: super::all::Owned::<super::all::MutexSlots>::new();
+}
+
+#[cfg(feature = "std")]
+conformance! {
+    sharded: super::all::Owned::<super::all::Sharded>::new();
+    snapshot: super::all::Owned::<super::all::Snapshot>::new();
+    slots_crossbeam: super::all::SlotsCrossbeam::new();
 }

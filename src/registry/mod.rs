@@ -25,6 +25,8 @@
 //! reclamation `domain`; `owned` keeps a vfork child's hands off.
 
 mod counted;
+#[cfg(feature = "std")]
+mod crossbeam;
 mod domain;
 mod epoch;
 mod lock;
@@ -35,8 +37,12 @@ mod ordering;
 mod owned;
 mod primitive;
 mod record;
+#[cfg(feature = "std")]
+mod sharded;
 mod slab;
 mod slots;
+#[cfg(feature = "std")]
+mod snapshot;
 mod table;
 mod variant;
 
@@ -48,7 +54,11 @@ pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
 pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
+#[cfg(feature = "std")]
+pub use sharded::Sharded;
 pub use slots::SlotRegistry;
+#[cfg(feature = "std")]
+pub use snapshot::Snapshot;
 pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
 use epoch::EpochDomain;
@@ -84,6 +94,22 @@ macro_rules! owned_new {
     };
 }
 owned_new! { Mutex MutexSlots Counted }
+#[cfg(feature = "std")]
+owned_new! { Sharded Snapshot }
+
+/// The descriptor table over crossbeam-epoch.
+#[cfg(feature = "std")]
+pub type SlotsCrossbeam = Owned<SlotRegistry<crossbeam::Crossbeam>>;
+
+#[cfg(feature = "std")]
+impl SlotsCrossbeam {
+    const_new! {
+        /// An empty registry.
+        pub fn new() -> Self {
+            Owned::over(SlotRegistry::over(crossbeam::Crossbeam::new()))
+        }
+    }
+}
 
 use core::ops::Deref;
 

@@ -60,6 +60,25 @@ impl core::fmt::Debug for Node {
 }
 
 impl Node {
+    /// A node without a record.
+    #[cfg(any(feature = "std", crossbeam_loom))]
+    pub fn new() -> Self {
+        Node {
+            birth: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            record: UnsafeCell::new(MaybeUninit::uninit()),
+            slots: AtomicU64::new(0),
+            successor: AtomicPtr::new(null_mut()),
+            next: Cell::new(null_mut()),
+            retired: Cell::new(0),
+            batch: Cell::new(0),
+            protected: Cell::new(false),
+            number: Cell::new(0),
+            link: AtomicU32::new(0),
+            witness: Witness::default(),
+        }
+    }
+
     /// Makes a new record in a node that nobody else can see: count 1, one slot.
     #[inline]
     pub fn revive(&self, cookie: Cookie, birth: u64) {

@@ -1,0 +1,195 @@
+//! `slots-crossbeam`: the descriptor table over crossbeam-epoch.
+//!
+//! A collector of its own, whose handles are claimed by a CAS instead of being found by thread-local
+//! storage, so that a handler never re-enters one. What remains is crossbeam's: its pins collect
+//! now and then, and its bags come from malloc, which a handler may have interrupted.
+
+use core::cell::UnsafeCell;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::boxed::Box;
+use std::sync::OnceLock;
+
+use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
+
+use super::Cookie;
+use super::domain::{Domain, Slot};
+use super::node::{List, Node};
+use super::ordering::TotalOrder;
+use super::primitive::thread_number;
+use super::slab::Slab;
+use super::variant::{self, Variant};
+
+/// Handles that may be claimed; whoever finds all taken registers one for the time of its guard.
+const HANDLES: usize = 256;
+
+/// A handle, alone on its cache line.
+#[repr(align(128))]
+struct Claimable {
+    taken: AtomicBool,
+    handle: UnsafeCell<LocalHandle>,
+}
+
+// SAFETY: the handle is touched by the holder of the claim only, one thread at a time; crossbeam's
+// handles refer to no thread.
+unsafe impl Sync for Claimable {}
+
+/// Never freed: deferred functions refer to it.
+struct Shared {
+    collector: Collector,
+    handles: Box<[Claimable]>,
+    slab: Slab,
+}
+
+/// crossbeam-epoch as a domain.
+#[derive(Default)]
+pub struct Crossbeam(OnceLock<&'static Shared>);
+
+// SAFETY: see `Claimable`.
+unsafe impl Sync for Crossbeam {}
+// SAFETY: as above.
+unsafe impl Send for Crossbeam {}
+
+/// A claimed and pinned handle. The pin ends before the claim.
+struct Pinned {
+    pin: ManuallyDrop<Pin>,
+    claim: Option<&'static Claimable>,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: dropped once.
+        unsafe { ManuallyDrop::drop(&mut self.pin) };
+        if let Some(claim) = self.claim {
+            // Release pairs with the Acquire in `claim`.
+            claim.taken.store(false, Release);
+        }
+    }
+}
+
+/// A node under a pin.
+pub struct Guard<'d> {
+    node: &'d Node,
+    _pinned: Pinned,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        self.node
+    }
+}
+
+impl Crossbeam {
+    /// A domain without memory.
+    pub const fn new() -> Self {
+        Crossbeam(OnceLock::new())
+    }
+
+    fn shared(&self) -> &'static Shared {
+        self.0.get_or_init(|| {
+            let collector = Collector::new();
+            let handle = || Claimable {
+                taken: AtomicBool::new(false),
+                handle: UnsafeCell::new(collector.register()),
+            };
+            let handles = (0..HANDLES).map(|_| handle()).collect();
+            Box::leak(Box::new(Shared { collector, handles, slab: Slab::new() }))
+        })
+    }
+}
+
+impl Shared {
+    fn pin(&'static self) -> Pinned {
+        let home = (thread_number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % HANDLES;
+        let (before, after) = self.handles.split_at(home);
+        for claim in after.iter().chain(before) {
+            // Relaxed: a look before the CAS. Acquire pairs with the Release of the last holder.
+            if !claim.taken.load(Relaxed)
+                && claim.taken.compare_exchange(false, true, Acquire, Relaxed).is_ok()
+            {
+                // SAFETY: the claim makes the handle ours.
+                let pin = unsafe { &*claim.handle.get() }.pin();
+                return Pinned { pin: ManuallyDrop::new(pin), claim: Some(claim) };
+            }
+        }
+        // The pin keeps what the handle stands for.
+        Pinned { pin: ManuallyDrop::new(self.collector.register().pin()), claim: None }
+    }
+
+    /// Gives up a reference; the last one makes the node free (guarantee E).
+    fn put(&'static self, node: NonNull<Node>) {
+        // SAFETY: nodes are never unmapped.
+        let dead = unsafe { node.as_ref() };
+        // AcqRel: every holder's use comes before the reuse.
+        if dead.count.fetch_sub(1, AcqRel) != 1 {
+            return;
+        }
+        // Acquire pairs with `supersede`.
+        let next = NonNull::new(dead.successor.load(Acquire));
+        self.slab.push(List::one(node));
+        // SAFETY: the dead node's slot count kept it.
+        if let Some(next) = next.filter(|next| unsafe { next.as_ref() }.drop_slot()) {
+            self.retire(next);
+        }
+    }
+
+    /// Gives up the registry's reference when every pin of now has ended.
+    fn retire(&'static self, node: NonNull<Node>) {
+        let pinned = self.pin();
+        // SAFETY: nodes and `self` are never freed, and a put belongs to no thread.
+        unsafe { pinned.pin.defer_unchecked(move || self.put(node)) };
+    }
+}
+
+// SAFETY: a pin that began before a node left its slots keeps the registry's reference to it.
+unsafe impl Domain for Crossbeam {
+    const VARIANT: &'static Variant = &variant::SLOTS_CROSSBEAM;
+
+    type Guard<'d> = Guard<'d>;
+
+    fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
+        // Relaxed: only whether it is empty, without a pin.
+        if slot.load(Relaxed).is_null() {
+            return None;
+        }
+        let pinned = self.shared().pin();
+        // SAFETY: slots hold null or nodes, which are never unmapped.
+        let node = unsafe { slot.load_total().as_ref() }?;
+        Some(Guard { node, _pinned: pinned })
+    }
+
+    fn hold(&self, node: NonNull<Node>) -> Guard<'_> {
+        // SAFETY: the caller's slot count keeps the node until after the pin.
+        Guard { _pinned: self.shared().pin(), node: unsafe { node.as_ref() } }
+    }
+
+    fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>> {
+        let slab = &self.shared().slab;
+        let mut list = List::new();
+        slab.refill(&mut list);
+        let node = list.pop()?;
+        slab.push(list);
+        // SAFETY: nodes are never unmapped; this one is ours.
+        unsafe { node.as_ref() }.revive(cookie, 0);
+        Some(node)
+    }
+
+    fn release(&self, node: NonNull<Node>) {
+        self.shared().slab.push(List::one(node));
+    }
+
+    fn retire(&self, node: NonNull<Node>) {
+        self.shared().retire(node);
+    }
+
+    fn put(&self, node: NonNull<Node>) {
+        self.shared().put(node);
+    }
+
+    fn after_fork_in_child(&self) {}
+}

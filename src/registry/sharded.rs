@@ -1,0 +1,272 @@
+//! `sharded`: DashMap, whose shards have a lock each, with frees deferred by crossbeam-epoch.
+//!
+//! A lookup takes its shard's lock for the time of a copy of the pointer; the pin, not the lock,
+//! keeps the record while it is read.
+
+use core::hash::{BuildHasherDefault, Hasher};
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::boxed::Box;
+use std::sync::LazyLock;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use super::node::Node;
+use super::ordering::TotalOrder;
+use super::variant::{self, Variant};
+use super::{Cookie, Detached, InsertError, Record, Registry};
+
+/// A node in a map, or out of it with a count of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Named(NonNull<Node>);
+
+// SAFETY: nodes are shared by all threads.
+unsafe impl Send for Named {}
+// SAFETY: as above.
+unsafe impl Sync for Named {}
+
+impl Named {
+    fn new(cookie: Cookie) -> Named {
+        let node = Box::new(Node::new());
+        node.revive(cookie, 0);
+        Named(NonNull::from(Box::leak(node)))
+    }
+
+    /// The node, for somebody who is pinned or has a count.
+    fn node(&self) -> &Node {
+        // SAFETY: as the callers vouch.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Gives up a slot count; the last one's registry reference goes when the pins of now have
+    /// ended.
+    fn forget(self) {
+        if self.node().drop_slot() {
+            // SAFETY: a put belongs to no thread.
+            unsafe { crossbeam_epoch::pin().defer_unchecked(move || self.put()) };
+        }
+    }
+
+    /// Gives up a reference; the last one frees (guarantee E).
+    fn put(self) {
+        // AcqRel: every holder's use comes before the free.
+        if self.node().count.fetch_sub(1, AcqRel) == 1 {
+            // Acquire pairs with `supersede`.
+            let next = NonNull::new(self.node().successor.load(Acquire));
+            // SAFETY: `new` leaked it, and nobody else has a reference.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+            if let Some(next) = next {
+                Named(next).forget();
+            }
+        }
+    }
+}
+
+/// A multiplication: descriptors are small and no attacker picks them.
+#[derive(Default)]
+pub struct DescriptorHasher(u64);
+
+impl Hasher for DescriptorHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_i32((*byte).into()));
+    }
+
+    fn write_i32(&mut self, fd: i32) {
+        self.0 = (self.0 ^ u64::from(fd as u32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type Map = DashMap<i32, Named, BuildHasherDefault<DescriptorHasher>>;
+
+/// The registry over DashMap.
+pub struct Sharded(LazyLock<Map>);
+
+/// A counted reference to a record of a [`Sharded`] registry.
+pub struct Counted<'r> {
+    named: Named,
+    registry: PhantomData<&'r Sharded>,
+}
+
+impl Deref for Counted<'_> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        self.named.node().record()
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.named.put();
+    }
+}
+
+impl Sharded {
+    /// An empty registry.
+    pub const fn new() -> Self {
+        Sharded(LazyLock::new(Map::default))
+    }
+
+    fn find(&self, fd: i32) -> Option<Named> {
+        self.0.get(&fd).map(|named| *named)
+    }
+
+    /// Lets `fd` name `next` if it names `old`. The caller is pinned.
+    fn replace(&self, fd: i32, old: Named, next: Named) {
+        let Some(mut place) = self.0.get_mut(&fd).filter(|place| **place == old) else { return };
+        next.node().add_slot();
+        *place = next;
+        drop(place);
+        old.forget();
+    }
+
+    /// Brings `fd`, which was given `named` just now, up to date if that was superseded. The caller
+    /// is pinned.
+    fn settle(&self, fd: i32, named: Named) {
+        let mut current = named;
+        // Total order with `supersede`: the name is in the map before this load; there the
+        // successor is set before the map is searched.
+        while let Some(next) = NonNull::new(current.node().successor.load_total()).map(Named) {
+            self.replace(fd, current, next);
+            current = next;
+        }
+    }
+}
+
+impl Default for Sharded {
+    fn default() -> Self {
+        Sharded::new()
+    }
+}
+
+// SAFETY: A is the record's; B `Node::revive`; C the pin, under which the registry's reference
+// stays; D and E `forget` and `put`; F the memory is freed by the last put; G the shard's lock; I
+// the entry is out of the map when `detach` returns.
+unsafe impl Registry for Sharded {
+    const VARIANT: &'static Variant = &variant::SHARDED;
+
+    type Handle<'r> = Counted<'r>;
+
+    fn contains(&self, fd: i32) -> bool {
+        self.0.contains_key(&fd)
+    }
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        if fd < 0 {
+            return Err(InsertError::OutOfRange);
+        }
+        match self.0.entry(fd) {
+            Entry::Occupied(_) => Err(InsertError::Occupied),
+            Entry::Vacant(place) => {
+                place.insert(Named::new(cookie));
+                Ok(())
+            }
+        }
+    }
+
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        let _pin = crossbeam_epoch::pin();
+        self.find(fd).map(|named| read(named.node().record()))
+    }
+
+    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+        let _pin = crossbeam_epoch::pin();
+        let named = self.find(fd)?;
+        // Relaxed: under the pin the count is at least 1.
+        named.node().count.fetch_add(1, Relaxed);
+        Some(Counted { named, registry: PhantomData })
+    }
+
+    fn into_raw(handle: Counted<'_>) -> *const Record {
+        Node::record_ptr(ManuallyDrop::new(handle).named.0)
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+        // SAFETY: `into_raw` made it.
+        Counted { named: Named(unsafe { Node::of(raw) }), registry: PhantomData }
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        self.0.remove(&fd).map(|(_, named)| named.forget()).is_some()
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        self.0.remove(&fd).map(|(_, Named(node))| Detached(node.cast()))
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        let named = Named(entry.0.cast());
+        let _pin = crossbeam_epoch::pin();
+        let vacant = match self.0.entry(fd) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(named);
+                true
+            }
+        };
+        if vacant { self.settle(fd, named) } else { named.forget() }
+    }
+
+    fn discard(&self, entry: Detached) {
+        Named(entry.0.cast()).forget();
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        if source == target {
+            return Ok(self.contains(source));
+        }
+        let _pin = crossbeam_epoch::pin();
+        // Under the shard's lock the source has a slot count, so the raise needs no second look.
+        let shared = self.0.get(&source).map(|named| {
+            named.node().add_slot();
+            *named
+        });
+        let Some(named) = shared else {
+            self.remove(target);
+            return Ok(false);
+        };
+        if target < 0 {
+            named.forget();
+            return Err(InsertError::OutOfRange);
+        }
+        if let Some(before) = self.0.insert(target, named) {
+            before.forget();
+        }
+        self.settle(target, named);
+        Ok(true)
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        let _pin = crossbeam_epoch::pin();
+        let Some(old) = self.find(fd) else { return false };
+        let fresh = Named::new(old.node().record().cookie());
+        // Total order with `settle`.
+        let next = match old.node().successor.replace_total(null_mut(), fresh.0.as_ptr()) {
+            Ok(()) => fresh,
+            Err(other) => {
+                fresh.put();
+                NonNull::new(other).map_or(fresh, Named)
+            }
+        };
+        let names = self.0.iter().filter(|entry| *entry.value() == old);
+        let names: std::vec::Vec<i32> = names.map(|entry| *entry.key()).collect();
+        names.into_iter().for_each(|fd| self.replace(fd, old, next));
+        true
+    }
+
+    fn after_fork_in_child(&self) {}
+}
+
+impl Drop for Sharded {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|entry| entry.value().forget());
+    }
+}
