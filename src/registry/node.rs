@@ -75,7 +75,7 @@ impl Node {
             protected: Cell::new(false),
             number: Cell::new(0),
             link: AtomicU32::new(0),
-            witness: Witness::default(),
+            witness: Witness::new(),
         }
     }
 

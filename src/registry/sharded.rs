@@ -84,6 +84,9 @@ impl Hasher for DescriptorHasher {
     }
 }
 
+/// A power of two.
+const SHARDS: usize = 64;
+
 type Map = DashMap<i32, Named, BuildHasherDefault<DescriptorHasher>>;
 
 /// The registry over DashMap.
@@ -112,7 +115,9 @@ impl Drop for Counted<'_> {
 impl Sharded {
     /// An empty registry.
     pub const fn new() -> Self {
-        Sharded(LazyLock::new(Map::default))
+        // A fixed number: to ask how many processors there are, std opens and closes a file, and
+        // that close could come back here.
+        Sharded(LazyLock::new(|| Map::with_hasher_and_shard_amount(Default::default(), SHARDS)))
     }
 
     fn find(&self, fd: i32) -> Option<Named> {

@@ -2,11 +2,39 @@
 
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use epochsocks::registry::{Cookie, InsertError, Record, Registry, Slots};
+use epochsocks::registry::{self as backends, Cookie, InsertError, Record, Registry};
 use epochsocks::sys::{Errno, net};
 
-/// The backend that this library was built with.
-pub type Backend = Slots;
+/// Lets each feature stand for a backend. With several, as in a build of everything, the first one
+/// of the list is taken.
+macro_rules! choose_backend {
+    ($($feature:literal => $backend:ty,)* _ => $default:ty) => {
+        choose_backend!(@ () $($feature => $backend,)* _ => $default);
+    };
+    (@ ($($before:literal)*) $feature:literal => $backend:ty, $($rest:tt)*) => {
+        /// The backend that this library was built with.
+        #[cfg(all(feature = $feature, not(any($(feature = $before),*))))]
+        pub type Backend = $backend;
+        choose_backend!(@ ($($before)* $feature) $($rest)*);
+    };
+    (@ ($($before:literal)*) _ => $default:ty) => {
+        /// The backend that this library was built with.
+        #[cfg(not(any($(feature = $before),*)))]
+        pub type Backend = $default;
+    };
+}
+
+choose_backend! {
+    "registry-slots-epoch" => backends::SlotsEpoch,
+    "registry-slots-hazard" => backends::SlotsHazard,
+    "registry-counted" => backends::Owned<backends::Counted>,
+    "registry-mutex" => backends::Owned<backends::Mutex>,
+    "registry-mutex-slots" => backends::Owned<backends::MutexSlots>,
+    "registry-sharded" => backends::Owned<backends::Sharded>,
+    "registry-snapshot" => backends::Owned<backends::Snapshot>,
+    "registry-slots-crossbeam" => backends::SlotsCrossbeam,
+    _ => backends::Slots
+}
 
 /// Every tracked descriptor of the process.
 pub static REGISTRY: Backend = Backend::new();
