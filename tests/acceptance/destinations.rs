@@ -73,6 +73,17 @@ fn an_unknown_name_is_unknown() {
 }
 
 #[test]
+fn an_address_of_either_family_is_named_by_tor() {
+    let Some(network) = network_with(&["getent"]) else { return };
+    for (address, name) in [("198.51.100.1", "v4only.test"), ("2001:db8::1", "v6only.test")] {
+        let getent = Subject::new("getent").args(["hosts", address]);
+        let seen = getent.succeed_where_it_would_leak(network);
+        assert!(seen.stdout().split_whitespace().eq([address, name]), "{seen:#?}");
+        assert_eq!((&*seen.asked[0].kind, &*seen.asked[0].host), ("resolve", address));
+    }
+}
+
+#[test]
 fn the_longest_name_of_dns_reaches_tor_whole() {
     let Some(network) = network_with(&["cc"]) else { return };
     let label = "a".repeat(60);
