@@ -45,23 +45,21 @@ class Daemons:
         wait("a consensus", lambda: has_consensus(authority))
         for relay in relays:
             relay.command("SIGNAL HUP")
-        service_directory = self.directory / "onion"
-        service_ports = [f"HiddenServicePort {port} {target}" for port, target in self.service_ports]
-        self._start(
-            "service",
-            [f"HiddenServiceDir {service_directory}", *service_ports, "SocksPort 0",
-             *FEW_NODES],
-            world=True,
-        )
+        self._start("service", self._service(), world=True)
         self._start("client", self._client(), world=False)
         client, service = self._control("client"), self._control("service")
         service.command("SETEVENTS HS_DESC")
         for control in (client, service):
-            wait("the bootstrap", lambda: "PROGRESS=100" in control.getinfo("status/bootstrap-phase"))
+            wait("the bootstrap", lambda: bootstrapped(control))
         # A client that asks for the descriptor too early does not ask again for a while.
         wait("the onion service's descriptor", published(service))
         client.command("SETEVENTS STREAM")
-        return client, (service_directory / "hostname").read_text().strip()
+        return client, (self.directory / "onion" / "hostname").read_text().strip()
+
+    def print_logs(self, lines=15):
+        """The end of every tor's log, for whoever has to find out what is wrong."""
+        for log in sorted(self.directory.glob("*/log")):
+            print(f"--- {log.parent.name}", *log.read_text().splitlines()[-lines:], sep="\n")
 
     def _start_authority(self):
         home = self._home("authority")
@@ -79,14 +77,14 @@ class Daemons:
         self.authority_line = f"authority orport={FIRST_OR_PORT} v3ident={v3ident} " \
             f"{RELAY_ADDRESS}:{AUTHORITY_DIR_PORT}"
         listed = subprocess.run(
-            ["tor", "--list-fingerprint", "-f", self.empty, "--DataDirectory", home, 
-             "--Nickname", "authority", "--ORPort", "1", "--quiet", "--TestingTorNetwork", "1", "--DirAuthority", f"{self.authority_line} {'0' * 40}"],
+            ["tor", "--list-fingerprint", "-f", self.empty, "--DataDirectory", home,
+             "--Nickname", "authority", "--ORPort", "1", "--quiet", "--TestingTorNetwork", "1",
+             "--DirAuthority", f"{self.authority_line} {'0' * 40}"],
             check=True, capture_output=True, text=True).stdout
         self.authority_line += " " + "".join(listed.split()[1:])
         self._start("authority", [
             "AuthoritativeDirectory 1", "V3AuthoritativeDirectory 1",
             f"DirPort {RELAY_ADDRESS}:{AUTHORITY_DIR_PORT}",
-            "ContactInfo none",
             "TestingDirAuthVoteGuard *", "TestingDirAuthVoteExit *", "TestingDirAuthVoteHSDir *",
             "TestingMinExitFlagThreshold 0",
             "TestingV3AuthInitialVotingInterval 1800",
@@ -98,11 +96,18 @@ class Daemons:
     def _relay(self, number):
         return [
             f"ORPort {RELAY_ADDRESS}:{FIRST_OR_PORT + number}", f"Address {RELAY_ADDRESS}",
-            "SocksPort 0", "AssumeReachable 1", "ExitRelay 1", "IPv6Exit 1",
+            "SocksPort 0", "ContactInfo none", "AssumeReachable 1", "ExitRelay 1", "IPv6Exit 1",
             "ExitPolicy accept *:*", "ExitPolicyRejectPrivate 0",
             *(f"OutboundBindAddressExit {address}" for address in EXIT_ADDRESSES),
             f"ServerDNSResolvConfFile {self.directory / 'exit-resolv.conf'}",
             "ServerDNSDetectHijacking 0", "ServerDNSTestAddresses",
+        ]
+
+    def _service(self):
+        return [
+            f"HiddenServiceDir {self.directory / 'onion'}",
+            *(f"HiddenServicePort {port} {target}" for port, target in self.service_ports),
+            "SocksPort 0", *FEW_NODES,
         ]
 
     def _client(self):
@@ -127,11 +132,6 @@ class Daemons:
             f"Log notice file {home / 'log'}", *settings]) + "\n")
         self.spawn(["tor", "--hush", "--defaults-torrc", self.empty, "-f", torrc], world)
 
-    def print_logs(self, lines=15):
-        """The end of every tor's log, for whoever has to find out what is wrong."""
-        for log in sorted(self.directory.glob("*/log")):
-            print(f"--- {log.parent.name}", *log.read_text().splitlines()[-lines:], sep="\n")
-
     def _control(self, name):
         return Control(self.directory / name / "control")
 
@@ -154,13 +154,19 @@ def has_consensus(authority):
     return authority.getinfo("consensus/valid-after") != ""
 
 
+def bootstrapped(tor):
+    """Whether a tor has built its first circuit."""
+    return "PROGRESS=100" in tor.getinfo("status/bootstrap-phase")
+
+
 def published(service):
-    """Tells whether every upload of a descriptor that has begun is done, and one at least."""
+    """Tells whether every upload of a descriptor that has begun is over, and one was done."""
     actions = []
 
     def ready():
         actions.extend(event.split(" ")[1] for event in service.take_events())
-        return 0 < actions.count("UPLOAD") == actions.count("UPLOADED")
+        begun, done, failed = map(actions.count, ("UPLOAD", "UPLOADED", "FAILED"))
+        return done > 0 and begun == done + failed
     return ready
 
 

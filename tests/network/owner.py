@@ -60,7 +60,8 @@ class Network:
             daemons.print_logs()
             raise
         self.facts = {
-            "pid": outer_pid(), "user_namespace": user_namespace, "onion": onion, "directory": str(directory)}
+            "pid": outer_pid(), "user_namespace": user_namespace, "onion": onion,
+            "directory": str(directory)}
 
     def _start_origins(self, spawn, user_namespace):
         directory = self.directory
@@ -134,6 +135,7 @@ class Lobby:
 
     def __init__(self, listener):
         self.listener = listener
+        self.counting = threading.Lock()
         self.clients = 0
         self.last_left = time.monotonic()
         self.greeting = None
@@ -153,7 +155,7 @@ class Lobby:
     def _accept(self):
         while True:
             connection, _ = self.listener.accept()
-            self.clients += 1
+            self._count(1)
             threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
 
     def _attend(self, connection):
@@ -168,8 +170,12 @@ class Lobby:
         except OSError:
             pass
         finally:
+            self._count(-1)
+
+    def _count(self, change):
+        with self.counting:
             self.last_left = time.monotonic()
-            self.clients -= 1
+            self.clients += change
 
 
 def hung_up(connection):

@@ -1,7 +1,7 @@
-/* connect ADDRESS PORT [v6only | impatient | interrupted]: connects a socket of the address's family
- * (a v4-mapped address is of IPv6) and prints what became of it, of a second connect on it and on a
- * duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY, impatient a SO_SNDTIMEO of
- * 0.2 s, interrupted a signal every 10 ms. */
+/* connect ADDRESS PORT [v6only | impatient | interrupted]: connects a socket of the address's
+ * family (a v4-mapped address is of IPv6) and prints what became of it, of a second connect on it
+ * and on a duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY, impatient a
+ * SO_SNDTIMEO of 0.2 s, interrupted a signal every 10 ms. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -124,7 +124,7 @@ impl Network {
     /// command of the whole run does so at a time: what is seen is this command's doing.
     pub fn run(&self, command: &mut Command) -> Observed {
         let mut records = Conversation::open(&self.socket);
-        records.ask::<serde::de::IgnoredAny>("begin");
+        records.tell("begin");
         let output = Running::start(self.enter(command)).finish(PROGRAM_LIMIT);
         let Record { leaks, asked } = records.ask("end");
         Observed { output, leaks, asked }
@@ -133,9 +133,9 @@ impl Network {
     /// Runs `command` until it has leaked a packet or `limit` has passed, then ends it.
     pub fn run_until_leak(&self, command: &mut Command, limit: Duration) -> Observed {
         let mut records = Conversation::open(&self.socket);
-        records.ask::<serde::de::IgnoredAny>("begin");
+        records.tell("begin");
         let running = Running::start(self.enter(command));
-        records.ask::<serde::de::IgnoredAny>(&format!("wait {}", limit.as_secs_f32()));
+        records.tell(&format!("wait {}", limit.as_secs_f32()));
         let output = running.kill();
         let Record { leaks, asked } = records.ask("end");
         Observed { output, leaks, asked }
@@ -276,6 +276,11 @@ impl Conversation {
         greeting(&mut stream).expect("the network's owner greets");
         stream.set_read_timeout(None).expect("a timeout can be taken off");
         Conversation { stream: BufReader::new(stream) }
+    }
+
+    /// A command that is only acknowledged.
+    fn tell(&mut self, command: &str) {
+        self.ask::<serde::de::IgnoredAny>(command);
     }
 
     fn ask<A: for<'d> Deserialize<'d>>(&mut self, command: &str) -> A {
