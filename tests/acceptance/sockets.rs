@@ -15,6 +15,14 @@ fn a_connected_socket_cannot_be_connected_again_not_even_through_a_duplicate() {
 }
 
 #[test]
+fn of_connects_on_duplicates_at_once_one_succeeds_and_asks_tor() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let seen = Subject::new(probe("race")).args(ECHO).succeed(network);
+    assert_eq!(seen.stdout(), "1 succeeded, 15 refused\n", "{seen:#?}");
+    assert_eq!(seen.asked.len(), 1, "{:#?}", seen.asked);
+}
+
+#[test]
 fn getpeername_is_the_destination() {
     let Some(network) = network_with(&["cc"]) else { return };
     let seen = Subject::new(probe("connect")).args(ECHO).succeed(network);
