@@ -5,10 +5,14 @@ pub mod address;
 pub mod connect;
 pub mod exec;
 pub mod listen;
+pub mod option;
 pub mod refusal;
+pub mod send;
 pub mod socket;
 
 pub use address::Address;
 pub use connect::ConnectDecision;
+pub use option::OptionDecision;
 pub use refusal::Refusal;
+pub use send::SendDecision;
 pub use socket::{SocketDecision, SocketKind};

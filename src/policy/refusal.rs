@@ -27,6 +27,16 @@ pub enum Refusal {
     BoundV6Only,
     /// An inet address that is not local, without AllowInbound.
     Inbound,
+    /// A network interface other than the loopback.
+    Interface,
+    /// A source route, which leads packets elsewhere than their address.
+    SourceRoute,
+    /// A multicast group, of which routers are told.
+    Multicast,
+    /// TCP's repair mode, which makes connections without connect.
+    Repair,
+    /// A function of libc that connects or looks up inside, where no hook is.
+    InsideLibc,
     /// An address of another family than the socket's.
     AddressFamily,
     /// An address shorter than its family asks for.
@@ -42,6 +52,11 @@ impl Refusal {
             | Refusal::Localhost
             | Refusal::Wildcard
             | Refusal::UnknownCookie
+            | Refusal::Interface
+            | Refusal::SourceRoute
+            | Refusal::Multicast
+            | Refusal::Repair
+            | Refusal::InsideLibc
             | Refusal::Inbound => libc::EPERM,
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
             Refusal::Ipv6Disabled | Refusal::BoundV6Only => libc::ENETUNREACH,
@@ -76,6 +91,13 @@ impl fmt::Display for Refusal {
             Refusal::Inbound => {
                 f.write_str("inbound connections would bypass Tor; AllowInbound permits them")
             }
+            Refusal::Interface => {
+                f.write_str("a socket on another interface than lo would bypass Tor")
+            }
+            Refusal::SourceRoute => f.write_str("a source route would bypass Tor"),
+            Refusal::Multicast => f.write_str("routers would be told of a multicast group"),
+            Refusal::Repair => f.write_str("TCP's repair mode would bypass Tor"),
+            Refusal::InsideLibc => f.write_str("libc would bypass Tor inside this function"),
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
             Refusal::AddressLength => f.write_str("address too short for its family"),
         }

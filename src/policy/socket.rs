@@ -31,6 +31,12 @@ impl SocketKind {
     }
 }
 
+/// Whether sockets of the family `domain` can't leave the machine.
+pub const fn stays_local(domain: i32) -> bool {
+    use libc::{AF_ALG, AF_KEY, AF_NETLINK, AF_UNIX, AF_UNSPEC};
+    matches!(domain, AF_UNSPEC | AF_UNIX | AF_NETLINK | AF_ALG | AF_KEY)
+}
+
 /// What becomes of a `socket()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketDecision {
@@ -48,9 +54,7 @@ pub fn open(domain: i32, kind: i32, protocol: i32, settings: &Settings) -> Socke
     let socket = SocketKind { domain, kind: kind & KIND_MASK, protocol };
     match domain {
         libc::AF_INET | libc::AF_INET6 => open_inet(socket, settings),
-        libc::AF_UNSPEC | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_ALG | libc::AF_KEY => {
-            SocketDecision::Libc
-        }
+        _ if stays_local(domain) => SocketDecision::Libc,
         _ => SocketDecision::Refuse(Refusal::Family(domain)),
     }
 }

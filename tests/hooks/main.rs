@@ -10,3 +10,4 @@ mod headers;
 mod scene;
 mod symbols;
 mod table;
+mod ways_out;

@@ -4,6 +4,8 @@
 //
 // variadic: `yes` exports all that the calling convention passes in registers; `list` takes any
 // number of arguments, by a trampoline that the handler names.
+// header: empty for another name of a function that the table has, "none" for what libc keeps for
+// programs of old.
 // before_resolution: what runs while the real function is unknown (hooks are called before any
 // constructor): `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once;
 // `alias`: never, as the handler calls the function that this is another name of.
@@ -273,6 +275,30 @@ hooks! {
         policy: "the child forgets their entries",
         test: "hooks::forkpty_forgets_the_standard_descriptors_in_the_child",
     }
+    socketpair {
+        signature: (domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_socketpair),
+        handler: socket::socketpair,
+        why: "families whose pairs can reach other machines",
+        policy: "as socket",
+        test: "hooks::only_tcp_sockets_can_be_made_by_any_name",
+    }
+    setsockopt {
+        signature: (socket: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_setsockopt),
+        handler: socket_option::setsockopt,
+        why: "options can lead packets past Tor's port",
+        policy: "other interfaces than lo, source routes, multicast groups and TCP_REPAIR are EPERM; TCP_FASTOPEN_CONNECT has no effect",
+        test: "hooks::options_lead_nothing_past_tor",
+    }
     sendto {
         signature: (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t,
         header: "sys/socket.h",
@@ -284,6 +310,30 @@ hooks! {
         why: "a datagram and Fast Open carry a destination",
         policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's",
         test: "hooks::fast_open_goes_through_the_proxy",
+    }
+    sendmsg {
+        signature: (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_sendmsg),
+        handler: send::sendmsg,
+        why: "as sendto",
+        policy: "as sendto",
+        test: "hooks::messages_with_an_address_are_judged",
+    }
+    sendmmsg {
+        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_sendmmsg),
+        handler: send::sendmmsg,
+        why: "as sendto",
+        policy: "as sendto, for each message; what was sent before one is refused is told",
+        test: "hooks::messages_with_an_address_are_judged",
     }
     listen {
         signature: (socket: c_int, backlog: c_int) -> c_int,
@@ -488,6 +538,294 @@ hooks! {
         why: "it reaches every call above without its name",
         policy: "the numbers of the hooks above take the hooks' way; every other passes with all six arguments",
         test: "hooks::syscall_takes_the_hooks_way",
+    }
+    rcmd {
+        signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::rcmd,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    rcmd_af {
+        signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int, family: sa_family_t) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::rcmd_af,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    rexec {
+        signature: (host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::rexec,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    rexec_af {
+        signature: (host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char, command: *const c_char, error: *mut c_int, family: sa_family_t) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::rexec_af,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    ruserok {
+        signature: (host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::ruserok,
+        why: "libc looks the host up inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    ruserok_af {
+        signature: (host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char, family: sa_family_t) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::ruserok_af,
+        why: "libc looks the host up inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    iruserok {
+        signature: (address: u32, superuser: c_int, remote: *const c_char, local: *const c_char) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::iruserok,
+        why: "libc looks hosts up inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    iruserok_af {
+        signature: (address: *const c_void, superuser: c_int, remote: *const c_char, local: *const c_char, family: sa_family_t) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::iruserok_af,
+        why: "libc looks hosts up inside",
+        policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    clnt_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::clnt_create,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    clnttcp_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::clnttcp_create,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    clntudp_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::clntudp_create,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    clntudp_bufcreate {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::clntudp_bufcreate,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    authdes_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::authdes_create,
+        why: "libc asks a time server inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    svctcp_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::svctcp_create,
+        why: "libc listens inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    svcudp_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::svcudp_create,
+        why: "libc receives datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    svcudp_bufcreate {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::svcudp_bufcreate,
+        why: "libc receives datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    pmap_getmaps {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::pmap_getmaps,
+        why: "libc connects inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    callrpc {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::callrpc,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    clnt_broadcast {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::clnt_broadcast,
+        why: "libc sends broadcasts inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    pmap_rmtcall {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::pmap_rmtcall,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    registerrpc {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::registerrpc,
+        why: "libc receives datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    rtime {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::rtime,
+        why: "libc asks a time server inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    getrpcport {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::getrpcport,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    pmap_getport {
+        signature: () -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::pmap_getport,
+        why: "libc sends datagrams inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
     }
     getaddrinfo {
         signature: (node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int,

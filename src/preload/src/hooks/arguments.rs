@@ -43,6 +43,12 @@ impl AddressArgument {
     }
 }
 
+/// Whether `pointer` may be read in place. In the first page nothing is ever mapped: the kernel
+/// answers EFAULT for it.
+pub fn is_readable<T>(pointer: *const T) -> bool {
+    pointer.addr() >= 4_096
+}
+
 /// What socket `fd` is. Errors: `EBADF`, `ENOTSOCK`.
 pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
     Ok(SocketKind {

@@ -1,16 +1,18 @@
-//! `sendto`: a destination that rides on data is judged like connect's.
+//! `sendto`, `sendmsg`, `sendmmsg`: a destination that rides on data is judged like connect's.
 
 use core::ffi::{c_int, c_void};
 
-use epochsocks::policy::connect::datagram;
-use epochsocks::policy::{Address, Refusal};
+use epochsocks::policy::{SendDecision, send as policy};
 use epochsocks::sys::Errno;
-use libc::{size_t, sockaddr, socklen_t, ssize_t};
+use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::arguments::{AddressArgument, socket_kind};
+use super::arguments::{AddressArgument, is_readable, socket_kind};
 use super::connect::connect;
 use crate::log::log;
 use crate::{errno, real, runtime};
+
+/// As many messages as the kernel takes in one call (`UIO_MAXIOV`).
+const MOST_MESSAGES: c_uint = 1_024;
 
 /// # Safety
 /// As sendto(2).
@@ -27,29 +29,100 @@ pub unsafe fn sendto(
         // SAFETY: the caller's contract.
         return unsafe { real::sendto(fd, data, size, flags, address, length) };
     }
-    // SAFETY: the caller's contract.
-    match unsafe { judge(fd, flags, address, length) } {
-        Err(errno) => errno::fail(errno),
-        // SAFETY: the caller's contract; the address is a whole copy.
-        Ok(Way::Plain(copy)) => unsafe {
-            real::sendto(fd, data, size, flags, copy.as_ptr(), copy.length())
-        },
-        // SAFETY: the caller's contract.
-        Ok(Way::ConnectFirst(copy)) => unsafe {
-            if connect(fd, copy.as_ptr(), copy.length()) != 0 {
-                return -1;
+    // SAFETY: the caller's contract; the address is a whole copy.
+    unsafe {
+        match judge(fd, flags, address, length) {
+            Err(errno) => errno::fail(errno),
+            Ok(Way::Plain(copy)) => {
+                real::sendto(fd, data, size, flags, copy.as_ptr(), copy.length())
             }
-            let flags = flags & !libc::MSG_FASTOPEN;
-            real::sendto(fd, data, size, flags, core::ptr::null(), 0)
-        },
+            Ok(Way::Connected) => {
+                let flags = flags & !libc::MSG_FASTOPEN;
+                real::sendto(fd, data, size, flags, core::ptr::null(), 0)
+            }
+        }
     }
 }
 
+/// # Safety
+/// As sendmsg(2).
+pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    // SAFETY: the caller's contract; the address is a whole copy.
+    unsafe {
+        if !has_address(message) {
+            return real::sendmsg(fd, message, flags);
+        }
+        let mut header = *message;
+        match judge(fd, flags, header.msg_name.cast(), header.msg_namelen) {
+            Err(errno) => errno::fail(errno),
+            Ok(Way::Plain(copy)) => {
+                header.msg_name = copy.as_ptr().cast_mut().cast();
+                real::sendmsg(fd, &header, flags)
+            }
+            Ok(Way::Connected) => {
+                header.msg_name = core::ptr::null_mut();
+                header.msg_namelen = 0;
+                real::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As sendmmsg(2).
+pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let count = count.min(MOST_MESSAGES);
+    // SAFETY: the caller's contract: `count` messages.
+    unsafe {
+        let is_plain = !is_readable(messages)
+            || !(0..count as usize).any(|index| has_address(&(*messages.add(index)).msg_hdr));
+        if is_plain {
+            real::sendmmsg(fd, messages, count, flags)
+        } else {
+            each(fd, messages, count, flags)
+        }
+    }
+}
+
+/// One message after the other, until one fails; that is told if it is the first.
+///
+/// # Safety
+/// `count` messages.
+unsafe fn each(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let saved = errno::get();
+    for index in 0..count as usize {
+        // SAFETY: the caller's contract.
+        let sent = unsafe {
+            let message = &mut *messages.add(index);
+            let sent = sendmsg(fd, &message.msg_hdr, flags);
+            if sent >= 0 {
+                message.msg_len = sent as c_uint;
+            }
+            sent
+        };
+        if sent < 0 {
+            if index == 0 {
+                return -1;
+            }
+            errno::set(saved);
+            return index as c_int;
+        }
+    }
+    count as c_int
+}
+
+/// # Safety
+/// As for sendmsg(2); what can't be read has no address that could be judged or used.
+unsafe fn has_address(message: *const msghdr) -> bool {
+    // SAFETY: the caller's contract.
+    is_readable(message) && unsafe { !(*message).msg_name.is_null() && (*message).msg_namelen != 0 }
+}
+
 enum Way {
-    /// The kernel ignores the address, or it may be reached.
+    /// The kernel ignores or refuses the address, or it may be reached.
     Plain(AddressArgument),
-    /// Fast Open on TCP: connect through Tor, then send.
-    ConnectFirst(AddressArgument),
+    /// Fast Open: the socket was connected through Tor, and the data follows.
+    Connected,
 }
 
 /// # Safety
@@ -63,20 +136,16 @@ unsafe fn judge(
     let kind = socket_kind(fd)?;
     // SAFETY: the caller's contract.
     let copy = unsafe { AddressArgument::copy(address, length)? };
-    if !kind.is_inet() || kind.is_tcp() && flags & libc::MSG_FASTOPEN == 0 {
-        return Ok(Way::Plain(copy));
-    }
-    if kind.is_tcp() {
-        return Ok(Way::ConnectFirst(copy));
-    }
-    let refusal = match copy.parse() {
-        Address::Inet(destination) => datagram(destination, runtime::loaded()),
-        _ => Some(Refusal::NotAStream),
-    };
-    match refusal {
-        None => Ok(Way::Plain(copy)),
-        Some(refusal) => {
-            log!(Warning, "sendto refused: {refusal}");
+    let is_fast_open = flags & libc::MSG_FASTOPEN != 0;
+    match policy::send(kind, copy.parse(), is_fast_open, runtime::loaded()) {
+        SendDecision::Libc => Ok(Way::Plain(copy)),
+        // SAFETY: a whole copy.
+        SendDecision::ConnectFirst => match unsafe { connect(fd, copy.as_ptr(), copy.length()) } {
+            0 => Ok(Way::Connected),
+            _ => Err(Errno(errno::get())),
+        },
+        SendDecision::Refuse(refusal) => {
+            log!(Warning, "data with an address refused: {refusal}");
             Err(refusal.errno())
         }
     }

@@ -1,4 +1,4 @@
-//! `socket`: a TCP socket gets its record at birth.
+//! `socket`, `socketpair`: a TCP socket gets its record at birth.
 
 use core::ffi::c_int;
 
@@ -32,6 +32,21 @@ fn tracked(fd: c_int) -> c_int {
         Err(why) => {
             let _ = sys::close(fd);
             errno::fail(why)
+        }
+    }
+}
+
+/// # Safety
+/// As socketpair(2).
+pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
+    match policy::open(domain, kind, protocol, runtime::loaded()) {
+        // SAFETY: the caller's contract. The kernel makes no pairs of TCP sockets.
+        SocketDecision::Libc | SocketDecision::Track => unsafe {
+            real::socketpair(domain, kind, protocol, pair)
+        },
+        SocketDecision::Refuse(refusal) => {
+            log!(Debug, "socketpair({domain}, {kind:#x}, {protocol}) refused: {refusal}");
+            errno::fail(refusal.errno())
         }
     }
 }

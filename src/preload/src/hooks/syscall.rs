@@ -3,8 +3,15 @@
 
 use core::ffi::{c_int, c_long};
 
-use super::{close, connect, duplicate, exec, listen, peer, send, socket};
-use crate::real;
+use epochsocks::sys::Errno;
+
+use super::{close, connect, duplicate, exec, listen, peer, send, socket, socket_option};
+use crate::log::log;
+use crate::{errno, real};
+
+/// Set in the numbers of the x32 table, which has each call once more.
+#[cfg(target_arch = "x86_64")]
+const X32: c_long = 1 << 30;
 
 /// # Safety
 /// As syscall(2).
@@ -21,6 +28,10 @@ pub unsafe fn syscall(
     unsafe {
         let result: c_int = match number {
             libc::SYS_socket => socket::socket(a as _, b as _, c as _),
+            libc::SYS_socketpair => socket::socketpair(a as _, b as _, c as _, d as _),
+            libc::SYS_setsockopt => {
+                socket_option::setsockopt(a as _, b as _, c as _, d as _, e as _)
+            }
             libc::SYS_connect => connect::connect(a as _, b as _, c as _),
             libc::SYS_close => close::close(a as _),
             libc::SYS_getpeername => peer::getpeername(a as _, b as _, c as _),
@@ -38,8 +49,19 @@ pub unsafe fn syscall(
             libc::SYS_sendto => {
                 return send::sendto(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;
             }
+            libc::SYS_sendmsg => return send::sendmsg(a as _, b as _, c as _) as c_long,
+            libc::SYS_sendmmsg => send::sendmmsg(a as _, b as _, c as _, d as _),
+            libc::SYS_io_uring_setup => absent("io_uring"),
+            #[cfg(target_arch = "x86_64")]
+            number if number & X32 != 0 => absent("the x32 table of system calls"),
             _ => return real::syscall(number, a, b, c, d, e, f),
         };
         result.into()
     }
+}
+
+/// What would connect past every hook: programs do without it on kernels that lack it.
+fn absent(what: &str) -> c_int {
+    log!(Debug, "{what} refused: it would bypass Tor");
+    errno::fail(Errno(libc::ENOSYS))
 }

@@ -1,0 +1,89 @@
+//! Data that carries a destination.
+
+use super::connect::datagram;
+use super::socket::stays_local;
+use super::{Address, Refusal, SocketKind};
+use crate::config::Settings;
+
+/// What becomes of data with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendDecision {
+    /// libc sends it: the address is ignored, refused by the kernel, or may be reached.
+    Libc,
+    /// Fast Open on TCP: the socket connects through Tor first.
+    ConnectFirst,
+    /// It is refused.
+    Refuse(Refusal),
+}
+
+/// Decides on data for `address`, sent on `socket`; `is_fast_open` tells of `MSG_FASTOPEN`.
+pub fn send(
+    socket: SocketKind,
+    address: Address,
+    is_fast_open: bool,
+    settings: &Settings,
+) -> SendDecision {
+    use SendDecision::*;
+    match address {
+        _ if !socket.is_inet() && stays_local(socket.domain) => Libc,
+        _ if !socket.is_inet() => Refuse(Refusal::Family(socket.domain)),
+        // What is no inet address fails in the kernel.
+        Address::Inet(_) if socket.is_tcp() && is_fast_open => ConnectFirst,
+        _ if socket.is_tcp() => Libc,
+        Address::Inet(destination) => datagram(destination, settings).map_or(Libc, Refuse),
+        // Linux sends where AF_UNSPEC says as if it were AF_INET.
+        _ => Refuse(Refusal::NotAStream),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OutboundLocalhost;
+
+    fn decide(socket: (i32, i32, i32), address: Address, is_fast_open: bool) -> SendDecision {
+        let (domain, kind, protocol) = socket;
+        let socket = SocketKind { domain, kind, protocol };
+        let settings =
+            Settings { allow_outbound_localhost: OutboundLocalhost::All, ..Settings::DEFAULT };
+        send(socket, address, is_fast_open, &settings)
+    }
+
+    fn at(address: &str) -> Address {
+        Address::Inet(address.parse().unwrap())
+    }
+
+    const TCP: (i32, i32, i32) = (libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP);
+    const UDP: (i32, i32, i32) = (libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDP);
+
+    #[test]
+    fn fast_open_connects_first() {
+        assert_eq!(decide(TCP, at("192.0.2.1:80"), true), SendDecision::ConnectFirst);
+        assert_eq!(decide(TCP, at("192.0.2.1:80"), false), SendDecision::Libc);
+        assert_eq!(decide(TCP, Address::Unspecified, true), SendDecision::Libc);
+    }
+
+    #[test]
+    fn nothing_but_tcp_reaches_another_machine() {
+        let refused = SendDecision::Refuse(Refusal::NotAStream);
+        let sctp = (libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP);
+        let ping = (libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP);
+        let raw = (libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_RAW);
+        for socket in [UDP, sctp, ping, raw] {
+            for is_fast_open in [false, true] {
+                assert_eq!(decide(socket, at("192.0.2.1:53"), is_fast_open), refused);
+                assert_eq!(decide(socket, Address::Unspecified, is_fast_open), refused);
+            }
+        }
+        assert_eq!(decide(UDP, at("127.0.0.1:53"), false), SendDecision::Libc);
+    }
+
+    #[test]
+    fn a_family_that_may_leave_the_machine_sends_nothing() {
+        let packet = (libc::AF_PACKET, libc::SOCK_RAW, 0);
+        let refused = SendDecision::Refuse(Refusal::Family(libc::AF_PACKET));
+        assert_eq!(decide(packet, Address::Other, false), refused);
+        let unix = (libc::AF_UNIX, libc::SOCK_DGRAM, 0);
+        assert_eq!(decide(unix, Address::Other, false), SendDecision::Libc);
+    }
+}

@@ -1,0 +1,54 @@
+//! `setsockopt`: options that would lead packets past Tor's port.
+
+use core::ffi::{c_int, c_void};
+
+use epochsocks::policy::{OptionDecision, option as policy};
+use epochsocks::sys::{Errno, copy_from_program};
+use libc::socklen_t;
+
+use super::arguments::socket_kind;
+use crate::log::log;
+use crate::{errno, real};
+
+/// As much of a value as the policy looks at: an interface's name with its NUL (`IFNAMSIZ`).
+const LONGEST: usize = 16;
+
+/// # Safety
+/// As setsockopt(2).
+pub unsafe fn setsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    length: socklen_t,
+) -> c_int {
+    // SAFETY: the caller's contract, here and below.
+    let call = |value| unsafe { real::setsockopt(fd, level, name, value, length) };
+    if !policy::is_examined(level, name) || length > c_int::MAX as socklen_t {
+        return call(value);
+    }
+    let mut copy = [0; LONGEST];
+    let beginning = &mut copy[..LONGEST.min(length as usize)];
+    if !beginning.is_empty() {
+        // SAFETY: as above.
+        if let Err(errno) = unsafe { copy_from_program(value.cast(), beginning) } {
+            return errno::fail(errno);
+        }
+    }
+    match policy::set(level, name, beginning) {
+        // What was judged is what the kernel gets.
+        OptionDecision::Libc if length as usize <= LONGEST => call(copy.as_ptr().cast()),
+        OptionDecision::Libc => call(value),
+        OptionDecision::Ignore => match socket_kind(fd) {
+            Ok(kind) if kind.is_tcp() => 0,
+            Ok(_) => call(value),
+            Err(errno) => errno::fail(errno),
+        },
+        OptionDecision::Refuse(refusal) => refuse(level, name, refusal.errno(), &refusal),
+    }
+}
+
+fn refuse(level: c_int, name: c_int, errno: Errno, why: &dyn core::fmt::Display) -> c_int {
+    log!(Warning, "setsockopt({level}, {name}) refused: {why}");
+    errno::fail(errno)
+}

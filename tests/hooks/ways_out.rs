@@ -1,0 +1,47 @@
+//! Ways past Tor, tried from inside a C program: tests/probes/ways_out.c.
+
+use crate::scene::{echoing_proxy, play};
+
+#[test]
+fn only_tcp_sockets_can_be_made_by_any_name() {
+    play("ways_out", "sockets", &echoing_proxy());
+}
+
+#[test]
+fn messages_with_an_address_are_judged() {
+    play("ways_out", "datagrams", &echoing_proxy());
+}
+
+#[test]
+fn fast_open_connects_through_the_proxy_in_every_form() {
+    let proxy = echoing_proxy();
+    play("ways_out", "fast-open", &proxy);
+    assert_eq!(proxy.recorded().len(), 8, "four handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
+fn messages_to_local_sockets_pass() {
+    play("ways_out", "plain-messages", &echoing_proxy());
+}
+
+#[test]
+fn options_lead_nothing_past_tor() {
+    let proxy = echoing_proxy();
+    play("ways_out", "options", &proxy);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn what_connects_inside_libc_is_refused() {
+    play("ways_out", "inside", &echoing_proxy());
+}
+
+#[test]
+fn programs_of_old_get_no_rpc() {
+    play("ways_out", "rpc", &echoing_proxy());
+}
+
+#[test]
+fn system_calls_that_no_hook_could_follow_are_absent() {
+    play("ways_out", "system-calls", &echoing_proxy());
+}

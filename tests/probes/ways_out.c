@@ -1,0 +1,253 @@
+/* Ways past Tor that a program may try, one scene for each argument. */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include "scene.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
+/* A socket as a program may have it from elsewhere: made where no hook saw it. */
+static int foreign(int family, int kind, int protocol)
+{
+    return (int)raw(SYS_socket, family, kind, protocol, 0);
+}
+
+static void scene_sockets(void)
+{
+    static const struct {
+        int family, kind, protocol, error;
+    } refused[] = {
+        {AF_INET, SOCK_DGRAM, 0, EPERM},
+        {AF_INET, SOCK_RAW, IPPROTO_RAW, EPERM},
+        {AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, EPERM},
+        {AF_INET, SOCK_PACKET, 0x300, EPERM},
+        {AF_PACKET, SOCK_DGRAM, 0x300, EPERM},
+        {AF_INET, SOCK_DGRAM, IPPROTO_ICMP, EPERM},
+        {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, EPERM},
+        {AF_INET, SOCK_STREAM, IPPROTO_SCTP, EPROTONOSUPPORT},
+        {AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP, EPERM},
+        {AF_INET, SOCK_DCCP, IPPROTO_DCCP, EPERM},
+        {AF_INET6, SOCK_STREAM, 262 /* MPTCP */, EPROTONOSUPPORT},
+        {AF_VSOCK, SOCK_STREAM, 0, EPERM},
+        {AF_TIPC, SOCK_RDM, 0, EPERM},
+        {AF_BLUETOOTH, SOCK_RAW, 0, EPERM},
+        {AF_CAN, SOCK_RAW, 1, EPERM},
+    };
+    int pair[2];
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        int family = refused[i].family, kind = refused[i].kind, protocol = refused[i].protocol;
+        FAILS(socket(family, kind, protocol), refused[i].error);
+        FAILS(syscall(SYS_socket, family, kind | SOCK_CLOEXEC, protocol), refused[i].error);
+        FAILS(socketpair(family, kind, protocol, pair), refused[i].error);
+        FAILS(syscall(SYS_socketpair, family, kind, protocol, pair), refused[i].error);
+    }
+    FAILS(socketpair(AF_INET, SOCK_STREAM, 0, pair), EOPNOTSUPP);
+    FAILS(socketpair(AF_UNIX, SOCK_STREAM, 0, NULL), EFAULT);
+    EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+}
+
+static struct msghdr message_to(const void *address, socklen_t length, struct iovec *data)
+{
+    return (struct msghdr){
+        .msg_name = (void *)address, .msg_namelen = length, .msg_iov = data, .msg_iovlen = 1};
+}
+
+static void refuses(int fd, const void *address, socklen_t length, int flags)
+{
+    char text[] = "leak";
+    struct iovec data = {text, 4};
+    struct mmsghdr many[2] = {{.msg_hdr = message_to(address, length, &data)}};
+    many[1] = many[0];
+    FAILS(sendto(fd, text, 4, flags, address, length), EPERM);
+    FAILS(sendmsg(fd, &many[0].msg_hdr, flags), EPERM);
+    FAILS(sendmmsg(fd, many, 2, flags), EPERM);
+    FAILS(syscall(SYS_sendto, fd, text, 4, flags, address, length), EPERM);
+    FAILS(syscall(SYS_sendmsg, fd, &many[0].msg_hdr, flags), EPERM);
+    FAILS(syscall(SYS_sendmmsg, fd, many, 2, flags), EPERM);
+}
+
+static void scene_datagrams(void)
+{
+    struct sockaddr_in there = v4("192.0.2.1", 53), here = v4("127.0.0.1", 53);
+    struct sockaddr_in6 wide = v6("2001:db8::1", 53), mapped = v6("::ffff:192.0.2.1", 53);
+    int udp = foreign(AF_INET, SOCK_DGRAM, 0), udp6 = foreign(AF_INET6, SOCK_DGRAM, 0);
+    for (int flags = 0; flags <= MSG_FASTOPEN; flags += MSG_FASTOPEN) {
+        refuses(udp, &there, sizeof there, flags);
+        refuses(udp, &here, sizeof here, flags);
+        refuses(udp6, &wide, sizeof wide, flags);
+        refuses(udp6, &mapped, sizeof mapped, flags);
+        there.sin_family = AF_UNSPEC;
+        refuses(udp, &there, sizeof there, flags);
+        there.sin_family = AF_INET;
+    }
+    FAILS(reach(udp, "192.0.2.1", 53), EPERM);
+    FAILS(write(udp, "leak", 4), EDESTADDRREQ);
+    int packet = foreign(AF_PACKET, SOCK_DGRAM, 0);
+    if (packet >= 0)
+        refuses(packet, &there, sizeof there, 0);
+    int raw_socket = foreign(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+    if (raw_socket >= 0)
+        refuses(raw_socket, &there, sizeof there, 0);
+}
+
+static void scene_fast_open(void)
+{
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    char text[] = "hello", answer[6];
+    struct iovec data = {text, 6};
+    for (int form = 0; form < 4; form++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        struct mmsghdr many[2] = {{.msg_hdr = message_to(&address, sizeof address, &data)}};
+        many[1] = many[0];
+        if (form == 0)
+            EXPECT(sendmsg(fd, &many[0].msg_hdr, MSG_FASTOPEN) == 6);
+        else if (form == 1)
+            EXPECT(sendmmsg(fd, many, 2, MSG_FASTOPEN) == 1 && many[0].msg_len == 6);
+        else if (form == 2)
+            EXPECT(syscall(SYS_sendmsg, fd, &many[0].msg_hdr, MSG_FASTOPEN) == 6);
+        else
+            EXPECT(syscall(SYS_sendmmsg, fd, many, 1, MSG_FASTOPEN) == 1 && many[0].msg_len == 6);
+        EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
+        EXPECT(peer_is(fd, "192.0.2.1", 80) && many[0].msg_hdr.msg_name == &address);
+        FAILS(sendmsg(fd, &many[0].msg_hdr, MSG_FASTOPEN), EISCONN);
+        /* A connected stream ignores an address. */
+        EXPECT(sendmsg(fd, &many[0].msg_hdr, 0) == 6 && sendmmsg(fd, many, 2, 0) == 2);
+        EXPECT(close(fd) == 0);
+    }
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct msghdr message = message_to(&address, sizeof address, &data);
+    FAILS(sendmsg(fd, &message, MSG_NOSIGNAL), EPIPE);
+    EXPECT(inet_pton(AF_INET, "127.0.0.1", &address.sin_addr) == 1);
+    FAILS(sendmsg(fd, &message, MSG_FASTOPEN), EPERM);
+}
+
+static void scene_plain_messages(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sender = socket(AF_UNIX, SOCK_DGRAM, 0), receiver = socket(AF_UNIX, SOCK_DGRAM, 0);
+    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "ways-out.%d", getpid());
+    EXPECT(bind(receiver, (struct sockaddr *)&address, sizeof address) == 0);
+    char text[] = "text", answer[8];
+    struct iovec data = {text, 4};
+    struct mmsghdr many[2] = {{.msg_hdr = message_to(&address, sizeof address, &data)}};
+    many[1] = many[0];
+    errno = EXDEV;
+    EXPECT(sendmsg(sender, &many[0].msg_hdr, 0) == 4 && sendmmsg(sender, many, 2, 0) == 2);
+    EXPECT(many[1].msg_len == 4 && errno == EXDEV);
+    for (int i = 0; i < 3; i++)
+        EXPECT(recv(receiver, answer, sizeof answer, 0) == 4);
+    FAILS(sendmsg(sender, NULL, 0), EFAULT);
+    FAILS(sendmmsg(sender, NULL, 1, 0), EFAULT);
+    FAILS(sendmsg(999, &many[0].msg_hdr, 0), EBADF);
+    FAILS(sendmmsg(0, many, 2, 0), ENOTSOCK);
+    many[1].msg_hdr.msg_name = (void *)8;
+    EXPECT(sendmmsg(sender, many, 2, 0) == 1);
+    many[0].msg_hdr.msg_name = (void *)8;
+    FAILS(sendmmsg(sender, many, 2, 0), EFAULT);
+}
+
+static int set(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int result = setsockopt(fd, level, name, value, length), error = errno;
+    EXPECT((errno = 0, syscall(SYS_setsockopt, fd, level, name, value, length)) == result);
+    EXPECT(result == 0 || errno == error);
+    errno = error;
+    return result;
+}
+
+static void scene_options(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0), wide = socket(AF_INET6, SOCK_STREAM, 0), on = 1;
+    int other = 2, swapped = htonl(2);
+    FAILS(set(fd, SOL_SOCKET, SO_BINDTODEVICE, "eth0", 5), EPERM);
+    EXPECT(set(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
+    EXPECT(set(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) == 0);
+    FAILS(set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &other, sizeof other), EPERM);
+    FAILS(set(fd, IPPROTO_IP, 50 /* IP_UNICAST_IF */, &swapped, sizeof swapped), EPERM);
+    FAILS(set(wide, IPPROTO_IPV6, 76 /* IPV6_UNICAST_IF */, &swapped, sizeof swapped), EPERM);
+    unsigned char route[] = {0x83, 7, 4, 192, 0, 2, 1, 0}, header[24] = {0, 2, 0, 1};
+    FAILS(set(fd, IPPROTO_IP, IP_OPTIONS, route, sizeof route), EPERM);
+    FAILS(set(wide, IPPROTO_IPV6, IPV6_RTHDR, header, sizeof header), EPERM);
+    struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xe00000fb)};
+    FAILS(set(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), EPERM);
+    FAILS(set(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), EPERM);
+    FAILS(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, (void *)8, 4), EFAULT);
+    FAILS(setsockopt(999, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on), EBADF);
+    FAILS(setsockopt(0, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on), ENOTSOCK);
+    errno = EXDEV;
+    EXPECT(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+    EXPECT(setsockopt(fd, IPPROTO_IP, IP_TOS, &on, sizeof on) == 0 && errno == EXDEV);
+
+    EXPECT(set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) == 0);
+    EXPECT(reach(fd, "192.0.2.1", 80) == 0 && echoes(fd) && peer_is(fd, "192.0.2.1", 80));
+}
+
+static void scene_inside(void)
+{
+    char host[] = "192.0.2.1", *name = host;
+    int error;
+    FAILS(rcmd(&name, 514, "me", "me", "true", &error), EPERM);
+    FAILS(rcmd_af(&name, 514, "me", "me", "true", &error, AF_INET6), EPERM);
+    FAILS(rexec(&name, 512, "me", "secret", "true", &error), EPERM);
+    FAILS(rexec_af(&name, 512, "me", "secret", "true", &error, AF_INET), EPERM);
+    FAILS(ruserok(host, 0, "me", "me"), EPERM);
+    FAILS(ruserok_af(host, 0, "me", "me", AF_INET), EPERM);
+    FAILS(iruserok(htonl(0xc0000201), 0, "me", "me"), EPERM);
+    FAILS(iruserok_af(&error, 0, "me", "me", AF_INET), EPERM);
+}
+
+/* No header declares them any more; what they take does not matter to who refuses them. */
+static void scene_rpc(void)
+{
+    static const char *handles[] = {"clnt_create", "clnttcp_create", "clntudp_create",
+        "clntudp_bufcreate", "authdes_create", "svctcp_create", "svcudp_create",
+        "svcudp_bufcreate", "pmap_getmaps", NULL};
+    static const char *statuses[] = {
+        "callrpc", "clnt_broadcast", "pmap_rmtcall", "registerrpc", "rtime", NULL};
+    static const char *ports[] = {"getrpcport", "pmap_getport", NULL};
+    for (const char **name = handles; *name; name++) {
+        void *(*function)(void) = (void *(*)(void))dlsym(RTLD_DEFAULT, *name);
+        EXPECT(function && (errno = 0, function()) == NULL && errno == EPERM);
+    }
+    for (const char **name = statuses; *name; name++) {
+        int (*function)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, *name);
+        EXPECT(function && (errno = 0, function()) == -1 && errno == EPERM);
+    }
+    for (const char **name = ports; *name; name++) {
+        int (*function)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, *name);
+        EXPECT(function && (errno = 0, function()) == 0 && errno == EPERM);
+    }
+}
+
+static void scene_system_calls(void)
+{
+    char parameters[256] = {0};
+    FAILS(syscall(425 /* io_uring_setup */, 8, parameters), ENOSYS);
+#if defined(__x86_64__)
+    FAILS(syscall(0x40000000 + SYS_socket, AF_INET, SOCK_DGRAM, 0), ENOSYS);
+#endif
+    EXPECT(syscall(SYS_getpid) == getpid());
+}
+
+static const struct scene scenes[] = {
+    {"sockets", scene_sockets},
+    {"datagrams", scene_datagrams},
+    {"fast-open", scene_fast_open},
+    {"plain-messages", scene_plain_messages},
+    {"options", scene_options},
+    {"inside", scene_inside},
+    {"rpc", scene_rpc},
+    {"system-calls", scene_system_calls},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments)
+{
+    return play(scenes, count, arguments);
+}
