@@ -19,7 +19,7 @@
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
 //! C library by accident. Which way a call takes through the rooms is told in design/README.md.
-#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
 pub mod bytes;
 pub mod config;
 pub mod policy;

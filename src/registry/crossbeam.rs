@@ -19,7 +19,7 @@ use super::Cookie;
 use super::domain::{Domain, Slot};
 use super::node::{List, Node};
 use super::ordering::TotalOrder;
-use super::primitive::thread_number;
+use super::primitive::thread_hash;
 use super::slab::Slab;
 use super::variant::{self, Variant};
 
@@ -105,7 +105,7 @@ impl Crossbeam {
 
 impl Shared {
     fn pin(&'static self) -> Pinned {
-        let home = (thread_number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % HANDLES;
+        let home = thread_hash() % HANDLES;
         let (before, after) = self.handles.split_at(home);
         for claim in after.iter().chain(before) {
             // Relaxed: a look before the CAS. Acquire pairs with the Release of the last holder.

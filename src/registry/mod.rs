@@ -46,8 +46,10 @@ mod snapshot;
 mod table;
 mod variant;
 
-#[cfg(test)]
+#[cfg(all(test, not(crossbeam_loom)))]
 mod conformance;
+#[cfg(all(test, crossbeam_loom))]
+mod models;
 
 pub use counted::Counted;
 pub use mutex::Mutex;

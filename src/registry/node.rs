@@ -6,7 +6,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::ordering::{TotalCount, TotalOrder};
-use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Witness, Zeroed};
+use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Bug, Witness, Zeroed, planted};
 use super::{Cookie, Record};
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
@@ -52,6 +52,13 @@ unsafe impl Sync for Node {}
 // SAFETY: zeroed counts and null pointers; the record is `MaybeUninit`.
 #[cfg(not(crossbeam_loom))]
 unsafe impl Zeroed for Node {}
+// SAFETY: as above.
+#[cfg(crossbeam_loom)]
+unsafe impl Zeroed for Node {
+    fn zeroed() -> Self {
+        Node::new()
+    }
+}
 
 impl core::fmt::Debug for Node {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -87,7 +94,7 @@ impl Node {
         self.count.store(1, Relaxed);
         self.slots.store(1, Relaxed);
         self.successor.store(null_mut(), Relaxed);
-        self.witness.writes();
+        self.witness.born();
         // SAFETY: the caller owns the node.
         unsafe { (*self.record.get()).write(Record::new(cookie)) };
     }
@@ -110,7 +117,7 @@ impl Node {
                 Err(other) => slots = other,
             }
         }
-        true
+        !planted(Bug::LostRetire)
     }
 
     /// Raises the slot count of a guarded node. It holds only if the slot where the node was found
@@ -123,7 +130,13 @@ impl Node {
     /// reference is left, and nobody can raise it (guarantees C, E).
     pub fn is_unreferenced(&self) -> bool {
         // Acquire pairs with the Release of a handle's end.
-        self.count.load(Acquire) == 1
+        self.count.load(Acquire) == 1 || planted(Bug::IgnoredCount)
+    }
+
+    /// The record ends; its memory stays.
+    #[inline(always)]
+    pub fn died(&self) {
+        self.witness.dies();
     }
 
     /// The record of a node that was revived and is protected or owned.

@@ -28,13 +28,13 @@ mod fence {
 }
 
 #[cfg(crossbeam_loom)]
-pub(super) mod fence {
+mod fence {
+    use super::super::primitive::{Bug, planted};
+
     pub const ACCESS: core::sync::atomic::Ordering = core::sync::atomic::Ordering::AcqRel;
     pub const LOAD: core::sync::atomic::Ordering = core::sync::atomic::Ordering::Acquire;
-    /// The planted bug "a fence is missing".
-    pub static MISSING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     pub fn around<T>(access: impl FnOnce() -> T) -> T {
-        if MISSING.load(std::sync::atomic::Ordering::Relaxed) {
+        if planted(Bug::MissingFence) {
             return access();
         }
         loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);

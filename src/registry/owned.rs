@@ -12,7 +12,15 @@ use crate::sys;
 struct Owner(AtomicI32);
 
 // SAFETY: a zeroed number.
+#[cfg(not(crossbeam_loom))]
 unsafe impl Zeroed for Owner {}
+// SAFETY: as above.
+#[cfg(crossbeam_loom)]
+unsafe impl Zeroed for Owner {
+    fn zeroed() -> Self {
+        Owner(AtomicI32::new(0))
+    }
+}
 
 /// The backend `R`, kept from being changed by a `vfork` or `CLONE_VM` child, which shares the
 /// memory but not the descriptors of its parent (guarantee J): each change compares the process id,

@@ -20,6 +20,8 @@ mod real {
     pub const BATCH: u32 = 16;
     /// Retired nodes of one arena that start a reclamation.
     pub const RECLAIM_AT: u32 = 16;
+    /// Retired nodes of those who had no arena that start a reclamation.
+    pub const ORPHANS_AT: u32 = 64;
 
     /// A type for which all-zero bytes are a valid value, which is what fresh memory holds.
     ///
@@ -60,13 +62,38 @@ mod real {
         #[inline(always)]
         pub fn reads(&self) {}
         #[inline(always)]
-        pub fn writes(&self) {}
+        pub fn born(&self) {}
+        #[inline(always)]
+        pub fn dies(&self) {}
+    }
+
+    /// A mistake that loom's models make on purpose; never made here.
+    pub enum Bug {
+        IgnoredOverflow,
+        IgnoredCount,
+        StoreOnInsert,
+        NoTag,
+        UnvalidatedShare,
+        LostRetire,
+        NoSettle,
+    }
+
+    /// Whether the mistake is to be made: no.
+    #[inline(always)]
+    pub const fn planted(_: Bug) -> bool {
+        false
     }
 
     /// A number that is the same in every call of a thread and of the handlers that interrupt it,
     /// and mostly another one in another thread.
     #[inline(always)]
-    pub fn thread_number() -> u64 {
+    pub fn thread_hash() -> usize {
+        // Thread pointers differ in their middle bits; the product's upper bits depend on all.
+        (thread_pointer().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+    }
+
+    #[inline(always)]
+    fn thread_pointer() -> u64 {
         let pointer: u64;
         // SAFETY: reads the thread pointer, which libc sets before any code of ours runs.
         #[cfg(target_arch = "x86_64")]

@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::node::{List, Node};
 use super::primitive::{
-    AtomicPtr, AtomicU32, AtomicU64, BATCH, CHUNKS, FIRST_CHUNK, atomic_array, const_new,
-    map_array, unmap_array,
+    AtomicPtr, AtomicU32, AtomicU64, BATCH, Bug, CHUNKS, FIRST_CHUNK, atomic_array, const_new,
+    map_array, planted, unmap_array,
 };
 
 /// Nodes of all chunks.
@@ -98,7 +98,8 @@ impl Slab {
             // Relaxed: a stale link is thrown away with the tag's mismatch.
             // SAFETY: never unmapped, and `link` is atomic: another popper may own the node by now.
             let link = unsafe { node.as_ref() }.link.load(Relaxed);
-            let new = (top & TAG).wrapping_add(ONE_TAG) | u64::from(link);
+            let step = if planted(Bug::NoTag) { 0 } else { ONE_TAG };
+            let new = (top & TAG).wrapping_add(step) | u64::from(link);
             match self.spilled.compare_exchange(top, new, AcqRel, Acquire) {
                 Ok(_) => {
                     // SAFETY: never unmapped; the CAS made the batch ours.

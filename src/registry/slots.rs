@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::domain::{Domain, Slot};
 use super::node::Node;
 use super::ordering::TotalOrder;
-use super::primitive::const_new;
+use super::primitive::{Bug, const_new, planted};
 use super::table::Table;
 use super::variant::Variant;
 use super::{Cookie, Detached, InsertError, Record, Registry};
@@ -98,7 +98,7 @@ impl<D: Domain> SlotRegistry<D> {
             let node = self.domain.protect(slot)?;
             node.add_slot();
             // Total order: see `Node::drop_slot`.
-            if core::ptr::eq(slot.load_total(), &*node) {
+            if core::ptr::eq(slot.load_total(), &*node) || planted(Bug::UnvalidatedShare) {
                 return Some(node);
             }
             self.forget(NonNull::from(&*node));
@@ -108,6 +108,9 @@ impl<D: Domain> SlotRegistry<D> {
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded before
     /// or meanwhile. The caller holds a guard of `node`.
     fn settle(&self, slot: &Slot, node: &Node) {
+        if planted(Bug::NoSettle) {
+            return;
+        }
         let mut current = NonNull::from(node);
         // Total order pairs with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
@@ -154,8 +157,12 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         let node = self.domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
         // Total order: releases the record to `protect`, and is one point of the order in which guards
         // publish and validate.
+        if planted(Bug::StoreOnInsert) {
+            slot.store(node.as_ptr(), core::sync::atomic::Ordering::Release);
+            return Ok(());
+        }
         match slot.replace_total(null_mut(), node.as_ptr()) {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(_) => {
                 self.domain.release(node);
                 Err(InsertError::Occupied)

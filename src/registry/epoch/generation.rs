@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::super::ordering::TotalOrder;
-use super::super::primitive::{AtomicU64, CELLS, HOMES, thread_number};
+use super::super::primitive::{AtomicU64, CELLS, HOMES, thread_hash};
 use super::cell::Cell;
 use super::policy::{FREE, UNUSED};
 
@@ -26,8 +26,9 @@ pub struct Generation {
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
 #[cfg(not(crossbeam_loom))]
 unsafe impl super::super::primitive::Zeroed for Generation {}
+// SAFETY: as above.
 #[cfg(crossbeam_loom)]
-impl super::super::primitive::Zeroed for Generation {
+unsafe impl super::super::primitive::Zeroed for Generation {
     fn zeroed() -> Self {
         Generation {
             cells: core::array::from_fn(|_| Cell::new()),
@@ -42,9 +43,7 @@ impl Generation {
     /// Where this thread starts its search.
     #[inline(always)]
     fn home_index() -> usize {
-        // Thread pointers differ in their middle bits; the product's top bits depend on all.
-        let mixed = thread_number().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 40) as usize % HOMES
+        thread_hash() % HOMES
     }
 
     /// The cell where this thread starts its search.

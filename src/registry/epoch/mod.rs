@@ -118,6 +118,12 @@ impl<P> EpochDomain<P> {
         self.slab.handed_out()
     }
 
+    /// Claims every cell and never releases it, as cancelled threads would.
+    #[cfg(test)]
+    pub fn abandon_all_cells(&self) {
+        while self.generation().and_then(|generation| generation.claim(BUSY)).is_some() {}
+    }
+
     /// The cells, mapped at first use; `None` without memory.
     fn generation(&self) -> Option<&Generation> {
         // Acquire pairs with the AcqRel in `map_generation`.
@@ -271,6 +277,8 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     fn release(&self, node: NonNull<Node>) {
+        // SAFETY: nodes are never unmapped; the caller owns this one.
+        unsafe { node.as_ref() }.died();
         let cell = self.generation().and_then(|generation| generation.claim(BUSY));
         match cell {
             Some(cell) => {

@@ -1,1 +1,135 @@
+//! loom's atomics, memory in which they can live, and small sizes so that models end.
 
+pub use loom::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
+
+use core::ptr::NonNull;
+use std::sync::atomic::{AtomicIsize, AtomicU32 as Flags, Ordering::SeqCst};
+
+pub const PAGE: usize = 4;
+pub const CELLS: usize = 2;
+pub const HOMES: usize = 2;
+pub const FIRST_CHUNK: u32 = 8;
+pub const CHUNKS: usize = 1;
+pub const BATCH: u32 = 1;
+pub const RECLAIM_AT: u32 = 1;
+pub const ORPHANS_AT: u32 = 0;
+
+/// A type that fresh memory holds. loom's atomics must be made, zeroes won't do.
+///
+/// # Safety
+/// None here; the real trait has some.
+pub unsafe trait Zeroed {
+    /// What zeroed memory would be.
+    fn zeroed() -> Self;
+}
+
+// SAFETY: see the trait.
+unsafe impl<T> Zeroed for AtomicPtr<T> {
+    fn zeroed() -> Self {
+        AtomicPtr::new(core::ptr::null_mut())
+    }
+}
+
+// SAFETY: see the trait.
+unsafe impl Zeroed for AtomicU64 {
+    fn zeroed() -> Self {
+        AtomicU64::new(0)
+    }
+}
+
+/// `count` values in leaked memory.
+pub fn map_array<T: Zeroed>(count: usize) -> Option<NonNull<T>> {
+    let values: Vec<T> = (0..count).map(|_| T::zeroed()).collect();
+    NonNull::new(Box::leak(values.into_boxed_slice()).as_mut_ptr())
+}
+
+/// Leaks the loser, too.
+///
+/// # Safety
+/// None here.
+pub unsafe fn unmap_array<T: Zeroed>(_: NonNull<T>, _: usize) {}
+
+loom::thread_local! {
+    static HOME: core::cell::Cell<usize> = core::cell::Cell::new(0);
+}
+
+/// Makes a model's thread start its search at this cell.
+pub fn set_home(home: usize) {
+    HOME.with(|place| place.set(home));
+}
+
+/// A number of the calling thread.
+pub fn thread_hash() -> usize {
+    HOME.with(core::cell::Cell::get)
+}
+
+/// A mistake that a model's twin makes, and that loom must find.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Bug {
+    /// Accesses in the total order have no fence.
+    MissingFence = 1,
+    /// The reclaimer doesn't look at the counter of readers without a cell.
+    IgnoredOverflow = 2,
+    /// The reclaimer frees what a handle still counts.
+    IgnoredCount = 4,
+    /// Insert stores where it should compare and swap.
+    StoreOnInsert = 8,
+    /// A pop of the spill stack doesn't change the tag.
+    NoTag = 16,
+    /// The raise of a slot count is not followed by a second look at the slot.
+    UnvalidatedShare = 32,
+    /// The last slot count is forgotten without a retire.
+    LostRetire = 64,
+    /// A freshly duplicated slot is not brought up to date.
+    NoSettle = 128,
+}
+
+static PLANTED: Flags = Flags::new(0);
+
+/// Plants these, and no others.
+pub fn plant(bugs: &[Bug]) {
+    PLANTED.store(bugs.iter().fold(0, |all, bug| all | *bug as u32), SeqCst);
+}
+
+/// Whether the mistake is to be made.
+pub fn planted(bug: Bug) -> bool {
+    PLANTED.load(SeqCst) & bug as u32 != 0
+}
+
+/// Records that are alive, or in limbo.
+pub static ALIVE: AtomicIsize = AtomicIsize::new(0);
+
+/// Shows loom who reads and writes a record, and that it is born and dies in turn.
+pub struct Witness {
+    memory: loom::cell::UnsafeCell<()>,
+    alive: core::cell::Cell<bool>,
+}
+
+impl Witness {
+    pub fn new() -> Self {
+        let memory = loom::cell::UnsafeCell::new(());
+        Witness { memory, alive: core::cell::Cell::new(false) }
+    }
+
+    pub fn reads(&self) {
+        self.memory.with(|_| ());
+        assert!(self.alive.get(), "a dead record is read");
+    }
+
+    pub fn writes(&self) {
+        self.memory.with_mut(|_| ());
+    }
+
+    pub fn born(&self) {
+        self.writes();
+        assert!(!self.alive.replace(true), "a live record is born again");
+        ALIVE.fetch_add(1, SeqCst);
+    }
+
+    pub fn dies(&self) {
+        self.writes();
+        assert!(self.alive.replace(false), "a dead record is freed again");
+        ALIVE.fetch_sub(1, SeqCst);
+    }
+}
