@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use epochsocks::config::{FlagSpec, OPTIONS};
 
-use crate::registry::NAMES;
+use crate::registry;
 
 /// Where the texts behind the options start.
 const COLUMN: usize = 41;
@@ -39,8 +39,9 @@ pub fn text() -> String {
     text.push_str("\nOptions:\n");
     row(&mut text, "-h, --help", "Print this.", "");
     row(&mut text, "-V, --version", "Print the version.", "");
-    let names = NAMES.join(", ");
-    row(&mut text, "    --registry NAME", &format!("Connection registry: {names}."), NAMES[0]);
+    let names: Vec<_> = registry::names().collect();
+    let registries = format!("Connection registry: {}.", names.join(", "));
+    row(&mut text, "    --registry NAME", &registries, names[0]);
     text.push_str("\nSettings; each is also a line of the configuration file and a variable:\n");
     for option in &OPTIONS {
         for flag in option.flags {

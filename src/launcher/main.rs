@@ -86,7 +86,11 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
 
 /// What protects a program: the library and the settings.
 fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
-    let mut changes = settings::changes(&settings::resolve(&invocation.given)?);
+    let settings = settings::resolve(&invocation.given)?;
+    if settings.log_level >= settings::WARNINGS {
+        invocation.registry.caveats().for_each(failure::warn);
+    }
+    let mut changes = settings::changes(&settings);
     let named = std::env::var_os(locate::VARIABLE);
     let library = locate::locate(invocation.registry, named.as_deref())?;
     let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);

@@ -3,37 +3,30 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use epochsocks::registry::{VARIANTS, Variant};
+
 use crate::failure::{Failure, Status};
 
 /// Every backend's name; the first is the default.
-pub const NAMES: [&str; 9] = [
-    "slots",
-    "slots-epoch",
-    "slots-hazard",
-    "slots-crossbeam",
-    "counted",
-    "mutex",
-    "mutex-slots",
-    "sharded",
-    "snapshot",
-];
+pub fn names() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|variant| variant.name)
+}
 
 /// A backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registry(&'static str);
+pub struct Registry(&'static Variant);
 
 impl Default for Registry {
     fn default() -> Registry {
-        Registry(NAMES[0])
+        Registry(VARIANTS[0])
     }
 }
 
 impl Registry {
     /// The backend called `name`.
     pub fn named(name: &str) -> Result<Registry, Failure> {
-        let known = NAMES.into_iter().find(|known| *known == name);
-        known.map(Registry).ok_or_else(|| {
-            let choice = NAMES.join(", ");
+        Variant::find(name).map(Registry).ok_or_else(|| {
+            let choice = names().collect::<Vec<_>>().join(", ");
             Failure::new(Status::Usage, format!("no registry is called {name:?}: one of {choice}"))
         })
     }
@@ -43,7 +36,15 @@ impl Registry {
         if self == Registry::default() {
             return "libepochsocks_preload.so".to_owned();
         }
-        format!("libepochsocks_preload-{}.so", self.0)
+        format!("libepochsocks_preload-{}.so", self.0.name)
+    }
+
+    /// What the user gives up by picking it, a line for each guarantee.
+    pub fn caveats(self) -> impl Iterator<Item = String> {
+        let Registry(variant) = self;
+        variant.guarantees.missing.iter().map(|(letter, reason)| {
+            format!("registry {} lacks guarantee {letter:?}: {reason}", variant.name)
+        })
     }
 }
 
@@ -64,8 +65,7 @@ mod tests {
 
     #[test]
     fn each_backend_has_a_library_of_its_own_that_is_known_as_ours() {
-        let files: Vec<_> =
-            NAMES.iter().map(|name| Registry::named(name).unwrap().library()).collect();
+        let files: Vec<_> = names().map(|name| Registry::named(name).unwrap().library()).collect();
         assert_eq!(files[0], "libepochsocks_preload.so");
         for (index, file) in files.iter().enumerate() {
             assert!(is_ours(format!("/usr/lib/epochsocks/{file}").as_bytes()));
@@ -79,5 +79,13 @@ mod tests {
         let failure = Registry::named("tree").unwrap_err();
         assert_eq!(failure.status, Status::Usage);
         assert!(failure.message.contains("slots-hazard"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_a_backend_lacks_is_said_and_the_default_lacks_nothing() {
+        assert_eq!(Registry::default().caveats().count(), 0);
+        let caveats: Vec<_> = Registry::named("mutex").unwrap().caveats().collect();
+        assert!(caveats[0].starts_with("registry mutex lacks guarantee H: "), "{caveats:?}");
+        assert_eq!(caveats.len(), 2);
     }
 }

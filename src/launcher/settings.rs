@@ -18,7 +18,7 @@ use crate::environment::{Change, Changes, PRELOAD, without_library};
 use crate::failure::{Failure, Status, warn};
 
 /// The log level from which on warnings are shown.
-const WARNINGS: u8 = 3;
+pub const WARNINGS: u8 = 3;
 
 /// A setting given by a flag.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! - [`programs`]: the programs that a user runs
 //! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
 //! - [`isolation`]: who shares a circuit
+//! - [`registries`]: the same through every backend of the registry
 //! - [`resolvers`]: programs that resolve, and cookie addresses for all names
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
@@ -17,6 +18,7 @@ mod destinations;
 mod isolation;
 mod programs;
 mod refusals;
+mod registries;
 mod resolvers;
 mod sockets;
 mod subject;

@@ -18,4 +18,4 @@ pub mod scripted_proxy;
 pub mod skip;
 
 pub use network::{Asked, Network, Observed};
-pub use preload::{preload_library, torify};
+pub use preload::{every_preload_library, preload_library, torify};

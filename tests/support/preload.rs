@@ -12,37 +12,52 @@ use std::sync::OnceLock;
 pub fn preload_library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let target = tests.parent().unwrap_or(tests).join("preload-tests");
-        fs::create_dir_all(&target).expect("the target directory can be created");
-        let _building = run::lock(&target.join("lock"));
-        let (built, identity) = (target.join("built"), run::identity());
-        if fs::read_to_string(&built).is_ok_and(|run| run == identity) {
-            return library_in(&target);
-        }
-        build(&target);
-        fs::write(&built, identity).expect("the run can be noted");
-        library_in(&target)
+        once_a_run("built", |target| {
+            let mut build = cargo();
+            build.args(["build", "--quiet", "--release", "--package", "epochsocks-preload"]);
+            build.arg("--target-dir").arg(target);
+            build
+        });
+        target().join("release/libepochsocks_preload.so")
     })
 }
 
-fn library_in(target: &Path) -> PathBuf {
-    target.join("release/libepochsocks_preload.so")
+/// Builds the library with every backend beside the default one, once a run, by the command of the
+/// guide.
+pub fn every_preload_library() {
+    preload_library();
+    once_a_run("built-variants", |target| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/build-variants");
+        let mut build = Command::new(script);
+        build.env("CARGO_TARGET_DIR", target);
+        build
+    });
 }
 
-fn build(target: &Path) {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--package", "epochsocks-preload", "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .expect("cargo can be run");
-    assert!(
-        output.status.success(),
-        "the preload library does not build:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+fn target() -> PathBuf {
+    let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tests.parent().unwrap_or(tests).join("preload-tests")
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CARGO_TARGET_DIR");
+    cargo
+}
+
+/// Runs the command that `build` makes for the target directory, unless this run has; `mark` tells.
+fn once_a_run(mark: &str, build: impl FnOnce(&Path) -> Command) {
+    let (target, identity) = (target(), run::identity());
+    fs::create_dir_all(&target).expect("the target directory can be created");
+    let _building = run::lock(&target.join("lock"));
+    let mark = target.join(mark);
+    if fs::read_to_string(&mark).is_ok_and(|run| run == identity) {
+        return;
+    }
+    let output = build(&target).output().expect("the build can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the preload library does not build:\n{errors}");
+    fs::write(mark, identity).expect("the run can be noted");
 }
 
 /// `epochsocks PROGRAM` with the library of the current sources; add the program's arguments.
