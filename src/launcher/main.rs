@@ -87,12 +87,12 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
 /// What protects a program: the library and the settings.
 fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
     let settings = settings::resolve(&invocation.given)?;
-    if settings.log_level >= settings::WARNINGS {
-        invocation.registry.caveats().for_each(failure::warn);
-    }
     let mut changes = settings::changes(&settings);
     let named = std::env::var_os(locate::VARIABLE);
     let library = locate::locate(invocation.registry, named.as_deref())?;
+    if settings.log_level >= settings::WARNINGS {
+        invocation.registry.caveats().for_each(failure::warn);
+    }
     let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
     changes.push((OsString::from(PRELOAD), Change::Set(preload)));
     Ok(changes)
