@@ -15,11 +15,13 @@
 //! | [`config`] | one table of options: file, environment, flags, help | yes |
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
+//! | [`ancillary`] | descriptors in a message that was received | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
 //! C library by accident. Which way a call takes through the rooms is told in design/README.md.
 #![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
+pub mod ancillary;
 pub mod bytes;
 pub mod config;
 pub mod policy;

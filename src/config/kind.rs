@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
 use core::time::Duration;
 
-use super::{Names, Network, OutboundLocalhost, Path};
+use super::{Names, Network, OutboundLocalhost, PassedSockets, Path};
 use crate::bytes::Bytes;
 
 /// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
@@ -26,6 +26,8 @@ pub enum Kind {
     Localhost,
     /// What a program gets for a host name.
     Names,
+    /// What becomes of sockets that another process passes.
+    PassedSockets,
     /// How much is logged.
     LogLevel,
     /// A file.
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Switch => "0 or 1",
             Kind::Localhost => "0, 1 or 2",
             Kind::Names => "resolve or cookie",
+            Kind::PassedSockets => "refuse, drop, torified or allow",
             Kind::LogLevel => "a log level: 1 to 5",
             Kind::Path => "a path: 1 to 1023 bytes",
             Kind::Seconds => "a number of seconds: 1 to 86400",
@@ -63,6 +66,7 @@ impl Kind {
             Kind::Switch => "0|1",
             Kind::Localhost => "0|1|2",
             Kind::Names => "resolve|cookie",
+            Kind::PassedSockets => "refuse|drop|torified|allow",
             Kind::LogLevel => "1-5",
             Kind::Path => "FILE",
             Kind::Seconds => "SECONDS",
@@ -75,6 +79,7 @@ impl Kind {
             Kind::Switch => &["0", "1"],
             Kind::Localhost => &["0", "1", "2"],
             Kind::Names => &["resolve", "cookie"],
+            Kind::PassedSockets => &["refuse", "drop", "torified", "allow"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
             _ => &[],
         }
@@ -114,6 +119,16 @@ pub(super) fn localhost(value: &[u8]) -> Option<OutboundLocalhost> {
         b"0" => Some(OutboundLocalhost::Never),
         b"1" => Some(OutboundLocalhost::Streams),
         b"2" => Some(OutboundLocalhost::All),
+        _ => None,
+    }
+}
+
+pub(super) fn passed_sockets(value: &[u8]) -> Option<PassedSockets> {
+    match value {
+        b"refuse" => Some(PassedSockets::Refuse),
+        b"drop" => Some(PassedSockets::Drop),
+        b"torified" => Some(PassedSockets::Torified),
+        b"allow" => Some(PassedSockets::Allow),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use super::{ConfigError, Excerpt, Kind, Names, Origin, Secret, Settings, kind};
+use super::{ConfigError, Excerpt, Kind, Names, Origin, PassedSockets, Secret, Settings, kind};
 use crate::bytes::Bytes;
 
 /// A value as text; the longest is a path.
@@ -101,7 +101,7 @@ macro_rules! show {
 }
 
 /// Every option, in the order of the manual.
-pub static OPTIONS: [OptionSpec; 14] = [
+pub static OPTIONS: [OptionSpec; 15] = [
     OptionSpec {
         directive: "TorAddress",
         variable: "EPOCHSOCKS_TOR_ADDRESS",
@@ -220,6 +220,26 @@ pub static OPTIONS: [OptionSpec; 14] = [
             store(&mut settings.allow_outbound_localhost, kind::localhost(value))
         },
         show: |settings, text| show!(text, settings.allow_outbound_localhost as u8),
+    },
+    OptionSpec {
+        directive: "PassedSockets",
+        variable: "EPOCHSOCKS_PASSED_SOCKETS",
+        torsocks_variable: None,
+        flags: &[takes("--passed-sockets", None)],
+        kind: Kind::PassedSockets,
+        default: "refuse",
+        help: "Network sockets that other processes pass: refuse fails the call, drop takes them \
+               out of the message, torified refuses those that are not connected to Tor, allow \
+               takes all.",
+        set: |settings, value| store(&mut settings.passed_sockets, kind::passed_sockets(value)),
+        show: |settings, text| {
+            text.extend(match settings.passed_sockets {
+                PassedSockets::Refuse => b"refuse",
+                PassedSockets::Drop => b"drop".as_slice(),
+                PassedSockets::Torified => b"torified",
+                PassedSockets::Allow => b"allow",
+            });
+        },
     },
     OptionSpec {
         directive: "EnableIPv6",

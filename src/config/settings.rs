@@ -42,6 +42,20 @@ pub enum Names {
     Cookie,
 }
 
+/// What becomes of a socket that could reach the network and comes in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedSockets {
+    /// It is closed, and the call fails with `EACCES`.
+    Refuse,
+    /// It is closed, and the message comes without it and with `MSG_CTRUNC`.
+    Drop,
+    /// It is taken if it is connected to Tor's port or one of this process's own, refused
+    /// otherwise.
+    Torified,
+    /// It is taken.
+    Allow,
+}
+
 /// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -63,6 +77,8 @@ pub struct Settings {
     pub allow_outbound_localhost: OutboundLocalhost,
     /// `IsolatePID`; never set together with user name and password.
     pub isolate_pid: bool,
+    /// `PassedSockets`.
+    pub passed_sockets: PassedSockets,
     /// `EnableIPv6`.
     pub enable_ipv6: bool,
     /// `LogLevel`: 1 (nothing) to 5 (debug).
@@ -90,6 +106,7 @@ impl Settings {
         allow_inbound: false,
         allow_outbound_localhost: OutboundLocalhost::Never,
         isolate_pid: false,
+        passed_sockets: PassedSockets::Refuse,
         enable_ipv6: true,
         log_level: 3,
         log_time: true,

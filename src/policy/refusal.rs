@@ -37,6 +37,8 @@ pub enum Refusal {
     Repair,
     /// A function of libc that connects or looks up inside, where no hook is.
     InsideLibc,
+    /// A network socket from another process, which may not go through Tor.
+    Passed,
     /// An address of another family than the socket's.
     AddressFamily,
     /// An address shorter than its family asks for.
@@ -58,6 +60,7 @@ impl Refusal {
             | Refusal::Repair
             | Refusal::InsideLibc
             | Refusal::Inbound => libc::EPERM,
+            Refusal::Passed => libc::EACCES,
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
             Refusal::Ipv6Disabled | Refusal::BoundV6Only => libc::ENETUNREACH,
             Refusal::TorAddressFamily | Refusal::AddressFamily => libc::EAFNOSUPPORT,
@@ -98,6 +101,9 @@ impl fmt::Display for Refusal {
             Refusal::Multicast => f.write_str("routers would be told of a multicast group"),
             Refusal::Repair => f.write_str("TCP's repair mode would bypass Tor"),
             Refusal::InsideLibc => f.write_str("libc would bypass Tor inside this function"),
+            Refusal::Passed => f.write_str(
+                "a network socket that was passed would bypass Tor; PassedSockets permits it",
+            ),
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
             Refusal::AddressLength => f.write_str("address too short for its family"),
         }

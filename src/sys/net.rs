@@ -85,6 +85,25 @@ pub fn local_address(fd: i32, address: &mut [u8]) -> Result<usize, Errno> {
     Ok((length as usize).min(address.len()))
 }
 
+/// The bytes of the address that `fd` is connected to in `address`; gives how many. See
+/// getpeername(2).
+pub fn peer_address(fd: i32, address: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = address.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes and the length.
+    Errno::check(unsafe {
+        syscall6(
+            libc::SYS_getpeername,
+            fd as usize,
+            address.as_mut_ptr() as usize,
+            &raw mut length as usize,
+            0,
+            0,
+            0,
+        )
+    })?;
+    Ok((length as usize).min(address.len()))
+}
+
 /// Reads a socket option of plain data; see getsockopt(2).
 ///
 /// # Safety

@@ -7,6 +7,7 @@ mod behaviour;
 mod document;
 mod fd_life;
 mod headers;
+mod passing;
 mod scene;
 mod symbols;
 mod table;

@@ -76,6 +76,14 @@ pub fn duplicate(source: i32, target: i32) -> Result<bool, InsertError> {
     REGISTRY.duplicate(source, target)
 }
 
+/// A descriptor of this process that names the same socket as `fd`, which has no entry itself.
+/// Async-signal-safe.
+pub fn same_socket(fd: i32) -> Option<i32> {
+    let cookie = Cookie(net::cookie(fd).ok()?);
+    entries_in(0, u32::MAX)
+        .find(|other| REGISTRY.borrow(*other, |record| record.cookie() == cookie) == Some(true))
+}
+
 /// How often a descriptor may change hands under a lookup before the call gives up.
 const ATTEMPTS: u32 = 8;
 

@@ -335,6 +335,42 @@ hooks! {
         policy: "as sendto, for each message; what was sent before one is refused is told",
         test: "hooks::messages_with_an_address_are_judged",
     }
+    recvmsg {
+        signature: (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_recvmsg),
+        handler: receive::recvmsg,
+        why: "network sockets of other processes come in beside Tor",
+        policy: "EACCES and only they are closed, or as PassedSockets says",
+        test: "hooks::a_passed_network_socket_is_refused",
+    }
+    recvmmsg {
+        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, limit: *mut timespec) -> c_int,
+        header: "sys/socket.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_recvmmsg),
+        handler: receive::recvmmsg,
+        why: "as recvmsg",
+        policy: "as recvmsg, but every message comes: refused sockets are taken out, with MSG_CTRUNC",
+        test: "hooks::recvmmsg_loses_no_message",
+    }
+    pidfd_getfd {
+        signature: (process: c_int, target: c_int, flags: c_uint) -> c_int,
+        header: "sys/pidfd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: kernel(SYS_pidfd_getfd),
+        handler: receive::pidfd_getfd,
+        why: "as recvmsg",
+        policy: "as recvmsg",
+        test: "hooks::a_socket_taken_from_another_process_is_refused",
+    }
     listen {
         signature: (socket: c_int, backlog: c_int) -> c_int,
         header: "sys/socket.h",

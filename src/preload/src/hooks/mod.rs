@@ -10,6 +10,7 @@ pub mod inside;
 pub mod listen;
 pub mod names;
 pub mod peer;
+pub mod receive;
 mod replaced;
 pub mod send;
 pub mod socket;

@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::{close, connect, duplicate, exec, listen, peer, send, socket, socket_option};
+use super::{close, connect, duplicate, exec, listen, peer, receive, send, socket, socket_option};
 use crate::log::log;
 use crate::{errno, real};
 
@@ -49,6 +49,9 @@ pub unsafe fn syscall(
             libc::SYS_sendto => {
                 return send::sendto(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;
             }
+            libc::SYS_recvmsg => return receive::recvmsg(a as _, b as _, c as _) as c_long,
+            libc::SYS_recvmmsg => receive::recvmmsg(a as _, b as _, c as _, d as _, e as _),
+            libc::SYS_pidfd_getfd => receive::pidfd_getfd(a as _, b as _, c as _),
             libc::SYS_sendmsg => return send::sendmsg(a as _, b as _, c as _) as c_long,
             libc::SYS_sendmmsg => send::sendmmsg(a as _, b as _, c as _, d as _),
             libc::SYS_io_uring_setup => absent("io_uring"),
