@@ -48,6 +48,10 @@ mod variant;
 
 #[cfg(all(test, not(crossbeam_loom)))]
 mod conformance;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod equivalence;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
 

@@ -77,6 +77,13 @@ impl<D: Default> Default for SlotRegistry<D> {
 }
 
 impl<D: Domain> SlotRegistry<D> {
+    /// Protects the record of `fd` and never stops, as a thread that is cancelled inside a guard.
+    #[cfg(test)]
+    pub fn abandon_guard(&self, fd: i32) {
+        let slot = self.table.slot(fd).expect("a descriptor with an entry");
+        core::mem::forget(self.domain.protect(slot).expect("an entry"));
+    }
+
     /// Gives up the slot count of a node that was taken out of a slot.
     fn forget(&self, node: NonNull<Node>) {
         // SAFETY: the slot count, which the caller owns, keeps the node until here.

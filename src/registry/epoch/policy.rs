@@ -35,6 +35,31 @@ pub trait Policy: Sync + 'static {
 
     /// Whether a claim with `word` may protect the retired `node`.
     fn holds_back(word: u64, node: &Node) -> bool;
+
+    /// Whether a claim with `word` may protect any node that lived within `span`: so that thousands
+    /// of abandoned claims cost a reclaimer one look each.
+    fn may_hold_back(_word: u64, _span: &Span) -> bool {
+        true
+    }
+}
+
+/// The epochs in which some nodes lived, from the first birth to the last retirement.
+#[derive(Debug)]
+pub struct Span {
+    birth: u64,
+    retired: u64,
+}
+
+impl Span {
+    /// The span of no node.
+    pub const EMPTY: Span = Span { birth: u64::MAX, retired: 0 };
+
+    /// Adds a retired node of the caller's.
+    pub fn add(&mut self, node: &Node) {
+        // Relaxed: the node is in the reclaimer's own list.
+        self.birth = self.birth.min(node.birth.load(Relaxed));
+        self.retired = self.retired.max(node.retired.get());
+    }
 }
 
 /// Eras: a node is alive from its birth to its retirement, and a claim holds back what was alive in
@@ -66,6 +91,11 @@ impl Policy for Era {
         // Relaxed: the node is in the reclaimer's own list.
         node.birth.load(Relaxed) <= word && word <= node.retired.get()
     }
+
+    #[inline(always)]
+    fn may_hold_back(word: u64, span: &Span) -> bool {
+        span.birth <= word && word <= span.retired
+    }
 }
 
 /// Plain epochs: a claim holds back whatever was retired in its epoch or later, that is everything
@@ -92,6 +122,11 @@ impl Policy for Epoch {
     #[inline(always)]
     fn holds_back(word: u64, node: &Node) -> bool {
         word <= node.retired.get()
+    }
+
+    #[inline(always)]
+    fn may_hold_back(word: u64, span: &Span) -> bool {
+        word <= span.retired
     }
 }
 

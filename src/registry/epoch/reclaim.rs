@@ -17,7 +17,22 @@ use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
 use super::EpochDomain;
 use super::cell::Arena;
 use super::generation::Generation;
-use super::policy::{BUSY, Policy};
+use super::policy::{BUSY, Policy, Span};
+
+/// Marks the nodes that a claim may protect.
+fn mark_protected<P: Policy>(generation: &Generation, limbo: &List) {
+    let mut span = Span::EMPTY;
+    limbo.each(|node| span.add(node));
+    generation.each_published(|word| {
+        if P::may_hold_back(word, &span) {
+            limbo.each(|node| {
+                if P::holds_back(word, node) {
+                    node.protected.set(true);
+                }
+            });
+        }
+    });
+}
 
 impl<P: Policy> EpochDomain<P> {
     /// A node from `free`, which is filled up when it is empty.
@@ -36,7 +51,8 @@ impl<P: Policy> EpochDomain<P> {
         // SAFETY: the claim makes the arena ours.
         let arena = unsafe { &mut *cell.arena() };
         arena.limbo.push(node);
-        if arena.limbo.len() >= RECLAIM_AT + arena.survivors {
+        // When many survive, they are looked at again only when as many have come.
+        if arena.limbo.len() >= arena.survivors + RECLAIM_AT.max(arena.survivors) {
             self.reclaim(generation, arena);
         }
         cell.release();
@@ -97,13 +113,7 @@ impl<P: Policy> EpochDomain<P> {
         }
         let overflowing = generation.is_overflowing() && !planted(Bug::IgnoredOverflow);
         if !overflowing && self.is_current(generation) {
-            generation.each_published(|word| {
-                arena.limbo.each(|node| {
-                    if P::holds_back(word, node) {
-                        node.protected.set(true);
-                    }
-                });
-            });
+            mark_protected::<P>(generation, &arena.limbo);
             self.free_unprotected(arena);
         }
         arena.survivors = arena.limbo.len();

@@ -1,0 +1,272 @@
+//! What the slot registries promise beyond single operations: bounded memory, abandoned claims,
+//! children of every kind.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::epoch::EpochDomain;
+use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::{Cookie, InsertError, Owned, Registry, SlotRegistry, Slots};
+
+type Bare<P> = SlotRegistry<EpochDomain<P>>;
+
+fn bare<P: Policy>() -> Bare<P> {
+    SlotRegistry::over(EpochDomain::new())
+}
+
+/// Opens and closes `fd` so many times.
+fn churn(registry: &impl Registry, fd: i32, times: u64) {
+    for cookie in 0..times {
+        registry.insert(fd, Cookie(cookie)).expect("a vacant descriptor");
+        assert!(registry.remove(fd));
+    }
+}
+
+fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || churn(registry, 100 + thread, times));
+        }
+    });
+}
+
+/// Nodes in use at most while four threads churn and `readers` are stopped inside a guard.
+fn nodes_with_stopped_readers<P: Policy>(readers: usize) -> u32 {
+    let registry = bare::<P>();
+    for fd in 0..readers as i32 {
+        registry.insert(fd, Cookie(7)).expect("vacant");
+    }
+    let (inside, done) = (Barrier::new(readers + 1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for fd in 0..readers as i32 {
+            let (registry, inside, done) = (&registry, &inside, &done);
+            scope.spawn(move || {
+                let cookie = registry.borrow(fd, |record| {
+                    inside.wait();
+                    while !done.load(Relaxed) {
+                        std::thread::yield_now();
+                    }
+                    record.cookie()
+                });
+                assert_eq!(cookie, Some(Cookie(7)), "the record is whole after all that");
+            });
+        }
+        inside.wait();
+        for fd in 0..readers as i32 {
+            assert!(registry.remove(fd));
+        }
+        churn_in_threads(&registry, 4, 20_000);
+        done.store(true, Relaxed);
+    });
+    registry.domain().nodes()
+}
+
+#[test]
+fn memory_stays_flat_under_churn() {
+    fn nodes<P: Policy>() -> u32 {
+        let registry = bare::<P>();
+        churn(&registry, 3, 300_000);
+        registry.domain().nodes()
+    }
+    for (name, nodes) in
+        [("era", nodes::<Era>()), ("epoch", nodes::<Epoch>()), ("hazard", nodes::<Hazard>())]
+    {
+        assert!(nodes <= 64, "{name}: {nodes} nodes for one descriptor");
+    }
+}
+
+#[test]
+fn stopped_readers_cost_a_bounded_number_of_nodes() {
+    for (name, nodes) in [
+        ("era", nodes_with_stopped_readers::<Era>(8)),
+        ("hazard", nodes_with_stopped_readers::<Hazard>(8)),
+    ] {
+        assert!(nodes <= 600, "{name}: {nodes} nodes");
+    }
+}
+
+/// What the default is chosen over: 80,000 records, of which one reader keeps nearly all.
+#[test]
+fn one_stopped_reader_keeps_everything_from_plain_epochs() {
+    assert!(nodes_with_stopped_readers::<Epoch>(1) > 40_000);
+}
+
+/// Each costs its cell, with the batch in the cell's arena, and the record that it protects; what
+/// comes after them costs nothing more.
+#[test]
+fn thousands_of_abandoned_claims_do_not_stop_reclamation() {
+    const ABANDONED: i32 = 2_000;
+    let registry = bare::<Era>();
+    for fd in 0..ABANDONED {
+        registry.insert(fd, Cookie(fd as u64)).expect("vacant");
+        registry.abandon_guard(fd);
+    }
+    for fd in 0..ABANDONED {
+        assert!(registry.remove(fd));
+    }
+    churn_in_threads(&registry, 4, 5_000);
+    let before = registry.domain().nodes();
+    assert!(before <= 19 * ABANDONED as u32, "{before} nodes");
+    churn_in_threads(&registry, 4, 20_000);
+    let after = registry.domain().nodes();
+    assert!(after <= before + ABANDONED as u32, "{before} nodes became {after}");
+}
+
+#[test]
+fn without_a_free_cell_everything_works_and_memory_stays_flat() {
+    fn nodes<P: Policy>() -> u32 {
+        let registry = bare::<P>();
+        registry.domain().abandon_all_cells();
+        registry.insert(5, Cookie(5)).expect("vacant");
+        churn_in_threads(&registry, 2, 2_000);
+        assert_eq!(registry.lookup(5).map(|record| record.cookie()), Some(Cookie(5)));
+        assert_eq!(registry.duplicate(5, 6), Ok(true));
+        assert!(registry.supersede(6));
+        assert!(registry.remove(5) && registry.remove(6));
+        churn(&registry, 3, 2_000);
+        registry.domain().nodes()
+    }
+    for (name, nodes) in [("era", nodes::<Era>()), ("hazard", nodes::<Hazard>())] {
+        assert!(nodes <= 1_000, "{name}: {nodes} nodes");
+    }
+}
+
+/// Runs `work` in a child made by `make`, and says whether it came to its end.
+fn child_succeeds(make: impl FnOnce() -> i32, work: impl FnOnce()) -> bool {
+    match make() {
+        0 => {
+            work();
+            // SAFETY: ends the child without the parent's exit handlers.
+            unsafe { libc::_exit(0) }
+        }
+        child => {
+            assert!(child > 0, "no child");
+            let mut status = 0;
+            // SAFETY: waits for the child that was just made.
+            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+}
+
+fn fork() -> i32 {
+    // SAFETY: the child makes raw system calls and touches mmapped memory only.
+    unsafe { libc::fork() }
+}
+
+/// A child that runs no `pthread_atfork` handlers.
+fn raw_fork() -> i32 {
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }
+}
+
+/// Every operation, without a panic (which could not print in a child of many threads).
+fn operations_work(registry: &impl Registry) -> bool {
+    registry.lookup(3).is_some_and(|record| record.cookie() == Cookie(30))
+        && registry.duplicate(3, 8) == Ok(true)
+        && registry.supersede(8)
+        && registry.remove(3)
+        && registry.remove(8)
+        && !registry.contains(3)
+        && (0..2_000).all(|cookie| {
+            registry.insert(9, Cookie(cookie)).is_ok()
+                && registry.borrow(9, |record| record.cookie()) == Some(Cookie(cookie))
+                && registry.remove(9)
+        })
+}
+
+/// J: while other threads of the parent were in the midst of everything.
+fn forked_child_works(make: fn() -> i32, registry: &impl Registry) {
+    registry.insert(3, Cookie(30)).expect("vacant");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Relaxed) {
+                    registry.borrow(3, |record| assert_eq!(record.cookie(), Cookie(30)));
+                    churn(registry, 100 + thread, 10);
+                }
+            });
+        }
+        let failures = (0..30)
+            .filter(|_| {
+                !child_succeeds(make, || {
+                    if !operations_work(registry) {
+                        // SAFETY: ends the child.
+                        unsafe { libc::_exit(1) };
+                    }
+                })
+            })
+            .count();
+        done.store(true, Relaxed);
+        assert_eq!(failures, 0, "of 30 children");
+    });
+    assert!(registry.contains(3), "the parent's entry is the parent's");
+}
+
+#[test]
+fn forked_child_of_a_threaded_process_works_at_once() {
+    forked_child_works(fork, &Slots::new());
+    forked_child_works(fork, &super::SlotsHazard::new());
+    forked_child_works(fork, &super::SlotsEpoch::new());
+    forked_child_works(fork, &Owned::<super::Counted>::new());
+}
+
+#[test]
+fn child_of_a_raw_clone_works_at_once() {
+    forked_child_works(raw_fork, &Slots::new());
+    forked_child_works(raw_fork, &super::SlotsHazard::new());
+}
+
+/// J: a guard and a handle from before the fork are the child's, too.
+#[test]
+fn guards_and_handles_live_on_in_the_child() {
+    let registry = Slots::new();
+    registry.insert(3, Cookie(30)).expect("vacant");
+    registry.insert(4, Cookie(40)).expect("vacant");
+    let handle = registry.lookup(4).expect("an entry");
+    let whole = registry.borrow(3, |record| {
+        child_succeeds(fork, || {
+            registry.remove(3);
+            registry.remove(4);
+            for fd in 0..200 {
+                let _ = registry.insert(fd, Cookie(99));
+                registry.remove(fd);
+            }
+            if record.cookie() != Cookie(30) || handle.cookie() != Cookie(40) {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        })
+    });
+    assert_eq!(whole, Some(true));
+}
+
+/// J: a `vfork` child shares the memory and must leave it alone.
+#[test]
+fn vfork_child_changes_nothing_of_its_parent() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let left_alone = !REGISTRY.may_change()
+            && !REGISTRY.remove(3)
+            && REGISTRY.detach(3).is_none()
+            && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign)
+            && REGISTRY.duplicate(3, 5) == Err(InsertError::Foreign)
+            && !REGISTRY.supersede(3)
+            && REGISTRY.borrow(3, |record| record.cookie()) == Some(Cookie(30));
+        i32::from(!left_alone)
+    }
+    REGISTRY.insert(3, Cookie(30)).expect("vacant");
+    let mut stack = vec![0u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let make = || {
+        // SAFETY: the stack is the child's until it ends, for which CLONE_VFORK waits.
+        unsafe {
+            libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, core::ptr::null_mut())
+        }
+    };
+    assert!(child_succeeds(make, || ()));
+    assert!(REGISTRY.may_change());
+    assert!(REGISTRY.contains(3) && !REGISTRY.contains(5));
+}
