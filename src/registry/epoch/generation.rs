@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use super::super::ordering::TotalOrder;
 use super::super::primitive::{AtomicU64, CELLS, HOMES, thread_hash};
 use super::cell::Cell;
-use super::policy::{FREE, UNUSED};
+use super::policy::{BUSY, FREE, UNUSED};
 
 const USED_WORDS: usize = CELLS.div_ceil(64);
 
@@ -96,13 +96,31 @@ impl Generation {
 
     /// Visits what every claimed cell has published.
     pub fn each_published(&self, mut visit: impl FnMut(u64)) {
-        each_bit(self.used_words.load_total(), |word| {
-            each_bit(self.used[word].load_total(), |bit| {
-                if let Some(published) = self.cells[word * 64 + bit].published() {
-                    visit(published);
-                }
-            });
+        self.each_used(|cell| {
+            if let Some(published) = cell.published() {
+                visit(published);
+            }
         });
+    }
+
+    /// Visits every cell that was ever claimed.
+    fn each_used(&self, mut visit: impl FnMut(&Cell)) {
+        each_bit(self.used_words.load_total(), |word| {
+            each_bit(self.used[word].load_total(), |bit| visit(&self.cells[word * 64 + bit]));
+        });
+    }
+
+    /// Nodes in the limbo lists of all cells that nobody holds at this moment.
+    pub fn in_limbo(&self) -> u32 {
+        let mut count = 0;
+        self.each_used(|cell| {
+            if cell.claim(FREE, BUSY) {
+                // SAFETY: the claim makes the arena ours.
+                count += unsafe { &*cell.arena() }.limbo.len();
+                cell.release();
+            }
+        });
+        count
     }
 
     /// The wait-free way to protect everything: before reading the slot.

@@ -124,6 +124,12 @@ impl<P> EpochDomain<P> {
         while self.generation().and_then(|generation| generation.claim(BUSY)).is_some() {}
     }
 
+    /// Retired nodes that are not free yet, in the arenas that nobody holds at this moment. For
+    /// tests and benches.
+    pub fn in_limbo(&self) -> u32 {
+        self.generation().map_or(0, Generation::in_limbo)
+    }
+
     /// The cells, mapped at first use; `None` without memory.
     fn generation(&self) -> Option<&Generation> {
         // Acquire pairs with the AcqRel in `map_generation`.
