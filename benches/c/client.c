@@ -1,0 +1,532 @@
+/* The program that is measured under each preload library. One mode a run; prints one JSON object.
+ *
+ *   hooks BATCHES                  nanoseconds of each call: as linked, and libc's own
+ *   connect THREADS COUNT          connections by connect(), each closed at once
+ *   socks THREADS COUNT            the same by a bare SOCKS5 client inside this program
+ *   stream MEGABYTES               bytes through one connection
+ *   memory COUNT                   resident bytes of each of so many connections
+ *   mixed THREADS MILLISECONDS     getpeername on connections, dup and close of a file
+ *   instructions                   see tests/instruction_counts.rs
+ *
+ * BENCH_PORT is the SOCKS server's port on 127.0.0.1; BENCH_DIRECT makes `connect` and its like dial
+ * the server's sink port without SOCKS (what no torifier can beat). */
+#define _GNU_SOURCE 1
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_ZERO_STATS
+#define CALLGRIND_DUMP_STATS_AT(name) (void)(name)
+#endif
+
+static void must(bool holds, const char *what)
+{
+	if (!holds) {
+		fprintf(stderr, "client: %s: %s\n", what, strerror(errno));
+		exit(1);
+	}
+}
+
+static int64_t now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000ll + time.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+	return (left > right) - (left < right);
+}
+
+static double at(double *values, size_t count, double rank)
+{
+	qsort(values, count, sizeof *values, compare);
+	return values[(size_t)(rank * (double)(count - 1))];
+}
+
+/* --- connections --- */
+
+static struct sockaddr_in address(const char *host, int port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	inet_pton(AF_INET, host, &address.sin_addr);
+	return address;
+}
+
+static int port(void)
+{
+	const char *text = getenv("BENCH_PORT");
+	must(text != NULL, "BENCH_PORT is not set");
+	return atoi(text);
+}
+
+static int tcp(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(fd >= 0, "socket");
+	/* A reset instead of TIME_WAIT, or a long run has no ports left. */
+	struct linger linger = {1, 0};
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+	return fd;
+}
+
+static int through_the_torifier(void)
+{
+	struct sockaddr_in to = address("203.0.113.7", 80);
+	if (getenv("BENCH_DIRECT"))
+		to = address("127.0.0.1", atoi(getenv("BENCH_DIRECT")));
+	int fd = tcp();
+	must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect");
+	return fd;
+}
+
+static void read_exactly(int fd, void *buffer, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t got = read(fd, (char *)buffer + done, size - done);
+		must(got > 0, "the SOCKS server hung up");
+		done += (size_t)got;
+	}
+}
+
+/* Greeting and request in one write, as Tor allows without authentication. */
+static int by_bare_socks(void)
+{
+	static const unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 203, 0, 113, 7, 0, 80};
+	unsigned char answer[12];
+	struct sockaddr_in to = address("127.0.0.1", port());
+	int fd = tcp();
+	must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect to the SOCKS server");
+	must(write(fd, ask, sizeof ask) == sizeof ask, "write");
+	read_exactly(fd, answer, sizeof answer);
+	must(answer[0] == 5 && answer[1] == 0 && answer[3] == 0, "the SOCKS server refused");
+	return fd;
+}
+
+struct load {
+	int (*dial)(void);
+	int count;
+	double *latencies;
+	pthread_barrier_t *start;
+};
+
+static void *dial_and_close(void *argument)
+{
+	struct load *load = argument;
+	pthread_barrier_wait(load->start);
+	for (int i = 0; i < load->count; i++) {
+		int64_t before = now();
+		int fd = load->dial();
+		load->latencies[i] = (double)(now() - before) / 1e3;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void connections(int (*dial)(void), int threads, int count)
+{
+	double *latencies = calloc((size_t)(threads * count), sizeof *latencies);
+	pthread_t *ids = calloc((size_t)threads, sizeof *ids);
+	struct load *loads = calloc((size_t)threads, sizeof *loads);
+	pthread_barrier_t start;
+	pthread_barrier_init(&start, NULL, (unsigned)threads + 1);
+	for (int i = 0; i < threads; i++) {
+		loads[i] = (struct load){dial, count, latencies + i * count, &start};
+		must(pthread_create(&ids[i], NULL, dial_and_close, &loads[i]) == 0, "pthread_create");
+	}
+	pthread_barrier_wait(&start);
+	int64_t before = now();
+	for (int i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	double seconds = (double)(now() - before) / 1e9;
+	size_t all = (size_t)(threads * count);
+	printf("{\"rate\": %.1f, \"median\": %.2f, \"p90\": %.2f, \"p99\": %.2f}\n",
+	       (double)all / seconds, at(latencies, all, 0.5), at(latencies, all, 0.9),
+	       at(latencies, all, 0.99));
+}
+
+static void stream(long megabytes)
+{
+	static char buffer[1 << 16];
+	int fd = through_the_torifier();
+	int64_t before = now();
+	for (long left = megabytes << 20; left > 0;) {
+		ssize_t sent = write(fd, buffer, sizeof buffer);
+		must(sent > 0, "write");
+		left -= sent;
+	}
+	shutdown(fd, SHUT_WR);
+	/* The sink closes when it has read everything. */
+	read(fd, buffer, 1);
+	printf("{\"rate\": %.1f}\n", (double)megabytes / ((double)(now() - before) / 1e9));
+}
+
+static long resident(void)
+{
+	long size, pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+	must(file && fscanf(file, "%ld %ld", &size, &pages) == 2, "/proc/self/statm");
+	fclose(file);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void memory(int count)
+{
+	/* The first one pays for what is mapped once. */
+	int first = through_the_torifier();
+	resident();
+	long before = resident();
+	for (int i = 0; i < count; i++)
+		through_the_torifier();
+	printf("{\"bytes\": %.1f}\n", (double)(resident() - before) / count);
+	close(first);
+}
+
+/* --- calls --- */
+
+struct calls {
+	typeof(&close) close;
+	typeof(&getpeername) getpeername;
+	typeof(&dup) dup;
+	typeof(&dup2) dup2;
+	typeof(&fcntl) fcntl;
+	typeof(&socket) socket;
+	typeof(&connect) connect;
+	typeof(&accept4) accept4;
+	typeof(&sendto) sendto;
+	typeof(&recvmsg) recvmsg;
+	typeof(&read) read;
+	typeof(&write) write;
+	typeof(&poll) poll;
+	typeof(&epoll_wait) epoll_wait;
+	typeof(&getsockopt) getsockopt;
+	typeof(&syscall) syscall;
+};
+
+static struct calls linked(void)
+{
+	return (struct calls){close,   getpeername, dup,  dup2,  fcntl, socket,     connect,    accept4,
+			      sendto,  recvmsg,     read, write, poll,  epoll_wait, getsockopt, syscall};
+}
+
+/* libc's own, also where a preload library stands before it. */
+static struct calls libcs(void)
+{
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	must(libc != NULL, "libc.so.6");
+	struct calls calls;
+#define FIND(name)                                                                                 \
+	do {                                                                                       \
+		Dl_info where;                                                                     \
+		calls.name = (typeof(calls.name))dlsym(libc, #name);                               \
+		must(calls.name && dladdr((void *)calls.name, &where) &&                           \
+			     strstr(where.dli_fname, "libc.so"),                                   \
+		     "libc's " #name " can't be found");                                           \
+	} while (0)
+	FIND(close);
+	FIND(getpeername);
+	FIND(dup);
+	FIND(dup2);
+	FIND(fcntl);
+	FIND(socket);
+	FIND(connect);
+	FIND(accept4);
+	FIND(sendto);
+	FIND(recvmsg);
+	FIND(read);
+	FIND(write);
+	FIND(poll);
+	FIND(epoll_wait);
+	FIND(getsockopt);
+	FIND(syscall);
+	return calls;
+}
+
+static int file, pair[2], tracked, listener, epoll, copy, quiet[2];
+#define VACANT 900
+
+static void close_vacant(const struct calls *c)
+{
+	c->close(VACANT);
+}
+
+static void dup_and_close(const struct calls *c)
+{
+	c->close(c->dup(file));
+}
+
+static void dup2_file(const struct calls *c)
+{
+	c->dup2(file, copy);
+}
+
+static void getpeername_stranger(const struct calls *c)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	c->getpeername(pair[0], (struct sockaddr *)&peer, &length);
+}
+
+static void getpeername_tracked(const struct calls *c)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	c->getpeername(tracked, (struct sockaddr *)&peer, &length);
+}
+
+static void fcntl_stranger(const struct calls *c)
+{
+	c->fcntl(file, F_GETFD);
+}
+
+static void fcntl_tracked(const struct calls *c)
+{
+	c->fcntl(tracked, F_GETFD);
+}
+
+static void socket_unix_and_close(const struct calls *c)
+{
+	c->close(c->socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static void socket_inet_and_close(const struct calls *c)
+{
+	c->close(c->socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static void connect_unix(const struct calls *c)
+{
+	static const struct sockaddr_un nowhere = {AF_UNIX, "/nonexistent/socket"};
+	c->connect(quiet[0], (const struct sockaddr *)&nowhere, sizeof nowhere);
+}
+
+static void accept4_unix(const struct calls *c)
+{
+	c->accept4(listener, NULL, NULL, 0);
+}
+
+static void sendto_stranger(const struct calls *c)
+{
+	c->sendto(pair[0], "", 0, MSG_DONTWAIT, NULL, 0);
+}
+
+static void recvmsg_stranger(const struct calls *c)
+{
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	c->recvmsg(pair[0], &message, MSG_DONTWAIT);
+}
+
+static void read_stranger(const struct calls *c)
+{
+	char byte;
+	c->read(pair[0], &byte, 1);
+}
+
+static void write_stranger(const struct calls *c)
+{
+	c->write(file, "", 1);
+}
+
+static void poll_stranger(const struct calls *c)
+{
+	struct pollfd one = {pair[0], POLLIN, 0};
+	c->poll(&one, 1, 0);
+}
+
+static void poll_tracked(const struct calls *c)
+{
+	struct pollfd one = {tracked, POLLIN, 0};
+	c->poll(&one, 1, 0);
+}
+
+static void epoll_wait_empty(const struct calls *c)
+{
+	struct epoll_event event;
+	c->epoll_wait(epoll, &event, 1, 0);
+}
+
+static void getsockopt_stranger(const struct calls *c)
+{
+	int error;
+	socklen_t length = sizeof error;
+	c->getsockopt(pair[0], SOL_SOCKET, SO_ERROR, &error, &length);
+}
+
+static void syscall_getppid(const struct calls *c)
+{
+	c->syscall(SYS_getppid);
+}
+
+#define CALL(name) {#name, name}
+static const struct {
+	const char *name;
+	void (*call)(const struct calls *);
+} calls[] = {
+	CALL(close_vacant),	    CALL(dup_and_close),	 CALL(dup2_file),
+	CALL(getpeername_stranger), CALL(getpeername_tracked),	 CALL(fcntl_stranger),
+	CALL(fcntl_tracked),	    CALL(socket_unix_and_close), CALL(socket_inet_and_close),
+	CALL(connect_unix),	    CALL(accept4_unix),		 CALL(sendto_stranger),
+	CALL(recvmsg_stranger),	    CALL(read_stranger),	 CALL(write_stranger),
+	CALL(poll_stranger),	    CALL(poll_tracked),		 CALL(epoll_wait_empty),
+	CALL(getsockopt_stranger),  CALL(syscall_getppid),
+};
+#define CALLS (sizeof calls / sizeof *calls)
+
+static void prepare(void)
+{
+	struct sockaddr_un autobind = {.sun_family = AF_UNIX};
+	file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	copy = open("/dev/null", O_RDWR | O_CLOEXEC);
+	must(file >= 0 && copy >= 0, "/dev/null");
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0, "socketpair");
+	quiet[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	must(bind(listener, (struct sockaddr *)&autobind, sizeof(sa_family_t)) == 0, "bind");
+	must(listen(listener, 1) == 0, "listen");
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	tracked = through_the_torifier();
+}
+
+static double time_of(void (*call)(const struct calls *), const struct calls *functions)
+{
+	enum { TIMES = 1000 };
+	int64_t before = now();
+	for (int i = 0; i < TIMES; i++)
+		call(functions);
+	return (double)(now() - before) / TIMES;
+}
+
+static void *sleep_for_ever(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static void hooks(int batches)
+{
+	struct calls ours = linked(), libc = libcs();
+	pthread_t sleeper;
+	prepare();
+	/* A threaded process, as most that connect. */
+	must(pthread_create(&sleeper, NULL, sleep_for_ever, NULL) == 0, "pthread_create");
+	double *hooked = calloc((size_t)batches, sizeof *hooked);
+	double *plain = calloc((size_t)batches, sizeof *plain);
+	printf("{");
+	for (size_t i = 0; i < CALLS; i++) {
+		/* Batches of both alternate, so that a disturbance falls on both. */
+		for (int batch = 0; batch < batches; batch++) {
+			hooked[batch] = time_of(calls[i].call, &ours);
+			plain[batch] = time_of(calls[i].call, &libc);
+		}
+		printf("%s\"%s\": [%.2f, %.2f]", i ? ", " : "", calls[i].name,
+		       at(hooked, (size_t)batches, 0.5), at(plain, (size_t)batches, 0.5));
+	}
+	printf("}\n");
+}
+
+static void instructions(void)
+{
+	enum { TIMES = 100 };
+	struct calls ours = linked();
+	prepare();
+	for (size_t i = 0; i < CALLS; i++) {
+		/* Once for what the first call of a function does besides. */
+		calls[i].call(&ours);
+		CALLGRIND_ZERO_STATS;
+		for (int time = 0; time < TIMES; time++)
+			calls[i].call(&ours);
+		CALLGRIND_DUMP_STATS_AT(calls[i].name);
+	}
+}
+
+/* --- many threads --- */
+
+static atomic_bool stop;
+
+static void *mix(void *count)
+{
+	struct calls c = linked();
+	struct sockaddr_storage peer;
+	int mine = through_the_torifier();
+	uint64_t done = 0;
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		for (int i = 0; i < 8; i++) {
+			socklen_t length = sizeof peer;
+			c.getpeername(mine, (struct sockaddr *)&peer, &length);
+		}
+		c.close(c.dup(file));
+		done += 10;
+	}
+	*(uint64_t *)count = done;
+	close(mine);
+	return NULL;
+}
+
+static void mixed(int threads, int milliseconds)
+{
+	pthread_t *ids = calloc((size_t)threads, sizeof *ids);
+	uint64_t *counts = calloc((size_t)threads, 128), sum = 0;
+	file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int64_t before = now();
+	for (int i = 0; i < threads; i++)
+		must(pthread_create(&ids[i], NULL, mix, counts + 16 * i) == 0, "pthread_create");
+	usleep((useconds_t)milliseconds * 1000);
+	atomic_store(&stop, true);
+	double span = (double)(now() - before);
+	for (int i = 0; i < threads; i++) {
+		pthread_join(ids[i], NULL);
+		sum += counts[16 * i];
+	}
+	printf("{\"ns\": %.3f}\n", span / (double)sum);
+}
+
+int main(int count, char **words)
+{
+	struct rlimit files;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	const char *mode = count > 1 ? words[1] : "";
+	int first = count > 2 ? atoi(words[2]) : 1, second = count > 3 ? atoi(words[3]) : 1;
+	if (!strcmp(mode, "hooks"))
+		hooks(first);
+	else if (!strcmp(mode, "connect"))
+		connections(through_the_torifier, first, second);
+	else if (!strcmp(mode, "socks"))
+		connections(by_bare_socks, first, second);
+	else if (!strcmp(mode, "stream"))
+		stream(first);
+	else if (!strcmp(mode, "memory"))
+		memory(first);
+	else if (!strcmp(mode, "mixed"))
+		mixed(first, second);
+	else if (!strcmp(mode, "instructions"))
+		instructions();
+	else
+		must(false, "unknown mode");
+	return 0;
+}

@@ -1,0 +1,75 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+/// How much time a run may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// To see that everything works.
+    Quick,
+    /// What a report is made of.
+    Normal,
+    /// Every setting.
+    Full,
+}
+
+/// How often, how long and in which settings.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How much time a run may take.
+    pub effort: Effort,
+    /// Samples of each subject in each setting.
+    pub rounds: usize,
+    /// What one sample takes at least.
+    pub sample: Duration,
+    /// Thread counts.
+    pub threads: Vec<u32>,
+    /// Numbers of entries.
+    pub entries: Vec<u32>,
+}
+
+/// The entries that a registry has while the number of threads varies.
+pub const ENTRIES: u32 = 100;
+
+impl Plan {
+    /// The plan for an effort.
+    pub fn new(effort: Effort) -> Plan {
+        let (rounds, sample, threads, entries) = match effort {
+            Effort::Quick => (3, 1, vec![1, 2], vec![100]),
+            Effort::Normal => (11, 3, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
+            Effort::Full => (31, 10, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
+        };
+        Plan { effort, rounds, sample: Duration::from_millis(sample), threads, entries }
+    }
+
+    /// The settings: entries, and the thread counts to measure with so many. Only the full plan
+    /// crosses all of both.
+    pub fn settings(&self) -> Vec<(u32, Vec<u32>)> {
+        let threads = |entries| match self.effort {
+            _ if entries == ENTRIES => self.threads.clone(),
+            Effort::Full => self.threads.clone(),
+            Effort::Quick | Effort::Normal => vec![1, 2],
+        };
+        self.entries.iter().map(|entries| (*entries, threads(*entries))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_normal_plan_varies_threads_at_one_number_of_entries() {
+        let settings = Plan::new(Effort::Normal).settings();
+        assert_eq!(settings.len(), 5);
+        for (entries, threads) in settings {
+            assert_eq!(threads.contains(&16), entries == ENTRIES);
+        }
+    }
+
+    #[test]
+    fn the_full_plan_crosses_threads_and_entries() {
+        let settings = Plan::new(Effort::Full).settings();
+        assert!(settings.iter().all(|(_, threads)| threads.len() == 5));
+    }
+}

@@ -1,0 +1,104 @@
+//! The registries: one file each, or one for a family.
+
+mod array;
+mod c_peer;
+mod ours;
+mod papaya;
+mod scc;
+mod seize;
+mod shared;
+
+use super::subject::{AnySubject, Subject};
+
+/// A registry of the list.
+#[derive(Clone, Copy)]
+pub struct Backend {
+    /// [`Subject::NAME`].
+    pub name: &'static str,
+    /// [`Subject::ROLE`].
+    pub role: &'static str,
+    /// [`Subject::ALLOCATOR`].
+    pub allocator: &'static str,
+    /// Makes one.
+    pub new: fn() -> Box<dyn AnySubject>,
+}
+
+fn boxed<S: Subject + 'static>() -> Box<dyn AnySubject> {
+    Box::new(S::new())
+}
+
+const fn backend<S: Subject + 'static>() -> Backend {
+    Backend { name: S::NAME, role: S::ROLE, allocator: S::ALLOCATOR, new: boxed::<S> }
+}
+
+/// What everything is compared with.
+pub const BASELINE: &str = "mutex";
+
+/// Every registry, in the report's order; the baseline is the first.
+pub const ALL: &[Backend] = &[
+    backend::<ours::Mutex>(),
+    backend::<ours::Slots>(),
+    backend::<ours::SlotsEpoch>(),
+    backend::<ours::SlotsHazard>(),
+    backend::<ours::Counted>(),
+    backend::<ours::MutexSlots>(),
+    backend::<ours::Sharded>(),
+    backend::<ours::Snapshot>(),
+    backend::<ours::SlotsCrossbeam>(),
+    #[cfg(urcu_memb)]
+    backend::<c_peer::UrcuMemb>(),
+    #[cfg(urcu_bp)]
+    backend::<c_peer::UrcuBp>(),
+    #[cfg(ck)]
+    backend::<c_peer::Ck>(),
+    backend::<papaya::Papaya>(),
+    backend::<scc::Scc>(),
+    backend::<seize::Seize>(),
+    backend::<array::Array>(),
+];
+
+/// The registry called `name`.
+pub fn find(name: &str) -> Option<&'static Backend> {
+    ALL.iter().find(|backend| backend.name == name)
+}
+
+/// What is missing here, and why.
+pub fn left_out() -> Vec<String> {
+    let mut notes = Vec::new();
+    if cfg!(not(urcu_memb)) {
+        notes.push("urcu is left out: the headers of liburcu-dev are not installed".to_owned());
+    }
+    if cfg!(not(ck)) {
+        notes.push("ck is left out: the headers of libck-dev are not installed".to_owned());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_registry_does_what_the_workloads_rely_on() {
+        for Backend { name, new, .. } in ALL {
+            let subject = new();
+            subject.attach();
+            assert_eq!(subject.borrow(7), None, "{name}");
+            assert!(subject.insert(7, 42), "{name}");
+            assert!(!subject.insert(7, 43), "{name}: the second insert");
+            assert_eq!((subject.borrow(7), subject.counted(7)), (Some(42), Some(42)), "{name}");
+            let mut held = false;
+            subject.hold(7, &mut || held = true);
+            assert!(held, "{name}");
+            assert!(subject.remove(7), "{name}");
+            assert!(!subject.remove(7), "{name}: the second remove");
+            assert_eq!((subject.borrow(7), subject.counted(7)), (None, None), "{name}");
+            subject.detach();
+        }
+    }
+
+    #[test]
+    fn the_baseline_comes_first() {
+        assert_eq!(ALL[0].name, BASELINE);
+    }
+}

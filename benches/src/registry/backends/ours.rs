@@ -1,0 +1,95 @@
+//! The backends of this project, as they are in the library.
+//!
+//! They are measured without the process id check of [`Owned`], one system call a mutation that
+//! is the same for every backend.
+
+use epochsocks::registry::{self as library, Cookie, Owned, Registry};
+
+use crate::registry::subject::Subject;
+
+macro_rules! ours {
+    ($($name:ident = $backend:ty, $text:literal, $role:literal, $allocator:literal
+        $(, most: $most:literal)? $(, unreclaimed: $unreclaimed:expr)?;)*) => { $(
+        #[doc = concat!("The backend `", $text, "`.")]
+        pub struct $name(Owned<$backend>);
+
+        impl Subject for $name {
+            const NAME: &'static str = $text;
+            const ROLE: &'static str = $role;
+            const ALLOCATOR: &'static str = $allocator;
+            $(const MOST_ENTRIES: u32 = $most;)?
+
+            fn new() -> Self {
+                $name(Owned::<$backend>::new())
+            }
+
+            #[inline(always)]
+            fn insert(&self, fd: i32, number: u64) -> bool {
+                self.0.inner().insert(fd, Cookie(number)).is_ok()
+            }
+
+            #[inline(always)]
+            fn remove(&self, fd: i32) -> bool {
+                self.0.inner().remove(fd)
+            }
+
+            #[inline(always)]
+            fn borrow(&self, fd: i32) -> Option<u64> {
+                self.0.inner().borrow(fd, |record| record.cookie().0)
+            }
+
+            #[inline(always)]
+            fn counted(&self, fd: i32) -> Option<u64> {
+                self.0.inner().lookup(fd).map(|record| record.cookie().0)
+            }
+
+            fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
+                self.0.inner().borrow(fd, |_| meanwhile());
+            }
+
+            $(fn unreclaimed(&self) -> Option<u64> {
+                let unreclaimed: fn(&$backend) -> u64 = $unreclaimed;
+                Some(unreclaimed(self.0.inner()))
+            })?
+
+            fn after_fork_in_child(&self) {
+                self.0.after_fork_in_child();
+            }
+        }
+    )* };
+}
+
+type Inner<T> = <T as InnerOf>::Inner;
+
+/// The backend inside an [`Owned`].
+trait InnerOf {
+    type Inner;
+}
+
+impl<R> InnerOf for Owned<R> {
+    type Inner = R;
+}
+
+ours! {
+    Mutex = library::Mutex, "mutex",
+        "the 2013 proposal: one pthread mutex, chained hash, refcount", "malloc";
+    Slots = Inner<library::Slots>, "slots",
+        "descriptor table, own epoch domain, eras: the default", "own slab over mmap",
+        unreclaimed: |registry| registry.domain().in_limbo().into();
+    SlotsEpoch = Inner<library::SlotsEpoch>, "slots-epoch",
+        "the same, plain epochs", "own slab over mmap",
+        unreclaimed: |registry| registry.domain().in_limbo().into();
+    SlotsHazard = Inner<library::SlotsHazard>, "slots-hazard",
+        "the same, hazard pointers", "own slab over mmap",
+        unreclaimed: |registry| registry.domain().in_limbo().into();
+    Counted = library::Counted, "counted",
+        "the same table, split reference count, no epochs", "own slab over mmap";
+    MutexSlots = library::MutexSlots, "mutex-slots",
+        "one mutex over the descriptor table: what the lock alone costs", "own slab over mmap";
+    Sharded = library::Sharded, "sharded",
+        "DashMap and crossbeam-epoch: a lock a shard", "malloc";
+    Snapshot = library::Snapshot, "snapshot",
+        "arc-swap of a map that is copied by each write", "malloc", most: 1_000;
+    SlotsCrossbeam = Inner<library::SlotsCrossbeam>, "slots-crossbeam",
+        "the descriptor table over crossbeam-epoch", "own slab over mmap, malloc for crossbeam";
+}

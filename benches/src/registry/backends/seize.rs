@@ -1,0 +1,85 @@
+//! seize's hyaline reclamation under an array of pointers: the descriptor table with another
+//! domain.
+
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use seize::{Collector, Guard, reclaim};
+
+use super::array::LENGTH;
+use super::shared::Record;
+use crate::registry::subject::Subject;
+
+/// An array of pointers to reference-counted records.
+pub struct Seize {
+    collector: Collector,
+    slots: Vec<AtomicPtr<Arc<Record>>>,
+}
+
+impl Seize {
+    /// Calls `read` with the record of `fd`, under a guard.
+    #[inline(always)]
+    fn guarded<T>(&self, fd: i32, read: impl FnOnce(&Arc<Record>) -> T) -> Option<T> {
+        let slot = self.slots.get(fd as usize)?;
+        // Relaxed: a miss reads nothing.
+        if slot.load(Relaxed).is_null() {
+            return None;
+        }
+        let guard = self.collector.enter();
+        // SAFETY: protected by the guard, and retired only after it was unlinked.
+        unsafe { guard.protect(slot, Acquire).as_ref() }.map(read)
+    }
+}
+
+impl Subject for Seize {
+    const NAME: &'static str = "seize";
+    const ROLE: &'static str = "external: hyaline reclamation under a plain array";
+    const ALLOCATOR: &'static str = "malloc";
+
+    fn new() -> Self {
+        let slots = (0..LENGTH).map(|_| AtomicPtr::new(null_mut())).collect();
+        Seize { collector: Collector::new(), slots }
+    }
+
+    #[inline(always)]
+    fn insert(&self, fd: i32, number: u64) -> bool {
+        let Some(slot) = self.slots.get(fd as usize) else { return false };
+        let record = Box::into_raw(Box::new(Record::counted(number)));
+        // AcqRel releases the record to `guarded`.
+        let vacant = slot.compare_exchange(null_mut(), record, AcqRel, Relaxed).is_ok();
+        if !vacant {
+            // SAFETY: nobody has seen it.
+            drop(unsafe { Box::from_raw(record) });
+        }
+        vacant
+    }
+
+    #[inline(always)]
+    fn remove(&self, fd: i32) -> bool {
+        let Some(slot) = self.slots.get(fd as usize) else { return false };
+        let guard = self.collector.enter();
+        let record = guard.swap(slot, null_mut(), AcqRel);
+        if record.is_null() {
+            return false;
+        }
+        // SAFETY: unlinked just now, by us; allocated by `Box`.
+        unsafe { guard.defer_retire(record, reclaim::boxed) };
+        true
+    }
+
+    #[inline(always)]
+    fn borrow(&self, fd: i32) -> Option<u64> {
+        self.guarded(fd, |record| record.number())
+    }
+
+    #[inline(always)]
+    fn counted(&self, fd: i32) -> Option<u64> {
+        self.guarded(fd, Arc::clone).map(|record| record.number())
+    }
+
+    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
+        self.guarded(fd, |_| meanwhile());
+    }
+}

@@ -1,0 +1,14 @@
+//! The registry's backends and their external peers, and what they are made to do.
+//!
+//! - [`subject`]: what a registry can do here, whoever made it
+//! - [`backends`]: one file a registry
+//! - [`workloads`]: one file a workload
+//! - [`throughput`], [`latency`], [`garbage`], [`fork`]: the experiments
+
+pub mod backends;
+pub mod fork;
+pub mod garbage;
+pub mod latency;
+pub mod subject;
+pub mod throughput;
+pub mod workloads;

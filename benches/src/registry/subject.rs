@@ -1,0 +1,206 @@
+//! A registry under measurement.
+
+use super::workloads;
+
+/// The first descriptor that has an entry.
+pub const FIRST: i32 = 1_024;
+/// The first descriptor of those that threads insert and remove, 64 for each.
+const FIRST_OWN: i32 = FIRST + 131_072;
+/// The first descriptor of those that never have an entry.
+pub const FIRST_VACANT: i32 = FIRST_OWN + 16_384;
+
+/// What one thread works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// The thread's number.
+    pub index: u32,
+    /// How many threads there are.
+    pub lanes: u32,
+    /// How many descriptors have an entry.
+    pub entries: u32,
+}
+
+impl Lane {
+    /// A descriptor with an entry, from all of them.
+    #[inline(always)]
+    pub fn any(&self, step: u32) -> i32 {
+        FIRST + scatter(step, self.entries) as i32
+    }
+
+    /// A descriptor with an entry, from this thread's share of them.
+    #[inline(always)]
+    pub fn distinct(&self, step: u32) -> i32 {
+        let share = (self.entries / self.lanes).max(1);
+        let first = (self.index * share) % self.entries;
+        FIRST + (first + scatter(step, share)) as i32
+    }
+
+    /// A descriptor that this thread alone inserts and removes.
+    #[inline(always)]
+    pub fn own(&self) -> i32 {
+        FIRST_OWN + 64 * self.index as i32
+    }
+}
+
+/// A number below `range`, another for each step, without a division.
+#[inline(always)]
+fn scatter(step: u32, range: u32) -> u32 {
+    ((u64::from(step.wrapping_mul(0x9E37_79B9)) * u64::from(range)) >> 32) as u32
+}
+
+/// A registry, of ours or of others: descriptor to a record that holds a number.
+pub trait Subject: Sync {
+    /// What the report calls it.
+    const NAME: &'static str;
+    /// What it is, in a few words.
+    const ROLE: &'static str;
+    /// Where its records come from.
+    const ALLOCATOR: &'static str;
+    /// The most entries that it can be filled with in reasonable time.
+    const MOST_ENTRIES: u32 = u32::MAX;
+
+    /// An empty registry.
+    fn new() -> Self
+    where
+        Self: Sized;
+
+    /// A thread begins to use it.
+    fn attach(&self) {}
+
+    /// The thread ends.
+    fn detach(&self) {}
+
+    /// Makes `fd` name a new record; says whether it had none.
+    fn insert(&self, fd: i32, number: u64) -> bool;
+
+    /// Forgets `fd`; says whether it named a record.
+    fn remove(&self, fd: i32) -> bool;
+
+    /// Reads the record of `fd` without keeping it.
+    fn borrow(&self, fd: i32) -> Option<u64>;
+
+    /// Takes a reference to the record of `fd` that could be kept, reads, and gives it back.
+    fn counted(&self, fd: i32) -> Option<u64>;
+
+    /// Calls `meanwhile` from a reader that is inside its guard of `fd`.
+    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut());
+
+    /// Records that are retired but not free, if it can tell.
+    fn unreclaimed(&self) -> Option<u64> {
+        None
+    }
+
+    /// Called in the child of a fork.
+    fn after_fork_in_child(&self) {}
+}
+
+/// A subject without its type.
+pub trait AnySubject: Sync {
+    /// [`Subject::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Subject::ROLE`].
+    fn role(&self) -> &'static str;
+    /// [`Subject::ALLOCATOR`].
+    fn allocator(&self) -> &'static str;
+    /// [`Subject::MOST_ENTRIES`].
+    fn most_entries(&self) -> u32;
+    /// Does `count` steps of the workload with this index, on a thread that is attached.
+    fn run(&self, workload: usize, lane: &Lane, count: u32);
+    /// The subject's own operations.
+    fn attach(&self);
+    /// See [`Subject::detach`].
+    fn detach(&self);
+    /// See [`Subject::insert`].
+    fn insert(&self, fd: i32, number: u64) -> bool;
+    /// See [`Subject::remove`].
+    fn remove(&self, fd: i32) -> bool;
+    /// See [`Subject::borrow`].
+    fn borrow(&self, fd: i32) -> Option<u64>;
+    /// See [`Subject::counted`].
+    fn counted(&self, fd: i32) -> Option<u64>;
+    /// See [`Subject::hold`].
+    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut());
+    /// See [`Subject::unreclaimed`].
+    fn unreclaimed(&self) -> Option<u64>;
+    /// See [`Subject::after_fork_in_child`].
+    fn after_fork_in_child(&self);
+}
+
+impl<S: Subject> AnySubject for S {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+    fn role(&self) -> &'static str {
+        S::ROLE
+    }
+    fn allocator(&self) -> &'static str {
+        S::ALLOCATOR
+    }
+    fn most_entries(&self) -> u32 {
+        S::MOST_ENTRIES
+    }
+    fn run(&self, workload: usize, lane: &Lane, count: u32) {
+        workloads::run(self, workload, lane, count);
+    }
+    fn attach(&self) {
+        S::attach(self);
+    }
+    fn detach(&self) {
+        S::detach(self);
+    }
+    fn insert(&self, fd: i32, number: u64) -> bool {
+        S::insert(self, fd, number)
+    }
+    fn remove(&self, fd: i32) -> bool {
+        S::remove(self, fd)
+    }
+    fn borrow(&self, fd: i32) -> Option<u64> {
+        S::borrow(self, fd)
+    }
+    fn counted(&self, fd: i32) -> Option<u64> {
+        S::counted(self, fd)
+    }
+    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
+        S::hold(self, fd, meanwhile);
+    }
+    fn unreclaimed(&self) -> Option<u64> {
+        S::unreclaimed(self)
+    }
+    fn after_fork_in_child(&self) {
+        S::after_fork_in_child(self);
+    }
+}
+
+/// Gives the first `entries` descriptors an entry each. The thread is attached.
+pub fn fill(subject: &dyn AnySubject, entries: u32) {
+    for fd in FIRST..FIRST + entries as i32 {
+        assert!(subject.insert(fd, fd as u64), "{}: {fd} was vacant", subject.name());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_descriptors_of_two_threads_never_meet() {
+        let lane = |index| Lane { index, lanes: 2, entries: 100 };
+        let of = |index| (0..1_000).map(move |step| lane(index).distinct(step));
+        assert!(of(0).all(|fd| (FIRST..FIRST + 50).contains(&fd)));
+        assert!(of(1).all(|fd| (FIRST + 50..FIRST + 100).contains(&fd)));
+    }
+
+    #[test]
+    fn a_lane_reaches_every_entry_and_no_other() {
+        let lane = Lane { index: 0, lanes: 1, entries: 37 };
+        let reached: std::collections::BTreeSet<_> =
+            (0..10_000).map(|step| lane.any(step)).collect();
+        assert_eq!(reached, (FIRST..FIRST + 37).collect());
+    }
+
+    #[test]
+    fn more_threads_than_entries_still_find_entries() {
+        let lane = Lane { index: 15, lanes: 16, entries: 1 };
+        assert_eq!(lane.distinct(12_345), FIRST);
+    }
+}

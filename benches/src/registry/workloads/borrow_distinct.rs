@@ -1,0 +1,19 @@
+//! Lookups of descriptors that each thread has for itself, by borrow.
+
+use std::hint::black_box;
+
+use super::Workload;
+use crate::registry::subject::{Lane, Subject};
+
+/// The workload.
+pub struct This;
+
+impl Workload for This {
+    const NAME: &'static str = "borrow-distinct";
+    const TITLE: &'static str = "hit, borrowed, distinct descriptors";
+
+    #[inline(always)]
+    fn step<S: Subject>(subject: &S, lane: &Lane, step: u32) {
+        black_box(subject.borrow(black_box(lane.distinct(step))));
+    }
+}

@@ -1,0 +1,23 @@
+//! Nineteen lookups by borrow to one insert or remove.
+
+use std::hint::black_box;
+
+use super::Workload;
+use crate::registry::subject::{Lane, Subject};
+
+/// The workload.
+pub struct This;
+
+impl Workload for This {
+    const NAME: &'static str = "reads-95";
+    const TITLE: &'static str = "95% borrows, 5% inserts and removes";
+
+    #[inline(always)]
+    fn step<S: Subject>(subject: &S, lane: &Lane, step: u32) {
+        match step % 40 {
+            0 => drop(black_box(subject.insert(black_box(lane.own()), step.into()))),
+            1 => drop(black_box(subject.remove(black_box(lane.own())))),
+            _ => drop(black_box(subject.borrow(black_box(lane.any(step))))),
+        }
+    }
+}

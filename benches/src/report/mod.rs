@@ -1,0 +1,1 @@
+//! Results in, CSV and one HTML page out.
