@@ -20,6 +20,8 @@ mod settings;
 #[path = "../support"]
 mod support {
     pub mod preload;
+    pub mod process;
     pub mod run;
+    pub mod skip;
 }
 mod workshop;
