@@ -18,6 +18,9 @@ pub struct FilePath<'a> {
 
 impl fmt::Display for FilePath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.directory.is_empty() && self.rest.is_empty() {
+            return f.write_str("\"\"");
+        }
         write!(f, "{}{}", self.directory.escape_ascii(), self.rest)
     }
 }

@@ -3,19 +3,22 @@
 //! What is resolved here is handed on as `EPOCHSOCKS_*` variables and the program reads no file, so
 //! that a bad value ends the launcher and not, unseen, a program's protection.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
+use epochsocks::bytes::Bytes;
 use epochsocks::config::{
     Assignment, CONF_FILE_VARIABLES, FlagSpec, NO_FILE, OPTIONS, OptionSpec, SYSTEM_FILES, Sources,
     load,
 };
+use epochsocks::sys::{Errno, File};
 use lexopt::Arg;
 
 pub use epochsocks::config::Settings;
 
 use crate::environment::{Change, Changes, PRELOAD, without_library};
-use crate::failure::{Failure, Status, warn};
+use crate::failure::{Failure, Status, describe, warn};
 
 /// The log level from which on warnings are shown.
 pub const WARNINGS: u8 = 3;
@@ -63,12 +66,31 @@ pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
     let sources =
         Sources { environment: &variable, is_secure, flags: &flags, system_files: SYSTEM_FILES };
     let mut warnings = Vec::new();
-    let settings = load(&sources, &mut |warning| warnings.push(warning.to_string()))
+    let mut settings = load(&sources, &mut |warning| warnings.push(warning.to_string()))
         .map_err(|error| Failure::new(Status::Own, error))?;
+    if let Some(file) = settings.log_file {
+        settings.log_file = Some(log_file(Path::new(OsStr::from_bytes(file.as_slice())))?);
+    }
     if settings.log_level >= WARNINGS {
         warnings.iter().for_each(warn);
     }
     Ok(settings)
+}
+
+/// The log file by its absolute path: the program may change its directory before it logs. One that
+/// can't be written is refused, as the program would lose every message without a word.
+fn log_file(named: &Path) -> Result<epochsocks::config::Path, Failure> {
+    let refuse = |errno| {
+        let (file, why) = (named.display(), describe(errno));
+        let message = format!("the log file {file} can't be written: {why}; name another");
+        Failure::new(Status::Own, message)
+    };
+    let path = std::path::absolute(named)
+        .map_err(|error| refuse(Errno(error.raw_os_error().unwrap_or(libc::ENOENT))))?;
+    let path = path.as_os_str().as_bytes();
+    let name = CString::new(path).map_err(|_| refuse(Errno(libc::ENOENT)))?;
+    File::append_to(&name).map_err(refuse)?;
+    Bytes::new(path).ok_or_else(|| refuse(Errno(libc::ENAMETOOLONG)))
 }
 
 /// How `settings` are handed on. torsocks' own variables stay as they are: ours win over them.

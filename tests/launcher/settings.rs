@@ -59,6 +59,7 @@ fn a_bad_configuration_ends_the_launcher() {
     let path = file.to_str().unwrap();
     with("EPOCHSOCKS_CONF_FILE", path).assert_ended(125, &[&place]);
     with("EPOCHSOCKS_CONF_FILE", "/nonexistent").assert_ended(125, &["/nonexistent: "]);
+    with("EPOCHSOCKS_CONF_FILE", "").assert_ended(125, &["\"\": ", "EPOCHSOCKS_CONF_FILE"]);
     with("TORSOCKS_TOR_ADDRESS", "tor").assert_ended(125, &["TORSOCKS_TOR_ADDRESS: \"tor\""]);
     workshop.run(["-P", "0", "true"]).assert_ended(125, &["--port: \"0\" is not a port"]);
     workshop.run(["-u", "me", "true"]).assert_ended(125, &["SOCKS5Password"]);
@@ -88,4 +89,25 @@ fn the_users_own_file_is_found() {
     launcher.env("EPOCHSOCKS_LIBRARY", library).env_remove("EPOCHSOCKS_CONF_FILE");
     let outcome = outcome(launcher.arg("env").env("XDG_CONFIG_HOME", &workshop.path));
     assert_eq!(variables(&outcome), [NO_FILE, "EPOCHSOCKS_TOR_PORT=9151"]);
+}
+
+#[test]
+fn the_log_file_is_the_same_one_wherever_the_program_goes() {
+    let workshop = Workshop::new();
+    let variable = format!("EPOCHSOCKS_LOG_FILE_PATH={}/own.log", workshop.path.display());
+    for name in ["EPOCHSOCKS_LOG_FILE_PATH", "TORSOCKS_LOG_FILE_PATH"] {
+        let mut launcher = workshop.launcher();
+        launcher.args(["env", "--chdir=/", "env"]).env(name, "own.log");
+        let outcome = outcome(launcher.current_dir(&workshop.path));
+        assert_eq!(variables(&outcome), [NO_FILE, &variable]);
+    }
+}
+
+#[test]
+fn a_log_file_that_can_not_be_written_ends_the_launcher() {
+    let workshop = Workshop::new();
+    for file in ["/nonexistent/log", "/", ".//"] {
+        let outcome = workshop.run(["--log-file", file, "echo", "ran"]);
+        outcome.assert_ended(125, &["the log file ", file, "can't be written"]);
+    }
 }
