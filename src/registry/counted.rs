@@ -12,6 +12,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
+use super::audit::{Audit, Use};
 use super::node::{List, Node};
 use super::ordering::TotalOrder;
 use super::primitive::{AtomicU64, const_new};
@@ -220,6 +221,27 @@ impl Counted {
 
     fn reference(&self, node: NonNull<Node>) -> Reference<'_> {
         Reference { node, registry: self, not_auto: PhantomData }
+    }
+}
+
+impl Audit for Counted {
+    fn handed_out(&self) -> u32 {
+        self.slab.handed_out()
+    }
+
+    fn claims(&self) -> usize {
+        0
+    }
+
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
+        self.table.each_slot(|_, slot| {
+            if let Some(node) = Word(slot.load(Acquire)).node() {
+                // SAFETY: nodes are never unmapped.
+                visit(unsafe { node.as_ref() }.number.get(), Use::Named);
+            }
+        });
+        // SAFETY: as the caller vouches.
+        unsafe { self.slab.each_spilled(|node| visit(node.number.get(), Use::Free)) };
     }
 }
 

@@ -24,6 +24,7 @@
 //! `record` is what an entry leads to; `mutex` the proposal; `slots` the descriptor `table` over a
 //! reclamation `domain`; `owned` keeps a vfork child's hands off.
 
+mod audit;
 mod counted;
 #[cfg(feature = "std")]
 mod crossbeam;
@@ -55,6 +56,7 @@ mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
 
+pub use audit::{Audit, Use};
 pub use counted::Counted;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;

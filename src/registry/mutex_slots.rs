@@ -7,6 +7,7 @@ use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
+use super::audit::{Audit, Use};
 use super::domain::Slot;
 use super::lock::PthreadMutex;
 use super::node::{List, Node};
@@ -120,6 +121,28 @@ impl MutexSlots {
         // SAFETY: nodes are never unmapped; this one is ours.
         unsafe { node.as_ref() }.revive(cookie, 0);
         Some(node)
+    }
+}
+
+impl Audit for MutexSlots {
+    fn handed_out(&self) -> u32 {
+        self.slab.handed_out()
+    }
+
+    fn claims(&self) -> usize {
+        0
+    }
+
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
+        self.table.each_slot(|_, slot| {
+            // SAFETY: slots hold null or nodes, which are never unmapped.
+            if let Some(node) = unsafe { slot.load(Relaxed).as_ref() } {
+                visit(node.number.get(), Use::Named);
+            }
+        });
+        self.free.locked(|free| free.each(|node| visit(node.number.get(), Use::Free)));
+        // SAFETY: as the caller vouches.
+        unsafe { self.slab.each_spilled(|node| visit(node.number.get(), Use::Free)) };
     }
 }
 

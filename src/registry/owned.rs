@@ -3,6 +3,7 @@
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
+use super::audit::{Audit, Use};
 use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use super::{Cookie, Detached, InsertError, Record, Registry, Variant};
 use crate::sys;
@@ -97,6 +98,21 @@ impl<R: Registry> Owned<R> {
         };
         // SAFETY: never unmapped once it is set.
         unsafe { winner.as_ref() }
+    }
+}
+
+impl<R: Audit> Audit for Owned<R> {
+    fn handed_out(&self) -> u32 {
+        self.inner.handed_out()
+    }
+
+    fn claims(&self) -> usize {
+        self.inner.claims()
+    }
+
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.inner.each_node(visit) }
     }
 }
 

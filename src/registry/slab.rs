@@ -116,6 +116,22 @@ impl Slab {
         self.next.load(Relaxed)
     }
 
+    /// Visits every spilled node.
+    ///
+    /// # Safety
+    /// As [`Audit::each_node`](super::Audit::each_node).
+    pub unsafe fn each_spilled(&self, mut visit: impl FnMut(&Node)) {
+        // Acquire pairs with the AcqRel in `push`.
+        let mut link = self.spilled.load(Acquire) as u32;
+        while let Some(first) = link.checked_sub(1).and_then(|number| self.node(number)) {
+            // SAFETY: never unmapped; the caller vouches that nobody takes the batch meanwhile.
+            let head = unsafe { first.as_ref() };
+            List::of(first, head.batch.get()).each(&mut visit);
+            // Relaxed: ordered by the Acquire above.
+            link = head.link.load(Relaxed);
+        }
+    }
+
     /// The node with this number; maps its chunk at first use.
     fn node(&self, number: u32) -> Option<NonNull<Node>> {
         let (index, offset) = place(number)?;

@@ -5,6 +5,7 @@ use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::audit::{Audit, Use};
 use super::domain::{Domain, Slot};
 use super::node::Node;
 use super::ordering::TotalOrder;
@@ -135,6 +136,27 @@ impl<D: Domain> SlotRegistry<D> {
         // Total order as in `take`.
         let taken = slot.replace_total(node.as_ptr(), next.as_ptr());
         self.forget(if taken.is_ok() { node } else { next });
+    }
+}
+
+impl<D: Domain + Audit> Audit for SlotRegistry<D> {
+    fn handed_out(&self) -> u32 {
+        self.domain.handed_out()
+    }
+
+    fn claims(&self) -> usize {
+        self.domain.claims()
+    }
+
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
+        self.table.each_slot(|_, slot| {
+            // SAFETY: slots hold null or nodes, which are never unmapped.
+            if let Some(node) = unsafe { slot.load(Acquire).as_ref() } {
+                visit(node.number.get(), Use::Named);
+            }
+        });
+        // SAFETY: as the caller vouches.
+        unsafe { self.domain.each_node(visit) };
     }
 }
 

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::super::ordering::TotalOrder;
 use super::super::primitive::{AtomicU64, CELLS, HOMES, thread_hash};
-use super::cell::Cell;
+use super::cell::{Arena, Cell};
 use super::policy::{BUSY, FREE, UNUSED};
 
 const USED_WORDS: usize = CELLS.div_ceil(64);
@@ -121,6 +121,22 @@ impl Generation {
             }
         });
         count
+    }
+
+    /// How many claims there are, with those of readers without a cell.
+    pub fn claims(&self) -> usize {
+        let mut claims = self.overflow.load_total() as usize;
+        self.each_used(|cell| claims += usize::from(cell.word_hint() > FREE));
+        claims
+    }
+
+    /// Visits the arena of every cell that ever was claimed.
+    ///
+    /// # Safety
+    /// As [`Audit::each_node`](crate::registry::Audit::each_node).
+    pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena)) {
+        // SAFETY: nobody holds a claim, as the caller vouches.
+        self.each_used(|cell| visit(unsafe { &*cell.arena() }));
     }
 
     /// The wait-free way to protect everything: before reading the slot.

@@ -23,6 +23,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::Cookie;
+use super::audit::{Audit, Use};
 use super::domain::{Domain, Slot};
 use super::node::{List, Node};
 use super::ordering::{TotalCount, TotalOrder};
@@ -324,6 +325,45 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         self.inherited_before.store(mark, Release);
         self.generation.swap_total(null_mut());
         self.clock.0.add_total(FORK_STEP);
+    }
+}
+
+impl<P: Policy> Audit for EpochDomain<P> {
+    fn handed_out(&self) -> u32 {
+        self.slab.handed_out()
+    }
+
+    fn claims(&self) -> usize {
+        self.generation().map_or(0, Generation::claims)
+    }
+
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
+        // Relaxed: nothing else runs.
+        let retired = |node: &Node, visit: &mut dyn FnMut(u32, Use)| {
+            visit(node.number.get(), Use::Retired(node.count.load(Relaxed)));
+            let mut kept = node;
+            // SAFETY: nodes are never unmapped.
+            while let Some(next) = unsafe { kept.successor.load(Relaxed).as_ref() } {
+                visit(next.number.get(), Use::Kept);
+                kept = next;
+            }
+        };
+        // SAFETY: as the caller vouches.
+        unsafe {
+            self.slab.each_spilled(|node| visit(node.number.get(), Use::Free));
+            if let Some(generation) = self.generation() {
+                generation.each_arena(|arena| {
+                    arena.free.each(|node| visit(node.number.get(), Use::Free));
+                    arena.limbo.each(|node| retired(node, visit));
+                });
+            }
+        }
+        let mut orphan = self.orphans.load(Acquire);
+        // SAFETY: nodes are never unmapped, and nobody adopts these meanwhile.
+        while let Some(node) = unsafe { orphan.as_ref() } {
+            retired(node, visit);
+            orphan = node.next.get();
+        }
     }
 }
 

@@ -1,0 +1,31 @@
+//! A count of every record's memory, for tests that look for lost and doubled frees.
+
+/// What a piece of a registry's memory is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// A descriptor names it.
+    Named,
+    /// No descriptor names it; it waits until nobody sees it. So many references are counted: in a
+    /// registry at rest 1, its own.
+    Retired(u64),
+    /// A retired record keeps it, as its successor or a successor of that.
+    Kept,
+    /// The next insert may take it.
+    Free,
+}
+
+/// A registry that can say where each of its nodes is. A node that is `Free` or
+/// `Retired` twice was freed twice; one that is never visited is lost.
+pub trait Audit {
+    /// Nodes that were handed out at least once; they are numbered from 0.
+    fn handed_out(&self) -> u32;
+
+    /// Claims that readers and writers have not released.
+    fn claims(&self) -> usize;
+
+    /// Visits the number and the use of every node, once for each slot or list that holds it.
+    ///
+    /// # Safety
+    /// No operation is under way, in whatever thread or handler, and none begins meanwhile.
+    unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use));
+}
