@@ -1,0 +1,156 @@
+//! Backends with a planted bug, which the proofs must find: a proof that finds none proves nothing.
+
+use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
+
+use epochsocks::registry::{
+    Audit, Cookie, Detached, InsertError, Record, Registry, Slots, Variant,
+};
+
+use crate::subject::Subject;
+
+/// One way to be wrong; what it does not override is right.
+pub trait Bug: Sync + 'static {
+    fn borrow<T>(slots: &Slots, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        slots.borrow(fd, read)
+    }
+
+    fn insert(slots: &Slots, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        slots.insert(fd, cookie)
+    }
+
+    fn remove(slots: &Slots, fd: i32) -> bool {
+        slots.remove(fd)
+    }
+}
+
+/// Reads a record when its guard has ended.
+pub struct ReadsUnguarded;
+
+impl Bug for ReadsUnguarded {
+    fn borrow<T>(slots: &Slots, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        let record = slots.borrow(fd, |record| &raw const *record)?;
+        // SAFETY: none, that is the bug; but a record's memory is never unmapped.
+        Some(read(unsafe { &*record }))
+    }
+}
+
+/// Takes an entry out and never gives the registry's reference up.
+pub struct LosesTheReference;
+
+impl Bug for LosesTheReference {
+    fn remove(slots: &Slots, fd: i32) -> bool {
+        slots.detach(fd).is_some()
+    }
+}
+
+/// Loads an entry and empties its slot later, so that two removers may take one entry.
+pub struct FreesTwice;
+
+/// The entry that a remover of [`FreesTwice`] has loaded, and its descriptor.
+static LOADED: AtomicPtr<()> = AtomicPtr::new(null_mut());
+static LOADED_FROM: AtomicI32 = AtomicI32::new(-1);
+
+impl Bug for FreesTwice {
+    fn remove(slots: &Slots, fd: i32) -> bool {
+        let entry = if LOADED_FROM.load(SeqCst) == fd {
+            // SAFETY: a detached entry is one pointer. None for the second use of it: the bug.
+            unsafe { core::mem::transmute::<*mut (), Detached>(LOADED.load(SeqCst)) }
+        } else {
+            let Some(entry) = slots.detach(fd) else { return false };
+            // SAFETY: see above; `entry` is one pointer.
+            LOADED.store(unsafe { core::mem::transmute_copy(&entry) }, SeqCst);
+            LOADED_FROM.store(fd, SeqCst);
+            LOADED_FROM.store(-1, SeqCst);
+            entry
+        };
+        slots.discard(entry);
+        true
+    }
+}
+
+/// Looks first and stores then, instead of one atomic step (guarantee G).
+pub struct StoresInsteadOfSwapping;
+
+impl Bug for StoresInsteadOfSwapping {
+    fn insert(slots: &Slots, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        if slots.contains(fd) {
+            return Err(InsertError::Occupied);
+        }
+        slots.remove(fd);
+        slots.insert(fd, cookie)
+    }
+}
+
+/// The default backend with the bug `B`.
+pub struct Planted<B> {
+    slots: Slots,
+    bug: PhantomData<B>,
+}
+
+impl<B: Bug> Subject for Planted<B> {
+    fn fresh() -> Self {
+        Planted { slots: Slots::new(), bug: PhantomData }
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(&self.slots)
+    }
+}
+
+// SAFETY: none; the tests that use it run it in a process of its own.
+unsafe impl<B: Bug> Registry for Planted<B> {
+    const VARIANT: &'static Variant = Slots::VARIANT;
+
+    type Handle<'r> = <Slots as Registry>::Handle<'r>;
+
+    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        B::insert(&self.slots, fd, cookie)
+    }
+
+    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        B::borrow(&self.slots, fd, read)
+    }
+
+    fn lookup(&self, fd: i32) -> Option<Self::Handle<'_>> {
+        self.slots.lookup(fd)
+    }
+
+    fn into_raw(handle: Self::Handle<'_>) -> *const Record {
+        Slots::into_raw(handle)
+    }
+
+    unsafe fn from_raw(&self, raw: *const Record) -> Self::Handle<'_> {
+        // SAFETY: as the caller vouches.
+        unsafe { self.slots.from_raw(raw) }
+    }
+
+    fn remove(&self, fd: i32) -> bool {
+        B::remove(&self.slots, fd)
+    }
+
+    fn detach(&self, fd: i32) -> Option<Detached> {
+        self.slots.detach(fd)
+    }
+
+    fn restore(&self, fd: i32, entry: Detached) {
+        self.slots.restore(fd, entry);
+    }
+
+    fn discard(&self, entry: Detached) {
+        self.slots.discard(entry);
+    }
+
+    fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        self.slots.duplicate(source, target)
+    }
+
+    fn supersede(&self, fd: i32) -> bool {
+        self.slots.supersede(fd)
+    }
+
+    fn after_fork_in_child(&self) {
+        self.slots.after_fork_in_child();
+    }
+}

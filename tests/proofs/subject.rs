@@ -1,0 +1,222 @@
+//! A registry under proof: how the model's operations are done to it, and where its memory is.
+
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+
+use epochsocks::registry::{
+    Audit, Connection, Cookie, Counted, Guarantee, Mutex, MutexSlots, Owned, Record, Registry,
+    Slots, SlotsEpoch, SlotsHazard, Use,
+};
+
+use crate::model::{Answer, FDS, Operation, Seen};
+
+/// A registry that can be made and counted.
+pub trait Subject: Registry + 'static {
+    /// An empty one.
+    fn fresh() -> Self;
+    /// Where its memory is, if it can say so.
+    fn audit(&self) -> Option<&dyn Audit>;
+}
+
+macro_rules! subjects {
+    ($($backend:ty: $audit:expr;)*) => {
+        $(impl Subject for $backend {
+            fn fresh() -> Self {
+                <$backend>::new()
+            }
+
+            fn audit(&self) -> Option<&dyn Audit> {
+                let audit: fn(&$backend) -> Option<&dyn Audit> = $audit;
+                audit(self)
+            }
+        })*
+    };
+}
+
+subjects! {
+    Slots: |registry| Some(registry);
+    SlotsEpoch: |registry| Some(registry);
+    SlotsHazard: |registry| Some(registry);
+    Owned<Counted>: |registry| Some(registry);
+    Owned<MutexSlots>: |registry| Some(registry);
+    Owned<Mutex>: |_| None;
+}
+
+#[cfg(feature = "std")]
+subjects! {
+    Owned<epochsocks::registry::Sharded>: |_| None;
+    Owned<epochsocks::registry::Snapshot>: |_| None;
+    epochsocks::registry::SlotsCrossbeam: |_| None;
+}
+
+/// Runs a generic property for each backend, as a test of its own.
+macro_rules! for_each_backend {
+    ($property:ident) => {
+        $crate::subject::for_each_backend! { $property:
+            slots: epochsocks::registry::Slots;
+            slots_epoch: epochsocks::registry::SlotsEpoch;
+            slots_hazard: epochsocks::registry::SlotsHazard;
+            counted: epochsocks::registry::Owned<epochsocks::registry::Counted>;
+            mutex_slots: epochsocks::registry::Owned<epochsocks::registry::MutexSlots>;
+            mutex: epochsocks::registry::Owned<epochsocks::registry::Mutex>;
+        }
+        #[cfg(feature = "std")]
+        $crate::subject::for_each_backend! { $property:
+            sharded: epochsocks::registry::Owned<epochsocks::registry::Sharded>;
+            snapshot: epochsocks::registry::Owned<epochsocks::registry::Snapshot>;
+            slots_crossbeam: epochsocks::registry::SlotsCrossbeam;
+        }
+    };
+    ($property:ident: $($name:ident: $backend:ty;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                super::$property::<$backend>();
+            }
+        )*
+    };
+}
+pub(crate) use for_each_backend;
+
+/// Whether every operation may run in a signal handler.
+pub fn is_signal_safe<S: Subject>() -> bool {
+    S::VARIANT.guarantees.has(Guarantee::H)
+}
+
+/// A handle that [`Operation::Put`] gives up.
+#[derive(Default)]
+pub struct Held(AtomicPtr<Record>);
+
+impl Held {
+    /// Holds a reference to what `fd` names.
+    pub fn hold<S: Subject>(&self, subject: &S, fd: i32) {
+        let handle = subject.lookup(fd).expect("an entry");
+        self.0.store(S::into_raw(handle).cast_mut(), SeqCst);
+    }
+
+    /// Gives it up, if it is still held.
+    pub fn put<S: Subject>(&self, subject: &S) {
+        let record = self.0.swap(null_mut(), SeqCst);
+        if !record.is_null() {
+            // SAFETY: from `into_raw`, and the swap takes it once.
+            drop(unsafe { subject.from_raw(record) });
+        }
+    }
+}
+
+/// Does an operation. Calls no function that a signal handler may not, but the subject's.
+#[inline(never)]
+pub fn perform<S: Subject>(subject: &S, held: &Held, operation: Operation) -> Answer {
+    let name = |fd: usize| fd as i32;
+    match operation {
+        Operation::Borrow(fd) => subject.borrow(name(fd), read).unwrap_or(Answer::No),
+        Operation::Lookup(fd) => {
+            subject.lookup(name(fd)).map_or(Answer::No, |record| read(&record))
+        }
+        Operation::Insert(fd, cookie) => subject.insert(name(fd), Cookie(cookie)).is_ok().into(),
+        Operation::Remove(fd) => subject.remove(name(fd)).into(),
+        Operation::Duplicate(source, target) => {
+            (subject.duplicate(name(source), name(target)) == Ok(true)).into()
+        }
+        Operation::Reopen(fd) => match subject.detach(name(fd)) {
+            Some(entry) => {
+                subject.restore(name(fd), entry);
+                Answer::Yes
+            }
+            None => Answer::No,
+        },
+        Operation::Close(fd) => match subject.detach(name(fd)) {
+            Some(entry) => {
+                subject.discard(entry);
+                Answer::Yes
+            }
+            None => Answer::No,
+        },
+        Operation::Supersede(fd) => subject.supersede(name(fd)).into(),
+        Operation::Connect(fd, port) => connect(subject, name(fd), port).into(),
+        Operation::Put => {
+            held.put(subject);
+            Answer::Yes
+        }
+    }
+}
+
+fn connect<S: Subject>(subject: &S, fd: i32, port: u16) -> bool {
+    let Some(record) = subject.lookup(fd) else { return false };
+    let Ok(claim) = record.begin_connect() else { return false };
+    let destination = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port));
+    record.publish(claim, Connection { destination });
+    true
+}
+
+/// Reads a record from both ends, so that one which is reused meanwhile shows.
+fn read(record: &Record) -> Answer {
+    let Cookie(before) = black_box(record).cookie();
+    let port = black_box(record).connection().map_or(0, |connection| connection.destination.port());
+    let Cookie(cookie) = black_box(record).cookie();
+    if before == cookie { Answer::Record { cookie, port } } else { Answer::Torn }
+}
+
+/// What can be seen of every descriptor.
+pub fn seen<S: Subject>(subject: &S) -> [Seen; FDS] {
+    let addresses: [Option<*const Record>; FDS] =
+        core::array::from_fn(|fd| subject.borrow(fd as i32, |record| &raw const *record));
+    core::array::from_fn(|fd| {
+        let first = addresses.iter().position(|other| *other == addresses[fd])?;
+        match subject.borrow(fd as i32, read)? {
+            Answer::Record { cookie, port } => Some((cookie, port, first)),
+            _ => Some((u64::MAX, 0, first)),
+        }
+    })
+}
+
+/// What is wrong with the memory of a subject at rest that has no entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Nodes that are nowhere, or retired with references that nobody has.
+    pub lost: usize,
+    /// Nodes that are in two lists.
+    pub doubled: usize,
+    /// Claims that nobody holds.
+    pub claims: usize,
+    /// Nodes that wait for readers which are not there.
+    pub retired: usize,
+    /// Nodes in all.
+    pub nodes: usize,
+}
+
+/// Counts the memory of a subject that has no entries and no operation under way.
+pub fn account<S: Subject>(subject: &S) -> Account {
+    let Some(audit) = subject.audit() else { return Account::default() };
+    let mut times = vec![0; audit.handed_out() as usize];
+    let mut kept = vec![false; times.len()];
+    let mut account = Account { claims: audit.claims(), nodes: times.len(), ..Account::default() };
+    let count = || {
+        let mut visit = |number: u32, usage| {
+            let number = number as usize;
+            match usage {
+                Use::Named => panic!("a descriptor names node {number}"),
+                Use::Kept => return kept[number] = true,
+                Use::Free => {}
+                Use::Retired(references) => {
+                    account.retired += 1;
+                    account.lost += usize::from(references != 1);
+                }
+            }
+            times[number] += 1;
+            account.doubled += usize::from(times[number] == 2);
+            // A list that leads back into itself has no end.
+            assert!(times[number] < 100, "node {number} is in a circle");
+        };
+        // SAFETY: at rest, as the caller says.
+        unsafe { audit.each_node(&mut visit) }
+    };
+    if catch_unwind(AssertUnwindSafe(count)).is_ok() {
+        let nowhere = |(times, kept): &(&usize, &bool)| **times == 0 && !**kept;
+        account.lost += times.iter().zip(&kept).filter(nowhere).count();
+    }
+    account
+}
