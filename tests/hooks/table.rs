@@ -29,6 +29,10 @@ macro_rules! truth {
     (list) => {
         true
     };
+    // As `no`, with a trampoline for a symbol.
+    (naked) => {
+        false
+    };
 }
 
 macro_rules! hooks {

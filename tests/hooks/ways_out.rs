@@ -45,3 +45,10 @@ fn programs_of_old_get_no_rpc() {
 fn system_calls_that_no_hook_could_follow_are_absent() {
     play("ways_out", "system-calls", &echoing_proxy());
 }
+
+#[test]
+fn a_handle_of_libc_leads_to_the_hooks() {
+    let proxy = echoing_proxy();
+    play("ways_out", "handles", &proxy);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}

@@ -235,6 +235,27 @@ static void scene_system_calls(void)
     EXPECT(syscall(SYS_getpid) == getpid());
 }
 
+static void scene_handles(void)
+{
+    void *libc = dlopen("libc.so.6", RTLD_NOW), *program = dlopen(NULL, RTLD_NOW);
+    EXPECT(libc && program);
+    int (*by_handle)(int, const struct sockaddr *, socklen_t) = dlsym(libc, "connect");
+    EXPECT((void *)by_handle == (void *)connect && dlsym(libc, "__connect") != NULL);
+    EXPECT(dlsym(program, "connect") == (void *)by_handle);
+    EXPECT(dlsym(RTLD_DEFAULT, "connect") == (void *)by_handle);
+    EXPECT(dlsym(RTLD_NEXT, "connect") == (void *)by_handle);
+    EXPECT(dlsym(libc, "dlsym") == dlsym(RTLD_DEFAULT, "dlsym"));
+
+    size_t (*length)(const char *) = (size_t(*)(const char *))dlsym(libc, "strnlen");
+    EXPECT(length && dlsym(RTLD_DEFAULT, "scene_handles") == NULL);
+    EXPECT(dlsym(libc, "no such function") == NULL && strstr(dlerror(), "no such function"));
+    EXPECT(dlerror() == NULL);
+
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(by_handle(fd, (struct sockaddr *)&address, sizeof address) == 0 && echoes(fd));
+}
+
 static const struct scene scenes[] = {
     {"sockets", scene_sockets},
     {"datagrams", scene_datagrams},
@@ -244,6 +265,7 @@ static const struct scene scenes[] = {
     {"inside", scene_inside},
     {"rpc", scene_rpc},
     {"system-calls", scene_system_calls},
+    {"handles", scene_handles},
     {NULL, NULL},
 };
 

@@ -1,8 +1,10 @@
 //! The exported C symbols, each of them a call of its handler.
 
 macro_rules! export {
-    // The handler is the symbol: a trampoline that takes a list of arguments apart.
+    // The handler is the symbol: a trampoline that takes a list of arguments apart, or that keeps
+    // the return address.
     (list, $($row:tt)*) => {};
+    (naked, $($row:tt)*) => {};
     (
         $registers:ident, $name:ident, ($($argument:ident: $type:ty),*), $result:ty,
         $handler:path, $policy:literal

@@ -107,6 +107,11 @@ macro_rules! hooks {
             );)*
         }
 
+        /// Whether the table has the symbol.
+        pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
+            [$(stringify!($name)),*].iter().any(|name| name.as_bytes() == symbol.to_bytes())
+        }
+
         /// Resolves what may be called in a signal handler, where it could not be looked up, and
         /// what must not stay with the kernel. Not async-signal-safe.
         pub fn resolve_at_load() {

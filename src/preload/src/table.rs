@@ -3,7 +3,8 @@
 // headers, against `nm -D` and against design/hooks.md.
 //
 // variadic: `yes` exports all that the calling convention passes in registers; `list` takes any
-// number of arguments, by a trampoline that the handler names.
+// number of arguments, by a trampoline that the handler names; `naked` is not variadic, but the
+// handler is the symbol as well.
 // header: empty for another name of a function that the table has, "none" for what libc keeps for
 // programs of old.
 // before_resolution: what runs while the real function is unknown (hooks are called before any
@@ -574,6 +575,18 @@ hooks! {
         why: "it reaches every call above without its name",
         policy: "the numbers of the hooks above take the hooks' way; every other passes with all six arguments",
         test: "hooks::syscall_takes_the_hooks_way",
+    }
+    dlsym {
+        signature: (handle: *mut c_void, name: *const c_char) -> *mut c_void,
+        header: "dlfcn.h",
+        variadic: naked,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: symbol::dlsym,
+        why: "a handle of libc leads to its functions past the hooks",
+        policy: "a function of libc that has a hook is the hook; RTLD_NEXT and RTLD_DEFAULT are as ever",
+        test: "hooks::a_handle_of_libc_leads_to_the_hooks",
     }
     rcmd {
         signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,

@@ -16,6 +16,7 @@ pub mod send;
 pub mod socket;
 pub mod socket_option;
 pub mod streams;
+pub mod symbol;
 pub mod syscall;
 pub mod terminal;
 mod through_tor;
