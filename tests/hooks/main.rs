@@ -4,6 +4,7 @@
 mod support;
 
 mod behaviour;
+mod cancellation;
 mod document;
 mod fd_life;
 mod headers;

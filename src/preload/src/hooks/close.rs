@@ -6,16 +6,32 @@ use core::ffi::c_int;
 use epochsocks::registry::Registry;
 use libc::c_uint;
 
-use crate::real;
 use crate::registry::{REGISTRY, any_in, forget_range};
+use crate::{errno, real};
+
+unsafe extern "C" {
+    safe fn pthread_testcancel();
+}
 
 /// # Safety
 /// As close(2).
 pub unsafe fn close(fd: c_int) -> c_int {
-    REGISTRY.remove(fd);
-    // SAFETY: the caller's contract. Linux frees the number whatever close returns, but for EBADF,
-    // where there was nothing to keep an entry for.
+    if REGISTRY.contains(fd) {
+        return close_tracked(fd);
+    }
+    // SAFETY: the caller's contract.
     unsafe { real::close(fd) }
+}
+
+/// A thread that is cancelled in close has not closed: it goes before the entry does, or not at
+/// all. Linux frees the number whatever close returns, but for EBADF, where there was nothing to
+/// keep an entry for.
+#[cold]
+fn close_tracked(fd: c_int) -> c_int {
+    pthread_testcancel();
+    REGISTRY.remove(fd);
+    // SAFETY: close takes an integer.
+    unsafe { errno::system_call!(libc::SYS_close, fd) as c_int }
 }
 
 /// # Safety

@@ -1,0 +1,208 @@
+/* A thread is cancelled in a call, one scene for each call: it ends there, and nothing is left. */
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include "scene.h"
+
+static int fd, other, is_cleaned_up, thread_id;
+
+static void accept_one(void)
+{
+    accept(fd, NULL, NULL);
+}
+
+static void accept_another(void)
+{
+    accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void receive(void)
+{
+    char text[8], control[64];
+    struct iovec place = {text, sizeof text};
+    struct msghdr message = {
+        .msg_iov = &place, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    recvmsg(fd, &message, 0);
+}
+
+static void receive_many(void)
+{
+    char text[8];
+    struct iovec place = {text, sizeof text};
+    struct mmsghdr many = {.msg_hdr = {.msg_iov = &place, .msg_iovlen = 1}};
+    recvmmsg(fd, &many, 1, 0, NULL);
+}
+
+static char much[1 << 16];
+
+static void send_much(void)
+{
+    struct iovec place = {much, sizeof much};
+    struct msghdr message = {.msg_iov = &place, .msg_iovlen = 1};
+    while (sendmsg(fd, &message, 0) > 0)
+        ;
+}
+
+static void send_many(void)
+{
+    struct iovec place = {much, sizeof much};
+    struct mmsghdr many = {.msg_hdr = {.msg_iov = &place, .msg_iovlen = 1}};
+    while (sendmmsg(fd, &many, 1, 0) > 0)
+        ;
+}
+
+static void send_to(void)
+{
+    while (sendto(fd, much, sizeof much, 0, NULL, 0) > 0)
+        ;
+}
+
+static void lock_file(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    fcntl(fd, F_SETLKW, &lock);
+}
+
+static void close_it(void)
+{
+    close(fd);
+}
+
+static void clean_up(void *unused)
+{
+    (void)unused;
+    is_cleaned_up = 1;
+}
+
+struct call {
+    void (*function)(void);
+    int is_early;
+};
+
+static void *thread(void *argument)
+{
+    struct call *call = argument;
+    pthread_cleanup_push(clean_up, NULL);
+    __atomic_store_n(&thread_id, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    if (call->is_early)
+        EXPECT(pthread_cancel(pthread_self()) == 0);
+    call->function();
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+/* Until the thread waits in the kernel. */
+static void wait_until_blocked(void)
+{
+    char path[64], line[256];
+    int id;
+    while ((id = __atomic_load_n(&thread_id, __ATOMIC_ACQUIRE)) == 0)
+        sched_yield();
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    for (int seen = 0; seen < 20;) {
+        FILE *file = fopen(path, "r");
+        EXPECT(file && fgets(line, sizeof line, file));
+        fclose(file);
+        seen = strstr(line, ") S ") ? seen + 1 : 0;
+        sched_yield();
+    }
+}
+
+static void cancel(void (*function)(void), int is_early)
+{
+    struct call call = {function, is_early};
+    pthread_t id;
+    void *result;
+    is_cleaned_up = 0;
+    thread_id = 0;
+    EXPECT(pthread_create(&id, NULL, thread, &call) == 0);
+    if (!is_early) {
+        wait_until_blocked();
+        EXPECT(pthread_cancel(id) == 0);
+    }
+    EXPECT(pthread_join(id, &result) == 0);
+    EXPECT(result == PTHREAD_CANCELED && is_cleaned_up);
+}
+
+/* And the library goes on. */
+static void use(void)
+{
+    int fresh = connected("192.0.2.1", 80);
+    EXPECT(echoes(fresh) && peer_is(fresh, "192.0.2.1", 80));
+    EXPECT(close(fresh) == 0 && is_forgotten(fresh));
+}
+
+static void both(void (*function)(void))
+{
+    cancel(function, 1);
+    cancel(function, 0);
+    use();
+}
+
+static void scene_accept(void)
+{
+    struct sockaddr_in address = v4("127.0.0.1", 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4) == 0);
+    both(accept_one);
+    both(accept_another);
+}
+
+static void scene_receive(void)
+{
+    fd = connected("192.0.2.1", 80);
+    both(receive);
+    both(receive_many);
+    EXPECT(echoes(fd));
+}
+
+static void scene_send(void)
+{
+    int pair[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    fd = pair[0];
+    both(send_much);
+    both(send_many);
+    both(send_to);
+}
+
+static void scene_fcntl(void)
+{
+    char path[] = "/tmp/epochsocks.XXXXXX";
+    fd = mkstemp(path);
+    EXPECT(fd >= 0 && unlink(path) == 0);
+    /* Somebody else holds the lock: by open file description, so in this process. */
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    other = open(name, O_RDWR);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    EXPECT(other >= 0 && fcntl(other, F_OFD_SETLK, &lock) == 0);
+    both(lock_file);
+}
+
+/* Who is cancelled in close has not closed: the descriptor is open and has its entry. */
+static void scene_close(void)
+{
+    fd = connected("192.0.2.1", 80);
+    cancel(close_it, 1);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd));
+    FAILS(reach(fd, "192.0.2.1", 80), EISCONN);
+    EXPECT(close(fd) == 0 && is_forgotten(fd));
+    use();
+}
+
+static const struct scene scenes[] = {
+    {"accept", scene_accept},
+    {"receive", scene_receive},
+    {"send", scene_send},
+    {"fcntl", scene_fcntl},
+    {"close", scene_close},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments)
+{
+    return play(scenes, count, arguments);
+}
