@@ -8,6 +8,7 @@ mod cancellation;
 mod document;
 mod fd_life;
 mod headers;
+mod odd_hosts;
 mod passing;
 mod scene;
 mod symbols;

@@ -73,19 +73,25 @@ pub fn text(output: &Output) -> String {
 
 /// Compiles tests/probes/`name`.c once a process; returns the program.
 pub fn probe(name: &'static str) -> PathBuf {
-    static COMPILED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    compiled.entry(name).or_insert_with(|| compile(name)).clone()
+    probe_as(name, name, &[])
 }
 
-fn compile(name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{name}.c"));
+/// Compiles tests/probes/`source`.c with more `flags` once a process, to what is called `name`.
+pub fn probe_as(name: &'static str, source: &str, flags: &[&str]) -> PathBuf {
+    static COMPILED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    compiled.entry(name).or_insert_with(|| compile(name, source, flags)).clone()
+}
+
+fn compile(name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/probes/{source}.c"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     // Processes that run side by side must not replace a program in use.
     let own = target.join(format!("{name}.{}", std::process::id()));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .args([&own, &source])
+        .args(flags)
         .output()
         .expect("a C compiler is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,174 @@
+//! Programs that are not as usual: tests/probes/odd_hosts.c.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::scene::{command, echoing_proxy, ends, play};
+use crate::support::network::python;
+use crate::support::preload::hermetic;
+use crate::support::process::{finish, probe, probe_as, text};
+use crate::support::scripted_proxy::ScriptedProxy;
+use crate::support::{preload_library, skip, torify};
+
+const PLUGIN: [&str; 2] = ["-shared", "-fPIC"];
+
+/// A library of the system's, or why the test does not run.
+fn library(package: &str, name: &str) -> Option<OsString> {
+    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.exists());
+    if found.is_none() {
+        skip::skip(&format!("not installed: {package}"));
+    }
+    found.map(Into::into)
+}
+
+/// `program` without the launcher, which would load the libraries as well, under `libraries`.
+fn under(libraries: [&OsStr; 2], program: &Path, proxy: &ScriptedProxy) -> Command {
+    let mut command = Command::new(program);
+    hermetic(&mut command).env("LD_PRELOAD", libraries.join(OsStr::new(":")));
+    command.env("EPOCHSOCKS_CONF_FILE", "none");
+    command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+    command
+}
+
+/// The library behind ours, and before it.
+fn both_orders(other: &OsStr) -> [[&OsStr; 2]; 2] {
+    let ours = preload_library().as_os_str();
+    [[ours, other], [other, ours]]
+}
+
+fn runs_with_allocator(package: &str, name: &str) {
+    let Some(allocator) = library(package, name) else { return };
+    for libraries in both_orders(&allocator) {
+        let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
+        command.arg("allocator");
+        ends(command);
+    }
+}
+
+#[test]
+fn jemalloc_is_no_obstacle() {
+    runs_with_allocator("libjemalloc2", "libjemalloc.so.2");
+}
+
+#[test]
+fn tcmalloc_is_no_obstacle() {
+    runs_with_allocator("libtcmalloc-minimal4", "libtcmalloc_minimal.so.4");
+}
+
+#[test]
+fn mimalloc_is_no_obstacle() {
+    runs_with_allocator("libmimalloc2.0", "libmimalloc.so.2");
+}
+
+#[test]
+fn the_address_sanitizer_is_no_obstacle() {
+    let proxy = echoing_proxy();
+    for (name, flags) in [
+        ("odd_hosts.asan", ["-fsanitize=address", "-g"]),
+        ("odd_hosts.static_asan", ["-fsanitize=address", "-static-libasan"]),
+    ] {
+        let mut command = torify(probe_as(name, "odd_hosts", &flags));
+        command.arg("allocator").env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+        // It wants to be the first library; ours is.
+        command.env("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0");
+        ends(command);
+    }
+}
+
+#[test]
+fn hooks_work_before_every_constructor() {
+    play("odd_hosts", "before-constructors", &echoing_proxy());
+}
+
+#[test]
+fn a_librarys_constructor_and_destructor_use_sockets() {
+    let plugin = probe_as("plugin.so", "plugin", &PLUGIN);
+    let proxy = echoing_proxy();
+    for libraries in both_orders(plugin.as_os_str()) {
+        let mut command = under(libraries, &probe("odd_hosts"), &proxy);
+        command.arg("thread-destructor").env("CONSTRUCTOR", "1");
+        let output = finish(&mut command, Duration::from_secs(30));
+        let seen = text(&output);
+        assert!(output.status.success(), "{libraries:?}: {}: {seen}", output.status);
+        assert!(seen.ends_with("destructor\n"), "{libraries:?}: {seen}");
+    }
+    assert_eq!(proxy.recorded().len(), 12, "three handshakes each: {:?}", proxy.recorded());
+}
+
+#[test]
+fn hooks_work_in_destructors() {
+    play("odd_hosts", "at-exit", &echoing_proxy());
+}
+
+#[test]
+fn a_process_ends_while_its_threads_connect() {
+    play("odd_hosts", "threads-at-exit", &echoing_proxy());
+}
+
+#[test]
+fn a_threads_destructor_closes_its_socket() {
+    play("odd_hosts", "thread-destructor", &echoing_proxy());
+}
+
+#[test]
+fn a_plugin_connects_and_is_unloaded() {
+    let mut command = command("odd_hosts", "plugin", &echoing_proxy());
+    command.env("PLUGIN", probe_as("plugin.so", "plugin", &PLUGIN));
+    ends(command);
+}
+
+#[test]
+fn a_new_root_needs_none_of_our_files() {
+    play("odd_hosts", "chroot", &echoing_proxy());
+}
+
+#[test]
+fn the_smallest_stack_is_enough() {
+    play("odd_hosts", "small-stack", &echoing_proxy());
+}
+
+#[test]
+fn a_small_alternate_stack_is_enough() {
+    play("odd_hosts", "alternate-stack", &echoing_proxy());
+}
+
+#[test]
+fn a_hundred_thousand_descriptors_are_followed() {
+    play("odd_hosts", "many-descriptors", &echoing_proxy());
+}
+
+#[test]
+fn a_lowered_limit_of_descriptors_loses_none() {
+    play("odd_hosts", "descriptor-limit", &echoing_proxy());
+}
+
+#[test]
+fn a_seccomp_filter_that_knows_nothing_of_us_is_no_obstacle() {
+    play("odd_hosts", "seccomp", &echoing_proxy());
+}
+
+#[test]
+fn a_foreign_function_interface_reaches_the_hooks() {
+    let proxy = echoing_proxy();
+    let mut command = torify(python());
+    command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string()).args([
+        "-c",
+        "import ctypes, socket
+libc = ctypes.CDLL('libc.so.6')
+fd = libc.socket(2, 1, 0)
+address = b'\\2\\0\\0\\x50\\xc0\\0\\2\\1' + bytes(8)
+assert libc.connect(fd, address, 16) == 0
+s = socket.socket(fileno=fd)
+assert s.getpeername() == ('192.0.2.1', 80)
+s.sendall(b'hello')
+assert s.recv(5, socket.MSG_WAITALL) == b'hello'
+print('done')",
+    ]);
+    ends(command);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
