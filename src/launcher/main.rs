@@ -26,9 +26,10 @@ mod shell;
 
 use std::ffi::{OsStr, OsString, c_int};
 use std::io::{IsTerminal, Write, stdout};
+use std::os::unix::process::parent_id;
 
 use environment::{Change, Changes, PRELOAD};
-use failure::Failure;
+use failure::{Failure, Status};
 use flags::{Action, Invocation};
 
 // Found before std's own libgcc_s, whose loading would be a tenth of the start-up time. (Without
@@ -63,6 +64,7 @@ fn run() -> Result<c_int, Failure> {
         }
         Action::Off => {
             hint("off");
+            refuse_in_protected_shell()?;
             Ok(print(&shell::commands(&settings::withdrawal(std::env::var_os(PRELOAD).as_deref()))))
         }
         Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
@@ -105,9 +107,19 @@ fn hint(word: &str) {
     }
 }
 
+/// A shell that has the library loaded puts it back into all that it starts.
+fn refuse_in_protected_shell() -> Result<(), Failure> {
+    let maps = std::fs::read(format!("/proc/{}/maps", parent_id())).unwrap_or_default();
+    if !maps.split(|&byte| byte == b'\n').any(registry::is_ours) {
+        return Ok(());
+    }
+    let message = "this shell runs under epochsocks itself, as will all that it starts: leave it";
+    Err(Failure::new(Status::Own, message))
+}
+
 fn print(text: &[u8]) -> c_int {
     match stdout().write_all(text).and_then(|()| stdout().flush()) {
         Ok(()) => 0,
-        Err(_) => failure::Status::Own as c_int,
+        Err(_) => Status::Own as c_int,
     }
 }

@@ -78,3 +78,12 @@ fn a_shell_is_switched_on_and_off_without_a_trace() {
     assert_eq!(outcome.stdout, expected, "{outcome:?}");
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_shell_under_the_library_is_told_that_it_can_not_be_switched_off() {
+    let workshop = Workshop::new();
+    let script = r#"switched=$("$0" off); echo "$? $switched""#;
+    let outcome = workshop.run(["sh", "-c", script, env!("CARGO_BIN_EXE_epochsocks")]);
+    assert_eq!(outcome.stdout, "125 \n", "{outcome:?}");
+    assert!(outcome.stderr.contains("this shell runs under epochsocks itself"), "{outcome:?}");
+}
