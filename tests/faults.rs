@@ -28,8 +28,13 @@ fn connect_through(port: u16) -> Command {
 }
 
 /// Standard output and standard error of the probe.
-fn run(mut command: Command, manner: &[&str]) -> (String, String) {
-    let output = finish(command.arg(probe("connect")).args(DESTINATION).args(manner), LIMIT);
+fn run(command: Command, manner: &[&str]) -> (String, String) {
+    run_to(command, &[&DESTINATION, manner].concat())
+}
+
+/// As [`run`], with the destination among the probe's arguments.
+fn run_to(mut command: Command, arguments: &[&str]) -> (String, String) {
+    let output = finish(command.arg(probe("connect")).args(arguments), LIMIT);
     let text = |bytes| String::from_utf8(bytes).expect("the probe prints text");
     (text(output.stdout), text(output.stderr))
 }
@@ -38,7 +43,13 @@ fn run(mut command: Command, manner: &[&str]) -> (String, String) {
 /// that the socket is not connected and nothing leaks.
 #[track_caller]
 fn fails(command: Command, errno: &str, words: &str) {
-    let (stdout, stderr) = run(command, &[]);
+    fails_to(command, &DESTINATION, errno, words);
+}
+
+/// As [`fails`], with the probe's arguments.
+#[track_caller]
+fn fails_to(command: Command, arguments: &[&str], errno: &str, words: &str) {
+    let (stdout, stderr) = run_to(command, arguments);
     assert_eq!(stdout, format!("connect {errno}\npeer ENOTCONN\ndescriptors +0\n"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains(words), "{stderr:?} lacks {words:?}");
@@ -66,6 +77,15 @@ fn nobody_listens() {
     let port = listener.local_addr().expect("a listener has an address").port();
     drop(listener);
     fails(connect_through(port), "ECONNREFUSED", &format!("127.0.0.1:{port}"));
+}
+
+#[test]
+fn a_socket_of_the_other_family_can_not_reach_the_tor_port() {
+    let bound = ["2001:db8::1", "7", "bound"];
+    fails_to(connect_through(9), &bound, "ENETUNREACH", "can't reach the IPv4 TorAddress");
+    let mut command = connect_through(9);
+    command.args(["--address", "::1"]);
+    fails(command, "EAFNOSUPPORT", "TorAddress is IPv6");
 }
 
 #[test]

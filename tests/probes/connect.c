@@ -1,7 +1,7 @@
-/* connect ADDRESS PORT [v6only | impatient | interrupted]: connects a socket of the address's
+/* connect ADDRESS PORT [v6only | bound | impatient | interrupted]: connects a socket of the address's
  * family (a v4-mapped address is of IPv6) and prints what became of it, of a second connect on it
- * and on a duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY, impatient a
- * SO_SNDTIMEO of 0.2 s, interrupted a signal every 10 ms. */
+ * and on a duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY,
+ * bound also binds to ::, impatient sets a SO_SNDTIMEO of 0.2 s, interrupted a signal every 10 ms. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -77,9 +77,12 @@ static void ignore(int number)
 
 static void configure(int fd, const char *manner)
 {
-    if (strcmp(manner, "v6only") == 0) {
+    if (strcmp(manner, "v6only") == 0 || strcmp(manner, "bound") == 0) {
         int on = 1;
+        struct sockaddr_in6 any = {.sin6_family = AF_INET6};
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        if (strcmp(manner, "bound") == 0)
+            bind(fd, (struct sockaddr *)&any, sizeof any);
     } else if (strcmp(manner, "impatient") == 0) {
         struct timeval limit = {.tv_usec = 200000};
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
