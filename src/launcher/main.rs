@@ -4,6 +4,7 @@
 //! - [`settings`], [`environment`]: what the program gets to know
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
+//! - [`inherited`]: what it does not inherit
 //! - [`shell`]: `on`, `off`, `show`; [`doctor`]: whether it all works here
 //! - [`failure`]: how the command ends otherwise
 //!
@@ -17,6 +18,7 @@ mod exec;
 mod failure;
 mod flags;
 mod help;
+mod inherited;
 mod locate;
 mod preflight;
 mod registry;
@@ -27,6 +29,8 @@ mod shell;
 use std::ffi::{OsStr, OsString, c_int};
 use std::io::{IsTerminal, Write, stdout};
 use std::os::unix::process::parent_id;
+
+use epochsocks::config::Settings;
 
 use environment::{Change, Changes, PRELOAD};
 use failure::{Failure, Status};
@@ -60,7 +64,8 @@ fn run() -> Result<c_int, Failure> {
         }
         Action::On => {
             hint("on");
-            Ok(print(&shell::commands(&protection(&invocation)?)))
+            let settings = settings::resolve(&invocation.given)?;
+            Ok(print(&shell::commands(&protection(&invocation, &settings)?)))
         }
         Action::Off => {
             hint("off");
@@ -77,19 +82,20 @@ fn run() -> Result<c_int, Failure> {
 
 /// Runs `command` under the library; comes back only with the reason why it could not.
 fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Failure> {
-    let changes = protection(invocation)?;
+    let settings = settings::resolve(&invocation.given)?;
+    let changes = protection(invocation, &settings)?;
     let path = std::env::var_os("PATH");
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search::search(name, path.as_deref())?;
     let form = preflight::check(&file, path.as_deref())?;
     let environment = environment::apply(std::env::vars_os(), &changes);
+    inherited::withhold(&settings);
     Ok(exec::replace(&file, &form, command, environment))
 }
 
 /// What protects a program: the library and the settings.
-fn protection(invocation: &Invocation) -> Result<Changes, Failure> {
-    let settings = settings::resolve(&invocation.given)?;
-    let mut changes = settings::changes(&settings);
+fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, Failure> {
+    let mut changes = settings::changes(settings);
     let named = std::env::var_os(locate::VARIABLE);
     let library = locate::locate(invocation.registry, named.as_deref())?;
     if settings.log_level >= settings::WARNINGS {

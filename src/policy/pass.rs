@@ -1,4 +1,4 @@
-//! Whether a descriptor from another process is taken.
+//! Whether a descriptor from another process is taken, and whether a program inherits it.
 
 use super::SocketKind;
 use super::socket::stays_local;
@@ -30,6 +30,14 @@ pub fn pass(
         PassedSockets::Drop => Drop,
         PassedSockets::Allow => Take,
     }
+}
+
+/// Whether a program that is started may inherit a descriptor, which is `socket` if it is one. TCP
+/// is inherited: hooks see each connect, and a connection is there because the user wants it so.
+/// With any other network socket nothing but `write` is needed to pass Tor by.
+pub fn inherit(socket: Option<SocketKind>, settings: &Settings) -> bool {
+    settings.passed_sockets == PassedSockets::Allow
+        || socket.is_none_or(|socket| stays_local(socket.domain) || socket.is_tcp())
 }
 
 #[cfg(test)]
@@ -69,5 +77,23 @@ mod tests {
         }
         assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_STREAM, true), Take);
         assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_DGRAM, true), Refuse);
+    }
+
+    #[test]
+    fn a_program_inherits_nothing_that_it_could_just_write_to() {
+        use libc::{AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
+        let allowed = Settings { passed_sockets: PassedSockets::Allow, ..Settings::DEFAULT };
+        for (domain, kind, expected) in [
+            (AF_INET, SOCK_STREAM, true),
+            (AF_UNIX, SOCK_DGRAM, true),
+            (AF_INET6, SOCK_DGRAM, false),
+            (AF_INET, SOCK_RAW, false),
+            (AF_PACKET, SOCK_RAW, false),
+        ] {
+            let socket = Some(SocketKind { domain, kind, protocol: 0 });
+            assert_eq!(inherit(socket, &Settings::DEFAULT), expected, "{socket:?}");
+            assert!(inherit(socket, &allowed));
+        }
+        assert!(inherit(None, &Settings::DEFAULT));
     }
 }

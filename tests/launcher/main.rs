@@ -3,6 +3,7 @@
 //! - [`workshop`]: a scratch directory, programs compiled into it, the launcher
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
+//! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
 //! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
@@ -11,6 +12,7 @@
 
 mod command_line;
 mod doctor;
+mod inherited;
 mod libraries;
 mod readme;
 mod refusals;
