@@ -8,6 +8,7 @@
 //! - [`resolvers`]: programs that resolve, and cookie addresses for all names
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
+//! - [`ways_out`]: every way past Tor that a program may try
 //! - [`traps`]: the network itself
 //! - [`teardown`]: what is left of it after a run
 
@@ -24,3 +25,4 @@ mod sockets;
 mod subject;
 mod teardown;
 mod traps;
+mod ways_out;
