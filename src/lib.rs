@@ -24,6 +24,7 @@
 pub mod ancillary;
 pub mod bytes;
 pub mod config;
+pub mod pending;
 pub mod policy;
 pub mod program;
 pub mod registry;

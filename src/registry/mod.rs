@@ -61,7 +61,7 @@ pub use counted::Counted;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
-pub use record::{BeginError, Claim, Connection, Cookie, Phase, Record};
+pub use record::{BeginError, Claim, Connection, Cookie, Flight, Outcome, Phase, Record, busy};
 #[cfg(feature = "std")]
 pub use sharded::Sharded;
 pub use slots::SlotRegistry;

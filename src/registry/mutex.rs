@@ -193,6 +193,9 @@ impl Chains {
         unsafe {
             let Entry { connection, home, .. } = *entry.as_ptr();
             (*connection).names -= 1;
+            if (*connection).names == 0 {
+                (*connection).record.forsake();
+            }
             Leftover {
                 connection: NonNull::new(connection).filter(|c| c.as_ref().names == 0),
                 entry: home.is_null().then_some(entry),

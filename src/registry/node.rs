@@ -117,6 +117,7 @@ impl Node {
                 Err(other) => slots = other,
             }
         }
+        self.record().forsake();
         !planted(Bug::LostRetire)
     }
 

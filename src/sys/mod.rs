@@ -11,6 +11,7 @@ mod arch;
 mod arch;
 
 mod calls;
+mod descriptors;
 mod errno;
 mod files;
 mod memory;
@@ -20,6 +21,10 @@ pub mod time;
 
 pub use arch::syscall6;
 pub use calls::*;
+pub use descriptors::{
+    epoll_ctl, exists, gettid, handlers_restart, is_nonblocking, set_close_on_exec,
+    without_blocking, without_signals, yield_now,
+};
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};
 pub use memory::{copy_from_program, map_shared, map_zeroed, unmap, wipe_on_fork};

@@ -104,6 +104,16 @@ pub fn peer_address(fd: i32, address: &mut [u8]) -> Result<usize, Errno> {
     Ok((length as usize).min(address.len()))
 }
 
+/// Lets go of the peer: connect(2) to `AF_UNSPEC`.
+pub fn disconnect(fd: i32) -> Result<(), Errno> {
+    connect(fd, &[0; size_of::<libc::sockaddr>()])
+}
+
+/// Whether the kernel has a peer for `fd`.
+pub fn has_peer(fd: i32) -> bool {
+    peer_address(fd, &mut [0; size_of::<libc::sockaddr_in6>()]).is_ok()
+}
+
 /// Reads a socket option of plain data; see getsockopt(2).
 ///
 /// # Safety

@@ -9,6 +9,11 @@ pub fn monotonic() -> Duration {
     clock(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds since boot, unmoved by clock changes.
+pub fn monotonic_nanoseconds() -> u64 {
+    monotonic().as_nanos() as u64
+}
+
 /// Time since 1970-01-01 UTC.
 pub fn realtime() -> Duration {
     clock(libc::CLOCK_REALTIME)

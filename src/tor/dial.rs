@@ -44,8 +44,21 @@ impl fmt::Display for DialError {
     }
 }
 
-/// Connects `fd`, a TCP socket of `domain`, to the SOCKS port at `tor`: an IPv6 socket reaches an
-/// IPv4 port by its mapped address (RFC 4291, 2.5.5.2), for which `IPV6_V6ONLY` is cleared.
+/// The address by which `fd`, a TCP socket of `domain`, reaches the SOCKS port at `tor`: an IPv6
+/// socket reaches an IPv4 port by its mapped address (RFC 4291, 2.5.5.2), for which `IPV6_V6ONLY`
+/// is cleared.
+pub fn target(fd: i32, domain: i32, tor: SocketAddr) -> Result<SocketAddr, Refusal> {
+    match (domain, tor.ip()) {
+        (libc::AF_INET, IpAddr::V4(_)) | (libc::AF_INET6, IpAddr::V6(_)) => Ok(tor),
+        (libc::AF_INET6, IpAddr::V4(ip)) => {
+            allow_mapped(fd)?;
+            Ok(SocketAddr::new(ip.to_ipv6_mapped().into(), tor.port()))
+        }
+        _ => Err(Refusal::TorAddressFamily),
+    }
+}
+
+/// Connects `fd`, a TCP socket of `domain`, to the SOCKS port at `tor` (see [`target`]).
 pub fn dial(
     calls: &impl SocketCalls,
     fd: i32,
@@ -53,14 +66,7 @@ pub fn dial(
     tor: SocketAddr,
     deadline: Deadline,
 ) -> Result<(), DialError> {
-    let target = match (domain, tor.ip()) {
-        (libc::AF_INET, IpAddr::V4(_)) | (libc::AF_INET6, IpAddr::V6(_)) => tor,
-        (libc::AF_INET6, IpAddr::V4(ip)) => {
-            allow_mapped(fd)?;
-            SocketAddr::new(ip.to_ipv6_mapped().into(), tor.port())
-        }
-        _ => return Err(DialError::Refused(Refusal::TorAddressFamily)),
-    };
+    let target = target(fd, domain, tor).map_err(DialError::Refused)?;
     let (bytes, length) = encode(&target);
     match calls.connect(fd, &bytes[..length]) {
         Ok(()) => Ok(()),
@@ -69,13 +75,13 @@ pub fn dial(
     }
 }
 
-fn allow_mapped(fd: i32) -> Result<(), DialError> {
+fn allow_mapped(fd: i32) -> Result<(), Refusal> {
     // SAFETY: IPV6_V6ONLY is an int.
     let only = unsafe { net::option::<i32>(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) };
     if only != Ok(0) {
         // Linux answers EINVAL once the socket is bound.
         net::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &0i32)
-            .map_err(|_| DialError::Refused(Refusal::BoundV6Only))?;
+            .map_err(|_| Refusal::BoundV6Only)?;
     }
     Ok(())
 }

@@ -43,17 +43,22 @@ impl fmt::Display for DriveError {
     }
 }
 
-/// Drives `handshake` on `fd` to its end, whether or not the socket is O_NONBLOCK. Signals do not
-/// end it early; `deadline` bounds it. Reads no byte past the last reply.
-pub fn drive(
-    calls: &impl SocketCalls,
-    fd: i32,
-    handshake: &mut Handshake,
-    deadline: Deadline,
-) -> Result<Answer, DriveError> {
+/// How far [`advance`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the answer with")]
+pub enum Advance {
+    /// The socket must first give one of these events: `POLLIN` or `POLLOUT`.
+    Waits(i16),
+    /// The proxy did what was asked.
+    Done(Answer),
+}
+
+/// Drives `handshake` on `fd` as far as it goes without waiting, whether or not the socket is
+/// O_NONBLOCK, and also while the socket is still connecting. Reads no byte past the last reply.
+pub fn advance(fd: i32, handshake: &mut Handshake) -> Result<Advance, DriveError> {
     loop {
         let (result, waits_for) = match handshake.step() {
-            Step::Done(answer) => return Ok(answer),
+            Step::Done(answer) => return Ok(Advance::Done(answer)),
             Step::Failed(error) => return Err(DriveError::Protocol(error)),
             Step::Send(bytes) => {
                 let sent = net::send_now(fd, bytes);
@@ -63,8 +68,24 @@ pub fn drive(
         };
         match result {
             Ok(()) | Err(Errno(libc::EINTR)) => {}
-            Err(Errno(libc::EAGAIN)) => wait(calls, fd, waits_for, deadline)?,
+            Err(Errno(libc::EAGAIN)) => return Ok(Advance::Waits(waits_for)),
             Err(errno) => return Err(DriveError::Socket(errno)),
+        }
+    }
+}
+
+/// Drives `handshake` on `fd` to its end, whether or not the socket is O_NONBLOCK. Signals do not
+/// end it early; `deadline` bounds it. Reads no byte past the last reply.
+pub fn drive(
+    calls: &impl SocketCalls,
+    fd: i32,
+    handshake: &mut Handshake,
+    deadline: Deadline,
+) -> Result<Answer, DriveError> {
+    loop {
+        match advance(fd, handshake)? {
+            Advance::Done(answer) => return Ok(answer),
+            Advance::Waits(events) => wait(calls, fd, events, deadline)?,
         }
     }
 }

@@ -1,0 +1,437 @@
+//! One handshake in flight: plain data in memory that forked children share.
+
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{
+    AtomicI32, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use super::registration::{REGISTRATIONS, Registration};
+use super::{Baton, Take, Token};
+use crate::policy::address::encode;
+use crate::registry::Outcome;
+use crate::socks5::{Handshake, Request};
+use crate::sys::{self, Errno, net, time};
+use crate::tor::{Advance, DriveError, advance};
+
+/// What a place of the arena is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// For nothing.
+    Free,
+    /// An unconnected socket's registrations.
+    Idle,
+    /// A handshake in flight.
+    Aloft,
+    /// It has ended; kept for other processes until the place is needed.
+    Landed(Outcome),
+}
+
+/// What the driver works with; belongs to the baton's holder.
+pub struct Script {
+    /// The handshake's state.
+    pub handshake: Handshake,
+    /// What was asked for, to report it.
+    pub request: Request,
+    /// The address at which the socket reaches Tor.
+    pub tor: SocketAddr,
+}
+
+/// A registration of a socket, or a vacant place for one.
+pub struct Found<'p> {
+    /// Itself.
+    pub registration: &'p Registration,
+    /// Its index, for the token.
+    pub index: u32,
+    /// Whether it was there before.
+    pub is_known: bool,
+}
+
+/// How a handshake ended, for the log.
+pub struct Report {
+    /// What was asked for.
+    pub request: Request,
+    /// Why it failed, if it did.
+    pub error: Option<DriveError>,
+}
+
+/// What a look at a handshake has shown.
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the report with")]
+pub enum Ran {
+    /// Another caller drives it, and will see what there is to see.
+    Busy,
+    /// It waits for one of these events, `POLLIN` or `POLLOUT`, at most until `deadline`
+    /// (nanoseconds since boot).
+    Waits {
+        /// `POLLIN` or `POLLOUT`.
+        events: i16,
+        /// Nanoseconds since boot.
+        deadline: u64,
+    },
+    /// It has ended; `report` is for the one who ended it.
+    Landed {
+        /// How.
+        outcome: Outcome,
+        /// For the log, once.
+        report: Option<Report>,
+    },
+    /// The place is another socket's by now.
+    Gone,
+}
+
+/// One place of the arena. Zeroed memory is a free one.
+///
+/// | field | who writes it |
+/// | --- | --- |
+/// | `state`, `cookie`, `interest`, `script`, `process`, `fd`, `deadline` | the baton's holder |
+/// | `cancelled` | anyone, before taking the baton |
+/// | `attendant` | the thread itself |
+/// | `registrations` | see [`Registration`] |
+#[repr(C)]
+pub struct Pending {
+    baton: Baton,
+    interest: AtomicU32,
+    /// Stage, errno of the end, and the serial number of the socket at this place.
+    state: AtomicU64,
+    cookie: AtomicU64,
+    deadline: AtomicU64,
+    /// A descriptor of the socket and the process that it is of, for the time when nobody touches it.
+    process: AtomicI32,
+    fd: AtomicI32,
+    cancelled: AtomicU32,
+    /// The thread whose connect waits for the end, 0 for none; it may be gone.
+    attendant: AtomicI32,
+    script: UnsafeCell<MaybeUninit<Script>>,
+    /// The sets that the socket is registered in.
+    pub registrations: [Registration; REGISTRATIONS],
+}
+
+// SAFETY: everything but `script` is atomic, and that belongs to the baton's holder.
+unsafe impl Sync for Pending {}
+
+/// Values of `cancelled`.
+const NOT_CANCELLED: u32 = 0;
+const CANCELLED: u32 = 1;
+const ABORTED: u32 = 2;
+
+const SERIAL: u32 = 32;
+const ERRNO: u32 = 16;
+
+impl Pending {
+    pub(super) fn stage(&self) -> Stage {
+        // Acquire pairs with the Release in `set_stage`.
+        let state = self.state.load(Acquire);
+        let errno = (state >> ERRNO) as u16;
+        match state as u8 {
+            0 => Stage::Free,
+            1 => Stage::Idle,
+            2 => Stage::Aloft,
+            3 => Stage::Landed(Outcome::Established),
+            4 => Stage::Landed(Outcome::Cancelled),
+            _ => Stage::Landed(Outcome::Failed(Errno(errno.into()))),
+        }
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        let (number, errno) = match stage {
+            Stage::Free => (0, 0),
+            Stage::Idle => (1, 0),
+            Stage::Aloft => (2, 0),
+            Stage::Landed(Outcome::Established) => (3, 0),
+            Stage::Landed(Outcome::Cancelled) => (4, 0),
+            Stage::Landed(Outcome::Failed(Errno(errno))) => (5, errno as u16),
+        };
+        let serial = u64::from(self.serial()) << SERIAL;
+        // Release pairs with the Acquire in `stage`; only the baton's holder writes.
+        self.state.store(serial | u64::from(errno) << ERRNO | number, Release);
+    }
+
+    /// The serial number of the socket at this place.
+    pub fn serial(&self) -> u32 {
+        // Acquire pairs with the Release in `set_stage`.
+        (self.state.load(Acquire) >> SERIAL) as u32
+    }
+
+    /// Whether a token with this serial number is of the socket at this place.
+    pub fn has_serial(&self, serial: u32) -> bool {
+        Token::new(0, self.serial(), 0) == Token::new(0, serial, 0)
+    }
+
+    /// Whether the place is that of the socket `cookie`.
+    pub fn is_of(&self, cookie: u64) -> bool {
+        // Acquire pairs with the Release in `assign`.
+        self.cookie.load(Acquire) == cookie
+    }
+
+    /// The socket at this place.
+    pub fn cookie(&self) -> u64 {
+        // As in `is_of`.
+        self.cookie.load(Acquire)
+    }
+
+    /// Whether a handshake is in flight here.
+    pub fn is_aloft(&self) -> bool {
+        self.stage() == Stage::Aloft
+    }
+
+    /// When the handshake has to be over, in nanoseconds since boot.
+    pub fn deadline(&self) -> u64 {
+        // Relaxed: a number by itself.
+        self.deadline.load(Relaxed)
+    }
+
+    /// A descriptor of the socket in `process`, as far as it is known.
+    pub fn descriptor_in(&self, process: i32) -> Option<i32> {
+        // Relaxed: whoever uses it compares the socket's cookie first.
+        let home = self.process.load(Relaxed);
+        if home == process || home != 0 && !sys::exists(home) {
+            return Some(self.fd.load(Relaxed));
+        }
+        self.registrations.iter().find_map(|registration| registration.descriptor_in(process))
+    }
+
+    /// The baton of this place.
+    pub(super) fn baton(&self) -> &Baton {
+        &self.baton
+    }
+
+    /// Gives the place, whose baton the caller holds, to the socket `cookie`.
+    pub(super) fn assign(&self, cookie: u64) {
+        self.registrations.iter().for_each(Registration::vacate);
+        // Release pairs with the Acquire in `is_of`.
+        self.cookie.store(cookie, Release);
+        let serial = u64::from(self.serial().wrapping_add(1)) << SERIAL;
+        // As in `set_stage`; 1 is Idle.
+        self.state.store(serial | 1, Release);
+    }
+
+    /// Takes the baton to launch the socket `cookie` from here; `false` if somebody else has it or
+    /// the place is another socket's.
+    pub fn take_to_launch(&self, cookie: u64) -> bool {
+        let me = sys::gettid();
+        if !self.baton.take_if_free(me) {
+            return false;
+        }
+        let ours = self.is_of(cookie) && !self.is_aloft();
+        if !ours {
+            self.let_go(me);
+        }
+        ours
+    }
+
+    /// Puts a handshake into flight on the socket `fd`: from here on the socket's registrations
+    /// carry tokens. The caller has the baton and goes on to connect the socket, then to
+    /// [`Pending::run_on`] or [`Pending::scrub`].
+    pub fn launch(&self, place: u32, fd: i32, script: Script, deadline: u64) {
+        // SAFETY: the caller has the baton.
+        unsafe { (*self.script.get()).write(script) };
+        // Relaxed throughout: the Release in `set_stage` publishes them.
+        self.process.store(sys::getpid(), Relaxed);
+        self.fd.store(fd, Relaxed);
+        self.deadline.store(deadline, Relaxed);
+        self.interest.store(libc::POLLOUT as u32, Relaxed);
+        self.cancelled.store(NOT_CANCELLED, Relaxed);
+        self.attendant.store(0, Relaxed);
+        self.set_stage(Stage::Aloft);
+        self.align(place);
+    }
+
+    /// Takes a launch back: the socket could not be connected. The caller has the baton, which this
+    /// gives back.
+    pub fn scrub(&self, place: u32) {
+        self.set_stage(Stage::Idle);
+        self.align(place);
+        self.let_go(sys::gettid());
+    }
+
+    /// Looks at the handshake of the socket `cookie` by its descriptor `fd`, goes as far as it goes
+    /// without waiting, and aligns the registrations.
+    pub fn run(&self, place: u32, cookie: u64, fd: i32) -> Ran {
+        sys::without_signals(|| {
+            let me = sys::gettid();
+            match self.baton.take(me) {
+                Take::Taken => {}
+                // Killed in the middle of a step, which may be half done.
+                Take::Left(holder) if !sys::exists(holder) && self.baton.inherit(holder, me) => {
+                    self.abort();
+                }
+                Take::Left(_) => return Ran::Busy,
+            }
+            if !self.is_of(cookie) {
+                self.let_go(me);
+                return Ran::Gone;
+            }
+            self.look_until_quiet(place, fd, me)
+        })
+    }
+
+    /// As [`Pending::run`], for a caller that has the baton and has blocked signals.
+    pub fn run_on(&self, place: u32, fd: i32) -> Ran {
+        self.look_until_quiet(place, fd, sys::gettid())
+    }
+
+    fn look_until_quiet(&self, place: u32, fd: i32, me: i32) -> Ran {
+        let mut report = None;
+        loop {
+            if self.is_aloft() {
+                report = self.look(fd);
+            }
+            self.align(place);
+            // Before the baton goes: then another caller may change it.
+            let stage = self.stage();
+            let (events, deadline) = (self.interest() as i16, self.deadline());
+            if self.baton.give_back(me) {
+                return match stage {
+                    Stage::Aloft => Ran::Waits { events, deadline },
+                    Stage::Landed(outcome) => Ran::Landed { outcome, report },
+                    Stage::Free | Stage::Idle => Ran::Gone,
+                };
+            }
+        }
+    }
+
+    /// Gives the handshake up: its driver ends it at the next look, which the caller provides for
+    /// by [`Pending::run`]. The caller disconnects the socket.
+    pub fn cancel(&self) {
+        // Release pairs with the Acquire in `look`; the baton's news make the driver look.
+        self.cancelled.store(CANCELLED, Release);
+    }
+
+    /// As [`Pending::cancel`], but whoever still has the socket is told ECONNABORTED.
+    fn abort(&self) {
+        // As in `cancel`.
+        self.cancelled.store(ABORTED, Release);
+    }
+
+    /// Makes the calling thread the one whose connect waits for the end, unless another does.
+    pub fn attend(&self) -> bool {
+        let me = sys::gettid();
+        // Relaxed throughout: who waits decides nothing but the errno of those who don't.
+        let seen = self.attendant.load(Relaxed);
+        let is_free = seen == 0 || seen == me || !sys::exists(seen);
+        is_free && self.attendant.compare_exchange(seen, me, Relaxed, Relaxed).is_ok()
+    }
+
+    /// The calling thread waits no longer.
+    pub fn leave(&self) {
+        // Relaxed: as in `attend`.
+        let _ = self.attendant.compare_exchange(sys::gettid(), 0, Relaxed, Relaxed);
+    }
+
+    /// One look of the baton's holder at a handshake in flight.
+    fn look(&self, fd: i32) -> Option<Report> {
+        // SAFETY: written by `launch` before the stage, and the caller has the baton.
+        let script = unsafe { (*self.script.get()).assume_init_mut() };
+        // Acquire pairs with the Release in `cancel` and `abort`.
+        match self.cancelled.load(Acquire) {
+            NOT_CANCELLED => {}
+            CANCELLED => {
+                self.set_stage(Stage::Landed(Outcome::Cancelled));
+                return None;
+            }
+            _ => {
+                kill(fd, script.tor);
+                self.set_stage(Stage::Landed(Outcome::Failed(Errno(libc::ECONNABORTED))));
+                return None;
+            }
+        }
+        let error = match advance(fd, &mut script.handshake) {
+            Ok(Advance::Done(_)) => None,
+            Ok(Advance::Waits(_)) if time::monotonic_nanoseconds() >= self.deadline() => {
+                Some(DriveError::TimedOut)
+            }
+            Ok(Advance::Waits(events)) => {
+                // Relaxed: see `launch`; a reader that comes too early is woken too early.
+                self.interest.store(events as u32, Relaxed);
+                return None;
+            }
+            // The descriptor was closed under us; another one may carry on.
+            Err(DriveError::Socket(Errno(libc::EBADF | libc::ENOTSOCK))) => return None,
+            Err(error) => Some(error),
+        };
+        let outcome = match &error {
+            None => Outcome::Established,
+            Some(error) => {
+                kill(fd, script.tor);
+                Outcome::Failed(error.errno())
+            }
+        };
+        self.set_stage(Stage::Landed(outcome));
+        Some(Report { request: script.request, error })
+    }
+
+    fn interest(&self) -> u32 {
+        // Relaxed: see `look`.
+        self.interest.load(Relaxed)
+    }
+
+    /// Makes the kernel's epoll entries what they have to be at this stage.
+    fn align(&self, place: u32) {
+        let interest = self.is_aloft().then(|| self.interest());
+        for (index, registration) in self.registrations.iter().enumerate() {
+            let token = Token::new(place, self.serial(), index as u32);
+            registration.align(self.cookie(), token, interest);
+        }
+    }
+
+    /// The last descriptor of the socket `cookie` is gone, and so is the socket.
+    pub(super) fn forsake(&self, place: u32, cookie: u64) {
+        self.abort();
+        sys::without_signals(|| {
+            let me = sys::gettid();
+            if self.baton.take(me) != Take::Taken {
+                // Its holder looks again.
+                return;
+            }
+            if self.is_of(cookie) && self.stage() == Stage::Idle {
+                self.set_stage(Stage::Free);
+            }
+            // No descriptor: the socket is closed.
+            let fd = if self.is_of(cookie) { -1 } else { return self.let_go(me) };
+            let _ = self.look_until_quiet(place, fd, me);
+        });
+    }
+
+    /// A registration of `fd` in the set `epoll`, both of this process; a vacant one, claimed, if
+    /// there is none. `None` if all are in use.
+    pub fn registration(&self, epoll: i32, fd: i32) -> Option<Found<'_>> {
+        let process = sys::getpid();
+        let known =
+            self.registrations.iter().enumerate().find(|(_, r)| r.matches(process, epoll, fd));
+        let found = known.map(|found| (found, true)).or_else(|| {
+            self.registrations
+                .iter()
+                .enumerate()
+                .find(|(_, r)| r.claim())
+                .map(|found| (found, false))
+        });
+        found.map(|((index, registration), is_known)| Found {
+            registration,
+            index: index as u32,
+            is_known,
+        })
+    }
+
+    /// Gives the baton back without a look; the news were for whoever had the place before.
+    pub(super) fn let_go(&self, me: i32) {
+        while !self.baton.give_back(me) {}
+    }
+}
+
+/// Makes the kernel report an error on a socket whose handshake has failed, also to callers that no
+/// hook sees: it is connected to a port on which nobody listens.
+fn kill(fd: i32, tor: SocketAddr) {
+    let _ = net::disconnect(fd);
+    let ip = match tor.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => {
+            IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped())
+        }
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    // Nobody can listen on port 0.
+    let (bytes, length) = encode(&SocketAddr::new(ip, 0));
+    let _ = sys::without_blocking(fd, || net::connect(fd, bytes.get(..length).unwrap_or(&[])));
+}

@@ -1,0 +1,114 @@
+//! Flags of descriptors, epoll sets, threads and signal handlers, by raw system calls. Every
+//! function is async-signal-safe.
+
+use super::{Errno, syscall6};
+
+/// The calling thread's id, asked of the kernel each time.
+pub fn gettid() -> i32 {
+    // SAFETY: gettid takes no argument and can't fail.
+    unsafe { syscall6(libc::SYS_gettid, 0, 0, 0, 0, 0, 0) as i32 }
+}
+
+/// Whether the kernel still knows a process or thread `id`.
+pub fn exists(id: i32) -> bool {
+    // SAFETY: signal 0 is sent to nobody.
+    let result = unsafe { syscall6(libc::SYS_kill, id as usize, 0, 0, 0, 0, 0) };
+    Errno::check(result) != Err(Errno(libc::ESRCH))
+}
+
+/// Lets another thread run.
+pub fn yield_now() {
+    // SAFETY: sched_yield takes no argument and can't fail.
+    unsafe { syscall6(libc::SYS_sched_yield, 0, 0, 0, 0, 0, 0) };
+}
+
+fn fcntl(fd: i32, command: i32, argument: i32) -> Result<i32, Errno> {
+    // SAFETY: the callers name commands that take an integer.
+    Errno::check(unsafe {
+        syscall6(libc::SYS_fcntl, fd as usize, command as usize, argument as usize, 0, 0, 0)
+    })
+    .map(|value| value as i32)
+}
+
+/// Whether the open file description of `fd` is O_NONBLOCK.
+pub fn is_nonblocking(fd: i32) -> Result<bool, Errno> {
+    fcntl(fd, libc::F_GETFL, 0).map(|flags| flags & libc::O_NONBLOCK != 0)
+}
+
+/// Runs `call` while the open file description of `fd` is O_NONBLOCK, whatever it is else.
+pub fn without_blocking<T>(fd: i32, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let flags = fcntl(fd, libc::F_GETFL, 0)?;
+    if flags & libc::O_NONBLOCK != 0 {
+        return call();
+    }
+    fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)?;
+    let result = call();
+    fcntl(fd, libc::F_SETFL, flags)?;
+    result
+}
+
+/// Sets FD_CLOEXEC on `fd`, or clears it; says whether it was set.
+pub fn set_close_on_exec(fd: i32, close: bool) -> Result<bool, Errno> {
+    let flags = fcntl(fd, libc::F_GETFD, 0)?;
+    let wanted = if close { flags | libc::FD_CLOEXEC } else { flags & !libc::FD_CLOEXEC };
+    if wanted != flags {
+        fcntl(fd, libc::F_SETFD, wanted)?;
+    }
+    Ok(flags & libc::FD_CLOEXEC != 0)
+}
+
+/// Adds, changes or deletes the registration of `fd` in the epoll set `epoll`; see epoll_ctl(2).
+pub fn epoll_ctl(epoll: i32, operation: i32, fd: i32, events: u32, data: u64) -> Result<(), Errno> {
+    let event = libc::epoll_event { events, u64: data };
+    // SAFETY: the kernel reads one event.
+    Errno::check(unsafe {
+        syscall6(
+            libc::SYS_epoll_ctl,
+            epoll as usize,
+            operation as usize,
+            fd as usize,
+            &raw const event as usize,
+            0,
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// The kernel's `sigaction`, which is not libc's.
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Whether a system call that a signal has interrupted is to go on: every handler of the process
+/// was installed with SA_RESTART. The kernel does not tell which handler has run.
+pub fn handlers_restart() -> bool {
+    (1..=64).all(|signal: usize| {
+        let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+        // SAFETY: the kernel writes one action of its own layout; its mask is 8 bytes.
+        let asked = Errno::check(unsafe {
+            syscall6(libc::SYS_rt_sigaction, signal, 0, &raw mut action as usize, 8, 0, 0)
+        });
+        let has_handler = action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN;
+        asked.is_err() || !has_handler || action.flags & libc::SA_RESTART as libc::c_ulong != 0
+    })
+}
+
+/// Runs `call` with every signal blocked, also libc's own for cancellation: it is neither
+/// interrupted nor left by a jump.
+pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
+    let mask = |new: *const u64, old: *mut u64| {
+        let how = libc::SIG_SETMASK as usize;
+        // SAFETY: the kernel reads and writes one mask of 8 bytes each.
+        unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
+    };
+    let mut before = 0u64;
+    mask(&u64::MAX, &raw mut before);
+    let result = call();
+    mask(&before, core::ptr::null_mut());
+    result
+}
