@@ -1,7 +1,8 @@
 /* connect ADDRESS PORT [v6only | bound | impatient | interrupted]: connects a socket of the address's
  * family (a v4-mapped address is of IPv6) and prints what became of it, of a second connect on it
  * and on a duplicate, and how many descriptors it cost. v6only sets IPV6_V6ONLY,
- * bound also binds to ::, impatient sets a SO_SNDTIMEO of 0.2 s, interrupted a signal every 10 ms. */
+ * bound also binds to ::, impatient sets a SO_SNDTIMEO of 0.2 s, interrupted a signal every 10 ms
+ * that is handled with SA_RESTART. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -87,7 +88,7 @@ static void configure(int fd, const char *manner)
         struct timeval limit = {.tv_usec = 200000};
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     } else {
-        struct sigaction action = {.sa_handler = ignore};
+        struct sigaction action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
         struct itimerval interval = {{.tv_usec = 10000}, {.tv_usec = 10000}};
         sigaction(SIGALRM, &action, NULL);
         setitimer(ITIMER_REAL, &interval, NULL);

@@ -4,18 +4,10 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::{Errno, net};
+use epochsocks::sys::Errno;
 use epochsocks::tor::SocketCalls;
 
-use crate::real::{self, Real};
-
-/// poll(2) of libc; no hook stands before it.
-static POLL: Real = Real::new(c"poll");
-
-/// Resolves what the table does not. Not async-signal-safe.
-pub fn resolve() {
-    POLL.resolve();
-}
+use crate::real;
 
 /// libc's connect and poll.
 pub struct Libc;
@@ -29,18 +21,11 @@ impl SocketCalls for Libc {
     }
 
     fn poll(&self, fd: i32, events: i16, timeout: Duration) -> Result<i16, Errno> {
-        type Poll = unsafe extern "C" fn(*mut libc::pollfd, libc::nfds_t, c_int) -> c_int;
-        let next = POLL.get();
-        if next.is_null() {
-            return net::poll(fd, events, timeout);
-        }
         let mut entry = libc::pollfd { fd, events, revents: 0 };
         // Rounded up, so that the wait does not end before the deadline and spin.
         let milliseconds = timeout.as_millis().saturating_add(1).min(c_int::MAX as u128) as c_int;
         // SAFETY: libc's poll, with one pollfd of ours.
-        let result = unsafe {
-            core::mem::transmute::<*mut core::ffi::c_void, Poll>(next)(&mut entry, 1, milliseconds)
-        };
+        let result = unsafe { real::poll(&mut entry, 1, milliseconds) };
         check(result).map(|_| entry.revents)
     }
 }

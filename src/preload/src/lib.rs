@@ -7,6 +7,7 @@
 //! | `real` | the functions that the hooks stand in front of |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `registry` | the one registry of the process |
+//! | `pending` | the handshakes in flight, as the hooks ask for them |
 //! | `runtime` | settings and onion pool |
 //! | `constructor` | what runs at load time |
 //!
@@ -24,9 +25,11 @@ mod inheritance;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;
+mod pending;
 mod real;
 mod registry;
 mod runtime;
+mod words;
 
 /// By this note the launcher knows the library from any other.
 #[used]

@@ -58,6 +58,11 @@ fn entries_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
         .filter(|fd| REGISTRY.contains(*fd))
 }
 
+/// Every descriptor that has an entry, and a bound above them all. Async-signal-safe.
+pub fn entries() -> (usize, impl Iterator<Item = i32>) {
+    (HIGHEST.load(Relaxed).saturating_add(1) as usize, entries_in(0, u32::MAX))
+}
+
 /// Whether a descriptor from `first` to `last` has an entry. Async-signal-safe.
 pub fn any_in(first: u32, last: u32) -> bool {
     entries_in(first, last).next().is_some()

@@ -15,7 +15,7 @@ use super::arguments::{AddressArgument, socket_kind};
 use super::through_tor::through_tor;
 use crate::log::log;
 use crate::registry::REGISTRY;
-use crate::{errno, real, runtime};
+use crate::{errno, pending, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -65,6 +65,8 @@ fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
 
 /// `AF_UNSPEC`: the kernel lets go of the peer, and so do we, on every duplicate.
 fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
+    pending::cancel(fd);
+    let _ = pending::take_error(fd);
     // SAFETY: a whole copy of the caller's address.
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
     if result == 0 && !REGISTRY.supersede(fd) {

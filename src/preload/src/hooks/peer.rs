@@ -8,12 +8,15 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
 use libc::{sockaddr, socklen_t};
 
+use super::socket_state;
+use crate::pending::concerns;
 use crate::registry::REGISTRY;
 use crate::{errno, real};
 
 /// # Safety
 /// As getpeername(2).
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+    socket_state::refresh(fd);
     let destination = REGISTRY
         .borrow(fd, |record| record.connection().map(|connection| connection.destination))
         .flatten();
@@ -23,6 +26,7 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
             Ok(()) => 0,
             Err(errno) => errno::fail(errno),
         },
+        None if concerns(fd) => errno::fail(Errno(libc::ENOTCONN)),
         // SAFETY: the caller's contract.
         None => unsafe { real::getpeername(fd, address, length) },
     }

@@ -10,6 +10,7 @@ use epochsocks::sys::{self, net};
 use libc::{c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
 use super::arguments::{is_readable, socket_kind};
+use super::data;
 use super::duplicate::follow;
 use crate::log::log;
 use crate::registry::{REGISTRY, same_socket};
@@ -20,7 +21,7 @@ use crate::{errno, real, runtime};
 pub unsafe fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     // SAFETY: the caller's contract; the kernel has just filled the message.
     unsafe {
-        let result = real::recvmsg(fd, message, flags);
+        let result = data::recvmsg(fd, message, flags);
         if result >= 0 && is_readable(message) && admit(&mut *message) == PassDecision::Refuse {
             return errno::fail(Refusal::Passed.errno());
         }
@@ -41,7 +42,7 @@ pub unsafe fn recvmmsg(
 ) -> c_int {
     // SAFETY: the caller's contract; the kernel has just filled as many messages.
     unsafe {
-        let result = real::recvmmsg(fd, messages, count, flags, limit);
+        let result = data::recvmmsg(fd, messages, count, flags, limit);
         for index in 0..result.max(0) as usize {
             admit(&mut (*messages.add(index)).msg_hdr);
         }

@@ -8,8 +8,9 @@ use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use super::arguments::{AddressArgument, is_readable, socket_kind};
 use super::connect::connect;
+use super::data;
 use crate::log::log;
-use crate::{errno, real, runtime};
+use crate::{errno, runtime};
 
 /// As many messages as the kernel takes in one call (`UIO_MAXIOV`).
 const MOST_MESSAGES: c_uint = 1_024;
@@ -18,7 +19,7 @@ const MOST_MESSAGES: c_uint = 1_024;
 /// As sendto(2).
 pub unsafe fn sendto(
     fd: c_int,
-    data: *const c_void,
+    bytes: *const c_void,
     size: size_t,
     flags: c_int,
     address: *const sockaddr,
@@ -27,18 +28,18 @@ pub unsafe fn sendto(
     if address.is_null() || length == 0 {
         // Fast Open needs an address; without one the kernel refuses it.
         // SAFETY: the caller's contract.
-        return unsafe { real::sendto(fd, data, size, flags, address, length) };
+        return unsafe { data::sendto(fd, bytes, size, flags, address, length) };
     }
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
         match judge(fd, flags, address, length) {
             Err(errno) => errno::fail(errno),
             Ok(Way::Plain(copy)) => {
-                real::sendto(fd, data, size, flags, copy.as_ptr(), copy.length())
+                data::sendto(fd, bytes, size, flags, copy.as_ptr(), copy.length())
             }
             Ok(Way::Connected) => {
                 let flags = flags & !libc::MSG_FASTOPEN;
-                real::sendto(fd, data, size, flags, core::ptr::null(), 0)
+                data::sendto(fd, bytes, size, flags, core::ptr::null(), 0)
             }
         }
     }
@@ -50,19 +51,19 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
         if !has_address(message) {
-            return real::sendmsg(fd, message, flags);
+            return data::sendmsg(fd, message, flags);
         }
         let mut header = *message;
         match judge(fd, flags, header.msg_name.cast(), header.msg_namelen) {
             Err(errno) => errno::fail(errno),
             Ok(Way::Plain(copy)) => {
                 header.msg_name = copy.as_ptr().cast_mut().cast();
-                real::sendmsg(fd, &header, flags)
+                data::sendmsg(fd, &header, flags)
             }
             Ok(Way::Connected) => {
                 header.msg_name = core::ptr::null_mut();
                 header.msg_namelen = 0;
-                real::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
+                data::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
             }
         }
     }
@@ -77,7 +78,7 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
         let is_plain = !is_readable(messages)
             || !(0..count as usize).any(|index| has_address(&(*messages.add(index)).msg_hdr));
         if is_plain {
-            real::sendmmsg(fd, messages, count, flags)
+            data::sendmmsg(fd, messages, count, flags)
         } else {
             each(fd, messages, count, flags)
         }

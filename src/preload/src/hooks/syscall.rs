@@ -5,7 +5,10 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::{close, connect, duplicate, exec, listen, peer, receive, send, socket, socket_option};
+use super::{
+    close, connect, data, duplicate, epoll, exec, listen, peer, poll, receive, send, socket,
+    socket_option, socket_state,
+};
 use crate::log::log;
 use crate::{errno, real};
 
@@ -54,6 +57,23 @@ pub unsafe fn syscall(
             libc::SYS_pidfd_getfd => receive::pidfd_getfd(a as _, b as _, c as _),
             libc::SYS_sendmsg => return send::sendmsg(a as _, b as _, c as _) as c_long,
             libc::SYS_sendmmsg => send::sendmmsg(a as _, b as _, c as _, d as _),
+            libc::SYS_read => return data::read(a as _, b as _, c as _) as c_long,
+            libc::SYS_readv => return data::readv(a as _, b as _, c as _) as c_long,
+            libc::SYS_recvfrom => {
+                return data::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;
+            }
+            libc::SYS_write => return data::write(a as _, b as _, c as _) as c_long,
+            libc::SYS_writev => return data::writev(a as _, b as _, c as _) as c_long,
+            libc::SYS_getsockopt => {
+                socket_state::getsockopt(a as _, b as _, c as _, d as _, e as _)
+            }
+            libc::SYS_shutdown => socket_state::shutdown(a as _, b as _),
+            libc::SYS_epoll_ctl => epoll::epoll_ctl(a as _, b as _, c as _, d as _),
+            libc::SYS_epoll_pwait => epoll::epoll_pwait(a as _, b as _, c as _, d as _, e as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_wait => epoll::epoll_wait(a as _, b as _, c as _, d as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => poll::poll(a as _, b as _, c as _),
             libc::SYS_io_uring_setup => absent("io_uring"),
             #[cfg(target_arch = "x86_64")]
             number if number & X32 != 0 => absent("the x32 table of system calls"),

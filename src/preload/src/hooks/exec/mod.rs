@@ -22,6 +22,7 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 
 use crate::environment::current;
+use crate::pending::without_half_spoken;
 use crate::{errno, real};
 use environment::with_environment;
 
@@ -131,7 +132,10 @@ unsafe fn execute(
     // SAFETY: the caller's contract.
     let (path, environment) = unsafe { (CStr::from_ptr(path), Environment::from_raw(environment)) };
     match judge(path) {
-        Ok(()) => with_environment(environment, call).unwrap_or_else(errno::fail),
+        Ok(()) => {
+            let call = |complete| without_half_spoken(|| call(complete));
+            with_environment(environment, call).unwrap_or_else(errno::fail)
+        }
         Err(errno) => errno::fail(errno),
     }
 }

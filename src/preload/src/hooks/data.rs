@@ -1,0 +1,102 @@
+//! Calls that move data: on a socket whose handshake is in flight they wait or answer EAGAIN, as
+//! the kernel's do while a socket is connecting.
+
+use core::ffi::{c_int, c_uint, c_void};
+
+use epochsocks::sys::{self, Errno};
+use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
+
+use crate::pending::{self, Standing, concerns, drive, quiet};
+use crate::{errno, real};
+
+/// Which way data go: the option that limits how long a call waits for it.
+#[derive(Clone, Copy)]
+enum Way {
+    In = libc::SO_RCVTIMEO as isize,
+    Out = libc::SO_SNDTIMEO as isize,
+}
+
+/// Makes `call` once no handshake of `fd` is in the way.
+#[inline(always)]
+fn after_handshake<R: errno::Failure>(
+    fd: c_int,
+    way: Way,
+    flags: c_int,
+    call: impl FnOnce() -> R,
+) -> R {
+    if quiet() || !concerns(fd) {
+        return call();
+    }
+    match pass(fd, way, flags) {
+        Ok(()) => call(),
+        Err(errno) => errno::fail(errno),
+    }
+}
+
+#[cold]
+fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
+    let mut standing = drive(fd);
+    if standing.is_pending() {
+        if flags & libc::MSG_DONTWAIT != 0 || sys::is_nonblocking(fd)? {
+            return Err(Errno(libc::EAGAIN));
+        }
+        standing = pending::wait(fd, pending::timeout(fd, way as c_int))?;
+    }
+    match standing {
+        Standing::Failed => pending::take_error(fd).map_or(Ok(()), Err),
+        _ => Ok(()),
+    }
+}
+
+macro_rules! data_hooks {
+    ($($name:ident($fd:ident $(, $argument:ident: $type:ty)*) -> $result:ty, $way:ident, $flags:expr;)*) => {
+        $(
+            /// # Safety
+            /// As the C function's.
+            pub unsafe fn $name($fd: c_int $(, $argument: $type)*) -> $result {
+                // SAFETY: the caller's contract.
+                after_handshake($fd, Way::$way, $flags, || unsafe {
+                    real::$name($fd $(, $argument)*)
+                })
+            }
+        )*
+    };
+}
+
+data_hooks! {
+    read(fd, data: *mut c_void, size: size_t) -> ssize_t, In, 0;
+    readv(fd, pieces: *const iovec, count: c_int) -> ssize_t, In, 0;
+    recv(fd, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t, In, flags;
+    recvfrom(fd, data: *mut c_void, size: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t, In, flags;
+    recvmsg(fd, message: *mut msghdr, flags: c_int) -> ssize_t, In, flags;
+    recvmmsg(fd, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int, In, flags;
+    __read_chk(fd, data: *mut c_void, size: size_t, room: size_t) -> ssize_t, In, 0;
+    __recv_chk(fd, data: *mut c_void, size: size_t, room: size_t, flags: c_int) -> ssize_t, In, flags;
+    __recvfrom_chk(fd, data: *mut c_void, size: size_t, room: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t, In, flags;
+    write(fd, data: *const c_void, size: size_t) -> ssize_t, Out, 0;
+    writev(fd, pieces: *const iovec, count: c_int) -> ssize_t, Out, 0;
+    send(fd, data: *const c_void, size: size_t, flags: c_int) -> ssize_t, Out, flags;
+    sendto(fd, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t, Out, flags;
+    sendmsg(fd, message: *const msghdr, flags: c_int) -> ssize_t, Out, flags;
+    sendmmsg(fd, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int, Out, flags;
+    sendfile(fd, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t, Out, 0;
+}
+
+/// # Safety
+/// As splice(2).
+pub unsafe fn splice(
+    source: c_int,
+    source_offset: *mut i64,
+    target: c_int,
+    target_offset: *mut i64,
+    size: size_t,
+    flags: c_uint,
+) -> ssize_t {
+    let wait = if flags & libc::SPLICE_F_NONBLOCK != 0 { libc::MSG_DONTWAIT } else { 0 };
+    after_handshake(source, Way::In, wait, || {
+        after_handshake(target, Way::Out, wait, || {
+            // SAFETY: the caller's contract.
+            unsafe { real::splice(source, source_offset, target, target_offset, size, flags) }
+        })
+    })
+}

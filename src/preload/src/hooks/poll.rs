@@ -1,0 +1,194 @@
+//! `poll`, `ppoll`: a socket whose handshake is in flight is waited for as the handshake needs it,
+//! and shows nothing before its end.
+
+use core::ffi::c_int;
+use core::time::Duration;
+
+use epochsocks::sys::copy_from_program;
+use epochsocks::sys::time::{self, timespec as kernel_timespec};
+use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
+
+use crate::pending::{Standing, concerns, drive, quiet};
+use crate::words::{Bits, bytes, with_words, words_for};
+use crate::{errno, real};
+
+/// # Safety
+/// As poll(2).
+pub unsafe fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+    if !quiet() {
+        let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
+        // SAFETY: the caller's contract.
+        let result = unsafe { wait(entries, count, limit, core::ptr::null()) };
+        if let Some(result) = result {
+            return result;
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::poll(entries, count, timeout) }
+}
+
+/// # Safety
+/// As ppoll(2).
+pub unsafe fn ppoll(
+    entries: *mut pollfd,
+    count: nfds_t,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    if !quiet() {
+        // SAFETY: the caller's contract: null or a timespec.
+        let limit = unsafe { timeout.as_ref() }.map(duration);
+        if limit != Some(None) {
+            // SAFETY: the caller's contract.
+            let result = unsafe { wait(entries, count, limit.flatten(), mask) };
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::ppoll(entries, count, timeout, mask) }
+}
+
+/// # Safety
+/// As poll(2), with the size of the array.
+pub unsafe fn poll_chk(entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if quiet() || size / size_of::<pollfd>() < count as usize {
+            // Reports the overflow and ends the program.
+            return real::__poll_chk(entries, count, timeout, size);
+        }
+        poll(entries, count, timeout)
+    }
+}
+
+/// # Safety
+/// As ppoll(2), with the size of the array.
+pub unsafe fn ppoll_chk(
+    entries: *mut pollfd,
+    count: nfds_t,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+    size: size_t,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if quiet() || size / size_of::<pollfd>() < count as usize {
+            return real::__ppoll_chk(entries, count, timeout, mask, size);
+        }
+        ppoll(entries, count, timeout, mask)
+    }
+}
+
+/// A timeout as the kernel takes it; `None` for what it refuses.
+pub fn duration(time: &timespec) -> Option<Duration> {
+    let nanoseconds = u32::try_from(time.tv_nsec).ok().filter(|&n| n < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanoseconds))
+}
+
+/// A wait in which at least one entry has a handshake in flight; `None` if none has, or if the
+/// array can't be read: then the kernel answers.
+///
+/// # Safety
+/// As ppoll(2).
+unsafe fn wait(
+    entries: *mut pollfd,
+    count: nfds_t,
+    limit: Option<Duration>,
+    mask: *const sigset_t,
+) -> Option<c_int> {
+    let count = usize::try_from(count).ok().filter(|&count| (1..1 << 20).contains(&count))?;
+    let waited = with_words(count + words_for(count), |words| {
+        let (copy, marks) = words.split_at_mut(count);
+        // SAFETY: the caller's contract; a pollfd is a word.
+        unsafe { copy_from_program(entries.cast(), bytes(copy)) }.ok()?;
+        // SAFETY: pollfds are plain data of the size of a word, less aligned.
+        let copy = unsafe { core::slice::from_raw_parts_mut(copy.as_mut_ptr().cast(), count) };
+        if !copy.iter().any(|entry: &pollfd| concerns(entry.fd)) {
+            return None;
+        }
+        // SAFETY: the array was readable a moment ago, and belongs to the call.
+        let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
+        Some(Wait { original, copy, marks, mask }.until(limit))
+    });
+    waited.unwrap_or_else(|errno| Some(errno::fail(errno)))
+}
+
+struct Wait<'w> {
+    original: &'w mut [pollfd],
+    /// What the kernel gets.
+    copy: &'w mut [pollfd],
+    /// The entries that wait for a handshake in place of what the program wants.
+    marks: &'w mut [u64],
+    mask: *const sigset_t,
+}
+
+impl Wait<'_> {
+    fn until(mut self, limit: Option<Duration>) -> c_int {
+        let end = limit.map(|limit| time::monotonic().saturating_add(limit));
+        let remaining = || end.map(|end| end.saturating_sub(time::monotonic()));
+        let saved = errno::get();
+        let mut left = limit;
+        // Other entries are ready, and only what the handshakes have become is still to be seen.
+        let mut peeks = false;
+        loop {
+            let slice = self.translate();
+            let expires = !peeks && left.is_some_and(|left| left <= slice);
+            let time = if peeks { Duration::ZERO } else { left.map_or(slice, |l| l.min(slice)) };
+            if self.sleep(time) < 0 {
+                return -1;
+            }
+            let ready = self.ready(false);
+            if self.ready(true) > 0 && !peeks {
+                peeks = ready > 0;
+            } else if ready > 0 || expires {
+                self.report();
+                errno::set(saved);
+                return ready;
+            } else {
+                peeks = false;
+            }
+            left = remaining();
+        }
+    }
+
+    /// Drives the handshakes and makes the kernel's copy; how long may be slept then.
+    fn translate(&mut self) -> Duration {
+        let mut slice = Duration::MAX;
+        for (index, (entry, original)) in self.copy.iter_mut().zip(&*self.original).enumerate() {
+            *entry = pollfd { fd: original.fd, events: original.events, revents: 0 };
+            let standing = if concerns(entry.fd) { drive(entry.fd) } else { Standing::Settled };
+            self.marks.put(index, standing.is_pending());
+            match standing {
+                Standing::Waits { events, .. } => entry.events = events,
+                // Not even an error, or this would spin.
+                Standing::Busy => entry.fd = -1,
+                Standing::Settled | Standing::Failed => {}
+            }
+            slice = slice.min(standing.slice());
+        }
+        slice
+    }
+
+    fn sleep(&mut self, time: Duration) -> c_int {
+        let limit = kernel_timespec(time);
+        let limit = if time == Duration::MAX { core::ptr::null() } else { &raw const limit };
+        // SAFETY: our copy of the array, and the caller's mask.
+        unsafe { real::ppoll(self.copy.as_mut_ptr(), self.copy.len() as nfds_t, limit, self.mask) }
+    }
+
+    /// How many entries are ready that wait for a handshake, or that do not.
+    fn ready(&self, for_handshake: bool) -> c_int {
+        let entries = self.copy.iter().enumerate();
+        entries.filter(|(i, e)| e.revents != 0 && self.marks.has(*i) == for_handshake).count()
+            as c_int
+    }
+
+    /// Gives the program what the kernel said of the entries that are not in flight.
+    fn report(&mut self) {
+        for (index, (original, entry)) in self.original.iter_mut().zip(&*self.copy).enumerate() {
+            original.revents = if self.marks.has(index) { 0 } else { entry.revents };
+        }
+    }
+}

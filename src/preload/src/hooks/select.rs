@@ -1,0 +1,240 @@
+//! `select`, `pselect`: as `poll`, with sets of descriptors.
+
+use core::ffi::c_int;
+use core::time::Duration;
+
+use epochsocks::sys::time::{self, timespec as kernel_timespec};
+use epochsocks::sys::{Errno, copy_from_program};
+use libc::{fd_set, sigset_t, timespec, timeval};
+
+use super::poll::duration;
+use crate::pending::{Standing, concerns, drive, quiet};
+use crate::words::{Bits, bytes, with_words, words_for};
+use crate::{errno, real};
+
+/// The sets of a call: readable, writable, exceptional.
+type Sets = [*mut fd_set; 3];
+
+/// # Safety
+/// As select(2).
+pub unsafe fn select(
+    count: c_int,
+    readable: *mut fd_set,
+    writable: *mut fd_set,
+    exceptional: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    let real = || {
+        // SAFETY: the caller's contract.
+        unsafe { real::select(count, readable, writable, exceptional, timeout) }
+    };
+    if quiet() {
+        return real();
+    }
+    // SAFETY: the caller's contract: null or a timeval.
+    let limit = match unsafe { timeout.as_ref() }.map(from_timeval) {
+        // What the kernel refuses.
+        Some(None) => return real(),
+        limit => limit.flatten(),
+    };
+    let start = time::monotonic();
+    // SAFETY: the caller's contract.
+    let waited =
+        unsafe { wait(count, [readable, writable, exceptional], limit, core::ptr::null()) };
+    let Some(result) = waited else { return real() };
+    if let Some(limit) = limit {
+        // Linux leaves what remains of the time.
+        let left = limit.saturating_sub(time::monotonic().saturating_sub(start));
+        // SAFETY: not null, as there was a limit.
+        unsafe {
+            *timeout = timeval {
+                tv_sec: left.as_secs() as libc::time_t,
+                tv_usec: left.subsec_micros().into(),
+            };
+        }
+    }
+    result
+}
+
+/// # Safety
+/// As pselect(2).
+pub unsafe fn pselect(
+    count: c_int,
+    readable: *mut fd_set,
+    writable: *mut fd_set,
+    exceptional: *mut fd_set,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller's contract: null or a timespec.
+    let limit = if quiet() { Some(None) } else { unsafe { timeout.as_ref() }.map(duration) };
+    if limit != Some(None) {
+        // SAFETY: the caller's contract.
+        let waited =
+            unsafe { wait(count, [readable, writable, exceptional], limit.flatten(), mask) };
+        if let Some(result) = waited {
+            return result;
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::pselect(count, readable, writable, exceptional, timeout, mask) }
+}
+
+fn from_timeval(time: &timeval) -> Option<Duration> {
+    let (seconds, more) = (time.tv_sec, time.tv_usec);
+    // The kernel takes more than a second of microseconds here.
+    Some(
+        Duration::from_secs(u64::try_from(seconds).ok()?)
+            .saturating_add(Duration::from_micros(u64::try_from(more).ok()?)),
+    )
+}
+
+/// A wait in which at least one descriptor has a handshake in flight; `None` if none has, or if the
+/// sets can't be read: then the kernel answers.
+///
+/// # Safety
+/// As pselect(2).
+unsafe fn wait(
+    count: c_int,
+    sets: Sets,
+    limit: Option<Duration>,
+    mask: *const sigset_t,
+) -> Option<c_int> {
+    let count = usize::try_from(count).ok().filter(|count| (1..1 << 20).contains(count))?;
+    // No more of the caller's sets is touched than this: some programs allocate no more.
+    let length = words_for(count);
+    let waited = with_words(7 * length, |words| {
+        let (originals, rest) = words.split_at_mut(3 * length);
+        let (copies, flying) = rest.split_at_mut(3 * length);
+        for (set, words) in sets.iter().zip(originals.chunks_exact_mut(length)) {
+            if !set.is_null() {
+                // SAFETY: the caller's contract.
+                unsafe { copy_from_program(set.cast(), bytes(words)) }.ok()?;
+            }
+        }
+        let wait = Wait { count, length, sets, mask, originals, copies, flying };
+        wait.concerned().then(|| wait.until(limit))
+    });
+    waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
+}
+
+struct Wait<'w> {
+    /// Descriptors below this are meant.
+    count: usize,
+    /// Words of one set.
+    length: usize,
+    sets: Sets,
+    mask: *const sigset_t,
+    /// The three sets, one behind the other: the caller's, and the kernel's copy.
+    originals: &'w mut [u64],
+    copies: &'w mut [u64],
+    /// The descriptors that wait for a handshake in place of what the program wants.
+    flying: &'w mut [u64],
+}
+
+impl Wait<'_> {
+    /// The descriptors that the program asks about.
+    fn asked(&self) -> impl Iterator<Item = usize> + use<'_> {
+        (0..self.count).filter(|fd| self.asks_about(*fd))
+    }
+
+    fn asks_about(&self, fd: usize) -> bool {
+        self.originals.chunks_exact(self.length).any(|set| set.has(fd))
+    }
+
+    fn concerned(&self) -> bool {
+        self.asked().any(|fd| concerns(fd as c_int))
+    }
+
+    fn until(mut self, limit: Option<Duration>) -> c_int {
+        let end = limit.map(|limit| time::monotonic().saturating_add(limit));
+        let remaining = || end.map(|end| end.saturating_sub(time::monotonic()));
+        let saved = errno::get();
+        let mut left = limit;
+        // As in poll.
+        let mut peeks = false;
+        loop {
+            let slice = self.translate();
+            let expires = !peeks && left.is_some_and(|left| left <= slice);
+            let time = if peeks { Duration::ZERO } else { left.map_or(slice, |l| l.min(slice)) };
+            if self.sleep(time) < 0 {
+                return -1;
+            }
+            let moved = self.take_moved();
+            let ready = self.copies.iter().map(|word| word.count_ones()).sum::<u32>() as c_int;
+            if moved && !peeks {
+                peeks = ready > 0;
+            } else if ready > 0 || expires {
+                self.report();
+                errno::set(saved);
+                return ready;
+            } else {
+                peeks = false;
+            }
+            left = remaining();
+        }
+    }
+
+    /// Drives the handshakes and makes the kernel's copy; how long may be slept then.
+    fn translate(&mut self) -> Duration {
+        self.copies.copy_from_slice(self.originals);
+        self.flying.fill(0);
+        let mut slice = Duration::MAX;
+        for fd in 0..self.count {
+            if !self.asks_about(fd) || !concerns(fd as c_int) {
+                continue;
+            }
+            let standing = drive(fd as c_int);
+            if standing.is_pending() {
+                self.flying.put(fd, true);
+                self.copies.chunks_exact_mut(self.length).for_each(|set| set.put(fd, false));
+            }
+            if let Standing::Waits { events, .. } = standing {
+                let set = if events == libc::POLLIN { 0 } else { 1 };
+                if let Some(set) = self.copies.chunks_exact_mut(self.length).nth(set) {
+                    set.put(fd, true);
+                }
+            }
+            slice = slice.min(standing.slice());
+        }
+        slice
+    }
+
+    fn sleep(&mut self, time: Duration) -> c_int {
+        let limit = kernel_timespec(time);
+        let limit = if time == Duration::MAX { core::ptr::null() } else { &raw const limit };
+        let mut sets = self.copies.chunks_exact_mut(self.length);
+        let mut next =
+            || sets.next().map_or(core::ptr::null_mut(), |set| set.as_mut_ptr().cast::<fd_set>());
+        let (readable, writable, exceptional) = (next(), next(), next());
+        // SAFETY: our copies, as long as `count` asks for, and the caller's mask.
+        unsafe {
+            real::pselect(self.count as c_int, readable, writable, exceptional, limit, self.mask)
+        }
+    }
+
+    /// Takes what belongs to handshakes out of the kernel's answer; whether there was any.
+    fn take_moved(&mut self) -> bool {
+        let mut moved = false;
+        for set in self.copies.chunks_exact_mut(self.length) {
+            for (word, flying) in set.iter_mut().zip(&*self.flying) {
+                moved |= *word & flying != 0;
+                *word &= !flying;
+            }
+        }
+        moved
+    }
+
+    /// Gives the program the kernel's answer.
+    fn report(&mut self) {
+        for (set, words) in self.sets.iter().zip(self.copies.chunks_exact_mut(self.length)) {
+            if !set.is_null() {
+                let bytes = bytes(words);
+                // SAFETY: the caller's set has `count` bits in whole words.
+                unsafe {
+                    core::ptr::copy_nonoverlapping(bytes.as_ptr(), set.cast(), bytes.len());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The handshakes in flight of this process: what the hooks ask of a descriptor before they let
+//! the kernel answer.
+
+use core::time::Duration;
+
+use epochsocks::pending::{ARENA, Pending, Ran, Report};
+use epochsocks::registry::{Flight, Outcome, Phase, Registry, busy};
+use epochsocks::sys::{self, Errno, net, time};
+use epochsocks::tor::DriveError;
+
+use crate::log::log;
+use crate::registry::{REGISTRY, entries};
+use crate::words::{Bits, with_words, words_for};
+use crate::{errno, real, runtime};
+
+/// The longest wait that does not look again at a handshake which another thread or process might
+/// have driven to its end.
+const SLICE: Duration = Duration::from_millis(100);
+/// As above, while somebody else is at it right now.
+const SHORT_SLICE: Duration = Duration::from_millis(1);
+
+/// How often to look what another process has done to sockets that are shared with it.
+const SHARED_SLICE: Duration = Duration::from_millis(250);
+
+/// How a descriptor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The kernel's answers are right.
+    Settled,
+    /// A handshake is in flight and waits for these events, at most until `deadline` (nanoseconds
+    /// since boot).
+    Waits {
+        /// `POLLIN` or `POLLOUT`.
+        events: i16,
+        /// Nanoseconds since boot.
+        deadline: u64,
+    },
+    /// A handshake is in flight, and another caller drives it at this moment.
+    Busy,
+    /// The handshake has failed, and the program has not been told; see [`take_error`].
+    Failed,
+}
+
+impl Standing {
+    /// Whether the program has to wait.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Standing::Waits { .. } | Standing::Busy)
+    }
+
+    /// How long to sleep at most before looking again.
+    pub fn slice(self) -> Duration {
+        match self {
+            Standing::Waits { deadline, .. } => until(deadline).min(SLICE),
+            Standing::Busy => SHORT_SLICE,
+            Standing::Settled | Standing::Failed => Duration::MAX,
+        }
+    }
+}
+
+/// The time until `deadline`, in nanoseconds since boot; at least a millisecond.
+pub fn until(deadline: u64) -> Duration {
+    let left = deadline.saturating_sub(time::monotonic_nanoseconds());
+    Duration::from_nanos(left).max(SHORT_SLICE)
+}
+
+/// Whether no descriptor of the process has a handshake in flight: one load.
+#[inline(always)]
+pub fn quiet() -> bool {
+    busy() == 0
+}
+
+/// Whether `fd` has a handshake in flight or owes an error, without driving it.
+pub fn concerns(fd: i32) -> bool {
+    let phase = REGISTRY.borrow(fd, |record| record.phase());
+    matches!(phase, Some(Phase::Connecting | Phase::InFlight | Phase::Failed))
+}
+
+/// Drives the handshake of `fd` as far as it goes without waiting. errno is left alone.
+/// Async-signal-safe.
+pub fn drive(fd: i32) -> Standing {
+    let look = REGISTRY.borrow(fd, |record| (record.flight(), record.phase(), record.cookie()));
+    let Some((flight, phase, cookie)) = look else { return Standing::Settled };
+    if matches!(phase, Phase::Unconnected | Phase::Connected) {
+        return Standing::Settled;
+    }
+    if net::cookie(fd) != Ok(cookie.0) {
+        // Closed behind our back, and another file by now.
+        REGISTRY.remove(fd);
+        return Standing::Settled;
+    }
+    match flight {
+        Some(flight) => fly(fd, flight),
+        None if phase == Phase::Failed => Standing::Failed,
+        None => Standing::Busy,
+    }
+}
+
+fn fly(fd: i32, flight: Flight) -> Standing {
+    let cookie = flight.cookie.0;
+    match ARENA.find(flight.place, cookie).map(|pending| pending.run(flight.place, cookie, fd)) {
+        Some(ran) => landed(fd, flight, ran),
+        None => landed(fd, flight, Ran::Gone),
+    }
+}
+
+/// Takes note of what a look at the handshake of `fd` has shown.
+pub fn landed(fd: i32, flight: Flight, ran: Ran) -> Standing {
+    let (outcome, report) = match ran {
+        Ran::Busy => return Standing::Busy,
+        Ran::Waits { events, deadline } => return Standing::Waits { events, deadline },
+        Ran::Landed { outcome, report } => (outcome, report),
+        // Another process has ended it, long ago: the kernel knows how.
+        Ran::Gone if net::has_peer(fd) => (Outcome::Established, None),
+        Ran::Gone => (Outcome::Failed(Errno(libc::ECONNABORTED)), None),
+    };
+    if matches!(outcome, Outcome::Failed(_)) && net::has_peer(fd) {
+        // It was given up by a process that could not disconnect it.
+        let _ = net::disconnect(fd);
+    }
+    REGISTRY.borrow(fd, |record| {
+        if record.cookie() == flight.cookie {
+            record.settle(flight, outcome);
+        }
+    });
+    if let Some(report) = report {
+        tell(&report);
+    }
+    match outcome {
+        Outcome::Failed(_) => Standing::Failed,
+        Outcome::Established | Outcome::Cancelled => Standing::Settled,
+    }
+}
+
+fn tell(Report { request, error }: &Report) {
+    let (host, port) = (request.host, request.port);
+    match error {
+        None => log!(Notice, "connected through Tor to {host} port {port}"),
+        Some(DriveError::Socket(Errno(libc::ECONNREFUSED))) => {
+            let settings = runtime::loaded();
+            let (address, tor) = (settings.tor_address, settings.tor_port);
+            log!(
+                Error,
+                "no Tor at {}: is the Tor daemon running, and TorPort its SocksPort?",
+                core::net::SocketAddr::new(address, tor)
+            );
+        }
+        Some(error) => log!(Error, "connect to {host} port {port}: {error}"),
+    }
+}
+
+/// The errno that the failed handshake of `fd` owes, once.
+pub fn take_error(fd: i32) -> Option<Errno> {
+    let errno = REGISTRY.borrow(fd, |record| record.take_error()).flatten()?;
+    // The kernel's own is the one that told callers without hooks.
+    let _ = net::take_error(fd);
+    Some(errno)
+}
+
+/// Waits until the handshake of `fd` has ended, at most `limit`; then the standing is not pending.
+/// A cancellation point, at which nothing is held. `EAGAIN` after `limit`; `EINTR` if a signal was
+/// handled that is not to restart the call.
+pub fn wait(fd: i32, limit: Option<Duration>) -> Result<Standing, Errno> {
+    let end = limit.map(|limit| time::monotonic().saturating_add(limit));
+    loop {
+        let standing = drive(fd);
+        if !standing.is_pending() {
+            return Ok(standing);
+        }
+        let left = match end.map(|end| end.checked_sub(time::monotonic())) {
+            None => Duration::MAX,
+            Some(Some(left)) if !left.is_zero() => left,
+            Some(_) => return Err(Errno(libc::EAGAIN)),
+        };
+        sleep(fd, standing, standing.slice().min(left))?;
+    }
+}
+
+fn sleep(fd: i32, standing: Standing, time: Duration) -> Result<(), Errno> {
+    let events = if let Standing::Waits { events, .. } = standing { events } else { 0 };
+    let mut entry = libc::pollfd { fd, events, revents: 0 };
+    // Rounded up, so that the wait does not end before its time and spin.
+    let milliseconds = time.as_millis().saturating_add(1).min(i32::MAX as u128) as i32;
+    let saved = errno::get();
+    // Nothing of the descriptor while another drives it, not even an error.
+    let count = if events == 0 { 0 } else { 1 };
+    // SAFETY: libc's poll, with at most one pollfd of ours.
+    let result = unsafe { real::poll(&raw mut entry, count, milliseconds) };
+    if result >= 0 || errno::get() != libc::EINTR || sys::handlers_restart() {
+        errno::set(saved);
+        return Ok(());
+    }
+    Err(Errno(libc::EINTR))
+}
+
+/// A timeout option of the socket `fd`, `SO_SNDTIMEO` or `SO_RCVTIMEO`; `None` if there is none.
+pub fn timeout(fd: i32, option: i32) -> Option<Duration> {
+    // SAFETY: both are a timeval.
+    let time = unsafe { net::option::<libc::timeval>(fd, libc::SOL_SOCKET, option) }.ok()?;
+    let set = time.tv_sec != 0 || time.tv_usec != 0;
+    set.then(|| Duration::new(time.tv_sec as u64, (time.tv_usec as u32).saturating_mul(1_000)))
+}
+
+/// Looks at the handshake at `place` for its own sake, by whatever descriptor this process has of
+/// the socket.
+pub fn attend(place: u32, pending: &Pending) {
+    let cookie = pending.cookie();
+    let fd = pending.descriptor_in(sys::getpid()).filter(|fd| net::cookie(*fd) == Ok(cookie));
+    // Without a descriptor there is only the end of another's handshake to take note of.
+    let ran = pending.run(place, cookie, fd.unwrap_or(-1));
+    let Some(fd) = fd else { return };
+    match REGISTRY.borrow(fd, |record| record.flight()).flatten() {
+        Some(flight) if flight.cookie.0 == cookie => {
+            landed(fd, flight, ran);
+        }
+        _ => {
+            if let Ran::Landed { report: Some(report), .. } = ran {
+                tell(&report);
+            }
+        }
+    }
+}
+
+/// How long a wait for epoll events may last before [`attend`] is due, if anything is in flight.
+pub fn epoll_slice() -> Option<Duration> {
+    if quiet() {
+        return None;
+    }
+    let next = ARENA.nearest_deadline().map(until);
+    let shared = ARENA.is_shared().then_some(SHARED_SLICE);
+    next.into_iter().chain(shared).min()
+}
+
+/// Ends the handshake of `fd`, if there is one, because the program lets go of the peer.
+pub fn cancel(fd: i32) {
+    let Some(flight) = REGISTRY.borrow(fd, |record| record.flight()).flatten() else { return };
+    if let Some(pending) = ARENA.find(flight.place, flight.cookie.0) {
+        pending.cancel();
+    }
+    drive(fd);
+}
+
+/// Runs `exec`, which the sockets of handshakes in flight do not survive: the new program could
+/// neither finish nor use them. Whatever `exec` answers, they are as before.
+pub fn without_half_spoken(exec: impl FnOnce() -> i32) -> i32 {
+    if quiet() {
+        return exec();
+    }
+    let (bound, _) = entries();
+    let executed = with_words(words_for(bound), |changed| {
+        for fd in entries().1.filter(|fd| drive(*fd).is_pending()) {
+            let was_set = sys::set_close_on_exec(fd, true);
+            changed.put(fd as usize, was_set == Ok(false));
+        }
+        let result = exec();
+        for fd in (0..bound).filter(|fd| changed.has(*fd)) {
+            let _ = sys::set_close_on_exec(fd as i32, false);
+        }
+        result
+    });
+    executed.unwrap_or_else(errno::fail)
+}
