@@ -224,9 +224,8 @@ impl Pending {
     /// Puts a handshake into flight on the socket `fd`: from here on the socket's registrations
     /// carry tokens. The caller has the baton and goes on to connect the socket, then to
     /// [`Pending::run_on`] or [`Pending::scrub`].
-    pub fn launch(&self, place: u32, fd: i32, script: Script, deadline: u64) {
-        // SAFETY: the caller has the baton.
-        unsafe { (*self.script.get()).write(script) };
+    pub fn launch(&self, place: u32, fd: i32, script: impl FnOnce() -> Script, deadline: u64) {
+        self.write(script);
         // Relaxed throughout: the Release in `set_stage` publishes them.
         self.process.store(sys::getpid(), Relaxed);
         self.fd.store(fd, Relaxed);
@@ -236,6 +235,13 @@ impl Pending {
         self.attendant.store(0, Relaxed);
         self.set_stage(Stage::Aloft);
         self.align(place);
+    }
+
+    /// In a frame of its own: a script is large, and some stacks are small.
+    #[inline(never)]
+    fn write(&self, script: impl FnOnce() -> Script) {
+        // SAFETY: the caller has the baton.
+        unsafe { (*self.script.get()).write(script()) };
     }
 
     /// Takes a launch back: the socket could not be connected. The caller has the baton, which this

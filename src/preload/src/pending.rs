@@ -131,6 +131,8 @@ pub fn landed(fd: i32, flight: Flight, ran: Ran) -> Standing {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn tell(Report { request, error }: &Report) {
     let (host, port) = (request.host, request.port);
     match error {

@@ -85,6 +85,7 @@ fn begin(
 }
 
 /// What connect answers: at once if the socket is O_NONBLOCK, else when the handshake has ended.
+#[inline(never)]
 fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
     let underway = match begun {
         Begun::Connected => return Ok(()),
@@ -126,6 +127,7 @@ enum LaunchError {
 
 /// Claims the record, connects the socket to the Tor port and leaves the handshake in flight. No
 /// signal handler and no cancellation comes in between, so that no claim is lost.
+#[inline(never)]
 fn launch(
     record: &Record,
     fd: c_int,
@@ -168,8 +170,10 @@ fn take_off(
     let refused = |refusal| LaunchError::Dial(tor, DialError::Refused(refusal));
     let address = target(fd, domain, tor).map_err(refused)?;
     let (place, pending) = place(record).ok_or(LaunchError::Full)?;
-    let handshake = Handshake::new(request, runtime::credentials().as_ref());
-    let script = Script { handshake, request: *request, tor: address };
+    let script = || {
+        let handshake = Handshake::new(request, runtime::credentials().as_ref());
+        Script { handshake, request: *request, tor: address }
+    };
     let deadline = time::monotonic().saturating_add(timeout).as_nanos() as u64;
     pending.launch(place, fd, script, deadline);
     ARENA.note_deadline(deadline);
@@ -190,6 +194,10 @@ fn place(record: &Record) -> Option<(u32, &'static Pending)> {
 }
 
 fn connect_without_waiting(fd: c_int, address: &SocketAddr) -> Result<(), Errno> {
+    // Linux answers 0 to the first connect after one that did not wait has succeeded.
+    if net::has_peer(fd) {
+        return Err(Errno(libc::EISCONN));
+    }
     let (bytes, length) = encode(address);
     let connect = || match net::connect(fd, &bytes[..length]) {
         Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
@@ -210,6 +218,7 @@ fn disconnect(fd: c_int) {
 }
 
 /// A whole handshake that waits, for a socket without a record.
+#[inline(never)]
 fn run(fd: c_int, domain: c_int, request: &Request) -> Result<(), Errno> {
     let settings = runtime::loaded();
     let saved = errno::get();

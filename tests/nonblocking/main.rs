@@ -1,0 +1,11 @@
+//! A connect that does not wait, seen from inside a program: tests/probes/nonblocking.c plays the
+//! scenes, against a proxy that answers late.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod failures;
+mod lifetime;
+mod pollers;
+mod proxies;
+mod scene;

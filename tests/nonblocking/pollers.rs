@@ -1,0 +1,78 @@
+//! What waits for a socket sees nothing of its handshake, and then the connection.
+
+use crate::scene::play;
+
+#[test]
+fn poll_sees_a_connect_as_the_kernel_would() {
+    play("poll");
+}
+
+#[test]
+fn ppoll_sees_a_connect_as_the_kernel_would() {
+    play("ppoll");
+}
+
+#[test]
+fn select_sees_a_connect_as_the_kernel_would() {
+    play("select");
+}
+
+#[test]
+fn pselect_sees_a_connect_as_the_kernel_would() {
+    play("pselect");
+}
+
+#[test]
+fn epoll_sees_a_connect_as_the_kernel_would() {
+    play("epoll");
+}
+
+#[test]
+fn fortified_programs_see_a_connect_as_the_kernel_would() {
+    play("fortified");
+}
+
+#[test]
+fn libcs_other_names_take_the_same_way() {
+    play("aliases");
+}
+
+#[test]
+fn level_edge_oneshot_and_exclusive_registrations_are_the_programs_own_afterwards() {
+    play("epoll-manners");
+}
+
+#[test]
+fn epoll_ctl_answers_as_the_kernel_does_during_a_handshake() {
+    play("epoll-control");
+}
+
+#[test]
+fn a_registration_before_the_connect_shows_nothing_of_the_handshake() {
+    play("registered-before");
+}
+
+#[test]
+fn threads_asleep_in_epoll_wait_before_the_connect_are_woken_by_its_end() {
+    play("asleep");
+}
+
+#[test]
+fn other_descriptors_are_served_while_a_handshake_is_in_flight() {
+    play("strangers");
+}
+
+#[test]
+fn no_wait_ends_before_its_time() {
+    play("timeouts");
+}
+
+#[test]
+fn signal_masks_hold_for_the_time_of_the_call() {
+    play("masks");
+}
+
+#[test]
+fn hundreds_of_connects_take_about_one_answer() {
+    play("many");
+}
