@@ -47,7 +47,8 @@ fn a_port_that_answers_as_tor_does_is_well() {
     for step in ["library", "configuration", "Tor daemon"] {
         assert!(line(&outcome, step).starts_with("ok "), "{outcome:?}");
     }
-    assert!(outcome.stdout.contains("epochsocks curl https://"), "{outcome:?}");
+    let command = concat!(env!("CARGO_BIN_EXE_epochsocks"), " curl https://");
+    assert!(outcome.stdout.contains(command), "{outcome:?}");
 }
 
 #[track_caller]

@@ -22,8 +22,11 @@ use crate::preflight::Form;
 use crate::{exec, locate, registry, settings};
 use report::Report;
 
-/// What shows the whole thing at work.
-const REAL_THING: &str = "epochsocks curl https://check.torproject.org/api/ip";
+/// What shows the whole thing at work, with this command as it was typed.
+fn real_thing() -> String {
+    let typed = std::env::args_os().next().unwrap_or_else(|| "epochsocks".into());
+    format!("{} curl https://check.torproject.org/api/ip", typed.display())
+}
 
 /// Examines library, configuration and Tor daemon; 0 if all is well. With `self_test` a missing
 /// daemon is only noted.
@@ -68,11 +71,11 @@ fn check_daemon(
     match daemon::examine(tor, credentials.as_ref()) {
         Ok(()) => {
             report.step("Tor daemon", Ok::<_, &str>(format!("{tor} answers as Tor does")));
-            report.text(format!("Now the real thing: {REAL_THING}"));
+            report.text(format!("Now the real thing: {}", real_thing()));
         }
         Err(problem) if optional => {
             report.note("Tor daemon", format!("{tor}: {problem}"));
-            report.text(format!("Then the real thing: {REAL_THING}"));
+            report.text(format!("Then the real thing: {}", real_thing()));
         }
         Err(problem) => report.step("Tor daemon", Err::<&str, _>(format!("{tor}: {problem}"))),
     }
