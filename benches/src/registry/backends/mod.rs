@@ -1,6 +1,8 @@
 //! The registries: one file each, or one for a family.
 
 mod array;
+// build.rs tells which of their libraries are installed.
+#[cfg(any(urcu_memb, urcu_bp, ck))]
 mod c_peer;
 mod ours;
 mod papaya;
