@@ -55,8 +55,19 @@ pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry) {
     }
     registry.insert(3, Cookie(1)).unwrap();
     assert_eq!(registry.duplicate(3, -1), Err(InsertError::OutOfRange));
-    assert_eq!(registry.insert(i32::MAX, Cookie(2)), Ok(()));
-    assert_eq!(cookie(registry, i32::MAX), Some(2));
+}
+
+/// A table of two levels, and what is above it.
+pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
+    for fd in [(1 << 20) - 1, 1 << 20, i32::MAX] {
+        assert_eq!(registry.insert(fd, Cookie(2)), Ok(()));
+        assert_eq!(cookie(registry, fd), Some(2));
+    }
+    assert_eq!(registry.duplicate(i32::MAX, 3), Ok(true));
+    connect(registry, 3, 80);
+    assert!(registry.supersede(3));
+    assert_eq!(port(registry, i32::MAX), None);
+    assert!(registry.remove(i32::MAX));
 }
 
 /// A.
@@ -308,6 +319,7 @@ macro_rules! conformance {
                     empty_registry_has_no_entries,
                     inserted_entry_is_found_until_removed,
                     a_descriptor_out_of_range_is_refused,
+                    the_highest_descriptors_have_entries,
                     connection_is_immutable_once_visible,
                     double_connect_through_a_duplicate_is_refused,
                     a_handle_keeps_its_record_after_remove,

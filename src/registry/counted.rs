@@ -234,7 +234,7 @@ impl Audit for Counted {
     }
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
-        self.table.each_slot(|_, slot| {
+        self.table.each_slot(|slot| {
             if let Some(node) = Word(slot.load(Acquire)).node() {
                 // SAFETY: nodes are never unmapped.
                 visit(unsafe { node.as_ref() }.number.get(), Use::Named);
@@ -371,7 +371,7 @@ unsafe impl Registry for Counted {
                 NonNull::new(other).unwrap_or(next)
             }
         };
-        self.table.each_slot(|_, slot| {
+        self.table.each_slot(|slot| {
             if Word(slot.load_total()).node() == Some(old.node) {
                 self.replace(slot, old.node, next);
             }

@@ -55,6 +55,8 @@ mod equivalence;
 mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod storm;
 
 pub use audit::{Audit, Use};
 pub use counted::Counted;

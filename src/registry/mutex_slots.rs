@@ -134,7 +134,7 @@ impl Audit for MutexSlots {
     }
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
-        self.table.each_slot(|_, slot| {
+        self.table.each_slot(|slot| {
             // SAFETY: slots hold null or nodes, which are never unmapped.
             if let Some(node) = unsafe { slot.load(Relaxed).as_ref() } {
                 visit(node.number.get(), Use::Named);
@@ -264,7 +264,7 @@ unsafe impl Registry for MutexSlots {
             superseded.successor.store(next.as_ptr(), Relaxed);
             // Kept alive while its slots are changed.
             superseded.add_slot();
-            self.table.each_slot(|_, slot| {
+            self.table.each_slot(|slot| {
                 if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
                     set(free, slot, latest(next).as_ptr());
                 }

@@ -149,7 +149,7 @@ impl<D: Domain + Audit> Audit for SlotRegistry<D> {
     }
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
-        self.table.each_slot(|_, slot| {
+        self.table.each_slot(|slot| {
             // SAFETY: slots hold null or nodes, which are never unmapped.
             if let Some(node) = unsafe { slot.load(Acquire).as_ref() } {
                 visit(node.number.get(), Use::Named);
@@ -293,7 +293,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
             }
         };
         let node = NonNull::from(&*node);
-        self.table.each_slot(|_, slot| {
+        self.table.each_slot(|slot| {
             if core::ptr::eq(slot.load_total(), node.as_ptr()) {
                 self.replace(slot, node, next);
             }

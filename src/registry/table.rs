@@ -69,10 +69,13 @@ impl<S: Zeroed> Table<S> {
     }
 
     /// Visits every slot that can hold an entry.
-    pub fn each_slot<'t>(&'t self, mut visit: impl FnMut(i32, &'t S)) {
-        for fd in 0..=self.highest.load(Relaxed) {
-            if let Some(slot) = self.slot(fd) {
-                visit(fd, slot);
+    pub fn each_slot<'t>(&'t self, mut visit: impl FnMut(&'t S)) {
+        let Ok(highest) = usize::try_from(self.highest.load(Relaxed)) else { return };
+        for first in (0..=highest).step_by(PAGE) {
+            // A page that isn't mapped has none.
+            if self.slot(first as i32).is_some() {
+                let slots = (first..=highest.min(first + PAGE - 1)).map(|fd| self.slot(fd as i32));
+                slots.flatten().for_each(&mut visit);
             }
         }
     }
