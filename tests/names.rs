@@ -319,6 +319,19 @@ fn dns_queries_fail_as_libcs_do() {
     assert!(unknown("send").starts_with("27 3 0 "));
 }
 
+/// apt and dirmngr look for a service first, and go to the name itself if it has none.
+#[test]
+fn a_name_has_no_service_records_and_tor_is_not_asked_for_them() {
+    let tor = Tor::with_ipv4();
+    for srv_naptr_svcb_https in ["33", "35", "64", "65"] {
+        let answer = tor.ask(&["dns", "query", "a", "example", srv_naptr_svcb_https]);
+        assert_eq!(answer, format!("h_errno {NO_DATA}\n"));
+        let answer = tor.ask(&["dns", "query", "_http._tcp.a", "example", srv_naptr_svcb_https]);
+        assert_eq!(answer, format!("h_errno {HOST_NOT_FOUND}\n"));
+    }
+    assert_eq!(tor.asked(), []);
+}
+
 #[test]
 fn a_hundred_and_fifty_threads_look_names_up_at_once() {
     let tor = Tor::with_ipv4();

@@ -27,6 +27,9 @@ pub enum Kind {
     Ptr,
     /// IPv6 addresses.
     Aaaa,
+    /// Where a service of the name is: SRV, NAPTR, SVCB or HTTPS. Clients of a name without such
+    /// records go to the name itself (RFC 2782, RFC 9460).
+    Service,
     /// Anything else, which Tor can't answer.
     Other(u16),
 }
@@ -117,6 +120,7 @@ impl Question {
             (CLASS_IN, 1) => Kind::A,
             (CLASS_IN, 12) => Kind::Ptr,
             (CLASS_IN, 28) => Kind::Aaaa,
+            (CLASS_IN, 33 | 35 | 64 | 65) => Kind::Service,
             (_, number) => Kind::Other(number),
         }
     }
@@ -189,9 +193,13 @@ mod tests {
 
     #[test]
     fn questions_are_read() {
-        for (number, kind) in
-            [(1, Kind::A), (12, Kind::Ptr), (28, Kind::Aaaa), (15, Kind::Other(15))]
-        {
+        for (number, kind) in [
+            (1, Kind::A),
+            (12, Kind::Ptr),
+            (28, Kind::Aaaa),
+            (33, Kind::Service),
+            (15, Kind::Other(15)),
+        ] {
             let question = Question::parse(&query(number)).unwrap();
             assert_eq!(question.name(), &name("example.org"));
             assert_eq!(question.kind(), kind);

@@ -6,8 +6,8 @@ use super::lookup::{Names, Wanted, lookup, reverse};
 use super::node::Node;
 use super::reverse;
 
-/// The reply to `question`: addresses and names as the other lookups find them, everything else
-/// refused. `own` is the machine's name, `ipv6` the setting EnableIPv6.
+/// The reply to `question`: addresses and names as the other lookups find them, no services,
+/// everything else refused. `own` is the machine's name, `ipv6` the setting EnableIPv6.
 pub fn reply(question: &Question, own: &[u8], ipv6: bool, names: &impl Names) -> Reply {
     let found = match question.kind() {
         Kind::A => address(question, own, Wanted::new(libc::AF_INET, false, ipv6), names),
@@ -16,6 +16,9 @@ pub fn reply(question: &Question, own: &[u8], ipv6: bool, names: &impl Names) ->
             Some(address) => reverse(address, names).map(Reply::Name),
             None => return Reply::NoData,
         },
+        // A name with an underscore is there for such records only (RFC 8552).
+        Kind::Service if question.name().as_bytes().starts_with(b"_") => return Reply::NoName,
+        Kind::Service => return Reply::NoData,
         Kind::Other(_) => return Reply::Refused,
     };
     found.unwrap_or_else(|error| failure(&error))
