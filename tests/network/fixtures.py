@@ -1,9 +1,11 @@
-"""What the world's servers need on disk: certificate, git repository, ssh keys, sshd."""
+"""What the world's servers need on disk: certificate, repositories, keys, ssh and rsync servers."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
+GREETING = b"hello from the world\n"
 NAMES = ("v4only.test", "v6only.test", "dual.test", "secure.test")
 
 
@@ -27,10 +29,28 @@ def make_repository(directory):
     def git(*arguments, given=""):
         return subprocess.run(["git", *arguments], env=environment, input=given, text=True,
                               check=True, capture_output=True).stdout.strip()
-    blob = git("hash-object", "-w", "--stdin", given="hello from the world\n")
+    blob = git("hash-object", "-w", "--stdin", given=GREETING.decode())
     tree = git("mktree", given=f"100644 blob {blob}\tgreeting\n")
     git("update-ref", "refs/heads/main", git("commit-tree", "-m", "Greet", tree))
     git("update-server-info")
+
+
+def make_packages(directory):
+    """A repository of one package for apt, which looks at sizes and sums, not into the package."""
+    packages = directory / "files" / "packages"
+    packages.mkdir()
+    (packages / "hello.deb").write_bytes(GREETING)
+    (packages / "Packages").write_text(
+        "Package: hello-world\nVersion: 1\nArchitecture: all\nMaintainer: World\n"
+        f"Filename: ./hello.deb\nSize: {len(GREETING)}\n"
+        f"SHA256: {hashlib.sha256(GREETING).hexdigest()}\nDescription: a greeting\n")
+
+
+def make_key_server(directory):
+    """What a key server says, whatever key it is asked for."""
+    answer = directory / "files" / "pks" / "lookup"
+    answer.parent.mkdir()
+    answer.write_bytes(GREETING)
 
 
 def make_keys(directory):
@@ -42,10 +62,9 @@ def make_keys(directory):
 
 
 def prepare_sshd(directory, user_namespace):
-    """Returns the command that serves ssh on its standard input, for the user `guest`.
+    """Writes the script `sshd`, which serves ssh on its standard input, for the user `guest`.
 
-    It runs in a mount namespace with a passwd of its own. Root of a user namespace that maps one
-    user can't drop privileges, so there sshd is an ordinary user, from whom nobody asks that.
+    It runs in a mount namespace with a passwd of its own.
     """
     uid = 1000 if user_namespace else 0
     passwd = directory / "passwd"
@@ -53,13 +72,30 @@ def prepare_sshd(directory, user_namespace):
     configuration = directory / "sshd_config"
     configuration.write_text("\n".join([
         f"HostKey {directory}/host_key", f"AuthorizedKeysFile {directory}/user_key.pub",
-        "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes"]) + "\n")
-    become = f"unshare --user --map-user={uid} --map-group={uid}" if user_namespace else ""
-    program = directory / "sshd"
-    program.write_text(
-        f"mount -t tmpfs tmpfs /run && mkdir /run/sshd && mount --bind {passwd} /etc/passwd && "
-        f"exec {become} /usr/sbin/sshd -i -e -f {configuration}\n")
-    return ["unshare", "--mount", "sh", str(program)]
+        "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes",
+        "Subsystem sftp internal-sftp"]) + "\n")
+    (directory / "sshd").write_text(
+        "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
+        f"mount --bind {passwd} /etc/passwd && "
+        f"exec {unprivileged(user_namespace)} /usr/sbin/sshd -i -e -f {configuration}'\n")
+
+
+def prepare_rsyncd(directory, user_namespace):
+    """Writes the script `rsyncd`, which serves the world's files as the module `files`."""
+    configuration = directory / "rsyncd.conf"
+    configuration.write_text("\n".join([
+        "use chroot = no", "reverse lookup = no", "log file = /dev/null", "uid = 0", "gid = 0",
+        "[files]", f"path = {directory}/files"]) + "\n")
+    (directory / "rsyncd").write_text(
+        f"exec {unprivileged(user_namespace)} rsync --daemon --config={configuration}\n")
+
+
+def unprivileged(user_namespace):
+    """The command that makes an ordinary user of the root of a user namespace.
+
+    One that maps a single user can't drop privileges; of an ordinary user nobody asks that.
+    """
+    return "unshare --user --map-user=1000 --map-group=1000" if user_namespace else ""
 
 
 def run(*argv):

@@ -1,7 +1,7 @@
-"""The servers of the world, in one process: HTTP, HTTPS, echo, ssh and the exits' name server.
+"""The servers of the world: HTTP, HTTPS, echo, ssh, rsync and the exits' name server.
 
-Run as `origin.py DIRECTORY SSHD...` inside the world's namespace; prints `ready` when all of them
-listen. SSHD is the command that serves one ssh connection on its standard input.
+Run as `origin.py DIRECTORY` inside the world's namespace; prints `ready` when all of them listen.
+The directory's scripts `sshd` and `rsyncd` serve one connection each on their standard input.
 """
 
 import functools
@@ -19,6 +19,8 @@ import names
 V4, V6, NAME_SERVER = "198.51.100.1", "2001:db8::1", "198.51.100.53"
 # The onion service leads here.
 ONION_BACKEND = "127.0.0.1"
+# Where OpenPGP key servers listen.
+KEY_SERVER = 11371
 BLOCK = bytes(range(256))
 
 
@@ -56,13 +58,15 @@ class Echo(socketserver.BaseRequestHandler):
             self.request.sendall(data)
 
 
-class Ssh(socketserver.BaseRequestHandler):
-    """Hands the connection to a process of its own."""
+class Script(socketserver.BaseRequestHandler):
+    """Hands each connection to a process of its own."""
 
-    command = []
+    def __init__(self, path, *arguments):
+        self.path = path
+        super().__init__(*arguments)
 
     def handle(self):
-        subprocess.run(self.command, stdin=self.request, stdout=self.request, check=False)
+        subprocess.run(["sh", self.path], stdin=self.request, stdout=self.request, check=False)
 
 
 class PlainServer(socketserver.ThreadingTCPServer):
@@ -92,13 +96,14 @@ def family(address):
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
-def main(directory, sshd):
-    Ssh.command = sshd
+def main(directory):
     pages = functools.partial(Pages, directory=str(directory / "files"))
+    ssh, rsync = (functools.partial(Script, directory / name) for name in ("sshd", "rsyncd"))
     servers = []
     for address in (V4, V6, ONION_BACKEND):
-        servers += [WebServer((address, 80), pages), PlainServer((address, 7), Echo),
-                    PlainServer((address, 22), Ssh)]
+        servers += [WebServer((address, port), pages) for port in (80, KEY_SERVER)]
+        servers += [PlainServer((address, 7), Echo), PlainServer((address, 22), ssh),
+                    PlainServer((address, 873), rsync)]
         secure = WebServer((address, 443), pages)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
@@ -114,4 +119,4 @@ def main(directory, sshd):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]))

@@ -67,11 +67,13 @@ class Network:
         directory = self.directory
         (directory / "files").mkdir()
         (directory / "exit-resolv.conf").write_text("nameserver 198.51.100.53\n")
-        for make in (fixtures.make_certificate, fixtures.make_repository, fixtures.make_keys):
+        for make in (fixtures.make_certificate, fixtures.make_repository, fixtures.make_packages,
+                     fixtures.make_key_server, fixtures.make_keys):
             make(directory)
+        for prepare in (fixtures.prepare_sshd, fixtures.prepare_rsyncd):
+            prepare(directory, user_namespace)
         program = Path(__file__).with_name("origin.py")
-        sshd = fixtures.prepare_sshd(directory, user_namespace)
-        origin = spawn([sys.executable, program, directory, *sshd], True, stdout=subprocess.PIPE)
+        origin = spawn([sys.executable, program, directory], True, stdout=subprocess.PIPE)
         if origin.stdout.readline() != b"ready\n":
             raise RuntimeError("the origin servers did not start")
 
