@@ -2,6 +2,8 @@
 //!
 //! - [`subject`]: a program, with and without the library
 //! - [`programs`]: the programs that a user runs
+//! - [`transfers`]: programs that fetch and send files, packages and keys
+//! - [`languages`]: the network libraries of several languages
 //! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
 //! - [`isolation`]: who shares a circuit
 //! - [`registries`]: the same through every backend of the registry
@@ -17,6 +19,7 @@ mod support;
 
 mod destinations;
 mod isolation;
+mod languages;
 mod programs;
 mod refusals;
 mod registries;
@@ -24,5 +27,6 @@ mod resolvers;
 mod sockets;
 mod subject;
 mod teardown;
+mod transfers;
 mod traps;
 mod ways_out;

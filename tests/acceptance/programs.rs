@@ -52,12 +52,7 @@ fn git_clones_over_ssh() {
     let Some(network) = network_with(&["git", "ssh"]) else { return };
     let repository = network.path("files/repository.git");
     let url = format!("guest@v4only.test:{}", repository.display());
-    let mut ssh = OsString::from("ssh");
-    for option in ssh_options(network) {
-        ssh.push(" ");
-        ssh.push(option);
-    }
-    let seen = clone(network, &url, "clone-ssh", ("GIT_SSH_COMMAND", &ssh));
+    let seen = clone(network, &url, "clone-ssh", ("GIT_SSH_COMMAND", &ssh_command(network)));
     assert_asked_by_name(&seen, "v4only.test", 22);
 }
 
@@ -95,6 +90,19 @@ fn nc_speaks_http_in_a_shell_pipe() {
     assert_asked_by_name(&seen, "v4only.test", 80);
 }
 
+/// tor has no half-close, so socat must not tell it that its standard input has ended.
+#[test]
+fn socat_reaches_ipv4_and_ipv6() {
+    let Some(network) = network_with(&["socat"]) else { return };
+    for (address, name) in [("TCP:v4only.test", "v4only.test"), ("TCP6:v6only.test", "v6only.test")]
+    {
+        let script = format!("echo echoed | socat - {address}:7,shut-none | head -n1");
+        let seen = Subject::new("bash").args(["-c", &script]).succeed_where_it_would_leak(network);
+        assert_eq!(seen.stdout(), "echoed\n");
+        assert_asked_by_name(&seen, name, 7);
+    }
+}
+
 #[test]
 fn fifty_threads_download_at_once() {
     let Some(network) = network_with(&["python3"]) else { return };
@@ -115,7 +123,8 @@ fn ssh(network: &Network, host: &str) -> Subject {
     Subject::new("ssh").args(ssh_options(network)).args([&format!("guest@{host}"), "echo ran"])
 }
 
-fn ssh_options(network: &Network) -> Vec<OsString> {
+/// The world's keys for ssh and what is built on it.
+pub fn ssh_options(network: &Network) -> Vec<OsString> {
     let mut known_hosts = OsString::from("-oUserKnownHostsFile=");
     known_hosts.push(network.path("known_hosts"));
     vec![
@@ -126,6 +135,16 @@ fn ssh_options(network: &Network) -> Vec<OsString> {
         "-i".into(),
         network.path("user_key").into(),
     ]
+}
+
+/// The command for programs that start ssh by themselves.
+pub fn ssh_command(network: &Network) -> OsString {
+    let mut ssh = OsString::from("ssh");
+    for option in ssh_options(network) {
+        ssh.push(" ");
+        ssh.push(option);
+    }
+    ssh
 }
 
 /// Clones the world's repository and asserts that its content has come.

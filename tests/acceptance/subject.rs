@@ -3,6 +3,8 @@
 use crate::support::preload::{hermetic, launcher};
 use crate::support::{Network, Observed, preload_library, skip};
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -89,6 +91,14 @@ impl Subject {
         self.must_leak_without_the_library(network);
         self.succeed(network)
     }
+}
+
+/// An empty directory of this name for a test's own files.
+pub fn empty_directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory can be created");
+    directory
 }
 
 /// The network, for a test that needs these programs; nothing if the test is to be skipped.
