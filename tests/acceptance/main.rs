@@ -4,6 +4,7 @@
 //! - [`programs`]: the programs that a user runs
 //! - [`transfers`]: programs that fetch and send files, packages and keys
 //! - [`languages`]: the network libraries of several languages
+//! - [`torsocks`]: what torsocks promises its users
 //! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
 //! - [`isolation`]: who shares a circuit
 //! - [`registries`]: the same through every backend of the registry
@@ -27,6 +28,7 @@ mod resolvers;
 mod sockets;
 mod subject;
 mod teardown;
+mod torsocks;
 mod transfers;
 mod traps;
 mod ways_out;
