@@ -10,9 +10,11 @@ use epochsocks_benches::measure::results::Results;
 use epochsocks_benches::preload::{connections, hooks, startup, threads};
 use epochsocks_benches::registry::backends::{self, Backend};
 use epochsocks_benches::registry::{fork, garbage, latency, throughput};
+use epochsocks_benches::report;
 
 const USAGE: &str = "\
 usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,...] EXPERIMENT...
+       epochsocks-benches report RESULTS DIRECTORY
 
 Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
 startup, hooks, connections, threads; `preload` stands for all of these.
@@ -33,6 +35,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((first, rest)) if first == garbage::CHILD => garbage::child(rest),
+        Some((first, [input, output])) if first == "report" => {
+            report::make(input.as_ref(), output.as_ref())
+        }
         _ => parse(lexopt::Parser::from_env()).map_err(io::Error::other).and_then(|command| {
             command.experiments.iter().try_for_each(|experiment| run(&command, experiment))
         }),

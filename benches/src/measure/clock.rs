@@ -63,16 +63,15 @@ pub fn time(clock: &impl Clock, work: impl FnOnce()) -> Duration {
     clock.now() - start
 }
 
-/// The smallest number of operations, doubled from `first`, whose run takes `target` or more; at
-/// most `limit`. `run` does so many operations.
+/// The smallest number of operations, doubled from `first`, that takes `target` or more; at most
+/// `limit`. `run` does so many operations and says what they took.
 pub fn calibrate(
-    clock: &impl Clock,
     target: Duration,
     (first, limit): (u32, u32),
-    mut run: impl FnMut(u32),
+    mut run: impl FnMut(u32) -> Duration,
 ) -> u32 {
     let mut count = first.max(1);
-    while count < limit && time(clock, || run(count)) < target {
+    while count < limit && run(count) < target {
         count = count.saturating_mul(2).min(limit);
     }
     count
@@ -135,17 +134,17 @@ mod tests {
     #[test]
     fn calibration_ends_at_the_first_count_that_takes_long_enough() {
         let clock = Mock::default();
-        let run = |count: u32| clock.advance(Duration::from_nanos(10) * count);
-        let count = calibrate(&clock, Duration::from_micros(10), (100, u32::MAX), run);
-        assert_eq!(count, 1_600);
+        let run = |count| time(&clock, || clock.advance(Duration::from_nanos(10) * count));
+        assert_eq!(calibrate(Duration::from_micros(10), (100, u32::MAX), run), 1_600);
     }
 
     #[test]
     fn calibration_never_passes_its_limit() {
-        let clock = Mock::default();
         let mut most = 0;
-        let count =
-            calibrate(&clock, Duration::from_secs(1), (3, 50), |count| most = most.max(count));
+        let count = calibrate(Duration::from_secs(1), (3, 50), |count| {
+            most = most.max(count);
+            Duration::ZERO
+        });
         assert_eq!((count, most <= 50), (50, true));
     }
 }

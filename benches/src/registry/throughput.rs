@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::backends::{self, Backend};
 use super::subject::{AnySubject, Lane, fill};
 use super::workloads::{self, Description};
-use crate::measure::clock::{Clock, Monotonic, ThreadTime, calibrate, time};
+use crate::measure::clock::{Clock, ThreadTime, calibrate, time};
 use crate::measure::plan::Plan;
 use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
@@ -92,15 +92,9 @@ fn sample_all(
     threads: u32,
     run: impl Fn(&dyn AnySubject, u32) -> Duration,
 ) -> Vec<Vec<f64>> {
-    let clock = Monotonic::start();
     let counts: Vec<_> = subjects
         .iter()
-        .map(|subject| {
-            let run = |count| {
-                run(subject.as_ref(), count);
-            };
-            calibrate(&clock, plan.sample, STEPS, run)
-        })
+        .map(|subject| calibrate(plan.sample, STEPS, |count| run(subject.as_ref(), count)))
         .collect();
     interleaved(plan.rounds, subjects.len(), |index| {
         let time = run(subjects[index].as_ref(), counts[index]);

@@ -1,0 +1,262 @@
+//! The targets, and what was measured for each.
+
+use std::fmt::Write;
+
+use super::experiment;
+use crate::measure::plan::ENTRIES;
+use crate::measure::results::Results;
+use crate::measure::statistics::{Summary, median, ratios, summary};
+use crate::preload::connections::BARE;
+use crate::preload::hooks::LIBC;
+use crate::preload::torifier::{NOTHING, OURS};
+use crate::registry::backends::BASELINE;
+
+/// The default registry.
+pub const DEFAULT: &str = "slots";
+
+/// Which side of a bound is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// As much as this, or more.
+    AtLeast,
+    /// As much as this, or less.
+    AtMost,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What is bounded.
+    pub what: &'static str,
+    /// How it is bounded.
+    pub bound: Bound,
+    /// The bound.
+    pub limit: f64,
+    /// The unit of the bound and of what was measured.
+    pub unit: &'static str,
+    /// What was measured; `None` if the experiment was not run.
+    pub measured: Option<Summary>,
+}
+
+impl Target {
+    /// Whether the median keeps the bound; `None` if it was not measured.
+    pub fn is_met(&self) -> Option<bool> {
+        let median = self.measured?.median;
+        Some(match self.bound {
+            Bound::AtLeast => median >= self.limit,
+            Bound::AtMost => median <= self.limit,
+        })
+    }
+}
+
+/// How many times faster than the baseline `subject` is, round by round.
+pub fn speedups(
+    results: &Results,
+    workload: &str,
+    subject: &str,
+    threads: u32,
+    entries: u32,
+) -> Vec<f64> {
+    let samples = |subject| results.find(workload, subject, threads, entries);
+    match (samples(BASELINE), samples(subject)) {
+        (Some(baseline), Some(subject)) => ratios(&baseline.samples, &subject.samples),
+        _ => Vec::new(),
+    }
+}
+
+/// The differences of two subjects' samples, round by round.
+fn differences(results: &Results, workload: &str, subject: &str, base: &str) -> Vec<f64> {
+    let samples =
+        |subject| results.series.iter().find(|s| s.workload == workload && s.subject == subject);
+    match (samples(subject), samples(base)) {
+        (Some(subject), Some(base)) => {
+            subject.samples.iter().zip(&base.samples).map(|(a, b)| a - b).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn quotients(results: &Results, workload: &str, subject: &str, base: &str) -> Vec<f64> {
+    let samples =
+        |subject| results.series.iter().find(|s| s.workload == workload && s.subject == subject);
+    match (samples(subject), samples(base)) {
+        (Some(subject), Some(base)) => ratios(&subject.samples, &base.samples),
+        _ => Vec::new(),
+    }
+}
+
+/// Every target, with what `all` says about it.
+pub fn targets(all: &[Results]) -> Vec<Target> {
+    let mut targets = registry_targets(all);
+    targets.extend(preload_targets(all));
+    targets
+}
+
+fn target(
+    what: &'static str,
+    bound: Bound,
+    limit: f64,
+    unit: &'static str,
+    samples: &[f64],
+) -> Target {
+    Target { what, bound, limit, unit, measured: summary(samples) }
+}
+
+fn registry_targets(all: &[Results]) -> Vec<Target> {
+    use Bound::{AtLeast, AtMost};
+    let throughput = |workload: &str, threads| {
+        experiment(all, "registry-throughput")
+            .map(|results| speedups(results, workload, DEFAULT, threads, ENTRIES))
+            .unwrap_or_default()
+    };
+    let worst = experiment(all, "registry-latency").and_then(|results| {
+        let lookups = "lookup-under-churn-8";
+        let found =
+            results.distributions.iter().find(|d| d.workload == lookups && d.subject == DEFAULT)?;
+        found.value.points.iter().find(|point| point.0 == 0.9999).map(|point| point.1 / 1e3)
+    });
+    let unreclaimed: Vec<f64> = experiment(all, "registry-garbage")
+        .and_then(|results| {
+            let found = |t: &&_| {
+                let t: &crate::measure::results::Labelled<_> = t;
+                t.workload == "no-reader" && t.subject == DEFAULT
+            };
+            results.timelines.iter().find(found)
+        })
+        .map(|timeline| {
+            timeline.value.points.iter().filter_map(|p| p.1.map(|n| n as f64)).collect()
+        })
+        .unwrap_or_default();
+    let most = unreclaimed.iter().copied().fold(f64::NAN, f64::max);
+    vec![
+        target("hit by borrow", AtLeast, 2.5, "× mutex", &throughput("borrow-distinct", 1)),
+        target(
+            "hit by counted handle",
+            AtLeast,
+            1.25,
+            "× mutex",
+            &throughput("counted-distinct", 1),
+        ),
+        target("miss", AtLeast, 10.0, "× mutex", &throughput("miss", 1)),
+        target("insert + remove", AtLeast, 2.0, "× mutex", &throughput("insert-remove", 1)),
+        target("lookups, 2 threads", AtLeast, 4.0, "× mutex", &throughput("borrow-distinct", 2)),
+        target("half reads, 2 threads", AtLeast, 4.0, "× mutex", &throughput("reads-50", 2)),
+        target(
+            "lookup p99.99, 8 threads",
+            AtMost,
+            0.5,
+            "µs",
+            &worst.into_iter().collect::<Vec<_>>(),
+        ),
+        target("unreclaimed, 4 churners, median", AtMost, 100.0, "records", &unreclaimed),
+        target(
+            "unreclaimed, 4 churners, most seen",
+            AtMost,
+            100.0,
+            "records",
+            &Some(most).filter(|most| !most.is_nan()).into_iter().collect::<Vec<_>>(),
+        ),
+    ]
+}
+
+fn preload_targets(all: &[Results]) -> Vec<Target> {
+    use Bound::AtMost;
+    let of = |name: &str, measure: &dyn Fn(&Results) -> Vec<f64>| {
+        experiment(all, name).map(measure).unwrap_or_default()
+    };
+    let close = of("preload-hooks", &|r| differences(r, "close_vacant", OURS, LIBC));
+    let peer = of("preload-hooks", &|r| {
+        let found =
+            r.series.iter().find(|s| s.workload == "getpeername_tracked" && s.subject == OURS);
+        found.map(|series| series.samples.clone()).unwrap_or_default()
+    });
+    let library: Vec<f64> = of("preload-startup", &|r| differences(r, "library", OURS, NOTHING))
+        .iter()
+        .map(|microseconds| microseconds / 1e3)
+        .collect();
+    let launcher = of("preload-startup", &|r| quotients(r, "launcher", OURS, "proxychains4"));
+    let connect = of("preload-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
+    let rate = of("preload-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
+    let stream = of("preload-connections", &|r| quotients(r, "stream", NOTHING, OURS));
+    vec![
+        target("close of a stranger's descriptor", AtMost, 2.0, "ns over libc", &close),
+        target("getpeername of a connection", AtMost, 8.0, "ns", &peer),
+        target("library, each exec", AtMost, 0.05, "ms", &library),
+        target("launcher", AtMost, 1.0, "× proxychains4", &launcher),
+        target("connect, 1 thread", AtMost, 1.0, "× bare SOCKS", &connect),
+        target("connect, 64 threads", AtMost, 1.0, "× bare SOCKS", &rate),
+        target("stream", AtMost, 1.0, "× nothing", &stream),
+    ]
+}
+
+/// The targets as a table for a Markdown document.
+pub fn markdown(targets: &[Target]) -> String {
+    let mut text = String::from(
+        "| what | target | median | quartiles | met |\n| --- | --- | ---: | ---: | --- |\n",
+    );
+    for target in targets {
+        let sign = if target.bound == Bound::AtLeast { "≥" } else { "≤" };
+        let (limit, unit) = (target.limit, target.unit);
+        let (measured, met) = match (target.measured, target.is_met()) {
+            (Some(it), Some(met)) => (
+                format!("{:.2} | {:.2}–{:.2}", it.median, it.lower, it.upper),
+                if met { "yes" } else { "no" },
+            ),
+            _ => ("– | –".to_owned(), "not run"),
+        };
+        let _ = writeln!(text, "| {} | {sign} {limit} {unit} | {measured} | {met} |", target.what);
+    }
+    text
+}
+
+/// The median speedup over the baseline, if both were measured.
+pub fn speedup(
+    results: &Results,
+    workload: &str,
+    subject: &str,
+    threads: u32,
+    entries: u32,
+) -> Option<f64> {
+    median(&speedups(results, workload, subject, threads, entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::results::Series;
+
+    fn results(mutex: &[f64], slots: &[f64]) -> Results {
+        let series = |subject: &str, samples: &[f64]| Series {
+            workload: "miss".to_owned(),
+            subject: subject.to_owned(),
+            threads: 1,
+            entries: ENTRIES,
+            unit: "ns/operation".to_owned(),
+            samples: samples.to_vec(),
+        };
+        Results {
+            experiment: "registry-throughput".to_owned(),
+            series: vec![series("mutex", mutex), series("slots", slots)],
+            ..Results::default()
+        }
+    }
+
+    fn miss(all: &[Results]) -> Target {
+        targets(all).into_iter().find(|target| target.what == "miss").expect("a target")
+    }
+
+    #[test]
+    fn a_target_is_met_by_the_median_of_same_round_ratios() {
+        let met = miss(&[results(&[11.0, 220.0, 5.0], &[1.0, 20.0, 5.0])]);
+        assert_eq!((met.measured.map(|it| it.median), met.is_met()), (Some(11.0), Some(true)));
+        let missed = miss(&[results(&[9.0], &[1.0])]);
+        assert_eq!(missed.is_met(), Some(false));
+    }
+
+    #[test]
+    fn what_was_not_run_is_neither_met_nor_missed() {
+        let target = miss(&[]);
+        assert_eq!(target.is_met(), None);
+        assert!(markdown(&[target]).contains("not run"));
+    }
+}
