@@ -81,6 +81,46 @@ pub fn duplicate(source: i32, target: i32) -> Result<bool, InsertError> {
     REGISTRY.duplicate(source, target)
 }
 
+/// What `fd` names, for [`correct`]; ends in [`put`]. Async-signal-safe.
+pub fn hold(fd: i32) -> Option<Held> {
+    REGISTRY.lookup(fd).map(|handle| Held(Backend::into_raw(handle)))
+}
+
+/// Compares the entry of `copy`, which a call has just made of a descriptor that named `held`
+/// before, with the kernel's `SO_COOKIE`: in a handler or another thread `copy` may have been closed
+/// before it got its entry, or the descriptor that it was made of. Async-signal-safe.
+pub fn correct(copy: i32, held: Option<&Held>) {
+    if held.is_none() && !REGISTRY.contains(copy) {
+        return;
+    }
+    // A change is compared again, as the descriptor may have been closed before it.
+    for _ in 0..ATTEMPTS {
+        let cookie = net::cookie(copy).ok().map(Cookie);
+        if REGISTRY.borrow(copy, Record::cookie) == cookie {
+            return;
+        }
+        REGISTRY.remove(copy);
+        if let Some(held) = held.filter(|held| Some(held.record().cookie()) == cookie) {
+            renew(copy, held.record());
+        } else if cookie.is_some() {
+            // Another socket, whose own call tracks it.
+            return;
+        }
+    }
+}
+
+/// Gives `fd` a record like `record`.
+fn renew(fd: i32, record: &Record) {
+    if insert(fd, record.cookie()).is_err() {
+        return;
+    }
+    if let (Some(connection), Some(fresh)) = (record.connection(), REGISTRY.lookup(fd))
+        && let Ok(claim) = fresh.begin_connect()
+    {
+        fresh.publish(claim, *connection);
+    }
+}
+
 /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.
 /// Async-signal-safe.
 pub fn same_socket(fd: i32) -> Option<i32> {

@@ -10,7 +10,7 @@ use crate::{real, registry};
 /// As dup(2).
 pub unsafe fn dup(fd: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    followed(fd, unsafe { real::dup(fd) })
+    copied(fd, || unsafe { real::dup(fd) })
 }
 
 /// # Safety
@@ -31,17 +31,24 @@ pub unsafe fn dup3(source: c_int, target: c_int, flags: c_int) -> c_int {
 /// As fcntl(2).
 pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     // SAFETY: the caller's contract.
-    let result = unsafe { real::fcntl(fd, command, argument) };
+    let call = || unsafe { real::fcntl(fd, command, argument) };
     match command {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => followed(fd, result),
-        _ => result,
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => copied(fd, call),
+        _ => call(),
     }
 }
 
-/// `copy`, which is another name of what `source` names now, or the call's failure.
-fn followed(source: c_int, copy: c_int) -> c_int {
+/// Runs `call`, which answers another name of `source` or a failure. Whatever a handler or another
+/// thread does meanwhile to either descriptor, the copy's entry is of the socket that it names.
+fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let held = registry::hold(source);
+    let copy = call();
     if copy >= 0 {
         follow(source, copy);
+        registry::correct(copy, held.as_ref());
+    }
+    if let Some(held) = held {
+        registry::put(held);
     }
     copy
 }
@@ -58,5 +65,5 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
     if source == target {
         return call();
     }
-    followed(source, replaced([target], call))
+    copied(source, || replaced([target], call))
 }
