@@ -8,6 +8,8 @@ mod cancellation;
 mod document;
 mod fd_life;
 mod headers;
+#[cfg(target_arch = "x86_64")]
+mod injection;
 mod odd_hosts;
 mod passing;
 mod scene;

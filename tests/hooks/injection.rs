@@ -1,0 +1,89 @@
+//! Hooks called in a signal handler behind every instruction of other hooks: tests/probes/inject.c.
+
+use std::time::Duration;
+
+use crate::scene::{command, echoing_proxy};
+use crate::support::preload::{every_preload_library, preload_library};
+use crate::support::process::{finish, text};
+
+/// More than the long form takes.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// Lets a scene try every boundary, or in the short form every `step`th.
+fn interrupts(scene: &str, step: u32) {
+    let mut command = command("inject", scene, &echoing_proxy());
+    if std::env::var_os("EPOCHSOCKS_PROOFS").is_none_or(|form| form != "long") {
+        command.env("INJECT_STEP", step.to_string());
+    }
+    let output = finish(&mut command, LIMIT);
+    let seen = text(&output);
+    assert!(output.status.success() && seen.contains(" 0 deadlocks, 0 wrong"), "{scene}: {seen}");
+    eprintln!("{scene}: {seen}");
+}
+
+/// With the registry of the 2013 proposal the same handlers wait for ever: the probe sees it.
+#[test]
+fn the_mutex_deadlocks_where_the_default_does_not() {
+    every_preload_library();
+    let mut command = command("inject", "close-close", &echoing_proxy());
+    let library = preload_library().with_file_name("libepochsocks_preload-mutex.so");
+    command.env("EPOCHSOCKS_LIBRARY", library);
+    command.env("INJECT_STEP", "31").env("INJECT_SECONDS", "2");
+    let seen = text(&finish(&mut command, LIMIT));
+    assert!(seen.contains(" deadlocks, ") && !seen.contains(" 0 deadlocks, "), "{seen}");
+}
+
+#[test]
+fn connect_stands_a_handler_that_closes_its_socket() {
+    interrupts("connect-close", 29);
+}
+
+#[test]
+fn connect_stands_a_handler_that_closes_another_socket() {
+    interrupts("connect-close-other", 29);
+}
+
+#[test]
+fn connect_stands_a_handler_that_duplicates_its_socket() {
+    interrupts("connect-duplicate", 29);
+}
+
+#[test]
+fn getpeername_stands_a_handler_that_closes() {
+    interrupts("getpeername-close", 5);
+}
+
+#[test]
+fn getpeername_stands_a_handler_that_replaces() {
+    interrupts("getpeername-replace", 5);
+}
+
+#[test]
+fn dup2_stands_a_handler_that_closes_its_source() {
+    interrupts("dup2-close-source", 5);
+}
+
+#[test]
+fn dup2_stands_a_handler_that_closes_its_target() {
+    interrupts("dup2-close-target", 5);
+}
+
+#[test]
+fn dup2_stands_a_handler_that_replaces_its_target() {
+    interrupts("dup2-replace-target", 5);
+}
+
+#[test]
+fn dup2_stands_a_handler_that_looks() {
+    interrupts("dup2-look", 5);
+}
+
+#[test]
+fn dup2_over_a_connection_stands_a_handler_that_closes_it() {
+    interrupts("overwrite-close", 5);
+}
+
+#[test]
+fn close_stands_a_handler_that_closes_the_same() {
+    interrupts("close-close", 5);
+}
