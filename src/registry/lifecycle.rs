@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::{Cookie, InsertError, Owned, Registry, SlotRegistry, Slots};
+use super::{Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
 
 type Bare<P> = SlotRegistry<EpochDomain<P>>;
 
@@ -176,7 +176,8 @@ fn operations_work(registry: &impl Registry) -> bool {
 }
 
 /// J: while other threads of the parent were in the midst of everything.
-fn forked_child_works(make: fn() -> i32, registry: &impl Registry) {
+fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
+    assert!(R::VARIANT.guarantees.has(Guarantee::J));
     registry.insert(3, Cookie(30)).expect("vacant");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

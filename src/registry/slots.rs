@@ -184,12 +184,12 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
             return Err(InsertError::Occupied);
         }
         let node = self.domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
-        // Total order: releases the record to `protect`, and is one point of the order in which guards
-        // publish and validate.
         if planted(Bug::StoreOnInsert) {
             slot.store(node.as_ptr(), core::sync::atomic::Ordering::Release);
             return Ok(());
         }
+        // Total order: releases the record to `protect`, and is one point of the order in which guards
+        // publish and validate.
         match slot.replace_total(null_mut(), node.as_ptr()) {
             Ok(()) => Ok(()),
             Err(_) => {

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 
-use super::{Cookie, Owned, Registry, Slots};
+use super::{Cookie, Guarantee, Owned, Registry, Slots};
 
 /// H: handlers that interrupt any operation, in any place, do any other.
-fn operations_survive_a_signal_storm(registry: &'static impl Registry, handler: usize) {
+fn operations_survive_a_signal_storm<R: Registry>(registry: &'static R, handler: usize) {
+    assert!(R::VARIANT.guarantees.has(Guarantee::H));
     const WORKERS: i32 = 2;
     const SIGNALS: u32 = 1_000;
     for signal in STORM_SIGNALS {
