@@ -35,10 +35,13 @@ impl fmt::Display for DriveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DriveError::Protocol(error) => error.fmt(f),
-            DriveError::Socket(Errno(errno)) => {
-                write!(f, "the connection to the Tor port failed (errno {errno})")
+            DriveError::Socket(errno) => {
+                write!(f, "the connection to the Tor port failed: {errno}")
             }
-            DriveError::TimedOut => f.write_str("the Tor port did not answer in time"),
+            DriveError::TimedOut => f.write_str(
+                "the Tor port did not answer in time: the network is slow, or TorPort is not Tor's \
+                 SocksPort",
+            ),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The handshakes in flight of this process: what the hooks ask of a descriptor before they let
 //! the kernel answer.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use epochsocks::pending::{ARENA, Pending, Ran, Report};
 use epochsocks::registry::{Flight, Outcome, Phase, Registry, busy};
 use epochsocks::sys::{self, Errno, net, time};
-use epochsocks::tor::DriveError;
+use epochsocks::tor::{DialError, DriveError};
 
 use crate::log::log;
 use crate::registry::{REGISTRY, entries};
@@ -137,14 +138,10 @@ fn tell(Report { request, error }: &Report) {
     let (host, port) = (request.host, request.port);
     match error {
         None => log!(Notice, "connected through Tor to {host} port {port}"),
-        Some(DriveError::Socket(Errno(libc::ECONNREFUSED))) => {
+        Some(DriveError::Socket(errno @ Errno(libc::ECONNREFUSED))) => {
             let settings = runtime::loaded();
-            let (address, tor) = (settings.tor_address, settings.tor_port);
-            log!(
-                Error,
-                "no Tor at {}: is the Tor daemon running, and TorPort its SocksPort?",
-                core::net::SocketAddr::new(address, tor)
-            );
+            let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
+            log!(Error, "can't reach the Tor port {tor}: {}", DialError::Connect(*errno));
         }
         Some(error) => log!(Error, "connect to {host} port {port}: {error}"),
     }

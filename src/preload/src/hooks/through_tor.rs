@@ -254,14 +254,7 @@ fn limit(fd: c_int, settings: &Settings) -> Duration {
 }
 
 fn report_dial(tor: SocketAddr, error: &DialError) {
-    match error {
-        DialError::Refused(refusal) => log!(Error, "can't reach the Tor port {tor}: {refusal}"),
-        DialError::Connect(Errno(libc::ECONNREFUSED)) => {
-            log!(Error, "no Tor at {tor}: is the Tor daemon running, and TorPort its SocksPort?");
-        }
-        DialError::Connect(errno) => log!(Error, "can't reach the Tor port {tor}: {errno}"),
-        DialError::Wait(error) => log!(Error, "can't reach the Tor port {tor}: {error}"),
-    }
+    log!(Error, "can't reach the Tor port {tor}: {error}");
 }
 
 fn report(request: &Request, error: &DriveError) {
