@@ -17,6 +17,8 @@ extern "C" fn constructor() {
     // Before the first fork, so that the children share it. A failure is reported at the first use.
     let _ = runtime::ONION_POOL.open(runtime::cookie_range());
     let _ = ARENA.open();
+    // Before the first vfork, so that no child is taken for the registry's owner.
+    let _ = REGISTRY.may_change();
     // SAFETY: the handler is async-signal-safe and lives as long as the library, which is never
     // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
