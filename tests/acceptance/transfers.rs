@@ -49,31 +49,32 @@ fn rsync(network: &Network, name: &str, source: impl Fn(Subject) -> Subject, por
 fn apt_fetches_a_list_and_a_package_without_a_proxy_setting() {
     let Some(network) = network_with(&["apt-get"]) else { return };
     let directory = empty_directory("apt");
-    for place in ["etc", "cache/archives/partial", "lists/partial"] {
+    for place in
+        ["etc/apt.conf.d", "etc/preferences.d", "cache/archives/partial", "state/lists/partial"]
+    {
         fs::create_dir_all(directory.join(place)).expect("a directory can be created");
     }
+    let place = directory.display();
+    // In place of the machine's own settings, which may run programs.
+    let settings = format!(
+        "Dir {{ Etc \"{place}/etc\"; Cache \"{place}/cache\"; State \"{place}/state\"; }};
+        Dir::State::status \"{place}/status\";
+        APT::Sandbox::User \"root\"; Acquire::Languages \"none\";\n"
+    );
     let sources = "deb [trusted=yes] http://v4only.test/packages ./\n";
-    fs::write(directory.join("etc/sources.list"), sources).expect("a file can be written");
+    for (file, text) in
+        [("apt.conf", settings.as_str()), ("etc/sources.list", sources), ("status", "")]
+    {
+        fs::write(directory.join(file), text).expect("a file can be written");
+    }
     let apt = |command: &[&str]| {
-        let mut apt = Subject::new("apt-get").arg("-qq").arg("-oAPT::Sandbox::User=root");
-        for (option, place) in [
-            ("Dir::Etc", "etc"),
-            ("Dir::Cache", "cache"),
-            ("Dir::State::lists", "lists"),
-            ("Dir::State::status", "status"),
-        ] {
-            apt = apt.arg(format!("-o{option}={}", directory.join(place).display()));
-        }
-        apt.args(["-oDir::Etc::sourcelist=sources.list", "-oAcquire::Languages=none"]).args(command)
+        let apt = Subject::new("apt-get").env("APT_CONFIG", directory.join("apt.conf"));
+        apt.arg("-qq").args(command)
     };
-    fs::write(directory.join("status"), "").expect("a file can be written");
     let seen = apt(&["update"]).succeed_where_it_would_leak(network);
     assert_asked_by_name(&seen, "v4only.test", 80);
     assert_eq!(seen.stderr(), "", "nothing was refused");
-    let seen = apt(&["--print-uris", "install", "hello-world"]).succeed(network);
-    assert!(seen.stdout().contains("http://v4only.test/packages/./hello.deb"), "{seen:#?}");
-    let download = apt(&["--download-only", "--yes", "install", "hello-world"]);
-    download.succeed(network);
+    apt(&["--download-only", "--yes", "install", "hello-world"]).succeed(network);
     assert_eq!(read(&directory.join("cache/archives/hello-world_1_all.deb")), GREETING);
 }
 

@@ -83,8 +83,9 @@ def prepare_sshd(directory, user_namespace):
 def prepare_rsyncd(directory, user_namespace):
     """Writes the script `rsyncd`, which serves the world's files as the module `files`."""
     configuration = directory / "rsyncd.conf"
+    stay_root = [] if user_namespace else ["uid = 0", "gid = 0"]
     configuration.write_text("\n".join([
-        "use chroot = no", "reverse lookup = no", "log file = /dev/null", "uid = 0", "gid = 0",
+        "use chroot = no", "reverse lookup = no", "log file = /dev/null", *stay_root,
         "[files]", f"path = {directory}/files"]) + "\n")
     (directory / "rsyncd").write_text(
         f"exec {unprivileged(user_namespace)} rsync --daemon --config={configuration}\n")
