@@ -57,3 +57,13 @@ fn with_names_cookie_a_connection_carries_the_name() {
     assert_connected(&seen, "dual.test", 80);
     assert_eq!(seen.asked.len(), 1, "{:#?}", seen.asked);
 }
+
+/// curl asks for IPv6 addresses only where it can make an IPv6 datagram socket.
+#[test]
+fn with_names_cookie_curl_reaches_a_name_without_ipv4() {
+    let Some(network) = network_with(&["curl"]) else { return };
+    let curl = Subject::new("curl").flag("--names").flag("cookie");
+    let seen = curl.args(["-sS", "http://v6only.test/"]).succeed(network);
+    assert_eq!(seen.stdout(), "hello from the world\n");
+    assert_connected(&seen, "v6only.test", 80);
+}
