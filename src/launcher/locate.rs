@@ -24,7 +24,7 @@ pub fn locate(registry: Registry, named: Option<&OsStr>) -> Result<PathBuf, Fail
         Some(named) => beside_named(Path::new(named), registry)?,
         None => installed(registry)?,
     };
-    check(&library)?;
+    check(&library, registry)?;
     Ok(library)
 }
 
@@ -56,18 +56,17 @@ fn installed(registry: Registry) -> Result<PathBuf, Failure> {
     let found = places.iter().map(|place| place.join(&file)).find(|path| path.exists());
     found.ok_or_else(|| {
         let places = places.map(|place| place.display().to_string()).join(", ");
-        let advice = format!("build it with `cargo build --release`, or set {VARIABLE}");
-        Failure::new(Status::Own, format!("{file} is in none of {places}: {advice}"))
+        Failure::new(Status::Own, format!("{file} is in none of {places}: {}", advice(registry)))
     })
 }
 
 /// Refuses what ld.so would pass over with a warning, or read as something else.
-fn check(library: &Path) -> Result<(), Failure> {
+fn check(library: &Path, registry: Registry) -> Result<(), Failure> {
     check_spelling(library)?;
     let path = CString::new(library.as_os_str().as_bytes())
         .map_err(|_| own(library, "there is a NUL in its path"))?;
-    let file =
-        File::open_at(libc::AT_FDCWD, &path).map_err(|errno| own(library, unreadable(errno)))?;
+    let file = File::open_at(libc::AT_FDCWD, &path)
+        .map_err(|errno| own(library, unreadable(errno, registry)))?;
     let facts = Facts::of_descriptor(file.fd()).map_err(|errno| own(library, describe(errno)))?;
     let Kind::Elf(elf) = facts.kind else {
         return Err(own(library, "it is not an ELF library"));
@@ -99,11 +98,14 @@ fn check_spelling(library: &Path) -> Result<(), Failure> {
     Err(own(library, message))
 }
 
-fn unreadable(errno: Errno) -> String {
+/// What to do where there is no library.
+fn advice(registry: Registry) -> String {
+    format!("build it with `{}`, or set {VARIABLE}", registry.recipe())
+}
+
+fn unreadable(errno: Errno, registry: Registry) -> String {
     match errno.0 {
-        libc::ENOENT => {
-            format!("it is missing: build it with `cargo build --release`, or set {VARIABLE}")
-        }
+        libc::ENOENT => format!("it is missing: {}", advice(registry)),
         _ => format!("it can't be read: {}", describe(errno)),
     }
 }

@@ -39,6 +39,14 @@ impl Registry {
         format!("libepochsocks_preload-{}.so", self.0.name)
     }
 
+    /// The command that builds that library.
+    pub fn recipe(self) -> String {
+        if self == Registry::default() {
+            return "cargo build --release".to_owned();
+        }
+        format!("src/preload/build-variants {}", self.0.name)
+    }
+
     /// What the user gives up by picking it, a line for each guarantee.
     pub fn caveats(self) -> impl Iterator<Item = String> {
         let Registry(variant) = self;

@@ -87,7 +87,9 @@ fn a_relative_path_is_made_absolute() {
 #[test]
 fn another_registry_is_another_library_beside_the_first() {
     let workshop = Workshop::new();
-    workshop.run(["--registry", "mutex", "true"]).assert_ended(125, &["preload-mutex.so"]);
+    workshop
+        .run(["--registry", "mutex", "true"])
+        .assert_ended(125, &["preload-mutex.so", "src/preload/build-variants mutex"]);
     let library = workshop.library("libepochsocks_preload-mutex.so");
     let outcome = workshop.run(["--registry", "mutex", "printenv", "LD_PRELOAD"]);
     assert_eq!(outcome.stdout, format!("{}\n", library.display()));
