@@ -10,6 +10,7 @@
 //! | [`registry`] | which descriptor names which connection; one backend a file | yes, where the backend lists guarantee H |
 //! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
 //! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
+//! | [`pending`] | handshakes in flight, where forked children find them too | yes |
 //! | [`resolver`] | what a name is, cookie addresses for onion names, C structures for answers | yes |
 //! | [`policy`] | decisions: a value in, a value out | yes |
 //! | [`config`] | one table of options: file, environment, flags, help | yes |

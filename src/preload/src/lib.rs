@@ -10,6 +10,8 @@
 //! | `pending` | the handshakes in flight, as the hooks ask for them |
 //! | `runtime` | settings and onion pool |
 //! | `constructor` | what runs at load time |
+//! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
+//! | `calls`, `errno`, `log`, `words` | what the handlers share |
 //!
 //! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
 //! cancelled thread unwinds through these frames.
