@@ -28,4 +28,4 @@ pub use descriptors::{
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};
 pub use memory::{copy_from_program, map_shared, map_zeroed, unmap, wipe_on_fork};
-pub use owned_socket::OwnedSocket;
+pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};

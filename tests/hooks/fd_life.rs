@@ -1,6 +1,9 @@
 //! The life of a descriptor, seen from inside a C program: tests/probes/fd_life.c.
 
+use std::time::Duration;
+
 use crate::scene::{echoing_proxy, play};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 #[test]
 fn close_range_forgets_what_it_closes() {
@@ -64,4 +67,13 @@ fn a_failed_login_tty_leaves_the_entries() {
 #[test]
 fn forkpty_forgets_the_standard_descriptors_in_the_child() {
     play("fd_life", "forkpty", &echoing_proxy());
+}
+
+#[test]
+fn the_librarys_own_descriptors_survive_whoever_closes_all() {
+    // Late enough for all that the scene does meanwhile; earlier, it would only show less.
+    let late = Action::Delay(Duration::from_secs(2));
+    let proxy =
+        ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, late, reply(0)]);
+    play("fd_life", "own", &proxy);
 }

@@ -1,6 +1,7 @@
 /* The life of a descriptor, one scene for each argument. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <pty.h>
 #include <spawn.h>
@@ -262,6 +263,40 @@ static void scene_forkpty(void)
     EXPECT(tracked(0) && tracked(fd));
 }
 
+static void *look_up(void *result)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    *(int *)result = getaddrinfo("slow.test", "80", &hints, &list);
+    if (list)
+        freeaddrinfo(list);
+    return NULL;
+}
+
+/* Descriptors that other threads look names up by are none of the program's. The proxy answers late. */
+static void scene_own(void)
+{
+    pthread_t thread;
+    int result = -1, own, status;
+    EXPECT(pthread_create(&thread, NULL, look_up, &result) == 0);
+    struct sockaddr_in seen;
+    socklen_t length = sizeof seen;
+    for (own = 3; raw(SYS_getpeername, own, (long)&seen, (long)&length, 0) < 0;)
+        own = own == 9 ? 3 : own + 1;
+    FAILS(close(own), EBADF);
+    FAILS(dup2(0, own), EBUSY);
+    EXPECT(close_range(3, ~0U, 0) == 0 && is_open(own));
+    closefrom(3);
+    EXPECT(is_open(own));
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    EXPECT(is_open(own));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(is_open(own));
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    EXPECT(pthread_join(thread, NULL) == 0 && result == 0 && !is_open(own));
+}
+
 static const struct scene scenes[] = {
     {"close-range", scene_close_range},
     {"closefrom", scene_closefrom},
@@ -275,6 +310,7 @@ static const struct scene scenes[] = {
     {"daemon", scene_daemon},
     {"login-tty", scene_login_tty},
     {"forkpty", scene_forkpty},
+    {"own", scene_own},
     {NULL, NULL},
 };
 

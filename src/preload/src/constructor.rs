@@ -2,6 +2,7 @@
 
 use epochsocks::pending::ARENA;
 use epochsocks::registry::Registry;
+use epochsocks::sys;
 
 use crate::registry::REGISTRY;
 use crate::{environment, inheritance, log, real, runtime};
@@ -27,4 +28,5 @@ extern "C" fn constructor() {
 extern "C" fn in_child() {
     REGISTRY.after_fork_in_child();
     ARENA.after_fork_in_child();
+    sys::close_owned_sockets();
 }

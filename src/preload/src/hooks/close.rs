@@ -4,6 +4,7 @@
 use core::ffi::c_int;
 
 use epochsocks::registry::Registry;
+use epochsocks::sys::{Errno, is_owned_socket, owned_sockets};
 use libc::c_uint;
 
 use crate::registry::{REGISTRY, any_in, forget_range};
@@ -18,6 +19,10 @@ unsafe extern "C" {
 pub unsafe fn close(fd: c_int) -> c_int {
     if REGISTRY.contains(fd) {
         return close_tracked(fd);
+    }
+    if is_owned_socket(fd) {
+        // The program has no such descriptor; it closes all that there might be.
+        return errno::fail(Errno(libc::EBADF));
     }
     // SAFETY: the caller's contract.
     unsafe { real::close(fd) }
@@ -38,24 +43,51 @@ fn close_tracked(fd: c_int) -> c_int {
 /// As close_range(2).
 pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
-    if closes && first <= last && any_in(first, last) {
-        // What fails for the number that no descriptor has would fail for these as well, and then
-        // their entries stay; what doesn't can't fail.
-        // SAFETY: closes nothing.
-        let result = unsafe { real::close_range(c_uint::MAX, c_uint::MAX, flags) };
-        if result != 0 {
-            return result;
-        }
-        forget_range(first, last);
+    if !closes || first > last || !any_in(first, last) && next_owned(first, last).is_none() {
+        // SAFETY: the caller's contract.
+        return unsafe { real::close_range(first, last, flags) };
     }
-    // SAFETY: the caller's contract.
+    // What fails for the number that no descriptor has would fail for these as well, and then their
+    // entries stay; what doesn't can't fail.
+    // SAFETY: closes nothing.
+    let result = unsafe { real::close_range(c_uint::MAX, c_uint::MAX, flags) };
+    if result != 0 {
+        return result;
+    }
+    forget_range(first, last);
+    close_but_owned(first, last, flags)
+}
+
+/// Closes a range, but not the library's own descriptors in it.
+fn close_but_owned(mut first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    while let Some(owned) = next_owned(first, last) {
+        if owned > first {
+            // SAFETY: the caller of the hook wants these closed.
+            unsafe { real::close_range(first, owned - 1, flags) };
+        }
+        first = owned + 1;
+    }
+    if first > last {
+        return 0;
+    }
+    // SAFETY: as above.
     unsafe { real::close_range(first, last, flags) }
+}
+
+/// The lowest of the library's own descriptors in a range.
+fn next_owned(first: c_uint, last: c_uint) -> Option<c_uint> {
+    owned_sockets().map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd)).min()
 }
 
 /// # Safety
 /// As closefrom(3).
 pub unsafe fn closefrom(first: c_int) {
-    forget_range(first.max(0) as c_uint, c_uint::MAX);
-    // SAFETY: the caller's contract. It closes all, or ends the process.
-    unsafe { real::closefrom(first) }
+    let lowest = first.max(0) as c_uint;
+    // SAFETY: the caller's contract. libc's closes all, or ends the process.
+    unsafe {
+        if owned_sockets().next().is_none() || close_range(lowest, c_uint::MAX, 0) != 0 {
+            forget_range(lowest, c_uint::MAX);
+            real::closefrom(first);
+        }
+    }
 }

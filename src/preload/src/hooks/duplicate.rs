@@ -2,9 +2,11 @@
 
 use core::ffi::{c_int, c_long};
 
+use epochsocks::sys::{Errno, is_owned_socket};
+
 use super::replaced::replaced;
 use crate::log::log;
-use crate::{real, registry};
+use crate::{errno, real, registry};
 
 /// # Safety
 /// As dup(2).
@@ -64,6 +66,10 @@ pub fn follow(source: c_int, copy: c_int) {
 fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if source == target {
         return call();
+    }
+    if is_owned_socket(target) {
+        // dup(2): what a race with whoever is about to use the number gives; it is free soon.
+        return errno::fail(Errno(libc::EBUSY));
     }
     copied(source, || replaced([target], call))
 }
