@@ -11,10 +11,9 @@
 //!    +-- give_back ---+     +--- give_back (refused) -----+
 //! ```
 
-use core::sync::atomic::{
-    AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crate::registry::primitive::{AtomicU32, Bug, const_new, planted};
 
 /// Set while the holder has to look again. Thread ids are below 2^22.
 const NEWS: u32 = 1 << 31;
@@ -35,9 +34,11 @@ pub enum Take {
 }
 
 impl Baton {
-    /// A free baton.
-    pub const fn new() -> Self {
-        Baton(AtomicU32::new(0))
+    const_new! {
+        /// A free baton.
+        pub fn new() -> Self {
+            Baton(AtomicU32::new(0))
+        }
     }
 
     /// Takes the baton for the thread `me`, or leaves word with its holder. Async-signal-safe.
@@ -45,7 +46,8 @@ impl Baton {
         // Relaxed: a first guess for the CAS.
         let mut seen = self.0.load(Relaxed);
         loop {
-            let next = if seen == 0 { me as u32 } else { seen | NEWS };
+            let news = if planted(Bug::NoNews) { 0 } else { NEWS };
+            let next = if seen == 0 { me as u32 } else { seen | news };
             // AcqRel: Acquire pairs with the Release of `give_back`: the last holder's writes.
             // Release: what the caller wrote before is seen by the holder that finds the news,
             // also if they were there already.
@@ -67,13 +69,17 @@ impl Baton {
     /// again, and the answer is `false`. Async-signal-safe.
     #[must_use = "the holder looks again if it is refused"]
     pub fn give_back(&self, me: i32) -> bool {
+        if planted(Bug::IgnoredNews) {
+            self.0.store(0, Release);
+            return true;
+        }
         // AcqRel: Release hands the holder's writes on; Acquire sees what came with the news.
         if self.0.compare_exchange(me as u32, 0, AcqRel, Acquire).is_ok() {
             return true;
         }
         // AcqRel as above. Only the holder clears the bit.
         self.0.fetch_and(!NEWS, AcqRel);
-        false
+        planted(Bug::NoSecondLook) && self.give_back(me)
     }
 
     /// Takes the baton out of the hands of `holder`, who is no more. One caller succeeds.
@@ -98,7 +104,7 @@ impl Default for Baton {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(crossbeam_loom)))]
 mod tests {
     use super::*;
 

@@ -12,6 +12,8 @@
 mod arena;
 mod baton;
 mod flight;
+#[cfg(all(test, crossbeam_loom))]
+mod models;
 mod registration;
 mod token;
 

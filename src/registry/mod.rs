@@ -36,7 +36,7 @@ mod mutex_slots;
 mod node;
 mod ordering;
 mod owned;
-mod primitive;
+pub(crate) mod primitive;
 mod record;
 #[cfg(feature = "std")]
 mod sharded;
@@ -54,7 +54,7 @@ mod equivalence;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]
-mod models;
+pub(crate) mod models;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod storm;
 

@@ -25,7 +25,7 @@ fn registry<P: Policy>() -> Arc<Model<P>> {
 }
 
 /// Runs a model in every interleaving, without bugs.
-fn holds(model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn holds(model: impl Fn() + Sync + Send + 'static) {
     check(&[], model);
 }
 
@@ -38,7 +38,7 @@ fn check(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
 static RUNNING: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Runs a model with mistakes planted: some interleaving must fail.
-fn fails(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn fails(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
     let run = std::panic::AssertUnwindSafe(move || check(bugs, model));
     assert!(std::panic::catch_unwind(run).is_err(), "the planted mistake was not found");
 }

@@ -76,6 +76,9 @@ mod real {
         UnvalidatedShare,
         LostRetire,
         NoSettle,
+        NoNews,
+        IgnoredNews,
+        NoSecondLook,
     }
 
     /// Whether the mistake is to be made: no.
@@ -130,7 +133,7 @@ macro_rules! const_new {
         pub fn $name($($argument: $type),*) -> $result $body
     };
 }
-pub(super) use const_new;
+pub(crate) use const_new;
 
 /// An array of `$length` atomics that start as `$value`.
 macro_rules! atomic_array {

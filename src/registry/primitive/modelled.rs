@@ -83,6 +83,12 @@ pub enum Bug {
     LostRetire = 64,
     /// A freshly duplicated slot is not brought up to date.
     NoSettle = 128,
+    /// Who doesn't get the baton leaves no word with its holder.
+    NoNews = 256,
+    /// The baton is given back whether or not there is news.
+    IgnoredNews = 512,
+    /// The news are taken for known without another look.
+    NoSecondLook = 1024,
 }
 
 static PLANTED: Flags = Flags::new(0);
