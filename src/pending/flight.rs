@@ -182,14 +182,14 @@ impl Pending {
         self.deadline.load(Relaxed)
     }
 
-    /// A descriptor of the socket in `process`, as far as it is known.
+    /// A descriptor of the socket in `process`, as far as one is known.
     pub fn descriptor_in(&self, process: i32) -> Option<i32> {
-        // Relaxed: whoever uses it compares the socket's cookie first.
+        // Relaxed: the cookie tells whether it is one.
         let home = self.process.load(Relaxed);
-        if home == process || home != 0 && !sys::exists(home) {
-            return Some(self.fd.load(Relaxed));
-        }
-        self.registrations.iter().find_map(|registration| registration.descriptor_in(process))
+        let first =
+            (home == process || home != 0 && !sys::exists(home)).then(|| self.fd.load(Relaxed));
+        let others = self.registrations.iter().filter_map(|r| r.descriptor_in(process));
+        first.into_iter().chain(others).find(|fd| net::cookie(*fd) == Ok(self.cookie()))
     }
 
     /// The baton of this place.
