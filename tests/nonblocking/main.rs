@@ -9,3 +9,4 @@ mod lifetime;
 mod pollers;
 mod proxies;
 mod scene;
+mod stress;
