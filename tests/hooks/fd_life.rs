@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scene::{echoing_proxy, play};
+use crate::scene::{command, echoing_proxy, ends, play};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 #[test]
@@ -47,6 +47,18 @@ fn a_socket_that_was_shut_down_keeps_its_destination() {
 #[test]
 fn an_accepted_socket_has_its_real_peer() {
     play("fd_life", "accept", &echoing_proxy());
+}
+
+#[test]
+fn nobody_comes_in_but_by_local_addresses() {
+    play("fd_life", "no-way-in", &echoing_proxy());
+}
+
+#[test]
+fn everybody_comes_in_where_inbound_is_allowed() {
+    let mut command = command("fd_life", "way-in", &echoing_proxy());
+    command.env("EPOCHSOCKS_ALLOW_INBOUND", "1");
+    ends(command);
 }
 
 #[test]

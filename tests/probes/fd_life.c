@@ -6,6 +6,7 @@
 #include <pty.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <utmp.h>
 
@@ -197,6 +198,59 @@ static void scene_accept(void)
     }
 }
 
+/* listen, accept and accept4 by every name, on a socket bound to `address`. */
+static void listens(const void *address, socklen_t length, int family, int error)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    EXPECT(length == 0 || bind(fd, address, length) == 0);
+    int expected = error ? error : EAGAIN;
+    if (error) {
+        FAILS(listen(fd, 1), error);
+        FAILS(syscall(SYS_listen, fd, 1), error);
+        /* As it may come from elsewhere. */
+        EXPECT(raw(SYS_listen, fd, 1, 0, 0) == 0);
+    } else {
+        errno = EXDEV;
+        EXPECT(listen(fd, 1) == 0 && errno == EXDEV);
+    }
+    FAILS(accept(fd, NULL, NULL), expected);
+    FAILS(accept4(fd, NULL, NULL, SOCK_CLOEXEC), expected);
+    FAILS(syscall(SYS_accept, fd, NULL, NULL), expected);
+    FAILS(syscall(SYS_accept4, fd, NULL, NULL, 0), expected);
+    EXPECT(close(fd) == 0);
+}
+
+static void ways_in(int error)
+{
+    struct sockaddr_in any = v4("0.0.0.0", 0), local = v4("127.0.0.1", 0);
+    struct sockaddr_in6 wide = v6("::", 0), mapped = v6("::ffff:127.0.0.1", 0), one = v6("::1", 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    listens(&any, sizeof any, AF_INET, error);
+    listens(&wide, sizeof wide, AF_INET6, error);
+    /* Not bound, which is bound to every address. */
+    listens(NULL, 0, AF_INET, error);
+    listens(NULL, 0, AF_INET6, error);
+    listens(&local, sizeof local, AF_INET, 0);
+    listens(&mapped, sizeof mapped, AF_INET6, 0);
+    listens(&name, sizeof(sa_family_t), AF_UNIX, 0);
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (bind(fd, (struct sockaddr *)&one, sizeof one) == 0)
+        listens(&one, sizeof one, AF_INET6, 0);
+    FAILS(listen(999, 1), EBADF);
+    FAILS(listen(0, 1), ENOTSOCK);
+    FAILS(accept(999, NULL, NULL), EBADF);
+}
+
+static void scene_no_way_in(void)
+{
+    ways_in(EPERM);
+}
+
+static void scene_way_in(void)
+{
+    ways_in(0);
+}
+
 /* In a spawned child 0 is the socket; it sees no peer of its parent's table. */
 static void scene_spawn(void)
 {
@@ -306,6 +360,8 @@ static const struct scene scenes[] = {
     {"aliases", scene_aliases},
     {"shutdown", scene_shutdown},
     {"accept", scene_accept},
+    {"no-way-in", scene_no_way_in},
+    {"way-in", scene_way_in},
     {"spawn", scene_spawn},
     {"daemon", scene_daemon},
     {"login-tty", scene_login_tty},
