@@ -15,14 +15,21 @@ extern "C" fn constructor() {
     log::remember_standard_error();
     real::resolve_at_load();
     inheritance::remember(environment::current());
-    // Before the first fork, so that the children share it. A failure is reported at the first use.
-    let _ = runtime::ONION_POOL.open(runtime::cookie_range());
-    let _ = ARENA.open();
+    // Bad settings end the program before it has begun.
+    runtime::loaded();
     // Before the first vfork, so that no child is taken for the registry's owner.
     let _ = REGISTRY.may_change();
-    // SAFETY: the handler is async-signal-safe and lives as long as the library, which is never
+    // SAFETY: the handlers are async-signal-safe and live as long as the library, which is never
     // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+}
+
+/// Opens what parent and child share, unless its first use did. Most programs never fork, and a
+/// shared mapping costs an exec more than all the rest of the constructor. A failure is reported at
+/// the first use.
+extern "C" fn before_fork() {
+    let _ = runtime::ONION_POOL.open(runtime::cookie_range());
+    let _ = ARENA.open();
 }
 
 extern "C" fn in_child() {
