@@ -7,6 +7,7 @@ mod support;
 mod failures;
 mod lifetime;
 mod pollers;
+mod programs;
 mod proxies;
 mod scene;
 mod stress;

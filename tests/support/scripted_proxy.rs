@@ -24,6 +24,8 @@ pub enum Action {
     Delay(Duration),
     /// Sends back what comes until the client closes.
     Echo,
+    /// Answers one HTTP request with `hello` and closes.
+    Hello,
     /// Closes at once.
     Close,
     /// Closes with a reset.
@@ -104,6 +106,7 @@ fn serve(
             Action::Echo => {
                 io::copy(&mut stream.try_clone()?, &mut stream)?;
             }
+            Action::Hello => return hello(&mut stream),
             Action::Close => return stream.shutdown(Shutdown::Both),
             Action::Reset => return reset(&stream),
             Action::Hang => {
@@ -154,6 +157,17 @@ fn read_request(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     };
     extend(stream, &mut message, rest)?;
     Ok(message)
+}
+
+/// An HTTP origin, whatever it is asked for.
+fn hello(stream: &mut TcpStream) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        extend(stream, &mut request, 1)?;
+    }
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n")?;
+    stream.shutdown(Shutdown::Both)
 }
 
 /// A close with SO_LINGER 0 is a reset.

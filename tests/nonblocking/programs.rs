@@ -1,0 +1,203 @@
+//! Real event loops, before a proxy that answers after a second: eight connects take about one
+//! answer's time, and the loop goes on meanwhile.
+
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::network::python;
+use crate::support::process::{Running, finish, probe_as, search_path, text};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
+use crate::support::{skip, torify};
+
+use Action::{Delay, Greeting, Hello, Request};
+
+/// How long the proxy takes for each connection.
+const LATE: Duration = Duration::from_secs(1);
+const CONNECTS: &str = "8";
+/// One after the other they would take eight.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// A loop that stood still for each connect would tick about as often as there are connects; one
+/// that goes on ticks a thousand times.
+const TICKS: u32 = 100;
+
+fn slow_proxy() -> ScriptedProxy {
+    ScriptedProxy::start(&[Greeting, method(0), Request, Delay(LATE), reply(0), Hello])
+}
+
+fn before(proxy: &ScriptedProxy, program: impl AsRef<OsStr>) -> Command {
+    let mut command = torify(program);
+    command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string()).env("PATH", search_path());
+    command
+}
+
+/// Runs one of the loop probes.
+fn goes_on(name: &str, program: impl AsRef<OsStr>, arguments: &[&OsStr]) {
+    let proxy = slow_proxy();
+    let output = finish(before(&proxy, program).args(arguments), Duration::from_secs(60));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut words = stdout.split_whitespace();
+    assert_eq!(words.next(), Some(CONNECTS), "{}", text(&output));
+    let ticks: u32 = words.next().and_then(|word| word.parse().ok()).expect("a number of ticks");
+    assert!(ticks >= TICKS, "{name}: the loop stood still: {stdout}");
+    println!("{name}: longest gap {} ms", words.next().unwrap_or("?"));
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes").join(name)
+}
+
+/// Whether the test can run; if not, it has been reported as skipped.
+fn installed(programs: &[&'static str]) -> bool {
+    let missing = skip::missing(programs);
+    if !missing.is_empty() {
+        skip::skip(&format!("not installed: {}", missing.join(", ")));
+    }
+    missing.is_empty()
+}
+
+fn has_header(path: &str) -> bool {
+    let found =
+        ["/usr/include", "/usr/local/include"].iter().any(|d| Path::new(d).join(path).exists());
+    if !found {
+        skip::skip(&format!("not installed: the headers of {path}"));
+    }
+    found
+}
+
+#[test]
+fn asyncio_goes_on_while_connects_are_pending() {
+    let script = source("loop_asyncio.py");
+    goes_on("asyncio", python(), &[script.as_os_str(), CONNECTS.as_ref()]);
+}
+
+#[test]
+fn uvloop_goes_on_while_connects_are_pending() {
+    let probe = Command::new(python()).args(["-c", "import uvloop"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        return skip::skip("not installed: python3-uvloop");
+    }
+    let script = source("loop_asyncio.py");
+    goes_on("uvloop", python(), &[script.as_os_str(), CONNECTS.as_ref(), "uvloop".as_ref()]);
+}
+
+#[test]
+fn node_goes_on_while_connects_are_pending() {
+    if installed(&["node"]) {
+        let script = source("loop_node.js");
+        goes_on("node", "node", &[script.as_os_str(), CONNECTS.as_ref()]);
+    }
+}
+
+#[test]
+fn libevent_goes_on_with_each_of_its_methods() {
+    if has_header("event2/event.h") {
+        let program = probe_as("loop_libevent", "loop_libevent", &["-levent"]);
+        for method in ["epoll", "poll", "select"] {
+            goes_on(method, &program, &[CONNECTS.as_ref(), method.as_ref()]);
+        }
+    }
+}
+
+#[test]
+fn libuv_goes_on_while_connects_are_pending() {
+    if has_header("uv.h") {
+        goes_on("libuv", probe_as("loop_libuv", "loop_libuv", &["-luv"]), &[CONNECTS.as_ref()]);
+    }
+}
+
+#[test]
+fn curl_fetches_in_parallel() {
+    if !installed(&["curl"]) {
+        return;
+    }
+    let proxy = slow_proxy();
+    let start = Instant::now();
+    let mut curl = before(&proxy, "curl");
+    curl.args(["--silent", "--no-progress-meter", "--parallel", "http://192.0.2.[1-8]/"]);
+    let output = finish(&mut curl, Duration::from_secs(30));
+    let answers = String::from_utf8_lossy(&output.stdout).matches("hello").count();
+    assert_eq!(answers, 8, "{}", text(&output));
+    assert!(start.elapsed() < AT_ONCE, "one after the other: {:?}", start.elapsed());
+}
+
+#[test]
+fn aria2_fetches_in_parallel() {
+    if !installed(&["aria2c"]) {
+        return;
+    }
+    let proxy = slow_proxy();
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aria2.{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the files");
+    let list: String = (1..=8).map(|n| format!("http://192.0.2.{n}/\n\tout=file{n}\n")).collect();
+    std::fs::write(folder.join("list"), list).expect("a list of what to fetch");
+    let start = Instant::now();
+    let mut aria2 = before(&proxy, "aria2c");
+    aria2.args([
+        "--quiet",
+        "--no-conf",
+        "--async-dns=false",
+        "--max-concurrent-downloads=8",
+        "-i",
+        "list",
+    ]);
+    let output = finish(aria2.current_dir(&folder), Duration::from_secs(30));
+    let elapsed = start.elapsed();
+    for n in 1..=8 {
+        let file = std::fs::read_to_string(folder.join(format!("file{n}")));
+        assert_eq!(file.unwrap_or_default(), "hello\n", "{}", text(&output));
+    }
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    assert!(elapsed < AT_ONCE, "one after the other: {elapsed:?}");
+}
+
+#[test]
+fn nginx_passes_requests_on_in_parallel() {
+    if !installed(&["nginx", "curl"]) {
+        return;
+    }
+    let proxy = slow_proxy();
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nginx.{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for nginx");
+    let port = free_port();
+    std::fs::write(folder.join("nginx.conf"), configuration(port)).expect("a configuration");
+    let mut nginx = before(&proxy, "nginx");
+    nginx.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+    let nginx = Running::start(&mut nginx);
+    let start = Instant::now();
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--no-progress-meter", "--parallel", "--parallel-immediate"])
+        .args(["--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--noproxy", "*"])
+        .arg(format!("http://127.0.0.1:{port}/[1-8]"));
+    let output = finish(&mut curl, Duration::from_secs(40));
+    let elapsed = start.elapsed();
+    let log = nginx.kill();
+    let answers = String::from_utf8_lossy(&output.stdout).matches("hello").count();
+    let errors = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+    assert_eq!(answers, 8, "{}{}{errors}", text(&output), text(&log));
+    assert!(elapsed < AT_ONCE, "one after the other: {elapsed:?}");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+fn configuration(port: u16) -> String {
+    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {name};\n"))
+        .collect();
+    format!(
+        "daemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\n\
+         events {{ worker_connections 256; }}\n\
+         http {{ access_log off;\n{folders}\
+         server {{ listen 127.0.0.1:{port};\nlocation / {{ proxy_pass http://192.0.2.1:80; }} }} }}\n"
+    )
+}

@@ -1,0 +1,19 @@
+// As loop_asyncio.py, for node.
+const net = require('node:net');
+const count = Number(process.argv[2]);
+const ticks = [performance.now()];
+const ticking = setInterval(() => ticks.push(performance.now()), 1);
+let answered = 0, closed = 0;
+for (let number = 1; number <= count; number++) {
+  let answer = '';
+  const socket = net.connect(80, `192.0.2.${number}`, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
+  socket.on('data', (data) => { answer += data; });
+  socket.on('error', (error) => console.error(error.code));
+  socket.on('close', () => {
+    answered += answer.includes('hello') ? 1 : 0;
+    if (++closed < count) return;
+    clearInterval(ticking);
+    const gap = Math.max(...ticks.slice(1).map((time, index) => time - ticks[index]));
+    console.log(`${answered} ${ticks.length} ${gap.toFixed(1)}`);
+  });
+}
