@@ -2,8 +2,10 @@
 //! instruction boundary, and against running out of claims. design/proofs.md says what is proved by
 //! what; `EPOCHSOCKS_PROOFS=long` runs the long forms.
 
+mod claims;
 #[cfg(target_arch = "x86_64")]
 mod injection;
+mod linearizability;
 mod model;
 mod planted;
 mod subject;

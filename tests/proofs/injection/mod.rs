@@ -13,7 +13,14 @@ use std::fmt;
 use crate::model::Operation;
 use crate::subject::{Subject, is_signal_safe};
 use trial::{Pair, Report};
-use watch::{End, Shared};
+use watch::End;
+
+pub use watch::Shared;
+
+/// How many instructions `operation` takes. For a process with one thread.
+pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
+    step::inject_at(u64::MAX, operation, &mut || ())
+}
 
 const OPERATIONS: [Operation; 13] = [
     Operation::Borrow(4),
