@@ -100,25 +100,25 @@ pub fn correct(copy: i32, held: Option<&Held>) {
             return;
         }
         REGISTRY.remove(copy);
-        if let Some(held) = held.filter(|held| Some(held.record().cookie()) == cookie) {
-            renew(copy, held.record());
-        } else if cookie.is_some() {
-            // Another socket, whose own call tracks it.
+        let ours = held.filter(|held| Some(held.record().cookie()) == cookie);
+        // Else nothing is open there, or another socket, whose own call tracks it.
+        if ours.is_none_or(|held| !renew(copy, held.record())) {
             return;
         }
     }
 }
 
-/// Gives `fd` a record like `record`.
-fn renew(fd: i32, record: &Record) {
-    if insert(fd, record.cookie()).is_err() {
-        return;
+/// Gives `fd` a record like `record`, if the registry keeps entries for this process.
+fn renew(fd: i32, record: &Record) -> bool {
+    if insert(fd, record.cookie()) != Ok(Kept::Yes) {
+        return false;
     }
     if let (Some(connection), Some(fresh)) = (record.connection(), REGISTRY.lookup(fd))
         && let Ok(claim) = fresh.begin_connect()
     {
         fresh.publish(claim, *connection);
     }
+    true
 }
 
 /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.

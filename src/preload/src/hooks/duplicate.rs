@@ -2,6 +2,7 @@
 
 use core::ffi::{c_int, c_long};
 
+use epochsocks::registry::InsertError;
 use epochsocks::sys::{Errno, is_owned_socket};
 
 use super::replaced::replaced;
@@ -57,8 +58,13 @@ fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
 
 /// Makes the registry see what the kernel did: `copy` is another name of what `source` names.
 pub fn follow(source: c_int, copy: c_int) {
-    if let Err(why) = registry::duplicate(source, copy) {
-        log!(Warning, "descriptor {copy} is not tracked ({why:?}): its peer address will be Tor's");
+    match registry::duplicate(source, copy) {
+        // A vfork child keeps no entries, and needs none for the program that it executes.
+        Ok(_) | Err(InsertError::Foreign) => {}
+        Err(why) => log!(
+            Warning,
+            "descriptor {copy} is not tracked ({why:?}): its peer address will be Tor's"
+        ),
     }
 }
 
