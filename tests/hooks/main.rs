@@ -13,6 +13,7 @@ mod injection;
 mod odd_hosts;
 mod passing;
 mod scene;
+mod storm;
 mod symbols;
 mod table;
 mod ways_out;
