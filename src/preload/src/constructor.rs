@@ -14,7 +14,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 extern "C" fn constructor() {
     log::remember_standard_error();
     real::resolve_at_load();
-    inheritance::remember(environment::current());
+    inheritance::remember(environment::at_load());
     // Bad settings end the program before it has begun.
     runtime::loaded();
     // Before the first vfork, so that no child is taken for the registry's owner.

@@ -15,15 +15,21 @@ unsafe extern "C" {
     static __libc_stack_end: *const usize;
 }
 
-/// The environment as it is now.
+/// The environment as it is now; an empty one after clearenv(3).
 pub fn current() -> Environment<'static> {
-    // SAFETY: libc's environ is null or ends with a null pointer. It is read while the library
-    // loads, before the program's own code can change it.
+    // SAFETY: libc's environ is null or ends with a null pointer. A program must not change it in
+    // another thread while it calls a function that reads it.
+    unsafe { Environment::from_raw(environ) }
+}
+
+/// The environment that the library is loaded with: libc has none yet while a program's
+/// `.preinit_array` runs.
+pub fn at_load() -> Environment<'static> {
+    // SAFETY: as in `current`; the program's own code can't have changed anything yet.
     unsafe { Environment::from_raw(if environ.is_null() { initial() } else { environ }) }
 }
 
-/// The environment that the process was started with: libc has none yet while a program's
-/// `.preinit_array` runs.
+/// The environment that the process was started with.
 ///
 /// # Safety
 /// Nobody has changed it.
@@ -36,7 +42,7 @@ unsafe fn initial() -> *const *const c_char {
 }
 
 fn variable(name: &str) -> Option<&'static [u8]> {
-    current().get(name)
+    at_load().get(name)
 }
 
 /// Loads the settings from the environment and the file that it names.
