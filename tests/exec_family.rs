@@ -109,6 +109,22 @@ fn every_form_refuses_a_static_program() {
     }
 }
 
+/// ldd runs the dynamic linker, which is a static program.
+#[test]
+fn ldd_lists_what_a_program_needs() {
+    let output = finish(torify("ldd").arg("/bin/sh"), Duration::from_secs(30));
+    let all = text(&output);
+    assert!(output.status.success() && all.contains("libc.so.6 =>"), "{all}");
+}
+
+#[test]
+fn the_dynamic_linker_is_refused_where_it_would_run_a_program() {
+    let script = "$(ls /lib64/ld-linux* /lib/ld-linux*so* 2>/dev/null | head -n1) /bin/echo ran";
+    let output = finish(torify("sh").args(["-c", script]), Duration::from_secs(30));
+    let all = text(&output);
+    assert!(all.contains("is statically linked") && !all.contains("ran"), "{all}");
+}
+
 #[test]
 fn a_setuid_program_is_refused() {
     let workshop = Workshop::new("setuid");

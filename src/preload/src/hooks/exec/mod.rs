@@ -1,6 +1,7 @@
 //! The exec family: what is executed is protected like us, or not executed.
 //!
 //! - [`permitted`]: whether a program would run protected
+//! - [`listing`]: the dynamic linker, run by ldd
 //! - [`search`]: the program that a bare name stands for
 //! - [`environment`]: the caller's environment with our variables put back
 //! - [`pointers`]: arrays of C strings without malloc
@@ -10,6 +11,7 @@
 
 mod environment;
 pub mod list;
+mod listing;
 mod permitted;
 mod pointers;
 mod search;
@@ -25,6 +27,7 @@ use crate::environment::current;
 use crate::pending::without_half_spoken;
 use crate::{errno, real};
 use environment::with_environment;
+use listing::lists_only;
 
 /// # Safety
 /// As execve(2).
@@ -35,10 +38,14 @@ pub unsafe fn execve(
 ) -> c_int {
     // SAFETY: the caller's contract; the completed environment ends with a null pointer.
     unsafe {
+        let block = |pointers: *const *mut c_char| Environment::from_raw(pointers.cast());
         execute(
             path,
             environment.cast(),
-            |path| permitted::path(libc::AT_FDCWD, path),
+            |path| match lists_only(path, block(arguments), block(environment)) {
+                true => Ok(()),
+                false => permitted::path(libc::AT_FDCWD, path),
+            },
             |complete| real::execve(path, arguments, complete.cast()),
         )
     }

@@ -42,19 +42,19 @@ fn verdict(target: &CStr, judged: Result<Facts, Blocked>) -> Result<(), Errno> {
     })
 }
 
-/// `PATH: REASON`, with the interpreter where that is to blame.
+/// The path and the reason, with the interpreter where that is to blame.
 struct Refused<'a>(&'a CStr, &'a Blocked);
 
 impl fmt::Display for Refused<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refused(target, blocked) = self;
-        write!(f, "{}: ", Text(target))?;
+        write!(f, "{}", Text(target))?;
         if let Some(interpreter) = blocked.interpreter() {
-            write!(f, "its interpreter {} ", Text(interpreter))?;
+            write!(f, ": its interpreter {}", Text(interpreter))?;
         }
         match &blocked.reason {
-            Reason::Refused(refusal) => refusal.fmt(f),
-            Reason::Unknown(errno) => write!(f, "can't be inspected: {errno}"),
+            Reason::Refused(refusal) => write!(f, " {refusal}"),
+            Reason::Unknown(errno) => write!(f, " can't be inspected: {errno}"),
         }
     }
 }
