@@ -366,19 +366,28 @@ unsafe impl Registry for Mutex {
     }
 
     fn supersede(&self, fd: i32) -> bool {
-        let Some(cookie) = self.borrow(fd, Record::cookie) else { return false };
-        // Without memory for a fresh record, no entry is better than a dissolved one.
-        let Some(next) = allocate(fd, cookie) else { return !self.remove(fd) };
-        let renamed = self.chains.locked(|chains| {
-            let old = chains.find(fd)?;
-            // SAFETY: nobody else knows `next`; `rename` counts its names anew.
-            unsafe { (*next.as_ptr()).names = 0 };
-            Some(chains.rename(old.as_ptr(), next.as_ptr()).then_some(old))
-        });
-        if let Some(spare) = renamed.unwrap_or(Some(next)) {
-            put(spare);
+        loop {
+            let Some(cookie) = self.borrow(fd, Record::cookie) else { return false };
+            // Without memory for a fresh record, no entry is better than a dissolved one.
+            let Some(next) = allocate(fd, cookie) else { return !self.remove(fd) };
+            let renamed = self.chains.locked(|chains| {
+                let old = chains.find(fd)?;
+                // SAFETY: in a chain, thus alive.
+                if unsafe { old.as_ref() }.record.cookie() != cookie {
+                    // Another socket's, since the lock was left.
+                    return None;
+                }
+                // SAFETY: nobody else knows `next`; `rename` counts its names anew.
+                unsafe { (*next.as_ptr()).names = 0 };
+                Some(chains.rename(old.as_ptr(), next.as_ptr()).then_some(old))
+            });
+            if let Some(spare) = renamed.unwrap_or(Some(next)) {
+                put(spare);
+            }
+            if renamed.is_some() {
+                return true;
+            }
         }
-        renamed.is_some()
     }
 
     fn after_fork_in_child(&self) {}

@@ -186,6 +186,25 @@ mod histories {
     crate::subject::for_each_backend!(every_history_is_explained);
 }
 
+/// What a registry answered that took the fresh record's cookie before it locked the old one away:
+/// the descriptor was given another socket in between, and then named the first one again.
+#[test]
+fn a_superseded_record_keeps_its_own_sockets_cookie() {
+    let call = |operation, answer, began, ended| Call { operation, answer, began, ended };
+    let record = |cookie| Answer::Record { cookie, port: 0 };
+    let history = |cookie| {
+        [
+            call(Operation::Insert(0, 1), Answer::Yes, 0, 1),
+            call(Operation::Insert(1, 2), Answer::Yes, 2, 3),
+            call(Operation::Supersede(0), Answer::Yes, 4, 7),
+            call(Operation::Duplicate(1, 0), Answer::Yes, 5, 6),
+            call(Operation::Borrow(0), record(cookie), 8, 9),
+        ]
+    };
+    assert!(is_linearizable(&history(2)));
+    assert!(!is_linearizable(&history(1)));
+}
+
 /// Two threads that insert at once: written down, since a machine may never record it.
 #[test]
 fn two_inserts_of_one_descriptor_are_not_explained() {
