@@ -24,50 +24,75 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let program = compile(EMPTY, scratch)?;
     let (peers, notes) = torifier::peers(9050, scratch)?;
     results.notes = notes;
-    let mut torifiers = vec![Torifier::nothing(), torifier::epochsocks(9050)?];
+    let mut torifiers =
+        vec![Torifier::nothing(), Torifier::floor(scratch)?, torifier::epochsocks(9050)?];
     torifiers.extend(peers);
     let mut progress = Progress::new(&results.experiment, 2);
-    let library = |torifier: &Torifier| -> Option<Command> {
-        let mut command = Command::new(&program);
-        torifier.apply(&mut command);
-        Some(command)
-    };
     for workload in ["library", "launcher"] {
         progress.step(workload);
         let starts: Vec<Start<'_>> = torifiers
             .iter()
             .filter(|torifier| workload == "library" || torifier.launch(&program).is_some())
-            .map(|torifier| {
-                let start: Box<dyn Fn() -> Option<Command>> = match workload {
-                    "library" => Box::new(move || library(torifier)),
-                    _ => Box::new(|| torifier.launch(&program)),
-                };
-                (torifier.name.clone(), start)
-            })
+            .map(|torifier| (torifier.name.clone(), start(workload, torifier, &program)))
             .collect();
-        let samples = measure(plan.rounds * EACH, &starts);
-        results.series.extend(starts.iter().zip(samples).map(|((name, _), samples)| Series {
-            workload: workload.to_owned(),
-            subject: name.clone(),
-            threads: 1,
-            entries: 0,
-            unit: "µs/exec".to_owned(),
-            samples,
-        }));
+        let mut busy = vec![Vec::new(); starts.len()];
+        let walls = interleaved(plan.rounds * EACH, starts.len(), |index| {
+            let (wall, processor) = exec(&starts[index]);
+            busy[index].push(processor);
+            wall
+        });
+        for (workload, samples) in
+            [(workload.to_owned(), walls), (format!("{workload}, processor time"), busy)]
+        {
+            results.series.extend(starts.iter().zip(samples).map(|((name, _), samples)| Series {
+                workload: workload.clone(),
+                subject: name.clone(),
+                threads: 1,
+                entries: 0,
+                unit: "µs/exec".to_owned(),
+                samples,
+            }));
+        }
     }
-    results.notes.push("from posix_spawn to the end of a program that does nothing".to_owned());
+    results.notes.push(
+        "from posix_spawn to the end of a program that does nothing, and the processor time of \
+         that program, which other programs disturb less"
+            .to_owned(),
+    );
     Ok(results)
 }
 
-fn measure(rounds: usize, starts: &[Start<'_>]) -> Vec<Vec<f64>> {
-    interleaved(rounds, starts.len(), |index| {
-        let (name, start) = &starts[index];
-        let mut command = start().expect("checked before");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let start = Instant::now();
-        let status = command.status().expect("an exec");
-        let time = start.elapsed();
-        assert!(status.success(), "{name}: {status}");
-        time.as_nanos() as f64 / 1e3
-    })
+fn start<'t>(
+    workload: &str,
+    torifier: &'t Torifier,
+    program: &'t Path,
+) -> Box<dyn Fn() -> Option<Command> + 't> {
+    match workload {
+        "library" => Box::new(move || {
+            let mut command = Command::new(program);
+            torifier.apply(&mut command);
+            Some(command)
+        }),
+        _ => Box::new(move || torifier.launch(program)),
+    }
+}
+
+/// Microseconds of one exec: by the wall, and of the processor.
+#[expect(clippy::zombie_processes, reason = "wait4 tells the processor time, too")]
+fn exec((name, start): &Start<'_>) -> (f64, f64) {
+    let mut command = start().expect("checked before");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let child = command.spawn().expect("an exec");
+    let mut status = 0;
+    // SAFETY: zeroed numbers; the child is ours and has not been waited for.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage);
+        usage
+    };
+    let wall = start.elapsed();
+    assert_eq!(status, 0, "{name}");
+    let microseconds = |time: libc::timeval| time.tv_sec as f64 * 1e6 + time.tv_usec as f64;
+    (wall.as_nanos() as f64 / 1e3, microseconds(usage.ru_utime) + microseconds(usage.ru_stime))
 }

@@ -33,6 +33,19 @@ impl Torifier {
         }
     }
 
+    /// A library without anything in it: what the dynamic linker takes for any.
+    pub fn floor(scratch: &Path) -> io::Result<Torifier> {
+        let library = std::path::absolute(scratch.join("libempty.so"))?;
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/empty.c");
+        let flags = ["-shared", "-fPIC", "-O2", "-Dmain=unused", "-o"];
+        let status = Command::new("cc").args(flags).args([&library, &source]).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("{} does not compile", source.display())));
+        }
+        let name = "empty library".to_owned();
+        Ok(Torifier { name, library: Some(library), ..Torifier::nothing() })
+    }
+
     /// Lets a command run under the library.
     pub fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         if let Some(library) = &self.library {
