@@ -9,6 +9,7 @@ pub mod clock;
 pub mod latency;
 pub mod machine;
 pub mod plan;
+pub mod processor;
 pub mod progress;
 pub mod results;
 pub mod rounds;

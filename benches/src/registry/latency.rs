@@ -11,6 +11,7 @@ use super::subject::{AnySubject, Lane, fill};
 use crate::measure::clock::{Monotonic, Ticks};
 use crate::measure::latency::{distribution, histogram, record};
 use crate::measure::plan::{ENTRIES, Effort, Plan};
+use crate::measure::processor::pin;
 use crate::measure::progress::Progress;
 use crate::measure::results::{Labelled, Results};
 
@@ -88,6 +89,7 @@ fn one_thread(
 ) -> Histogram<u64> {
     let mut times = histogram();
     let mut step = 0u32;
+    pin(lane.index);
     subject.attach();
     // Relaxed: nothing else is passed on.
     while !stop.load(Relaxed) {

@@ -10,6 +10,7 @@ use super::subject::{AnySubject, Lane, fill};
 use super::workloads::{self, Description};
 use crate::measure::clock::{Clock, ThreadTime, calibrate, time};
 use crate::measure::plan::Plan;
+use crate::measure::processor::pin;
 use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
@@ -123,6 +124,7 @@ fn sample(
             .map(|index| {
                 let (lane, line) = (Lane { index, lanes: threads, entries }, &line);
                 scope.spawn(move || {
+                    pin(index);
                     subject.attach();
                     wait_for_all(line, threads);
                     let (start, busy) = (Instant::now(), ThreadTime.now());
