@@ -231,6 +231,16 @@ static struct calls linked(void)
 			      sendto,  recvmsg,     read, write, poll,  epoll_wait, getsockopt, syscall};
 }
 
+/* By version: dlsym may be hooked. The versions are those of x86-64 and AArch64. */
+static void *find(void *libc, const char *name)
+{
+	static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.3.2", "GLIBC_2.10", "GLIBC_2.17"};
+	void *found = NULL;
+	for (size_t i = 0; !found && i < sizeof versions / sizeof *versions; i++)
+		found = dlvsym(libc, name, versions[i]);
+	return found;
+}
+
 /* libc's own, also where a preload library stands before it. */
 static struct calls libcs(void)
 {
@@ -240,7 +250,7 @@ static struct calls libcs(void)
 #define FIND(name)                                                                                 \
 	do {                                                                                       \
 		Dl_info where;                                                                     \
-		calls.name = (typeof(calls.name))dlsym(libc, #name);                               \
+		calls.name = (typeof(calls.name))find(libc, #name);                               \
 		must(calls.name && dladdr((void *)calls.name, &where) &&                           \
 			     strstr(where.dli_fname, "libc.so"),                                   \
 		     "libc's " #name " can't be found");                                           \

@@ -55,6 +55,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
             }
         }
     }
+    results.notes.dedup();
     results.series.extend(samples.into_iter().map(|((workload, subject), samples)| Series {
         workload,
         subject,
