@@ -40,9 +40,10 @@ pub fn through_tor(fd: c_int, domain: c_int, destination: SocketAddr, host: Host
 }
 
 /// What a call of connect has met.
+#[derive(Clone, Copy)]
 enum Begun {
-    /// Its own handshake is in flight.
-    Launched,
+    /// Its own handshake is in flight; whether the call waits for its end.
+    Launched { waits: bool },
     /// One that was in flight before.
     Joined,
     /// It is all done.
@@ -59,7 +60,7 @@ fn begin(
     loop {
         match launch(record, fd, domain, destination, request) {
             // Landed at once or not: the socket tells the program.
-            Ok(_) => return Ok(Begun::Launched),
+            Ok(waits) => return Ok(Begun::Launched { waits }),
             Err(LaunchError::Begin(BeginError::IsConnected)) => return Err(Errno(libc::EISCONN)),
             Err(LaunchError::Begin(BeginError::Failed(_))) => {
                 if let Some(errno) = pending::take_error(fd) {
@@ -87,12 +88,12 @@ fn begin(
 /// What connect answers: at once if the socket is O_NONBLOCK, else when the handshake has ended.
 #[inline(never)]
 fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
-    let underway = match begun {
+    let (underway, waits) = match begun {
         Begun::Connected => return Ok(()),
-        Begun::Launched => Errno(libc::EINPROGRESS),
-        Begun::Joined => Errno(libc::EALREADY),
+        Begun::Launched { waits } => (Errno(libc::EINPROGRESS), waits),
+        Begun::Joined => (Errno(libc::EALREADY), !sys::is_nonblocking(fd)?),
     };
-    if sys::is_nonblocking(fd)? {
+    if !waits {
         return Err(underway);
     }
     let flight = REGISTRY.borrow(fd, |record| record.flight()).flatten();
@@ -100,6 +101,18 @@ fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
     if place.is_some_and(|place| !place.attend()) {
         // As for a socket that another thread is connecting.
         return Err(Errno(libc::EALREADY));
+    }
+    if let Begun::Joined = begun {
+        match (pending::drive(fd), place) {
+            // It ended while this call was on its way: another one has connected the socket.
+            (Standing::Settled, _) => {
+                place.inspect(|place| place.leave());
+                return Err(Errno(libc::EISCONN));
+            }
+            // Another thread is about to launch it, and will wait for it.
+            (standing, None) if standing.is_pending() => return Err(underway),
+            _ => {}
+        }
     }
     let waited = pending::wait(fd, pending::timeout(fd, libc::SO_SNDTIMEO));
     if let Some(place) = place {
@@ -126,7 +139,8 @@ enum LaunchError {
 }
 
 /// Claims the record, connects the socket to the Tor port and leaves the handshake in flight. No
-/// signal handler and no cancellation comes in between, so that no claim is lost.
+/// signal handler and no cancellation comes in between, so that no claim is lost. Answers whether
+/// the socket is one that waits, of which the calling thread is then the attendant.
 #[inline(never)]
 fn launch(
     record: &Record,
@@ -134,13 +148,18 @@ fn launch(
     domain: c_int,
     destination: SocketAddr,
     request: &Request,
-) -> Result<Standing, LaunchError> {
+) -> Result<bool, LaunchError> {
+    let waits = sys::is_nonblocking(fd).is_ok_and(|is_nonblocking| !is_nonblocking);
     let settings = runtime::loaded();
     let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
     let ran = sys::without_signals(|| {
         let claim = record.begin_connect().map_err(LaunchError::Begin)?;
         match take_off(record, fd, domain, tor, request, settings.handshake_timeout) {
             Ok((place, pending)) => {
+                if waits {
+                    // Before anybody else can see it in flight.
+                    pending.attend();
+                }
                 record.launch(claim, Connection { destination }, place);
                 let flight = record.flight();
                 Ok(flight.map(|flight| (flight, pending.run_on(place, fd))))
@@ -151,10 +170,10 @@ fn launch(
             }
         }
     })?;
-    Ok(match ran {
-        Some((flight, ran)) => pending::landed(fd, flight, ran),
-        None => Standing::Settled,
-    })
+    if let Some((flight, ran)) = ran {
+        pending::landed(fd, flight, ran);
+    }
+    Ok(waits)
 }
 
 /// Finds a place, puts the handshake there, and connects the socket to the Tor port without
