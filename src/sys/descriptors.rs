@@ -98,16 +98,22 @@ pub fn handlers_restart() -> bool {
     })
 }
 
-/// Runs `call` with every signal blocked, also libc's own for cancellation: it is neither
-/// interrupted nor left by a jump.
+/// Signals that an instruction of the thread itself raises: blocked, they would end the process in
+/// place of reaching a debugger's or sandbox's handler.
+const SYNCHRONOUS: [i32; 6] =
+    [libc::SIGILL, libc::SIGTRAP, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+
+/// Runs `call` with every signal blocked that comes from outside, also libc's own for cancellation:
+/// none of them interrupts it.
 pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
     let mask = |new: *const u64, old: *mut u64| {
         let how = libc::SIG_SETMASK as usize;
         // SAFETY: the kernel reads and writes one mask of 8 bytes each.
         unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
     };
+    let blocked = SYNCHRONOUS.iter().fold(u64::MAX, |all, signal| all & !(1 << (signal - 1)));
     let mut before = 0u64;
-    mask(&u64::MAX, &raw mut before);
+    mask(&blocked, &raw mut before);
     let result = call();
     mask(&before, core::ptr::null_mut());
     result
