@@ -124,7 +124,12 @@ fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
             disconnect(fd);
             Err(errno.unwrap_or(Errno(libc::ECONNABORTED)))
         }
+        // Closed meanwhile, whatever has its number now.
+        Ok(_) if flight.is_some_and(|flight| net::cookie(fd) != Ok(flight.cookie.0)) => {
+            Err(Errno(libc::EBADF))
+        }
         Ok(_) if net::has_peer(fd) => Ok(()),
+        Ok(_) if !REGISTRY.contains(fd) => Err(Errno(libc::EBADF)),
         Ok(_) => Err(Errno(libc::ECONNABORTED)),
         Err(Errno(libc::EAGAIN)) => Err(underway),
         Err(errno) => Err(errno),
