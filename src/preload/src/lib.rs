@@ -18,6 +18,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 mod calls;
+mod clock;
 mod constructor;
 mod environment;
 mod errno;
