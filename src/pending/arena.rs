@@ -83,10 +83,10 @@ impl Arena {
         self.get(place).filter(|pending| pending.is_of(cookie))
     }
 
-    /// A place for the socket `cookie`, with its baton. `None` when all are taken.
-    pub fn allocate(&self, cookie: u64) -> Option<(u32, &Pending)> {
+    /// A place for the socket `cookie`, with its baton for the thread `me`. `None` when all are
+    /// taken.
+    pub fn allocate(&self, cookie: u64, me: i32) -> Option<(u32, &Pending)> {
         let shared = self.shared().or_else(|| self.map())?;
-        let me = sys::gettid();
         loop {
             // Relaxed: a bound by itself.
             let used = shared.used.load(Relaxed).clamp(FIRST, CAPACITY);
@@ -103,8 +103,9 @@ impl Arena {
     /// A place for the registrations of the unconnected socket `cookie`.
     pub fn keep_registrations(&self, cookie: u64) -> Option<(u32, &Pending)> {
         sys::without_signals(|| {
-            let found = self.allocate(cookie)?;
-            found.1.let_go(sys::gettid());
+            let me = sys::gettid();
+            let found = self.allocate(cookie, me)?;
+            found.1.let_go(me);
             Some(found)
         })
     }

@@ -207,10 +207,9 @@ impl Pending {
         self.state.store(serial | 1, Release);
     }
 
-    /// Takes the baton to launch the socket `cookie` from here; `false` if somebody else has it or
-    /// the place is another socket's.
-    pub fn take_to_launch(&self, cookie: u64) -> bool {
-        let me = sys::gettid();
+    /// Takes the baton for the thread `me` to launch the socket `cookie` from here; `false` if
+    /// somebody else has it or the place is another socket's.
+    pub fn take_to_launch(&self, cookie: u64, me: i32) -> bool {
         if !self.baton.take_if_free(me) {
             return false;
         }
@@ -244,12 +243,12 @@ impl Pending {
         unsafe { (*self.script.get()).write(script()) };
     }
 
-    /// Takes a launch back: the socket could not be connected. The caller has the baton, which this
-    /// gives back.
-    pub fn scrub(&self, place: u32) {
+    /// Takes a launch back: the socket could not be connected. The caller, the thread `me`, has the
+    /// baton, which this gives back.
+    pub fn scrub(&self, place: u32, me: i32) {
         self.set_stage(Stage::Idle);
         self.align(place);
-        self.let_go(sys::gettid());
+        self.let_go(me);
     }
 
     /// Looks at the handshake of the socket `cookie` by its descriptor `fd`, goes as far as it goes
@@ -273,12 +272,8 @@ impl Pending {
         })
     }
 
-    /// As [`Pending::run`], for a caller that has the baton and has blocked signals.
-    pub fn run_on(&self, place: u32, fd: i32) -> Ran {
-        self.look_until_quiet(place, fd, sys::gettid())
-    }
-
-    fn look_until_quiet(&self, place: u32, fd: i32, me: i32) -> Ran {
+    /// As [`Pending::run`], for the thread `me`, which has the baton and has blocked signals.
+    pub fn look_until_quiet(&self, place: u32, fd: i32, me: i32) -> Ran {
         let mut report = None;
         loop {
             if self.is_aloft() {
@@ -311,9 +306,8 @@ impl Pending {
         self.cancelled.store(ABORTED, Release);
     }
 
-    /// Makes the calling thread the one whose connect waits for the end, unless another does.
-    pub fn attend(&self) -> bool {
-        let me = sys::gettid();
+    /// Makes the thread `me` the one whose connect waits for the end, unless another does.
+    pub fn attend(&self, me: i32) -> bool {
         // Relaxed throughout: who waits decides nothing but the errno of those who don't.
         let seen = self.attendant.load(Relaxed);
         let is_free = seen == 0 || seen == me || !sys::exists(seen);
@@ -384,6 +378,10 @@ impl Pending {
 
     /// The last descriptor of the socket `cookie` is gone, and so is the socket.
     pub(super) fn forsake(&self, place: u32, cookie: u64) {
+        if matches!(self.stage(), Stage::Landed(_)) {
+            // Nobody has a descriptor to launch it again.
+            return;
+        }
         self.abort();
         sys::without_signals(|| {
             let me = sys::gettid();
@@ -439,5 +437,6 @@ fn kill(fd: i32, tor: SocketAddr) {
     };
     // Nobody can listen on port 0.
     let (bytes, length) = encode(&SocketAddr::new(ip, 0));
-    let _ = sys::without_blocking(fd, || net::connect(fd, bytes.get(..length).unwrap_or(&[])));
+    let connect = || net::connect(fd, bytes.get(..length).unwrap_or(&[]));
+    let _ = sys::status_flags(fd).and_then(|flags| sys::without_blocking(fd, flags, connect));
 }

@@ -30,20 +30,34 @@ fn fcntl(fd: i32, command: i32, argument: i32) -> Result<i32, Errno> {
     .map(|value| value as i32)
 }
 
-/// Whether the open file description of `fd` is O_NONBLOCK.
-pub fn is_nonblocking(fd: i32) -> Result<bool, Errno> {
-    fcntl(fd, libc::F_GETFL, 0).map(|flags| flags & libc::O_NONBLOCK != 0)
+/// The status flags of an open file description, as fcntl(2) gives them.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusFlags(i32);
+
+impl StatusFlags {
+    /// Whether calls on it do not wait: O_NONBLOCK.
+    pub const fn is_nonblocking(self) -> bool {
+        self.0 & libc::O_NONBLOCK != 0
+    }
 }
 
-/// Runs `call` while the open file description of `fd` is O_NONBLOCK, whatever it is else.
-pub fn without_blocking<T>(fd: i32, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    let flags = fcntl(fd, libc::F_GETFL, 0)?;
-    if flags & libc::O_NONBLOCK != 0 {
+/// The status flags of `fd`. `EBADF`.
+pub fn status_flags(fd: i32) -> Result<StatusFlags, Errno> {
+    fcntl(fd, libc::F_GETFL, 0).map(StatusFlags)
+}
+
+/// Runs `call` while `fd`, whose flags are `flags`, is O_NONBLOCK, whatever it is else.
+pub fn without_blocking<T>(
+    fd: i32,
+    flags: StatusFlags,
+    call: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    if flags.is_nonblocking() {
         return call();
     }
-    fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)?;
+    fcntl(fd, libc::F_SETFL, flags.0 | libc::O_NONBLOCK)?;
     let result = call();
-    fcntl(fd, libc::F_SETFL, flags)?;
+    fcntl(fd, libc::F_SETFL, flags.0)?;
     result
 }
 

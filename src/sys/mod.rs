@@ -22,7 +22,7 @@ pub mod time;
 pub use arch::syscall6;
 pub use calls::*;
 pub use descriptors::{
-    epoll_ctl, exists, gettid, handlers_restart, is_nonblocking, set_close_on_exec,
+    StatusFlags, epoll_ctl, exists, gettid, handlers_restart, set_close_on_exec, status_flags,
     without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;

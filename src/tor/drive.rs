@@ -57,16 +57,20 @@ pub enum Advance {
 }
 
 /// Drives `handshake` on `fd` as far as it goes without waiting, whether or not the socket is
-/// O_NONBLOCK, and also while the socket is still connecting. Reads no byte past the last reply.
+/// O_NONBLOCK, and also while the socket is still connecting. Reads no byte past the last reply, and
+/// none in the same call in which it sent: no proxy answers that soon.
 pub fn advance(fd: i32, handshake: &mut Handshake) -> Result<Advance, DriveError> {
+    let mut has_sent = false;
     loop {
         let (result, waits_for) = match handshake.step() {
             Step::Done(answer) => return Ok(Advance::Done(answer)),
             Step::Failed(error) => return Err(DriveError::Protocol(error)),
             Step::Send(bytes) => {
                 let sent = net::send_now(fd, bytes);
+                has_sent = true;
                 (sent.map(|count| handshake.sent(count)), libc::POLLOUT)
             }
+            Step::Receive(_) if has_sent => return Ok(Advance::Waits(libc::POLLIN)),
             Step::Receive(most) => (receive(fd, handshake, most), libc::POLLIN),
         };
         match result {

@@ -155,23 +155,25 @@ pub fn take_error(fd: i32) -> Option<Errno> {
     Some(errno)
 }
 
-/// Waits until the handshake of `fd` has ended, at most `limit`; then the standing is not pending.
-/// A cancellation point, at which nothing is held. `EAGAIN` after `limit`; `EINTR` if a signal was
+/// Waits until the handshake of `fd`, which stands as `standing` says, has ended, at most as long as
+/// the socket's `option`, SO_SNDTIMEO or SO_RCVTIMEO, says; then the standing is not pending. A
+/// cancellation point, at which nothing is held. `EAGAIN` after that time; `EINTR` if a signal was
 /// handled that is not to restart the call.
-pub fn wait(fd: i32, limit: Option<Duration>) -> Result<Standing, Errno> {
-    let end = limit.map(|limit| time::monotonic().saturating_add(limit));
-    loop {
-        let standing = drive(fd);
-        if !standing.is_pending() {
-            return Ok(standing);
-        }
+pub fn wait(fd: i32, mut standing: Standing, option: i32) -> Result<Standing, Errno> {
+    if !standing.is_pending() {
+        return Ok(standing);
+    }
+    let end = timeout(fd, option).map(|limit| time::monotonic().saturating_add(limit));
+    while standing.is_pending() {
         let left = match end.map(|end| end.checked_sub(time::monotonic())) {
             None => Duration::MAX,
             Some(Some(left)) if !left.is_zero() => left,
             Some(_) => return Err(Errno(libc::EAGAIN)),
         };
         sleep(fd, standing, standing.slice().min(left))?;
+        standing = drive(fd);
     }
+    Ok(standing)
 }
 
 fn sleep(fd: i32, standing: Standing, time: Duration) -> Result<(), Errno> {

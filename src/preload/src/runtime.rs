@@ -49,7 +49,9 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 /// The user name and password for Tor, if the settings ask for any: with IsolatePID, this process's
 /// own. Async-signal-safe.
 pub fn credentials() -> Option<Credentials> {
-    loaded().credentials(sys::getpid(), STARTED.load(Relaxed))
+    let settings = loaded();
+    let pid = if settings.isolate_pid { sys::getpid() } else { 0 };
+    settings.credentials(pid, STARTED.load(Relaxed))
 }
 
 #[cold]

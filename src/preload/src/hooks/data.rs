@@ -37,10 +37,10 @@ fn after_handshake<R: errno::Failure>(
 fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
     let mut standing = drive(fd);
     if standing.is_pending() {
-        if flags & libc::MSG_DONTWAIT != 0 || sys::is_nonblocking(fd)? {
+        if flags & libc::MSG_DONTWAIT != 0 || sys::status_flags(fd)?.is_nonblocking() {
             return Err(Errno(libc::EAGAIN));
         }
-        standing = pending::wait(fd, pending::timeout(fd, way as c_int))?;
+        standing = pending::wait(fd, standing, way as c_int)?;
     }
     match standing {
         Standing::Failed => pending::take_error(fd).map_or(Ok(()), Err),

@@ -7,9 +7,9 @@ use core::time::Duration;
 use epochsocks::config::Settings;
 use epochsocks::pending::{ARENA, Pending, Script};
 use epochsocks::policy::address::encode;
-use epochsocks::registry::{BeginError, Connection, Record, Registry};
+use epochsocks::registry::{BeginError, Connection, Cookie, Record, Registry};
 use epochsocks::socks5::{Command, Handshake, Host, Request};
-use epochsocks::sys::{self, Errno, net, time};
+use epochsocks::sys::{self, Errno, StatusFlags, net, time};
 use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive, target};
 
 use crate::calls::Libc;
@@ -22,18 +22,19 @@ use crate::{errno, registry, runtime};
 /// program will be told that it reached.
 pub fn through_tor(fd: c_int, domain: c_int, destination: SocketAddr, host: Host) -> c_int {
     let request = Request { command: Command::Connect, host, port: destination.port() };
-    let begun = match registry::tracked(fd) {
+    let connected = match registry::tracked(fd) {
         Err(errno) => Err(errno),
         Ok(Some(held)) => {
-            let begun = begin(held.record(), fd, domain, destination, &request);
+            let (begun, cookie) =
+                (begin(held.record(), fd, domain, destination, &request), held.record().cookie());
             // Before any wait: a cancelled thread must not keep it.
             registry::put(held);
-            begun
+            begun.and_then(|begun| finish(fd, cookie, begun))
         }
         // A vfork child's socket: it goes through Tor as any, but nobody remembers it.
-        Ok(None) => run(fd, domain, &request).map(|()| Begun::Connected),
+        Ok(None) => run(fd, domain, &request),
     };
-    match begun.and_then(|begun| finish(fd, begun)) {
+    match connected {
         Ok(()) => 0,
         Err(errno) => errno::fail(errno),
     }
@@ -42,12 +43,10 @@ pub fn through_tor(fd: c_int, domain: c_int, destination: SocketAddr, host: Host
 /// What a call of connect has met.
 #[derive(Clone, Copy)]
 enum Begun {
-    /// Its own handshake is in flight; whether the call waits for its end.
-    Launched { waits: bool },
+    /// Its own handshake: how that stands, and whether the call waits for its end.
+    Launched { standing: Standing, waits: bool },
     /// One that was in flight before.
     Joined,
-    /// It is all done.
-    Connected,
 }
 
 fn begin(
@@ -60,7 +59,7 @@ fn begin(
     loop {
         match launch(record, fd, domain, destination, request) {
             // Landed at once or not: the socket tells the program.
-            Ok(waits) => return Ok(Begun::Launched { waits }),
+            Ok(launched) => return Ok(launched),
             Err(LaunchError::Begin(BeginError::IsConnected)) => return Err(Errno(libc::EISCONN)),
             Err(LaunchError::Begin(BeginError::Failed(_))) => {
                 if let Some(errno) = pending::take_error(fd) {
@@ -87,34 +86,34 @@ fn begin(
 
 /// What connect answers: at once if the socket is O_NONBLOCK, else when the handshake has ended.
 #[inline(never)]
-fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
+fn finish(fd: c_int, cookie: Cookie, begun: Begun) -> Result<(), Errno> {
     let (underway, waits) = match begun {
-        Begun::Connected => return Ok(()),
-        Begun::Launched { waits } => (Errno(libc::EINPROGRESS), waits),
-        Begun::Joined => (Errno(libc::EALREADY), !sys::is_nonblocking(fd)?),
+        Begun::Launched { waits, .. } => (Errno(libc::EINPROGRESS), waits),
+        Begun::Joined => (Errno(libc::EALREADY), !sys::status_flags(fd)?.is_nonblocking()),
     };
     if !waits {
         return Err(underway);
     }
     let flight = REGISTRY.borrow(fd, |record| record.flight()).flatten();
     let place = flight.and_then(|flight| ARENA.find(flight.place, flight.cookie.0));
-    if place.is_some_and(|place| !place.attend()) {
-        // As for a socket that another thread is connecting.
-        return Err(Errno(libc::EALREADY));
-    }
-    if let Begun::Joined = begun {
-        match (pending::drive(fd), place) {
+    let standing = match begun {
+        Begun::Launched { standing, .. } => standing,
+        Begun::Joined if place.is_some_and(|place| !place.attend(sys::gettid())) => {
+            // As for a socket that another thread is connecting.
+            return Err(underway);
+        }
+        Begun::Joined => match pending::drive(fd) {
             // It ended while this call was on its way: another one has connected the socket.
-            (Standing::Settled, _) => {
+            Standing::Settled => {
                 place.inspect(|place| place.leave());
                 return Err(Errno(libc::EISCONN));
             }
             // Another thread is about to launch it, and will wait for it.
-            (standing, None) if standing.is_pending() => return Err(underway),
-            _ => {}
-        }
-    }
-    let waited = pending::wait(fd, pending::timeout(fd, libc::SO_SNDTIMEO));
+            standing if standing.is_pending() && place.is_none() => return Err(underway),
+            standing => standing,
+        },
+    };
+    let waited = pending::wait(fd, standing, libc::SO_SNDTIMEO);
     if let Some(place) = place {
         place.leave();
     }
@@ -124,16 +123,18 @@ fn finish(fd: c_int, begun: Begun) -> Result<(), Errno> {
             disconnect(fd);
             Err(errno.unwrap_or(Errno(libc::ECONNABORTED)))
         }
+        Ok(_) if is_connected(fd, cookie) => Ok(()),
         // Closed meanwhile, whatever has its number now.
-        Ok(_) if flight.is_some_and(|flight| net::cookie(fd) != Ok(flight.cookie.0)) => {
-            Err(Errno(libc::EBADF))
-        }
-        Ok(_) if net::has_peer(fd) => Ok(()),
-        Ok(_) if !REGISTRY.contains(fd) => Err(Errno(libc::EBADF)),
+        Ok(_) if net::cookie(fd) != Ok(cookie.0) => Err(Errno(libc::EBADF)),
         Ok(_) => Err(Errno(libc::ECONNABORTED)),
         Err(Errno(libc::EAGAIN)) => Err(underway),
         Err(errno) => Err(errno),
     }
+}
+
+fn is_connected(fd: c_int, cookie: Cookie) -> bool {
+    let is_it = |record: &Record| record.cookie() == cookie && record.connection().is_some();
+    REGISTRY.borrow(fd, is_it) == Some(true)
 }
 
 enum LaunchError {
@@ -144,8 +145,8 @@ enum LaunchError {
 }
 
 /// Claims the record, connects the socket to the Tor port and leaves the handshake in flight. No
-/// signal handler and no cancellation comes in between, so that no claim is lost. Answers whether
-/// the socket is one that waits, of which the calling thread is then the attendant.
+/// signal handler and no cancellation comes in between, so that no claim is lost. If the socket is
+/// one that waits, the calling thread is the handshake's attendant then.
 #[inline(never)]
 fn launch(
     record: &Record,
@@ -153,81 +154,83 @@ fn launch(
     domain: c_int,
     destination: SocketAddr,
     request: &Request,
-) -> Result<bool, LaunchError> {
-    let waits = sys::is_nonblocking(fd).is_ok_and(|is_nonblocking| !is_nonblocking);
+) -> Result<Begun, LaunchError> {
     let settings = runtime::loaded();
     let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
+    let refused = |error| LaunchError::Dial(tor, error);
+    let flags = sys::status_flags(fd).map_err(|errno| refused(DialError::Connect(errno)))?;
+    let address =
+        target(fd, domain, tor).map_err(|refusal| refused(DialError::Refused(refusal)))?;
+    let deadline = time::monotonic().saturating_add(settings.handshake_timeout).as_nanos() as u64;
+    let waits = !flags.is_nonblocking();
     let ran = sys::without_signals(|| {
+        let me = sys::gettid();
         let claim = record.begin_connect().map_err(LaunchError::Begin)?;
-        match take_off(record, fd, domain, tor, request, settings.handshake_timeout) {
+        match take_off(record, fd, flags, address, request, deadline, me) {
             Ok((place, pending)) => {
                 if waits {
                     // Before anybody else can see it in flight.
-                    pending.attend();
+                    pending.attend(me);
                 }
                 record.launch(claim, Connection { destination }, place);
                 let flight = record.flight();
-                Ok(flight.map(|flight| (flight, pending.run_on(place, fd))))
+                Ok(flight.map(|flight| (flight, pending.look_until_quiet(place, fd, me))))
             }
             Err(error) => {
                 record.abandon(claim);
-                Err(error)
+                Err(error.map_or(LaunchError::Full, |errno| refused(DialError::Connect(errno))))
             }
         }
     })?;
-    if let Some((flight, ran)) = ran {
-        pending::landed(fd, flight, ran);
-    }
-    Ok(waits)
+    let standing = ran.map_or(Standing::Settled, |(flight, ran)| pending::landed(fd, flight, ran));
+    Ok(Begun::Launched { standing, waits })
 }
 
-/// Finds a place, puts the handshake there, and connects the socket to the Tor port without
-/// waiting. The caller gets the place's baton.
+/// Finds a place, puts the handshake there, and connects the socket to the Tor port at `address`
+/// without waiting. The caller, the thread `me`, gets the place's baton. `None` is no place.
 fn take_off(
     record: &Record,
     fd: c_int,
-    domain: c_int,
-    tor: SocketAddr,
+    flags: StatusFlags,
+    address: SocketAddr,
     request: &Request,
-    timeout: Duration,
-) -> Result<(u32, &'static Pending), LaunchError> {
-    let refused = |refusal| LaunchError::Dial(tor, DialError::Refused(refusal));
-    let address = target(fd, domain, tor).map_err(refused)?;
-    let (place, pending) = place(record).ok_or(LaunchError::Full)?;
+    deadline: u64,
+    me: i32,
+) -> Result<(u32, &'static Pending), Option<Errno>> {
+    let (place, pending) = place(record, me).ok_or(None)?;
     let script = || {
         let handshake = Handshake::new(request, runtime::credentials().as_ref());
         Script { handshake, request: *request, tor: address }
     };
-    let deadline = time::monotonic().saturating_add(timeout).as_nanos() as u64;
     pending.launch(place, fd, script, deadline);
     ARENA.note_deadline(deadline);
-    connect_without_waiting(fd, &address).map_err(|errno| {
-        pending.scrub(place);
-        LaunchError::Dial(tor, DialError::Connect(errno))
-    })?;
+    connect_without_waiting(fd, flags, &address).inspect_err(|_| pending.scrub(place, me))?;
     Ok((place, pending))
 }
 
-/// The place where the socket's registrations are, or a new one, with its baton.
-fn place(record: &Record) -> Option<(u32, &'static Pending)> {
+/// The place where the socket's registrations are, or a new one, with its baton for the thread
+/// `me`.
+fn place(record: &Record, me: i32) -> Option<(u32, &'static Pending)> {
     let cookie = record.cookie().0;
     match record.place().and_then(|place| Some((place, ARENA.find(place, cookie)?))) {
-        Some((place, pending)) => pending.take_to_launch(cookie).then_some((place, pending)),
-        None => ARENA.allocate(cookie),
+        Some((place, pending)) => pending.take_to_launch(cookie, me).then_some((place, pending)),
+        None => ARENA.allocate(cookie, me),
     }
 }
 
-fn connect_without_waiting(fd: c_int, address: &SocketAddr) -> Result<(), Errno> {
-    // Linux answers 0 to the first connect after one that did not wait has succeeded.
-    if net::has_peer(fd) {
-        return Err(Errno(libc::EISCONN));
-    }
+fn connect_without_waiting(
+    fd: c_int,
+    flags: StatusFlags,
+    address: &SocketAddr,
+) -> Result<(), Errno> {
     let (bytes, length) = encode(address);
     let connect = || match net::connect(fd, &bytes[..length]) {
         Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
+        // Linux answers 0 once to the first connect after one that did not wait has succeeded.
+        Ok(()) => Err(Errno(libc::EISCONN)),
         result => result,
     };
-    sys::without_blocking(fd, || match connect() {
+    sys::without_blocking(fd, flags, || match connect() {
         // What an earlier failure has left behind; told once.
         Err(Errno(libc::ECONNABORTED)) => connect(),
         result => result,
