@@ -3,6 +3,7 @@
 //! - [`run`]: which test run this process belongs to
 //! - [`preload`]: the preload library of the current sources, and commands under it
 //! - [`network`]: a private network of real tor daemons, with a trap for leaked packets
+//! - [`owner`]: the process that holds it
 //! - [`scripted_proxy`]: a SOCKS server that does what a test tells it, right or wrong
 //! - [`process`]: programs with a time limit, and C probes
 //! - [`skip`]: what to do where a test cannot run
@@ -11,6 +12,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod network;
+pub mod owner;
 pub mod preload;
 pub mod process;
 pub mod run;

@@ -4,27 +4,23 @@
 //! needs it and gone when the run is over. In the application's namespace tor listens on
 //! 127.0.0.1:9050, and every packet that does not go to it falls into the trap.
 
+pub use super::owner::python;
+use super::owner::{self, Facts, Greeting, greeting, permitted};
 use super::process::{Running, search_path};
 use super::{preload, run, skip};
 use serde::Deserialize;
-use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::{CommandExt, parent_id};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long a program may take before its test fails.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
-/// How long the network may take to come up before the test fails.
-const START_LIMIT: Duration = Duration::from_secs(90);
-const NEEDED: [&str; 9] =
-    ["tor", "tor-gencert", "ip", "mount", "unshare", "openssl", "git", "ssh-keygen", "sshd"];
 
 /// One thing that tor was asked, in the order of asking.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -72,21 +68,6 @@ pub struct Network {
     facts: Facts,
     /// Tells the owner that this process still needs the network.
     _presence: UnixStream,
-}
-
-#[derive(Deserialize)]
-struct Facts {
-    pid: u32,
-    user_namespace: bool,
-    onion: String,
-    directory: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Greeting {
-    Ready(Facts),
-    Failed(String),
 }
 
 #[derive(Deserialize)]
@@ -143,38 +124,16 @@ impl Network {
 
     /// Makes `command` run in the application's namespace, and die with the test.
     pub fn enter<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        let namespaces: Vec<File> = ["user", "net", "mnt"]
-            .into_iter()
-            .filter(|kind| self.facts.user_namespace || *kind != "user")
-            .map(|kind| format!("/proc/{}/ns/{kind}", self.facts.pid))
-            .map(|path| File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
-            .collect();
-        let directory = command.get_current_dir().map(Path::to_owned);
-        let directory = directory.unwrap_or_else(|| std::env::current_dir().expect("a directory"));
-        let directory = CString::new(directory.as_os_str().as_bytes()).expect("a path has no NUL");
-        let enter = move || {
-            for namespace in &namespaces {
-                // SAFETY: an open descriptor of a namespace.
-                checked(unsafe { libc::setns(namespace.as_raw_fd(), 0) })?;
-            }
-            // Entering a mount namespace leads to its root.
-            // SAFETY: a string that lives as long as the closure; then an integer.
-            unsafe {
-                checked(libc::chdir(directory.as_ptr()))?;
-                checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))
-            }
-        };
-        // SAFETY: the closure makes system calls only; all that it uses was made before the fork.
-        unsafe { command.pre_exec(enter) }
+        owner::enter(&self.facts, command)
     }
 
     fn join() -> Result<Network, String> {
-        let flags = permitted()?;
+        let flags = permitted(&search_path())?;
         let (directory, _joining) = run::directory();
         let socket = directory.join("socket");
         let mut presence = match UnixStream::connect(&socket) {
             Ok(stream) => stream,
-            Err(_) => start(&directory, &socket, &flags),
+            Err(_) => start(&directory, &flags),
         };
         match greeting(&mut presence) {
             Ok(Greeting::Ready(facts)) => Ok(Network { socket, facts, _presence: presence }),
@@ -194,71 +153,15 @@ pub fn owner(directory: &Path) -> OwnedFd {
     }
 }
 
-fn checked(result: i32) -> std::io::Result<()> {
-    if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// The flags with which unshare makes the namespaces here, or why it can't.
-fn permitted() -> Result<Vec<&'static str>, String> {
-    let missing = skip::missing(&NEEDED);
-    if !missing.is_empty() {
-        return Err(format!("not installed: {}", missing.join(", ")));
-    }
-    let namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
-    let as_root = ["--user", "--map-root-user"];
-    let mut refusal = String::new();
-    for user in [&[], as_root.as_slice()] {
-        let flags: Vec<_> = user.iter().chain(&namespaces).copied().collect();
-        let output = Command::new("unshare")
-            .args(&flags)
-            .args(["ip", "link", "add", "type", "veth"])
-            .env("PATH", search_path())
-            .output();
-        match output {
-            Ok(output) if output.status.success() => return Ok(flags),
-            Ok(output) => refusal = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => refusal = error.to_string(),
-        }
-    }
-    Err(format!("namespaces are not permitted here: {refusal}"))
-}
-
 /// Starts the owner and connects to it; it answers when the network is up.
-fn start(directory: &Path, socket: &Path, flags: &[&str]) -> UnixStream {
-    let _ = fs::remove_file(socket);
-    let listener = UnixListener::bind(socket).expect("a socket for the network's owner");
-    let log = File::create(directory.join("log")).expect("a log for the network's owner");
-    let mut owner = Command::new("unshare");
-    owner
-        .args(flags)
-        .arg(python())
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/owner.py"))
-        .arg(directory)
-        .args(flags.contains(&"--user").then_some("--user-namespace"))
-        .env("PATH", search_path())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::from(OwnedFd::from(listener)))
-        .stdout(Stdio::from(run::process(parent_id())))
-        .stderr(log)
-        // An interrupt at the terminal is for the tests; the owner sees them go.
-        .process_group(0);
-    preload::hermetic(&mut owner);
+fn start(directory: &Path, flags: &[&str]) -> UnixStream {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/owner.py");
+    let runner = run::process(parent_id());
+    let (mut command, connection) = owner::command(&program, directory, flags, runner);
     // It outlives this process, which therefore does not wait for it.
     #[allow(clippy::zombie_processes)]
-    owner.spawn().expect("unshare can be run");
-    UnixStream::connect(socket).expect("the owner's socket listens")
-}
-
-/// The machine's own Python: one that a version manager put first in PATH may be a script.
-pub fn python() -> &'static str {
-    if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" }
-}
-
-fn greeting(stream: &mut UnixStream) -> std::io::Result<Greeting> {
-    stream.set_read_timeout(Some(START_LIMIT))?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(serde_json::from_str(&line)?)
+    preload::hermetic(&mut command).env("PATH", search_path()).spawn().expect("unshare can be run");
+    connection
 }
 
 fn log(directory: &Path) -> String {
