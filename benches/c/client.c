@@ -8,7 +8,8 @@
  *   mixed THREADS MILLISECONDS     getpeername on connections, dup and close of a file
  *   instructions                   see tests/instruction_counts.rs
  *
- * BENCH_PORT is the SOCKS server's port on 127.0.0.1; BENCH_DIRECT makes `connect` and its like dial
+ * BENCH_PORT is the SOCKS server's port on 127.0.0.1; BENCH_HOST and BENCH_HOST_PORT are where to go
+ * through it, unless to an address that leads nowhere; BENCH_DIRECT makes `connect` and its like dial
  * the server's sink port without SOCKS (what no torifier can beat). */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
@@ -92,9 +93,15 @@ static int tcp(void)
 	return fd;
 }
 
+static struct sockaddr_in destination(void)
+{
+	const char *host = getenv("BENCH_HOST"), *port = getenv("BENCH_HOST_PORT");
+	return address(host ? host : "203.0.113.7", port ? atoi(port) : 80);
+}
+
 static int through_the_torifier(void)
 {
-	struct sockaddr_in to = address("203.0.113.7", 80);
+	struct sockaddr_in to = destination();
 	if (getenv("BENCH_DIRECT"))
 		to = address("127.0.0.1", atoi(getenv("BENCH_DIRECT")));
 	int fd = tcp();
@@ -114,9 +121,10 @@ static void read_exactly(int fd, void *buffer, size_t size)
 /* Greeting and request in one write, as Tor allows without authentication. */
 static int by_bare_socks(void)
 {
-	static const unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 203, 0, 113, 7, 0, 80};
-	unsigned char answer[12];
-	struct sockaddr_in to = address("127.0.0.1", port());
+	unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0}, answer[12];
+	struct sockaddr_in to = address("127.0.0.1", port()), there = destination();
+	memcpy(ask + 7, &there.sin_addr, 4);
+	memcpy(ask + 11, &there.sin_port, 2);
 	int fd = tcp();
 	must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect to the SOCKS server");
 	must(write(fd, ask, sizeof ask) == sizeof ask, "write");

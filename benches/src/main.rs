@@ -17,12 +17,12 @@ usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,.
        epochsocks-benches report RESULTS DIRECTORY
 
 Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
-startup, hooks, connections, threads; `preload` stands for all of these.
+startup, hooks, connections, tor-connections, threads; `preload` stands for all of these.
 Results are written to DIRECTORY (target/benches) as EXPERIMENT.json.";
 
 // The first one must not have had threads.
 const REGISTRY: [&str; 5] = ["never-threaded", "throughput", "latency", "garbage", "fork"];
-const PRELOAD: [&str; 4] = ["startup", "hooks", "connections", "threads"];
+const PRELOAD: [&str; 5] = ["startup", "hooks", "connections", "tor-connections", "threads"];
 
 struct Command {
     plan: Plan,
@@ -110,6 +110,7 @@ fn run(Command { plan, output, chosen, .. }: &Command, experiment: &str) -> io::
         "startup" => startup::run(plan, &scratch)?,
         "hooks" => hooks::run(plan, &scratch)?,
         "connections" => connections::run(plan, &scratch)?,
+        "tor-connections" => connections::run_through_tor(plan, &scratch)?,
         "threads" => threads::run(plan, &scratch)?,
         _ => return Err(io::Error::other(format!("no experiment is called {experiment:?}"))),
     };

@@ -1,9 +1,12 @@
-//! Connections through a local SOCKS server: set-up, throughput, memory.
+//! Connections through a local SOCKS server, set-up, throughput and memory, and through real tor
+//! daemons, set-up.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 
+use super::private_network::{ECHO, PrivateNetwork, SOCKS_PORT};
 use super::programs::{self, CLIENT, compile};
 use super::socks_server::SocksServer;
 use super::torifier::{self, NOTHING, Torifier};
@@ -31,28 +34,84 @@ struct Subject {
     bare: bool,
 }
 
-/// Measures each mode under each library.
+/// What the client connects through, and to.
+struct Way<'w> {
+    port: u16,
+    /// Where a program without a torifier connects to.
+    sink: Option<u16>,
+    network: Option<&'w PrivateNetwork>,
+}
+
+/// Measures each mode under each library, through a local SOCKS server.
 pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
-    let mut results = Results::new("preload-connections");
     let server = SocksServer::start()?;
+    let way = Way { port: server.port, sink: Some(server.sink), network: None };
+    let quick = plan.effort == Effort::Quick;
+    let (one, many, megabytes) = if quick { (100, 5, 64) } else { (1_000, 200, 512) };
+    let stream = ["stream".to_owned(), megabytes.to_string()];
+    let memory = ["memory".to_owned(), "70".to_owned()];
+    let modes = [
+        mode("connect, median time", "µs/connect", "median", &connect(1, one), 1),
+        mode("connect, rate", "connects/s", "rate", &connect(64, many), 64),
+        mode("stream", "MiB/s", "rate", &stream, 1),
+        mode("memory", "bytes/connection", "bytes", &memory, 1),
+    ];
+    let mut results = measure("preload-connections", plan, scratch, &way, &modes)?;
+    results
+        .notes
+        .push(format!("{NOTHING:?} connects straight to the server's sink, without SOCKS"));
+    Ok(results)
+}
+
+/// Measures connects through the private network of real tor daemons; a note and no samples where
+/// it can't be had.
+pub fn run_through_tor(plan: &Plan, scratch: &Path) -> io::Result<Results> {
+    const NAME: &str = "preload-tor-connections";
+    let network = match PrivateNetwork::start() {
+        Ok(network) => network,
+        Err(why) => {
+            let mut results = Results::new(NAME);
+            results.notes.push(format!("left out, as there is no private Tor network: {why}"));
+            return Ok(results);
+        }
+    };
+    let way = Way { port: SOCKS_PORT, sink: None, network: Some(&network) };
+    let (one, many) = if plan.effort == Effort::Quick { (20, 2) } else { (200, 10) };
+    let modes = [
+        mode("connect, median time", "µs/connect", "median", &connect(1, one), 1),
+        mode("connect, rate, 1 thread", "connects/s", "rate", &connect(1, one), 1),
+        mode("connect, rate", "connects/s", "rate", &connect(64, many), 64),
+    ];
+    measure(NAME, plan, scratch, &way, &modes)
+}
+
+fn measure(
+    experiment: &str,
+    plan: &Plan,
+    scratch: &Path,
+    way: &Way<'_>,
+    modes: &[Mode],
+) -> io::Result<Results> {
+    let mut results = Results::new(experiment);
     let program = compile(CLIENT, scratch)?;
-    let (peers, notes) = torifier::peers(server.port, scratch)?;
+    let (peers, notes) = torifier::peers(way.port, scratch)?;
     results.notes = notes;
     let with = |torifier: Torifier| Subject { name: torifier.name.clone(), torifier, bare: false };
-    let mut subjects = vec![
-        Subject { torifier: Torifier::nothing(), name: BARE.to_owned(), bare: true },
-        with(Torifier::nothing()),
-        with(torifier::epochsocks(server.port)?),
-    ];
-    subjects.extend(peers.into_iter().map(with));
-    let modes = modes(plan.effort);
-    let mut progress = Progress::new(&results.experiment, modes.len());
+    let bare = Subject { torifier: Torifier::nothing(), name: BARE.to_owned(), bare: true };
+    let direct = way.sink.map(|_| with(Torifier::nothing()));
+    let subjects: Vec<_> = [bare]
+        .into_iter()
+        .chain(direct)
+        .chain([with(torifier::epochsocks(way.port)?)])
+        .chain(peers.into_iter().map(with))
+        .collect();
+    let mut progress = Progress::new(experiment, modes.len());
     for mode in modes {
         progress.step(mode.workload);
         let asked: Vec<_> =
             subjects.iter().filter(|s| !s.bare || mode.arguments[0] == "connect").collect();
         let samples = interleaved(plan.rounds, asked.len(), |index| {
-            sample(&program, asked[index], &mode, server).unwrap_or_else(|error| {
+            sample(&program, asked[index], mode, way).unwrap_or_else(|error| {
                 results.notes.push(error.to_string());
                 f64::NAN
             })
@@ -68,41 +127,41 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     }
     results.notes.sort();
     results.notes.dedup();
-    results
-        .notes
-        .push(format!("{NOTHING:?} connects straight to the server's sink, without SOCKS"));
     Ok(results)
 }
 
-fn modes(effort: Effort) -> Vec<Mode> {
-    let quick = effort == Effort::Quick;
-    let (one, many, megabytes) = if quick { (100, 5, 64) } else { (1_000, 40, 512) };
-    let mode = |workload, unit, key, words: &[String], threads| Mode {
-        workload,
-        unit,
-        key,
-        arguments: words.to_vec(),
-        threads,
-    };
-    let connect =
-        |threads: u32, count: u32| ["connect".to_owned(), threads.to_string(), count.to_string()];
-    vec![
-        mode("connect, median time", "µs/connect", "median", &connect(1, one), 1),
-        mode("connect, rate", "connects/s", "rate", &connect(64, many), 64),
-        mode("stream", "MiB/s", "rate", &["stream".to_owned(), megabytes.to_string()], 1),
-        mode("memory", "bytes/connection", "bytes", &["memory".to_owned(), "70".to_owned()], 1),
-    ]
+fn mode(
+    workload: &'static str,
+    unit: &'static str,
+    key: &'static str,
+    words: &[String],
+    threads: u32,
+) -> Mode {
+    Mode { workload, unit, key, arguments: words.to_vec(), threads }
 }
 
-fn sample(program: &Path, subject: &Subject, mode: &Mode, server: SocksServer) -> io::Result<f64> {
+fn connect(threads: u32, count: u32) -> [String; 3] {
+    ["connect".to_owned(), threads.to_string(), count.to_string()]
+}
+
+fn sample(program: &Path, subject: &Subject, mode: &Mode, way: &Way<'_>) -> io::Result<f64> {
     let mut arguments = mode.arguments.clone();
-    let mut variables = vec![("BENCH_PORT", server.port.to_string())];
+    let mut variables = vec![("BENCH_PORT", way.port.to_string())];
+    if way.network.is_some() {
+        variables
+            .extend([("BENCH_HOST", ECHO.0.to_owned()), ("BENCH_HOST_PORT", ECHO.1.to_string())]);
+    }
     if subject.bare {
         arguments[0] = "socks".to_owned();
-    } else if subject.torifier.name == NOTHING {
-        variables.push(("BENCH_DIRECT", server.sink.to_string()));
+    } else if let Some(sink) = way.sink.filter(|_| subject.torifier.name == NOTHING) {
+        variables.push(("BENCH_DIRECT", sink.to_string()));
     }
+    let enter = |command: &mut Command| {
+        if let Some(network) = way.network {
+            network.enter(command);
+        }
+    };
     let found: BTreeMap<String, f64> =
-        programs::run(program, &arguments, &subject.torifier, &variables)?;
+        programs::run_in(enter, program, &arguments, &subject.torifier, &variables)?;
     found.get(mode.key).copied().ok_or_else(|| io::Error::other(format!("no {}", mode.key)))
 }

@@ -33,11 +33,22 @@ pub fn run<T: DeserializeOwned>(
     torifier: &Torifier,
     variables: &[(&str, String)],
 ) -> io::Result<T> {
-    let output = torifier
-        .apply(&mut Command::new(program))
-        .args(arguments)
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .output()?;
+    run_in(|_| (), program, arguments, torifier, variables)
+}
+
+/// As [`run`], with a command that `place` has prepared.
+pub fn run_in<T: DeserializeOwned>(
+    place: impl FnOnce(&mut Command),
+    program: &Path,
+    arguments: &[String],
+    torifier: &Torifier,
+    variables: &[(&str, String)],
+) -> io::Result<T> {
+    let mut command = Command::new(program);
+    torifier.apply(&mut command).args(arguments);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    place(&mut command);
+    let output = command.output()?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let errors = String::from_utf8_lossy(&output.stderr);
         let first = errors.lines().next().unwrap_or("");

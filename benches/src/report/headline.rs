@@ -184,6 +184,9 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
     let launcher = of("preload-startup", &|r| quotients(r, "launcher", OURS, "proxychains4"));
     let connect = of("preload-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
     let rate = of("preload-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
+    let tor_connect =
+        of("preload-tor-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
+    let tor_rate = of("preload-tor-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
     let stream = of("preload-connections", &|r| quotients(r, "stream", NOTHING, OURS));
     vec![
         target("close of a stranger's descriptor", AtMost, 2.0, "ns over libc", &close),
@@ -193,6 +196,8 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
         target("launcher", AtMost, 1.0, "× proxychains4", &launcher),
         target("connect, 1 thread", AtMost, 1.0, "× bare SOCKS", &connect),
         target("connect, 64 threads", AtMost, 1.0, "× bare SOCKS", &rate),
+        target("connect through tor, 1 thread", AtMost, 1.0, "× bare SOCKS", &tor_connect),
+        target("connect through tor, 64 threads", AtMost, 1.0, "× bare SOCKS", &tor_rate),
         target("stream", AtMost, 1.0, "× nothing", &stream),
     ]
 }

@@ -42,6 +42,9 @@ pub fn all(all: &[Results]) -> String {
     add("preload-connections", |results| {
         plain_table("Connections", "through a local SOCKS server", results)
     });
+    add("preload-tor-connections", |results| {
+        plain_table("Connections through Tor", "through a private network of tor daemons", results)
+    });
     add("preload-threads", preload_threads);
     html
 }
