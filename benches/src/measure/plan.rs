@@ -36,7 +36,7 @@ impl Plan {
     pub fn new(effort: Effort) -> Plan {
         let (rounds, sample, threads, entries) = match effort {
             Effort::Quick => (3, 1, vec![1, 2], vec![100]),
-            Effort::Normal => (9, 2, vec![1, 2, 4, 8, 16], vec![1, 100, 10_000, 100_000]),
+            Effort::Normal => (9, 2, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
             Effort::Full => (31, 10, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
         };
         Plan { effort, rounds, sample: Duration::from_millis(sample), threads, entries }
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_normal_plan_varies_threads_at_one_number_of_entries() {
         let settings = Plan::new(Effort::Normal).settings();
-        assert_eq!(settings.len(), 4);
+        assert_eq!(settings.len(), 5);
         for (entries, threads) in settings {
             assert_eq!(threads.contains(&16), entries == ENTRIES);
         }

@@ -3,10 +3,12 @@
 //! - [`headline`]: the targets, and what was measured for each
 //! - [`sections`]: the page's tables and plots
 //! - [`plot`]: lines as SVG
+//! - [`dots`]: rows of dots as SVG
 //! - [`page`]: the page around them, light and dark
 //! - [`csv`]: every sample, a row each
 
 pub mod csv;
+pub mod dots;
 pub mod headline;
 pub mod page;
 pub mod plot;

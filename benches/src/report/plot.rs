@@ -62,14 +62,15 @@ const TOP: f64 = 28.0;
 const BOTTOM: f64 = 40.0;
 
 /// An axis: values in, places out.
-struct Axis {
+pub struct Axis {
     scale: Scale,
     range: (f64, f64),
     places: (f64, f64),
 }
 
 impl Axis {
-    fn new(scale: Scale, values: impl Iterator<Item = f64>, places: (f64, f64)) -> Axis {
+    /// An axis on which all `values` lie between the two `places`.
+    pub fn new(scale: Scale, values: impl Iterator<Item = f64>, places: (f64, f64)) -> Axis {
         let usable = |value: &f64| value.is_finite() && (scale == Scale::Linear || *value > 0.0);
         let (low, high) =
             values.filter(usable).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
@@ -104,12 +105,14 @@ impl Axis {
         part.clamp(0.0, 1.0)
     }
 
-    fn place(&self, value: f64) -> f64 {
+    /// Where `value` lies.
+    pub fn place(&self, value: f64) -> f64 {
         let (first, last) = self.places;
         first + (last - first) * self.part(value)
     }
 
-    fn marks(&self) -> Vec<(f64, String)> {
+    /// Values to mark, with their texts.
+    pub fn marks(&self) -> Vec<(f64, String)> {
         let (low, high) = self.range;
         match self.scale {
             Scale::Linear => (0..=4)

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
+use super::dots::{self, Row};
 use super::experiment;
 use super::headline::{self, Bound, DEFAULT};
 use super::plot::{Line, Plot, Point, Scale, escape, number};
 use crate::measure::plan::ENTRIES;
 use crate::measure::results::{Results, Series};
 use crate::measure::statistics::summary;
+use crate::preload::hooks::LIBC;
+use crate::preload::torifier::OURS;
 use crate::registry::backends::{self, BASELINE};
 use crate::registry::workloads;
 
@@ -32,13 +35,7 @@ pub fn all(all: &[Results]) -> String {
     add("preload-startup", |results| {
         plain_table("Start-up", "an exec under each library, and each launcher", results)
     });
-    add("preload-hooks", |results| {
-        plain_table(
-            "Cost of each call",
-            "nanoseconds as the program sees them; libc is libc's own function, called in the same process",
-            results,
-        )
-    });
+    add("preload-hooks", hooks);
     add("preload-connections", |results| {
         plain_table("Connections", "through a local SOCKS server", results)
     });
@@ -367,6 +364,46 @@ fn plain_table(title: &str, caption: &str, results: &Results) -> String {
         html.push_str("</tr>");
     }
     html + "</table></div>"
+}
+
+fn hooks(results: &Results) -> String {
+    const SUBJECTS: [&str; 4] = [LIBC, OURS, "torsocks", "proxychains4"];
+    let mut calls: Vec<&str> = Vec::new();
+    for series in &results.series {
+        if !calls.contains(&series.workload.as_str()) {
+            calls.push(&series.workload);
+        }
+    }
+    let rows: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let of = |subject: &&str| {
+                let find = |s: &&Series| s.workload == *call && s.subject == *subject;
+                results.series.iter().find(find).and_then(|series| summary(&series.samples))
+            };
+            let dots =
+                SUBJECTS.iter().enumerate().filter_map(|(c, subject)| Some((c, of(subject)?)));
+            Row { name: call.replace('_', " "), dots: dots.collect() }
+        })
+        .collect();
+    let keys: Vec<_> = SUBJECTS
+        .iter()
+        .enumerate()
+        .map(|(colour, name)| Line {
+            name: (*name).to_owned(),
+            colour,
+            strong: true,
+            points: Vec::new(),
+        })
+        .collect();
+    let caption = "nanoseconds as the program sees them; libc is libc's own function, called in the \
+                   same process";
+    format!(
+        "{}{}{}",
+        plain_table("Cost of each call", caption, results),
+        Plot::legend(&keys),
+        dots::svg("Cost of each call", "ns", &rows)
+    )
 }
 
 fn preload_threads(results: &Results) -> String {
