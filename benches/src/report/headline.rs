@@ -23,6 +23,28 @@ pub enum Bound {
     AtMost,
 }
 
+/// Whether a target is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The median keeps the bound.
+    Met,
+    /// The median does not, but the bound lies between the quartiles.
+    WithinSpread,
+    /// It does not, and the bound lies outside.
+    Missed,
+}
+
+impl Verdict {
+    /// For a table.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Verdict::Met => "yes",
+            Verdict::WithinSpread => "within the spread",
+            Verdict::Missed => "no",
+        }
+    }
+}
+
 /// One target.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -39,12 +61,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether the median keeps the bound; `None` if it was not measured.
-    pub fn is_met(&self) -> Option<bool> {
-        let median = self.measured?.median;
-        Some(match self.bound {
-            Bound::AtLeast => median >= self.limit,
-            Bound::AtMost => median <= self.limit,
+    /// What the samples say; `None` if it was not measured.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let measured = self.measured?;
+        let keeps = |value: f64| match self.bound {
+            Bound::AtLeast => value >= self.limit,
+            Bound::AtMost => value <= self.limit,
+        };
+        Some(match (keeps(measured.median), keeps(measured.lower) || keeps(measured.upper)) {
+            (true, _) => Verdict::Met,
+            (false, true) => Verdict::WithinSpread,
+            (false, false) => Verdict::Missed,
         })
     }
 }
@@ -210,11 +237,10 @@ pub fn markdown(targets: &[Target]) -> String {
     for target in targets {
         let sign = if target.bound == Bound::AtLeast { "≥" } else { "≤" };
         let (limit, unit) = (target.limit, target.unit);
-        let (measured, met) = match (target.measured, target.is_met()) {
-            (Some(it), Some(met)) => (
-                format!("{:.2} | {:.2}–{:.2}", it.median, it.lower, it.upper),
-                if met { "yes" } else { "no" },
-            ),
+        let (measured, met) = match (target.measured, target.verdict()) {
+            (Some(it), Some(verdict)) => {
+                (format!("{:.2} | {:.2}–{:.2}", it.median, it.lower, it.upper), verdict.text())
+            }
             _ => ("– | –".to_owned(), "not run"),
         };
         let _ = writeln!(text, "| {} | {sign} {limit} {unit} | {measured} | {met} |", target.what);
@@ -261,15 +287,24 @@ mod tests {
     #[test]
     fn a_target_is_met_by_the_median_of_same_round_ratios() {
         let met = miss(&[results(&[11.0, 220.0, 5.0], &[1.0, 20.0, 5.0])]);
-        assert_eq!((met.measured.map(|it| it.median), met.is_met()), (Some(11.0), Some(true)));
+        assert_eq!(
+            (met.measured.map(|it| it.median), met.verdict()),
+            (Some(11.0), Some(Verdict::Met))
+        );
         let missed = miss(&[results(&[9.0], &[1.0])]);
-        assert_eq!(missed.is_met(), Some(false));
+        assert_eq!(missed.verdict(), Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn a_median_beside_a_bound_between_the_quartiles_is_told_from_a_miss() {
+        let undecided = miss(&[results(&[9.0, 9.5, 11.0, 12.0, 9.9], &[1.0; 5])]);
+        assert_eq!(undecided.verdict(), Some(Verdict::WithinSpread));
     }
 
     #[test]
     fn what_was_not_run_is_neither_met_nor_missed() {
         let target = miss(&[]);
-        assert_eq!(target.is_met(), None);
+        assert_eq!(target.verdict(), None);
         assert!(markdown(&[target]).contains("not run"));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::dots::{self, Row};
 use super::experiment;
-use super::headline::{self, Bound, DEFAULT};
+use super::headline::{self, Bound, DEFAULT, Verdict};
 use super::plot::{Line, Plot, Point, Scale, escape, number};
 use crate::measure::plan::ENTRIES;
 use crate::measure::results::{Results, Series};
@@ -61,11 +61,10 @@ fn targets(all: &[Results]) -> String {
         let (median, spread) = target.measured.map_or(("–".to_owned(), "–".to_owned()), |it| {
             (format!("{:.2}", it.median), format!("{:.2}–{:.2}", it.lower, it.upper))
         });
-        let met = match target.is_met() {
-            Some(true) => "<td class=\"yes\">yes</td>",
-            Some(false) => "<td class=\"no\">no</td>",
-            None => "<td>not run</td>",
-        };
+        let met = target.verdict().map_or("<td>not run</td>".to_owned(), |verdict| {
+            let class = if verdict == Verdict::Missed { "no" } else { "yes" };
+            format!("<td class=\"{class}\">{}</td>", verdict.text())
+        });
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{sign} {} {}</td><td>{median}</td><td>{spread}</td>{met}</tr>",
