@@ -62,7 +62,11 @@ fn targets(all: &[Results]) -> String {
             (format!("{:.2}", it.median), format!("{:.2}–{:.2}", it.lower, it.upper))
         });
         let met = target.verdict().map_or("<td>not run</td>".to_owned(), |verdict| {
-            let class = if verdict == Verdict::Missed { "no" } else { "yes" };
+            let class = match verdict {
+                Verdict::Met => "yes",
+                Verdict::WithinSpread => "quiet",
+                Verdict::Missed => "no",
+            };
             format!("<td class=\"{class}\">{}</td>", verdict.text())
         });
         let _ = write!(
