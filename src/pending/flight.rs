@@ -293,6 +293,13 @@ impl Pending {
         }
     }
 
+    /// What the handshake in flight waits for, `POLLIN` or `POLLOUT`, and until when (nanoseconds
+    /// since boot); `None` if somebody is at it, or it asks for a look.
+    pub fn rests(&self) -> Option<(i16, u64)> {
+        let rests = self.is_aloft() && !self.baton.is_held();
+        rests.then(|| (self.interest() as i16, self.deadline()))
+    }
+
     /// Gives the handshake up: its driver ends it at the next look, which the caller provides for
     /// by [`Pending::run`]. The caller disconnects the socket.
     pub fn cancel(&self) {

@@ -6,13 +6,13 @@ use core::time::Duration;
 
 use epochsocks::pending::{ARENA, Pending, Ran, Report};
 use epochsocks::registry::{Flight, Outcome, Phase, Registry, busy};
-use epochsocks::sys::{self, Errno, net, time};
+use epochsocks::sys::{self, Errno, net};
 use epochsocks::tor::{DialError, DriveError};
 
 use crate::log::log;
 use crate::registry::{REGISTRY, entries};
 use crate::words::{Bits, with_words, words_for};
-use crate::{errno, real, runtime};
+use crate::{clock, errno, real, runtime};
 
 /// The longest wait that does not look again at a handshake which another thread or process might
 /// have driven to its end.
@@ -48,20 +48,57 @@ impl Standing {
         matches!(self, Standing::Waits { .. } | Standing::Busy)
     }
 
-    /// How long to sleep at most before looking again.
-    pub fn slice(self) -> Duration {
+    /// How long to sleep at most before looking again; `now` is in nanoseconds since boot.
+    fn slice(self, now: u64) -> Duration {
         match self {
-            Standing::Waits { deadline, .. } => until(deadline).min(SLICE),
+            Standing::Waits { deadline, .. } => until(deadline, now).min(SLICE),
             Standing::Busy => SHORT_SLICE,
             Standing::Settled | Standing::Failed => Duration::MAX,
         }
     }
 }
 
-/// The time until `deadline`, in nanoseconds since boot; at least a millisecond.
-pub fn until(deadline: u64) -> Duration {
-    let left = deadline.saturating_sub(time::monotonic_nanoseconds());
-    Duration::from_nanos(left).max(SHORT_SLICE)
+/// The time from `now` to `deadline`, in nanoseconds since boot; at least a millisecond.
+fn until(deadline: u64, now: u64) -> Duration {
+    Duration::from_nanos(deadline.saturating_sub(now)).max(SHORT_SLICE)
+}
+
+/// One look at all the descriptors of a wait.
+pub struct Look {
+    /// Nanoseconds since boot.
+    now: u64,
+    nap: Duration,
+}
+
+impl Look {
+    /// A look that has seen nothing yet.
+    pub fn new() -> Look {
+        Look { now: clock::now().as_nanos() as u64, nap: Duration::MAX }
+    }
+
+    /// How `fd` stands. A handshake that waits as it did is not driven: the kernel tells when what
+    /// it waits for has come.
+    pub fn at(&mut self, fd: i32) -> Standing {
+        if !concerns(fd) {
+            return Standing::Settled;
+        }
+        let standing = self.rests(fd).unwrap_or_else(|| drive(fd));
+        self.nap = self.nap.min(standing.slice(self.now));
+        standing
+    }
+
+    /// How long the wait may sleep before it looks again.
+    pub fn nap(&self) -> Duration {
+        self.nap
+    }
+
+    fn rests(&self, fd: i32) -> Option<Standing> {
+        let Flight { place, cookie, .. } =
+            REGISTRY.borrow(fd, |record| record.flight()).flatten()?;
+        let (events, deadline) = ARENA.find(place, cookie.0)?.rests()?;
+        let same = deadline > self.now && net::cookie(fd) == Ok(cookie.0);
+        same.then_some(Standing::Waits { events, deadline })
+    }
 }
 
 /// Whether no descriptor of the process has a handshake in flight: one load.
@@ -163,14 +200,15 @@ pub fn wait(fd: i32, mut standing: Standing, option: i32) -> Result<Standing, Er
     if !standing.is_pending() {
         return Ok(standing);
     }
-    let end = timeout(fd, option).map(|limit| time::monotonic().saturating_add(limit));
+    let end = timeout(fd, option).map(|limit| clock::now().saturating_add(limit));
     while standing.is_pending() {
-        let left = match end.map(|end| end.checked_sub(time::monotonic())) {
+        let now = clock::now();
+        let left = match end.map(|end| end.checked_sub(now)) {
             None => Duration::MAX,
             Some(Some(left)) if !left.is_zero() => left,
             Some(_) => return Err(Errno(libc::EAGAIN)),
         };
-        sleep(fd, standing, standing.slice().min(left))?;
+        sleep(fd, standing, standing.slice(now.as_nanos() as u64).min(left))?;
         standing = drive(fd);
     }
     Ok(standing)
@@ -226,7 +264,8 @@ pub fn epoll_slice() -> Option<Duration> {
     if quiet() {
         return None;
     }
-    let next = ARENA.nearest_deadline().map(until);
+    let now = clock::now().as_nanos() as u64;
+    let next = ARENA.nearest_deadline().map(|deadline| until(deadline, now));
     let shared = ARENA.is_shared().then_some(SHARED_SLICE);
     next.into_iter().chain(shared).min()
 }

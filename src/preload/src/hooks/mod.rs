@@ -25,3 +25,4 @@ pub mod symbol;
 pub mod syscall;
 pub mod terminal;
 mod through_tor;
+mod waiting;

@@ -5,10 +5,10 @@ use core::ffi::c_int;
 use core::time::Duration;
 
 use epochsocks::sys::copy_from_program;
-use epochsocks::sys::time::{self, timespec as kernel_timespec};
 use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
 
-use crate::pending::{Standing, concerns, drive, quiet};
+use super::waiting::{self, Wait};
+use crate::pending::{Look, Standing, concerns, drive, quiet};
 use crate::words::{Bits, bytes, with_words, words_for};
 use crate::{errno, real};
 
@@ -110,12 +110,12 @@ unsafe fn wait(
         }
         // SAFETY: the array was readable a moment ago, and belongs to the call.
         let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
-        Some(Wait { original, copy, marks, mask }.until(limit))
+        Some(waiting::wait(&mut Entries { original, copy, marks, mask }, limit))
     });
     waited.unwrap_or_else(|errno| Some(errno::fail(errno)))
 }
 
-struct Wait<'w> {
+struct Entries<'w> {
     original: &'w mut [pollfd],
     /// What the kernel gets.
     copy: &'w mut [pollfd],
@@ -124,41 +124,11 @@ struct Wait<'w> {
     mask: *const sigset_t,
 }
 
-impl Wait<'_> {
-    fn until(mut self, limit: Option<Duration>) -> c_int {
-        let end = limit.map(|limit| time::monotonic().saturating_add(limit));
-        let remaining = || end.map(|end| end.saturating_sub(time::monotonic()));
-        let saved = errno::get();
-        let mut left = limit;
-        // Other entries are ready, and only what the handshakes have become is still to be seen.
-        let mut peeks = false;
-        loop {
-            let slice = self.translate();
-            let expires = !peeks && left.is_some_and(|left| left <= slice);
-            let time = if peeks { Duration::ZERO } else { left.map_or(slice, |l| l.min(slice)) };
-            if self.sleep(time) < 0 {
-                return -1;
-            }
-            let ready = self.ready(false);
-            if self.ready(true) > 0 && !peeks {
-                peeks = ready > 0;
-            } else if ready > 0 || expires {
-                self.report();
-                errno::set(saved);
-                return ready;
-            } else {
-                peeks = false;
-            }
-            left = remaining();
-        }
-    }
-
-    /// Drives the handshakes and makes the kernel's copy; how long may be slept then.
-    fn translate(&mut self) -> Duration {
-        let mut slice = Duration::MAX;
+impl Wait for Entries<'_> {
+    fn translate(&mut self, look: &mut Look) {
         for (index, (entry, original)) in self.copy.iter_mut().zip(&*self.original).enumerate() {
             *entry = pollfd { fd: original.fd, events: original.events, revents: 0 };
-            let standing = if concerns(entry.fd) { drive(entry.fd) } else { Standing::Settled };
+            let standing = look.at(entry.fd);
             self.marks.put(index, standing.is_pending());
             match standing {
                 Standing::Waits { events, .. } => entry.events = events,
@@ -166,29 +136,33 @@ impl Wait<'_> {
                 Standing::Busy => entry.fd = -1,
                 Standing::Settled | Standing::Failed => {}
             }
-            slice = slice.min(standing.slice());
         }
-        slice
     }
 
-    fn sleep(&mut self, time: Duration) -> c_int {
-        let limit = kernel_timespec(time);
-        let limit = if time == Duration::MAX { core::ptr::null() } else { &raw const limit };
+    fn sleep(&mut self, limit: *const timespec) -> c_int {
         // SAFETY: our copy of the array, and the caller's mask.
         unsafe { real::ppoll(self.copy.as_mut_ptr(), self.copy.len() as nfds_t, limit, self.mask) }
     }
 
-    /// How many entries are ready that wait for a handshake, or that do not.
-    fn ready(&self, for_handshake: bool) -> c_int {
-        let entries = self.copy.iter().enumerate();
-        entries.filter(|(i, e)| e.revents != 0 && self.marks.has(*i) == for_handshake).count()
-            as c_int
+    fn drive(&mut self) -> bool {
+        let mut moved = false;
+        for (index, entry) in self.copy.iter_mut().enumerate() {
+            if entry.revents != 0 && self.marks.has(index) {
+                entry.revents = 0;
+                drive(entry.fd);
+                moved = true;
+            }
+        }
+        moved
     }
 
-    /// Gives the program what the kernel said of the entries that are not in flight.
+    fn ready(&self) -> c_int {
+        self.copy.iter().filter(|entry| entry.revents != 0).count() as c_int
+    }
+
     fn report(&mut self) {
-        for (index, (original, entry)) in self.original.iter_mut().zip(&*self.copy).enumerate() {
-            original.revents = if self.marks.has(index) { 0 } else { entry.revents };
+        for (original, entry) in self.original.iter_mut().zip(&*self.copy) {
+            original.revents = entry.revents;
         }
     }
 }

@@ -3,14 +3,14 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::time::{self, timespec as kernel_timespec};
 use epochsocks::sys::{Errno, copy_from_program};
 use libc::{fd_set, sigset_t, timespec, timeval};
 
 use super::poll::duration;
-use crate::pending::{Standing, concerns, drive, quiet};
+use super::waiting::{self, Wait};
+use crate::pending::{Look, Standing, concerns, drive, quiet};
 use crate::words::{Bits, bytes, with_words, words_for};
-use crate::{errno, real};
+use crate::{clock, errno, real};
 
 /// The sets of a call: readable, writable, exceptional.
 type Sets = [*mut fd_set; 3];
@@ -37,14 +37,14 @@ pub unsafe fn select(
         Some(None) => return real(),
         limit => limit.flatten(),
     };
-    let start = time::monotonic();
+    let start = clock::now();
     // SAFETY: the caller's contract.
     let waited =
         unsafe { wait(count, [readable, writable, exceptional], limit, core::ptr::null()) };
     let Some(result) = waited else { return real() };
     if let Some(limit) = limit {
         // Linux leaves what remains of the time.
-        let left = limit.saturating_sub(time::monotonic().saturating_sub(start));
+        let left = limit.saturating_sub(clock::now().saturating_sub(start));
         // SAFETY: not null, as there was a limit.
         unsafe {
             *timeout = timeval {
@@ -112,13 +112,13 @@ unsafe fn wait(
                 unsafe { copy_from_program(set.cast(), bytes(words)) }.ok()?;
             }
         }
-        let wait = Wait { count, length, sets, mask, originals, copies, flying };
-        wait.concerned().then(|| wait.until(limit))
+        let mut asked = Asked { count, length, sets, mask, originals, copies, flying };
+        asked.concerned().then(|| waiting::wait(&mut asked, limit))
     });
     waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
 }
 
-struct Wait<'w> {
+struct Asked<'w> {
     /// Descriptors below this are meant.
     count: usize,
     /// Words of one set.
@@ -132,59 +132,25 @@ struct Wait<'w> {
     flying: &'w mut [u64],
 }
 
-impl Wait<'_> {
-    /// The descriptors that the program asks about.
-    fn asked(&self) -> impl Iterator<Item = usize> + use<'_> {
-        (0..self.count).filter(|fd| self.asks_about(*fd))
-    }
-
+impl Asked<'_> {
     fn asks_about(&self, fd: usize) -> bool {
         self.originals.chunks_exact(self.length).any(|set| set.has(fd))
     }
 
     fn concerned(&self) -> bool {
-        self.asked().any(|fd| concerns(fd as c_int))
+        (0..self.count).any(|fd| self.asks_about(fd) && concerns(fd as c_int))
     }
+}
 
-    fn until(mut self, limit: Option<Duration>) -> c_int {
-        let end = limit.map(|limit| time::monotonic().saturating_add(limit));
-        let remaining = || end.map(|end| end.saturating_sub(time::monotonic()));
-        let saved = errno::get();
-        let mut left = limit;
-        // As in poll.
-        let mut peeks = false;
-        loop {
-            let slice = self.translate();
-            let expires = !peeks && left.is_some_and(|left| left <= slice);
-            let time = if peeks { Duration::ZERO } else { left.map_or(slice, |l| l.min(slice)) };
-            if self.sleep(time) < 0 {
-                return -1;
-            }
-            let moved = self.take_moved();
-            let ready = self.copies.iter().map(|word| word.count_ones()).sum::<u32>() as c_int;
-            if moved && !peeks {
-                peeks = ready > 0;
-            } else if ready > 0 || expires {
-                self.report();
-                errno::set(saved);
-                return ready;
-            } else {
-                peeks = false;
-            }
-            left = remaining();
-        }
-    }
-
-    /// Drives the handshakes and makes the kernel's copy; how long may be slept then.
-    fn translate(&mut self) -> Duration {
+impl Wait for Asked<'_> {
+    fn translate(&mut self, look: &mut Look) {
         self.copies.copy_from_slice(self.originals);
         self.flying.fill(0);
-        let mut slice = Duration::MAX;
         for fd in 0..self.count {
-            if !self.asks_about(fd) || !concerns(fd as c_int) {
+            if !self.asks_about(fd) {
                 continue;
             }
-            let standing = drive(fd as c_int);
+            let standing = look.at(fd as c_int);
             if standing.is_pending() {
                 self.flying.put(fd, true);
                 self.copies.chunks_exact_mut(self.length).for_each(|set| set.put(fd, false));
@@ -195,14 +161,10 @@ impl Wait<'_> {
                     set.put(fd, true);
                 }
             }
-            slice = slice.min(standing.slice());
         }
-        slice
     }
 
-    fn sleep(&mut self, time: Duration) -> c_int {
-        let limit = kernel_timespec(time);
-        let limit = if time == Duration::MAX { core::ptr::null() } else { &raw const limit };
+    fn sleep(&mut self, limit: *const timespec) -> c_int {
         let mut sets = self.copies.chunks_exact_mut(self.length);
         let mut next =
             || sets.next().map_or(core::ptr::null_mut(), |set| set.as_mut_ptr().cast::<fd_set>());
@@ -213,19 +175,25 @@ impl Wait<'_> {
         }
     }
 
-    /// Takes what belongs to handshakes out of the kernel's answer; whether there was any.
-    fn take_moved(&mut self) -> bool {
+    fn drive(&mut self) -> bool {
         let mut moved = false;
-        for set in self.copies.chunks_exact_mut(self.length) {
-            for (word, flying) in set.iter_mut().zip(&*self.flying) {
-                moved |= *word & flying != 0;
-                *word &= !flying;
+        for fd in 0..self.count {
+            if !self.flying.has(fd) {
+                continue;
+            }
+            for set in self.copies.chunks_exact_mut(self.length).filter(|set| set.has(fd)) {
+                set.put(fd, false);
+                drive(fd as c_int);
+                moved = true;
             }
         }
         moved
     }
 
-    /// Gives the program the kernel's answer.
+    fn ready(&self) -> c_int {
+        self.copies.iter().map(|word| word.count_ones()).sum::<u32>() as c_int
+    }
+
     fn report(&mut self) {
         for (set, words) in self.sets.iter().zip(self.copies.chunks_exact_mut(self.length)) {
             if !set.is_null() {
