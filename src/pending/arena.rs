@@ -3,7 +3,7 @@
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
     AtomicPtr, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 use super::flight::{Pending, Stage};
@@ -28,8 +28,9 @@ struct Shared {
     /// Places below this were used; others are free.
     used: AtomicU32,
     cursor: AtomicU32,
-    /// Whether more than one process has had the arena.
-    family: AtomicU32,
+    /// Forks of the family that have begun, and that were over in the parent.
+    forks_begun: AtomicU32,
+    forks_over: AtomicU32,
     /// The earliest deadline of those in flight, inverted so that zero is none; may be too early.
     nearest: AtomicU64,
     places: [Pending; CAPACITY as usize],
@@ -110,12 +111,24 @@ impl Arena {
         })
     }
 
-    /// The last descriptor that this process had of the socket `cookie` is gone. What forked
-    /// processes may still have is left to them, or to its deadline.
+    /// The last descriptor that this process had of the socket `cookie` is gone. What another
+    /// process may still have is left to that one, or to its deadline.
     pub fn forsake(&self, place: u32, cookie: u64) {
-        if let Some(pending) = self.find(place, cookie).filter(|_| !self.is_shared()) {
+        let found = self.find(place, cookie);
+        if let Some(pending) = found.filter(|pending| pending.is_private(self.forks_begun())) {
             pending.forsake(place, cookie);
         }
+    }
+
+    fn forks_begun(&self) -> u32 {
+        // Acquire pairs with the Release in `before_fork`.
+        self.shared().map_or(0, |shared| shared.forks_begun.load(Acquire))
+    }
+
+    /// How many forks were over in the parent; for [`Pending::launch`].
+    pub fn forks_over(&self) -> u32 {
+        // Acquire pairs with the Release in `after_fork`.
+        self.shared().map_or(0, |shared| shared.forks_over.load(Acquire))
     }
 
     /// Notes a deadline, in nanoseconds since boot.
@@ -132,18 +145,27 @@ impl Arena {
         self.shared().map(|shared| shared.nearest.load(Relaxed)).filter(|&d| d != 0).map(|d| !d)
     }
 
-    /// A child has come to share the arena.
-    pub fn after_fork_in_child(&self) {
-        if let Some(shared) = self.shared() {
-            // Relaxed: a flag by itself.
-            shared.family.store(1, Relaxed);
+    /// A child is about to share the arena.
+    pub fn before_fork(&self) {
+        if self.open()
+            && let Some(shared) = self.shared()
+        {
+            // Release pairs with the Acquire in `forks_begun`.
+            shared.forks_begun.fetch_add(1, Release);
         }
     }
 
-    /// Whether forked processes share it.
+    /// The parent goes on; what it launches from here on its child does not have.
+    pub fn after_fork(&self) {
+        if let Some(shared) = self.shared() {
+            // Release pairs with the Acquire in `forks_over`.
+            shared.forks_over.fetch_add(1, Release);
+        }
+    }
+
+    /// Whether forked processes may share it.
     pub fn is_shared(&self) -> bool {
-        // Relaxed: as in `after_fork_in_child`.
-        self.shared().is_some_and(|shared| shared.family.load(Relaxed) != 0)
+        self.forks_begun() != 0
     }
 
     /// Visits every place that was ever used.
@@ -158,23 +180,24 @@ impl Arena {
         }
     }
 
-    /// Visits the handshakes that need somebody: with forked processes all in flight and all whose
-    /// registrations wait for being restored, else those whose time is over.
+    /// Visits the handshakes that need somebody: of those that another process may have all in
+    /// flight and all whose registrations wait for being restored, of others those whose time is
+    /// over.
     pub fn each_overdue<'a>(&'a self, mut visit: impl FnMut(u32, &'a Pending)) {
         let Some(shared) = self.shared() else { return };
         // Relaxed: as in `note_deadline`; those that go on are noted again below.
         shared.nearest.store(0, Relaxed);
-        let (all, now) = (self.is_shared(), time::monotonic_nanoseconds());
+        let (forks, now) = (self.forks_begun(), time::monotonic_nanoseconds());
         self.each(|place, pending| {
-            let waits = pending.registrations.iter().any(|registration| registration.is_token());
+            let shared = !pending.is_private(forks);
             if pending.is_aloft() {
-                if all || pending.deadline() <= now {
+                if shared || pending.deadline() <= now {
                     visit(place, pending);
                 }
                 if pending.is_aloft() && pending.deadline() > now {
                     self.note_deadline(pending.deadline());
                 }
-            } else if all && waits {
+            } else if shared && pending.registrations.iter().any(|r| r.is_token()) {
                 visit(place, pending);
             }
         });
@@ -198,7 +221,8 @@ impl Shared {
             }
             // Again, now that nobody else can change it.
             if may_take(pending) {
-                pending.assign(cookie);
+                // Acquire: as in `Arena::forks_over`.
+                pending.assign(cookie, self.forks_over.load(Acquire));
                 return Some((place, pending));
             }
             pending.let_go(me);

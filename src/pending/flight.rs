@@ -85,8 +85,9 @@ pub enum Ran {
 ///
 /// | field | who writes it |
 /// | --- | --- |
-/// | `state`, `cookie`, `interest`, `script`, `process`, `fd`, `deadline` | the baton's holder |
+/// | `state`, `cookie`, `interest`, `script`, `process`, `fd`, `deadline`, `forks` | the baton's holder |
 /// | `cancelled` | anyone, before taking the baton |
+/// | `is_passed` | anyone, before the descriptor is sent |
 /// | `attendant` | the thread itself |
 /// | `registrations` | see [`Registration`] |
 #[repr(C)]
@@ -101,6 +102,10 @@ pub struct Pending {
     process: AtomicI32,
     fd: AtomicI32,
     cancelled: AtomicU32,
+    /// How many forks were over when the socket was launched, see [`Pending::is_private`].
+    forks: AtomicU32,
+    /// Whether a descriptor of it was sent to somebody.
+    is_passed: AtomicU32,
     /// The thread whose connect waits for the end, 0 for none; it may be gone.
     attendant: AtomicI32,
     script: UnsafeCell<MaybeUninit<Script>>,
@@ -182,6 +187,29 @@ impl Pending {
         self.deadline.load(Relaxed)
     }
 
+    /// Whether no other process can have the socket: it was launched here, no fork of the family
+    /// has begun since (`forks` have in all), and none of its descriptors was sent away.
+    pub(super) fn is_private(&self, forks: u32) -> bool {
+        // Relaxed throughout: `forks` was read first, and what is of the place came with its stage.
+        self.forks.load(Relaxed) == forks
+            && self.is_passed.load(Relaxed) == 0
+            && self.process.load(Relaxed) == sys::getpid()
+    }
+
+    fn belongs_here(&self, forks: u32) {
+        // Relaxed throughout: as in `is_private`.
+        self.process.store(sys::getpid(), Relaxed);
+        self.forks.store(forks, Relaxed);
+        self.is_passed.store(0, Relaxed);
+    }
+
+    /// A descriptor of the socket is about to be sent to somebody, who may have it when the last
+    /// one of this process is closed.
+    pub fn pass(&self) {
+        // Relaxed: the same thread closes its descriptor later, or is told of the sending.
+        self.is_passed.store(1, Relaxed);
+    }
+
     /// A descriptor of the socket in `process`, as far as one is known.
     pub fn descriptor_in(&self, process: i32) -> Option<i32> {
         // Relaxed: the cookie tells whether it is one.
@@ -197,9 +225,10 @@ impl Pending {
         &self.baton
     }
 
-    /// Gives the place, whose baton the caller holds, to the socket `cookie`.
-    pub(super) fn assign(&self, cookie: u64) {
+    /// Gives the place, whose baton the caller holds, to the socket `cookie` of this process.
+    pub(super) fn assign(&self, cookie: u64, forks: u32) {
         self.registrations.iter().for_each(Registration::vacate);
+        self.belongs_here(forks);
         // Release pairs with the Acquire in `is_of`.
         self.cookie.store(cookie, Release);
         let serial = u64::from(self.serial().wrapping_add(1)) << SERIAL;
@@ -223,10 +252,18 @@ impl Pending {
     /// Puts a handshake into flight on the socket `fd`: from here on the socket's registrations
     /// carry tokens. The caller has the baton and goes on to connect the socket, then to
     /// [`Pending::run_on`] or [`Pending::scrub`].
-    pub fn launch(&self, place: u32, fd: i32, script: impl FnOnce() -> Script, deadline: u64) {
+    /// `forks` is [`super::Arena::forks_over`], read before.
+    pub fn launch(
+        &self,
+        place: u32,
+        fd: i32,
+        forks: u32,
+        script: impl FnOnce() -> Script,
+        deadline: u64,
+    ) {
         self.write(script);
         // Relaxed throughout: the Release in `set_stage` publishes them.
-        self.process.store(sys::getpid(), Relaxed);
+        self.belongs_here(forks);
         self.fd.store(fd, Relaxed);
         self.deadline.store(deadline, Relaxed);
         self.interest.store(libc::POLLOUT as u32, Relaxed);

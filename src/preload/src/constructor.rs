@@ -22,7 +22,7 @@ extern "C" fn constructor() {
     let _ = REGISTRY.may_change();
     // SAFETY: the handlers are async-signal-safe and live as long as the library, which is never
     // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
-    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child)) };
 }
 
 /// Opens what parent and child share, unless its first use did. Most programs never fork, and a
@@ -30,11 +30,14 @@ extern "C" fn constructor() {
 /// the first use.
 extern "C" fn before_fork() {
     let _ = runtime::ONION_POOL.open(runtime::cookie_range());
-    let _ = ARENA.open();
+    ARENA.before_fork();
+}
+
+extern "C" fn after_fork() {
+    ARENA.after_fork();
 }
 
 extern "C" fn in_child() {
     REGISTRY.after_fork_in_child();
-    ARENA.after_fork_in_child();
     sys::close_owned_sockets();
 }

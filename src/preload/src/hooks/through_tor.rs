@@ -202,7 +202,7 @@ fn take_off(
         let handshake = Handshake::new(request, runtime::credentials().as_ref());
         Script { handshake, request: *request, tor: address }
     };
-    pending.launch(place, fd, script, deadline);
+    pending.launch(place, fd, ARENA.forks_over(), script, deadline);
     ARENA.note_deadline(deadline);
     connect_without_waiting(fd, flags, &address).inspect_err(|_| pending.scrub(place, me))?;
     Ok((place, pending))
