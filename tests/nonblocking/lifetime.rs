@@ -2,57 +2,54 @@
 
 use crate::scene::play;
 
-#[test]
-fn data_wait_for_the_handshake() {
-    play("data");
-}
+const PROBE: &str = "nonblocking_lifetime";
 
 #[test]
 fn shutdown_ends_a_handshake() {
-    play("shutdown");
+    play(PROBE, "shutdown");
 }
 
 #[test]
 fn duplicates_share_the_handshake() {
-    play("duplicates");
+    play(PROBE, "duplicates");
 }
 
 #[test]
 fn a_parent_and_its_child_both_see_the_end_of_one_handshake() {
-    play("fork");
+    play(PROBE, "fork");
 }
 
 #[test]
 fn a_handshake_outlives_the_parent_of_a_daemon() {
-    play("daemonize");
+    play(PROBE, "daemonize");
 }
 
 #[test]
 fn a_program_that_is_executed_gets_no_half_spoken_socket() {
-    play("exec");
+    play(PROBE, "exec");
 }
 
 #[test]
 fn an_interrupted_connect_goes_on() {
-    play("interrupted");
+    play(PROBE, "interrupted");
 }
 
 #[test]
 fn a_connect_that_may_wait_gives_up_after_the_programs_own_timeout_and_goes_on() {
-    play("impatient");
+    play(PROBE, "impatient");
 }
 
 #[test]
 fn a_cancelled_thread_holds_no_handshake() {
-    play("cancelled");
+    play(PROBE, "cancelled");
 }
 
 #[test]
 fn the_programs_socket_options_stay() {
-    play("options");
+    play(PROBE, "options");
 }
 
 #[test]
 fn closing_in_a_signal_handler_ends_a_handshake_safely() {
-    play("closed-in-handler");
+    play(PROBE, "closed-in-handler");
 }

@@ -1,9 +1,10 @@
-//! A connect that does not wait, seen from inside a program: tests/probes/nonblocking.c plays the
+//! A connect that does not wait, seen from inside a program: tests/probes/nonblocking_*.c play the
 //! scenes, against a proxy that answers late.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod failures;
 mod lifetime;
 mod pollers;

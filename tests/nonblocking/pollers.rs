@@ -2,77 +2,79 @@
 
 use crate::scene::play;
 
+const PROBE: &str = "nonblocking_pollers";
+
 #[test]
 fn poll_sees_a_connect_as_the_kernel_would() {
-    play("poll");
+    play(PROBE, "poll");
 }
 
 #[test]
 fn ppoll_sees_a_connect_as_the_kernel_would() {
-    play("ppoll");
+    play(PROBE, "ppoll");
 }
 
 #[test]
 fn select_sees_a_connect_as_the_kernel_would() {
-    play("select");
+    play(PROBE, "select");
 }
 
 #[test]
 fn pselect_sees_a_connect_as_the_kernel_would() {
-    play("pselect");
+    play(PROBE, "pselect");
 }
 
 #[test]
 fn epoll_sees_a_connect_as_the_kernel_would() {
-    play("epoll");
+    play(PROBE, "epoll");
 }
 
 #[test]
 fn fortified_programs_see_a_connect_as_the_kernel_would() {
-    play("fortified");
+    play(PROBE, "fortified");
 }
 
 #[test]
 fn libcs_other_names_take_the_same_way() {
-    play("aliases");
+    play(PROBE, "aliases");
 }
 
 #[test]
 fn level_edge_oneshot_and_exclusive_registrations_are_the_programs_own_afterwards() {
-    play("epoll-manners");
+    play(PROBE, "epoll-manners");
 }
 
 #[test]
 fn epoll_ctl_answers_as_the_kernel_does_during_a_handshake() {
-    play("epoll-control");
+    play(PROBE, "epoll-control");
 }
 
 #[test]
 fn a_registration_before_the_connect_shows_nothing_of_the_handshake() {
-    play("registered-before");
+    play(PROBE, "registered-before");
 }
 
 #[test]
 fn threads_asleep_in_epoll_wait_before_the_connect_are_woken_by_its_end() {
-    play("asleep");
+    play(PROBE, "asleep");
 }
 
 #[test]
 fn other_descriptors_are_served_while_a_handshake_is_in_flight() {
-    play("strangers");
+    play(PROBE, "strangers");
 }
 
 #[test]
 fn no_wait_ends_before_its_time() {
-    play("timeouts");
+    play(PROBE, "timeouts");
 }
 
 #[test]
 fn signal_masks_hold_for_the_time_of_the_call() {
-    play("masks");
+    play(PROBE, "masks");
 }
 
 #[test]
 fn hundreds_of_connects_take_about_one_answer() {
-    play("many");
+    play(PROBE, "many");
 }

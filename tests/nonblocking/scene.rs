@@ -1,4 +1,4 @@
-//! The scenes' stage: the probe under the library, and the proxies behind it.
+//! The scenes' stage: a probe under the library, and the proxies behind it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub fn late_proxy(code: u8) -> ScriptedProxy {
     ScriptedProxy::start(&[Greeting, method(0), Request, Delay(LATE), reply(code), Echo])
 }
 
-/// The probe under the library, about to play `scene`.
-pub fn command(scene: &str, proxy: &ScriptedProxy) -> Command {
-    let mut command = torify(probe("nonblocking"));
+/// A probe under the library, about to play `scene`.
+pub fn command(program: &'static str, scene: &str, proxy: &ScriptedProxy) -> Command {
+    let mut command = torify(probe(program));
     command.arg(scene).env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
     command
 }
@@ -32,7 +32,7 @@ pub fn ends(mut command: Command) {
     assert!(stdout.ends_with("done\n"), "{command:?}: {seen}");
 }
 
-/// Plays `scene` before a proxy that accepts, late.
-pub fn play(scene: &str) {
-    ends(command(scene, &late_proxy(0)));
+/// Plays `scene` of a probe before a proxy that accepts, late.
+pub fn play(program: &'static str, scene: &str) {
+    ends(command(program, scene, &late_proxy(0)));
 }

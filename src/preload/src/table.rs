@@ -1476,6 +1476,54 @@ hooks! {
         policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
+    preadv2 {
+        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
+        header: "sys/uio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: data::preadv2,
+        why: "the next byte of a handshake is the proxy's",
+        policy: "as readv, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    preadv64v2 {
+        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
+        header: "sys/uio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: data::preadv2,
+        why: "the next byte of a handshake is the proxy's",
+        policy: "as readv, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    pwritev2 {
+        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
+        header: "sys/uio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: data::pwritev2,
+        why: "the program's data must not come between a handshake's",
+        policy: "as writev, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    pwritev64v2 {
+        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
+        header: "sys/uio.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: data::pwritev2,
+        why: "the program's data must not come between a handshake's",
+        policy: "as writev, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
     sendfile {
         signature: (fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t,
         header: "sys/sendfile.h",

@@ -79,7 +79,24 @@ data_hooks! {
     sendto(fd, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t, Out, flags;
     sendmsg(fd, message: *const msghdr, flags: c_int) -> ssize_t, Out, flags;
     sendmmsg(fd, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int, Out, flags;
-    sendfile(fd, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t, Out, 0;
+    preadv2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, In, without_waiting(flags);
+    pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, Out, without_waiting(flags);
+}
+
+/// What `RWF_NOWAIT` is for a socket.
+fn without_waiting(flags: c_int) -> c_int {
+    if flags & libc::RWF_NOWAIT != 0 { libc::MSG_DONTWAIT } else { 0 }
+}
+
+/// # Safety
+/// As sendfile(2).
+pub unsafe fn sendfile(target: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t {
+    after_handshake(target, Way::Out, 0, || {
+        after_handshake(source, Way::In, 0, || {
+            // SAFETY: the caller's contract.
+            unsafe { real::sendfile(target, source, offset, size) }
+        })
+    })
 }
 
 /// # Safety

@@ -9,6 +9,7 @@ pub mod duplicate;
 pub mod epoll;
 pub mod exec;
 pub mod inside;
+mod kernel_waits;
 pub mod listen;
 pub mod names;
 pub mod peer;

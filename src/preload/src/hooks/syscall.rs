@@ -6,10 +6,11 @@ use core::ffi::{c_int, c_long};
 use epochsocks::sys::Errno;
 
 use super::{
-    close, connect, data, duplicate, epoll, exec, listen, peer, poll, receive, send, socket,
-    socket_option, socket_state,
+    close, connect, data, duplicate, epoll, exec, kernel_waits, listen, peer, poll, receive,
+    select, send, socket, socket_option, socket_state,
 };
 use crate::log::log;
+use crate::pending::quiet;
 use crate::{errno, real};
 
 /// Set in the numbers of the x32 table, which has each call once more.
@@ -57,29 +58,75 @@ pub unsafe fn syscall(
             libc::SYS_pidfd_getfd => receive::pidfd_getfd(a as _, b as _, c as _),
             libc::SYS_sendmsg => return send::sendmsg(a as _, b as _, c as _) as c_long,
             libc::SYS_sendmmsg => send::sendmmsg(a as _, b as _, c as _, d as _),
-            libc::SYS_read => return data::read(a as _, b as _, c as _) as c_long,
-            libc::SYS_readv => return data::readv(a as _, b as _, c as _) as c_long,
-            libc::SYS_recvfrom => {
-                return data::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long;
-            }
-            libc::SYS_write => return data::write(a as _, b as _, c as _) as c_long,
-            libc::SYS_writev => return data::writev(a as _, b as _, c as _) as c_long,
-            libc::SYS_getsockopt => {
-                socket_state::getsockopt(a as _, b as _, c as _, d as _, e as _)
-            }
-            libc::SYS_shutdown => socket_state::shutdown(a as _, b as _),
             libc::SYS_epoll_ctl => epoll::epoll_ctl(a as _, b as _, c as _, d as _),
-            libc::SYS_epoll_pwait => epoll::epoll_pwait(a as _, b as _, c as _, d as _, e as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait => epoll::epoll_wait(a as _, b as _, c as _, d as _),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll => poll::poll(a as _, b as _, c as _),
+            libc::SYS_epoll_pwait if kernel_waits::is_mask(e, f) => {
+                epoll::epoll_pwait(a as _, b as _, c as _, d as _, e as _)
+            }
+            libc::SYS_epoll_pwait2 if kernel_waits::is_mask(e, f) => {
+                epoll::epoll_pwait2(a as _, b as _, c as _, d as _, e as _)
+            }
             libc::SYS_io_uring_setup => absent("io_uring"),
             #[cfg(target_arch = "x86_64")]
             number if number & X32 != 0 => absent("the x32 table of system calls"),
+            _ if !quiet() => return in_flight(number, a, b, c, d, e, f),
             _ => return real::syscall(number, a, b, c, d, e, f),
         };
         result.into()
+    }
+}
+
+/// What matters only while a handshake is in flight.
+///
+/// # Safety
+/// As syscall(2).
+#[cold]
+unsafe fn in_flight(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    // SAFETY: the kernel reads the arguments of these numbers as the C functions' types.
+    unsafe {
+        match number {
+            libc::SYS_read => data::read(a as _, b as _, c as _) as c_long,
+            libc::SYS_readv => data::readv(a as _, b as _, c as _) as c_long,
+            libc::SYS_recvfrom => {
+                data::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+            }
+            libc::SYS_write => data::write(a as _, b as _, c as _) as c_long,
+            libc::SYS_writev => data::writev(a as _, b as _, c as _) as c_long,
+            libc::SYS_preadv2 => {
+                // The offset comes in two halves, the first of which is all of it here.
+                data::preadv2(a as _, b as _, c as _, d, f as _) as c_long
+            }
+            libc::SYS_pwritev2 => data::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
+            libc::SYS_sendfile => data::sendfile(a as _, b as _, c as _, d as _) as c_long,
+            libc::SYS_splice => {
+                data::splice(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+            }
+            libc::SYS_getsockopt => {
+                socket_state::getsockopt(a as _, b as _, c as _, d as _, e as _).into()
+            }
+            libc::SYS_ioctl => socket_state::ioctl(a as _, b as _, c).into(),
+            libc::SYS_shutdown => socket_state::shutdown(a as _, b as _).into(),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => poll::poll(a as _, b as _, c as _).into(),
+            libc::SYS_ppoll if kernel_waits::is_mask(d, e) => {
+                kernel_waits::ppoll(a as _, b as _, c as _, d as _).into()
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_select => select::select(a as _, b as _, c as _, d as _, e as _).into(),
+            libc::SYS_pselect6 => {
+                kernel_waits::pselect6(a as _, b as _, c as _, d as _, e as _, f as _).into()
+            }
+            _ => real::syscall(number, a, b, c, d, e, f),
+        }
     }
 }
 

@@ -1,0 +1,314 @@
+/* What calls on a socket answer while its handshake is in flight, and when it has failed. */
+#include "nonblocking.h"
+
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+
+static void scene_data(void)
+{
+    char byte = 0;
+    int fd = begun(), count = 7, pipes[2];
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct mmsghdr messages = {.msg_hdr = message};
+    FAILS(read(fd, &byte, 1), EAGAIN);
+    FAILS(readv(fd, &piece, 1), EAGAIN);
+    FAILS(preadv2(fd, &piece, 1, -1, 0), EAGAIN);
+    FAILS(preadv64v2(fd, &piece, 1, -1, 0), EAGAIN);
+    FAILS(recv(fd, &byte, 1, 0), EAGAIN);
+    FAILS(recvfrom(fd, &byte, 1, 0, NULL, NULL), EAGAIN);
+    FAILS(recvmsg(fd, &message, 0), EAGAIN);
+    FAILS(recvmmsg(fd, &messages, 1, 0, NULL), EAGAIN);
+    FAILS(write(fd, &byte, 1), EAGAIN);
+    FAILS(writev(fd, &piece, 1), EAGAIN);
+    FAILS(pwritev2(fd, &piece, 1, -1, 0), EAGAIN);
+    FAILS(pwritev64v2(fd, &piece, 1, -1, 0), EAGAIN);
+    FAILS(send(fd, &byte, 1, 0), EAGAIN);
+    FAILS(sendto(fd, &byte, 1, 0, NULL, 0), EAGAIN);
+    FAILS(sendmsg(fd, &message, 0), EAGAIN);
+    FAILS(sendmmsg(fd, &messages, 1, 0), EAGAIN);
+    FAILS(syscall(SYS_write, fd, &byte, 1), EAGAIN);
+    int self = open("/proc/self/exe", O_RDONLY);
+    FAILS(sendfile(fd, self, NULL, 1), EAGAIN);
+    FAILS(sendfile64(fd, self, NULL, 1), EAGAIN);
+    EXPECT(pipe(pipes) == 0);
+    FAILS(splice(fd, NULL, pipes[1], NULL, 1, 0), EAGAIN);
+    EXPECT(ioctl(fd, FIONREAD, &count) == 0 && count == 0);
+    /* A call that may wait does. */
+    EXPECT(fcntl(fd, F_SETFL, 0) == 0);
+    FAILS(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+    EXPECT(write(fd, "hello", 6) == 6);
+    EXPECT(peer_is(fd, HOST, 80));
+    char answer[6];
+    EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
+}
+
+/* The proxy refuses with code 5. */
+static void scene_failure(void)
+{
+    static ready *const ways[] = {by_poll, by_ppoll, by_epoll};
+    for (int way = 0; way < 3; way++) {
+        set = epoll_create1(0);
+        int fd = begun();
+        char byte;
+        add(set, fd, EPOLLOUT | EPOLLIN);
+        EXPECT(ways[way](fd, 0) == 0);
+        int events = ways[way](fd, -1);
+        EXPECT((events & POLLERR) && (events & POLLHUP));
+        EXPECT(error_of(fd) == ECONNREFUSED);
+        EXPECT(error_of(fd) == 0);
+        close(fd);
+        fd = begun();
+        EXPECT(by_poll(fd, -1) & POLLERR);
+        FAILS(recv(fd, &byte, 1, 0), ECONNREFUSED);
+        EXPECT(error_of(fd) == 0);
+        close(fd);
+        fd = begun();
+        EXPECT(by_select(fd, -1) & POLLOUT);
+        FAILS(reach(fd, HOST, 80), ECONNREFUSED);
+        FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        EXPECT(by_poll(fd, 0) == 0);
+        close(fd);
+        close(set);
+    }
+    /* A wait without end that is told nothing but the end. */
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(reach(fd, HOST, 80), ECONNREFUSED);
+    FAILS(reach(fd, HOST, 80), ECONNREFUSED);
+}
+
+/* Nobody listens at the Tor port. */
+static void scene_down(void)
+{
+    set = epoll_create1(0);
+    int fd = begun();
+    add(set, fd, EPOLLOUT);
+    EXPECT(by_poll(fd, -1) & POLLERR);
+    EXPECT(by_epoll(fd, -1) & EPOLLERR);
+    EXPECT(error_of(fd) == ECONNREFUSED);
+    close(fd);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(reach(fd, HOST, 80), ECONNREFUSED);
+    EXPECT(error_of(fd) == 0);
+}
+
+/* The proxy says nothing, and the time for it is a second. */
+static void scene_silence(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll, by_epoll_pwait2};
+    for (int way = 0; way < 4; way++) {
+        set = epoll_create1(0);
+        int fd = begun();
+        add(set, fd, EPOLLOUT);
+        EXPECT(ways[way](fd, -1));
+        EXPECT(error_of(fd) == ETIMEDOUT);
+        close(fd);
+        close(set);
+    }
+}
+
+/* What pselect6 takes as its sixth argument. */
+struct sized_mask {
+    const sigset_t *mask;
+    size_t size;
+};
+
+static int by_syscall_ppoll(int fd, int limit)
+{
+    struct timespec time;
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    int count = syscall(SYS_ppoll, &entry, 1, spell(limit, &time), NULL, 8);
+    EXPECT(count == !!entry.revents);
+    /* The kernel leaves what remains of the time. */
+    EXPECT(count > 0 || (time.tv_sec == 0 && time.tv_nsec == 0));
+    return entry.revents;
+}
+
+static int by_syscall_pselect(int fd, int limit)
+{
+    fd_set out;
+    FD_ZERO(&out);
+    FD_SET(fd, &out);
+    struct timespec time;
+    struct sized_mask none = {NULL, 8};
+    int count = syscall(SYS_pselect6, fd + 1, NULL, &out, NULL, spell(limit, &time), &none);
+    EXPECT(count == !!FD_ISSET(fd, &out));
+    EXPECT(count > 0 || (time.tv_sec == 0 && time.tv_nsec == 0));
+    return count ? POLLOUT : 0;
+}
+
+static int by_syscall_epoll_pwait(int fd, int limit)
+{
+    struct epoll_event events[4];
+    return of_events(syscall(SYS_epoll_pwait, set, events, 4, limit, NULL, 8), fd, events);
+}
+
+static int by_syscall_epoll_pwait2(int fd, int limit)
+{
+    struct epoll_event events[4];
+    struct timespec time;
+    int count = syscall(SYS_epoll_pwait2, set, events, 4, spell(limit, &time), NULL, 8);
+    return of_events(count, fd, events);
+}
+
+#ifdef SYS_poll
+static int by_syscall_poll(int fd, int limit)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    syscall(SYS_poll, &entry, 1, limit);
+    return entry.revents;
+}
+
+static int by_syscall_select(int fd, int limit)
+{
+    fd_set out;
+    FD_ZERO(&out);
+    FD_SET(fd, &out);
+    struct timeval time = {limit / 1000, limit % 1000 * 1000};
+    return syscall(SYS_select, fd + 1, NULL, &out, NULL, limit < 0 ? NULL : &time) ? POLLOUT : 0;
+}
+
+static int by_syscall_epoll_wait(int fd, int limit)
+{
+    struct epoll_event events[4];
+    return of_events(syscall(SYS_epoll_wait, set, events, 4, limit), fd, events);
+}
+#endif
+
+/* Everything that waits for a socket, by its number. */
+static void scene_syscall_waits(void)
+{
+    static ready *const ways[] = {
+#ifdef SYS_poll
+        by_syscall_poll, by_syscall_select, by_syscall_epoll_wait,
+#endif
+        by_syscall_ppoll, by_syscall_pselect, by_syscall_epoll_pwait, by_syscall_epoll_pwait2};
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        set = epoll_create1(0);
+        struct sockaddr_in address = v4(HOST, 80);
+        int fd = syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        FAILS(syscall(SYS_connect, fd, &address, sizeof address), EINPROGRESS);
+        struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+        EXPECT(syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event) == 0);
+        becomes_connected(fd, ways[way]);
+        close(set);
+    }
+}
+
+/* The kernel refuses a mask of another size, and lets a signal in for the time of the call. */
+static void scene_syscall_masks(void)
+{
+    sigset_t blocked, open;
+    struct sigaction action = {.sa_handler = ignore};
+    struct epoll_event event;
+    struct sized_mask sized = {&open, 8};
+    EXPECT(sigaction(SIGALRM, &action, NULL) == 0);
+    EXPECT(sigemptyset(&open) == 0 && sigemptyset(&blocked) == 0);
+    EXPECT(sigaddset(&blocked, SIGALRM) == 0 && sigprocmask(SIG_BLOCK, &blocked, NULL) == 0);
+    set = epoll_create1(0);
+    int fd = begun();
+    add(set, fd, EPOLLOUT);
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    fd_set out;
+    FD_ZERO(&out);
+    FD_SET(fd, &out);
+    FAILS(syscall(SYS_ppoll, &entry, 1, NULL, &open, 4), EINVAL);
+    FAILS(syscall(SYS_epoll_pwait, set, &event, 1, -1, &open, 4), EINVAL);
+    FAILS(syscall(SYS_epoll_pwait2, set, &event, 1, NULL, &open, 4), EINVAL);
+    sized.size = 4;
+    FAILS(syscall(SYS_pselect6, fd + 1, NULL, &out, NULL, NULL, &sized), EINVAL);
+    sized.size = 8;
+    FAILS(syscall(SYS_ppoll, &entry, 1, (void *)16, NULL, 8), EFAULT);
+    FAILS(syscall(SYS_pselect6, fd + 1, NULL, &out, NULL, NULL, (void *)16), EFAULT);
+    for (int way = 0; way < 4; way++) {
+        EXPECT(raise(SIGALRM) == 0);
+        if (way == 0)
+            FAILS(syscall(SYS_ppoll, &entry, 1, NULL, &open, 8), EINTR);
+        else if (way == 1)
+            FAILS(syscall(SYS_pselect6, fd + 1, NULL, &out, NULL, NULL, &sized), EINTR);
+        else if (way == 2)
+            FAILS(syscall(SYS_epoll_pwait, set, &event, 1, -1, &open, 8), EINTR);
+        else
+            FAILS(syscall(SYS_epoll_pwait2, set, &event, 1, NULL, &open, 8), EINTR);
+    }
+    EXPECT(by_epoll(fd, -1) == EPOLLOUT);
+    is_connected(fd);
+}
+
+/* Everything that moves data or asks for the state of a socket, by its number. */
+static void scene_syscall_data(void)
+{
+    char byte = 0;
+    int fd = begun(), count = 7, pipes[2], error = -1, copies[4];
+    socklen_t length = sizeof error;
+    struct sockaddr_in peer, address = v4(HOST, 80);
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct mmsghdr messages = {.msg_hdr = message};
+    int self = open("/proc/self/exe", O_RDONLY);
+    EXPECT(pipe(pipes) == 0);
+    FAILS(syscall(SYS_read, fd, &byte, 1), EAGAIN);
+    FAILS(syscall(SYS_readv, fd, &piece, 1), EAGAIN);
+    FAILS(syscall(SYS_preadv2, fd, &piece, 1, -1L, -1L, 0), EAGAIN);
+    FAILS(syscall(SYS_recvfrom, fd, &byte, 1, 0, NULL, NULL), EAGAIN);
+    FAILS(syscall(SYS_recvmsg, fd, &message, 0), EAGAIN);
+    FAILS(syscall(SYS_recvmmsg, fd, &messages, 1, 0, NULL), EAGAIN);
+    FAILS(syscall(SYS_write, fd, &byte, 1), EAGAIN);
+    FAILS(syscall(SYS_writev, fd, &piece, 1), EAGAIN);
+    FAILS(syscall(SYS_pwritev2, fd, &piece, 1, -1L, -1L, 0), EAGAIN);
+    FAILS(syscall(SYS_sendto, fd, &byte, 1, 0, NULL, 0), EAGAIN);
+    FAILS(syscall(SYS_sendmsg, fd, &message, 0), EAGAIN);
+    FAILS(syscall(SYS_sendmmsg, fd, &messages, 1, 0), EAGAIN);
+    FAILS(syscall(SYS_sendfile, fd, self, NULL, 1), EAGAIN);
+    FAILS(syscall(SYS_splice, fd, NULL, pipes[1], NULL, 1, 0), EAGAIN);
+    FAILS(syscall(SYS_connect, fd, &address, sizeof address), EALREADY);
+    FAILS(syscall(SYS_getpeername, fd, &peer, &length), ENOTCONN);
+    length = sizeof error;
+    EXPECT(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == 0);
+    EXPECT(syscall(SYS_ioctl, fd, FIONREAD, &count) == 0 && count == 0);
+    /* Copies share the handshake, and the last one keeps it. */
+    copies[0] = syscall(SYS_dup, fd);
+    copies[1] = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100);
+    copies[2] = syscall(SYS_dup3, fd, 200, O_CLOEXEC);
+    copies[3] = dup(fd);
+#ifdef SYS_dup2
+    EXPECT(syscall(SYS_dup2, fd, copies[3]) == copies[3]);
+#endif
+    EXPECT(copies[1] == 100 && copies[2] == 200);
+    for (int i = 0; i < 4; i++)
+        EXPECT(by_poll(copies[i], 0) == 0);
+    EXPECT(syscall(SYS_close, fd) == 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT(syscall(SYS_close, copies[i]) == 0);
+    EXPECT(by_poll(copies[3], -1) == POLLOUT);
+    is_connected(copies[3]);
+    EXPECT(close(copies[3]) == 0);
+    fd = begun();
+    EXPECT(syscall(SYS_shutdown, fd, SHUT_RDWR) == 0);
+    EXPECT(by_poll(fd, 0) & POLLHUP);
+    EXPECT(syscall(SYS_close_range, fd, fd, 0) == 0);
+    EXPECT(is_forgotten(fd));
+    /* A call that may wait does. */
+    fd = begun();
+    EXPECT(syscall(SYS_fcntl, fd, F_SETFL, 0) == 0);
+    FAILS(syscall(SYS_recvfrom, fd, &byte, 1, MSG_DONTWAIT, NULL, NULL), EAGAIN);
+    EXPECT(syscall(SYS_write, fd, "hello", 6) == 6);
+    EXPECT(peer_is(fd, HOST, 80));
+}
+
+static const struct scene scenes[] = {
+    {"data", scene_data},
+    {"failure", scene_failure},
+    {"down", scene_down},
+    {"silence", scene_silence},
+    {"syscall-waits", scene_syscall_waits},
+    {"syscall-masks", scene_syscall_masks},
+    {"syscall-data", scene_syscall_data},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments)
+{
+    return play(scenes, count, arguments);
+}

@@ -1,0 +1,226 @@
+/* A handshake in flight belongs to the socket, whoever has it, and to nobody else. */
+#include "nonblocking.h"
+
+#include <sys/wait.h>
+
+static void scene_shutdown(void)
+{
+    int fd = begun();
+    FAILS(shutdown(fd, 9), EINVAL);
+    EXPECT(shutdown(fd, SHUT_WR) == 0);
+    EXPECT(by_poll(fd, 0) & POLLHUP);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    becomes_connected(fd, by_poll);
+    fd = begun();
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    EXPECT(connect(fd, &nobody, sizeof nobody) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    becomes_connected(fd, by_poll);
+}
+
+static void scene_duplicates(void)
+{
+    set = epoll_create1(0);
+    int fd = begun(), second = dup(fd), third = fcntl(fd, F_DUPFD, 100);
+    EXPECT(third == 100);
+    add(set, second, EPOLLOUT);
+    EXPECT(close(fd) == 0);
+    FAILS(reach(third, HOST, 80), EALREADY);
+    EXPECT(by_epoll(second, 0) == 0);
+    EXPECT(by_select(third, -1) == POLLOUT);
+    EXPECT(by_epoll(second, -1) == EPOLLOUT);
+    EXPECT(close(second) == 0);
+    is_connected(third);
+}
+
+/* Both the parent and the child wait for the one handshake, and each sees its end. */
+static void scene_fork(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll};
+    for (int way = 0; way < 9; way++) {
+        set = epoll_create1(0);
+        int fd = begun(), status;
+        add(set, fd, EPOLLOUT);
+        pid_t child = fork();
+        if (child == 0) {
+            if (way % 3 == 2) {
+                set = epoll_create1(0);
+                add(set, fd, EPOLLOUT);
+            }
+            EXPECT(ways[way % 3](fd, -1) & POLLOUT);
+            EXPECT(peer_is(fd, HOST, 80) && error_of(fd) == 0);
+            _exit(0);
+        }
+        EXPECT(ways[way / 3](fd, -1) & POLLOUT);
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        is_connected(fd);
+        close(fd);
+        close(set);
+    }
+}
+
+/* The child goes on with the parent's set and sockets; the parent is gone. */
+static void scene_daemonize(void)
+{
+    set = epoll_create1(0);
+    int fd = begun();
+    add(set, fd, EPOLLOUT);
+    if (fork() != 0)
+        _exit(0);
+    EXPECT(by_epoll(fd, -1) & POLLOUT);
+    is_connected(fd);
+}
+
+static void scene_exec(void)
+{
+    char number[12];
+    char *arguments[] = {"nonblocking", "closed", number, NULL};
+    int fd = begun();
+    snprintf(number, sizeof number, "%d", fd);
+    FAILS(execv("/nowhere", arguments), ENOENT);
+    EXPECT(fcntl(fd, F_GETFD) == 0);
+    execv("/proc/self/exe", arguments);
+    EXPECT(!"executed");
+}
+
+static void scene_interrupted(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll};
+    alarmed(0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(reach(fd, HOST, 80), EINTR);
+    /* It goes on; a connect that may wait waits for its end. */
+    EXPECT(by_poll(fd, 0) == 0);
+    EXPECT(reach(fd, HOST, 80) == 0);
+    is_connected(fd);
+    alarmed(SA_RESTART);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(reach(fd, HOST, 80) == 0);
+    is_connected(fd);
+    /* poll and its kind are never restarted. */
+    for (int way = 0; way < 3; way++) {
+        set = epoll_create1(0);
+        fd = begun();
+        add(set, fd, EPOLLOUT);
+        alarmed(SA_RESTART);
+        if (way == 0) {
+            struct pollfd entry = {.fd = fd, .events = POLLOUT};
+            FAILS(poll(&entry, 1, -1), EINTR);
+        } else if (way == 1) {
+            fd_set out;
+            FD_ZERO(&out);
+            FD_SET(fd, &out);
+            FAILS(select(fd + 1, NULL, &out, NULL, NULL), EINTR);
+        } else {
+            struct epoll_event event;
+            FAILS(epoll_wait(set, &event, 1, -1), EINTR);
+        }
+        EXPECT(ways[way](fd, -1) & POLLOUT);
+        is_connected(fd);
+    }
+}
+
+static void scene_impatient(void)
+{
+    struct timeval limit = {.tv_usec = 100000}, seen;
+    socklen_t length = sizeof seen;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    FAILS(reach(fd, HOST, 80), EALREADY);
+    EXPECT(by_poll(fd, -1) == POLLOUT);
+    is_connected(fd);
+    EXPECT(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &seen, &length) == 0);
+    EXPECT(seen.tv_sec == 0 && seen.tv_usec >= 99000 && seen.tv_usec <= 110000);
+}
+
+static void *connects(void *argument)
+{
+    reach((intptr_t)argument, HOST, 80);
+    return NULL;
+}
+
+static void scene_cancelled(void)
+{
+    pthread_t thread;
+    void *result;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(pthread_create(&thread, NULL, connects, (void *)(intptr_t)fd) == 0);
+    usleep(100000);
+    FAILS(reach(fd, HOST, 80), EALREADY);
+    EXPECT(pthread_cancel(thread) == 0);
+    EXPECT(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    /* Nobody holds the handshake; this one takes it to its end. */
+    EXPECT(reach(fd, HOST, 80) == 0);
+    is_connected(fd);
+}
+
+static void scene_options(void)
+{
+    int on = 1, seen;
+    socklen_t length = sizeof seen;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on) == 0);
+    EXPECT(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0);
+    EXPECT(reach(fd, HOST, 80) == 0);
+    EXPECT(fcntl(fd, F_GETFL) == O_RDWR);
+    EXPECT(getsockopt(fd, IPPROTO_TCP, 1, &seen, &length) == 0 && seen);
+    EXPECT(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &seen, &length) == 0 && seen);
+}
+
+static volatile int victim = -1;
+
+static void close_victim(int number)
+{
+    (void)number;
+    int fd = victim;
+    victim = -1;
+    if (fd >= 0)
+        close(fd);
+}
+
+static void scene_closed_in_handler(void)
+{
+    struct sigaction action = {.sa_handler = close_victim, .sa_flags = SA_RESTART};
+    struct itimerval often = {{0, 70}, {0, 70}}, never = {{0, 0}, {0, 0}};
+    EXPECT(sigaction(SIGALRM, &action, NULL) == 0);
+    EXPECT(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int i = 0; i < 2000; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        EXPECT(fd >= 0);
+        victim = fd;
+        reach(fd, HOST, 80);
+        struct pollfd entry = {.fd = fd, .events = POLLOUT};
+        poll(&entry, 1, 0);
+        int error;
+        socklen_t length = sizeof error;
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        close_victim(0);
+    }
+    EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    becomes_connected(begun(), by_poll);
+}
+
+static const struct scene scenes[] = {
+    {"shutdown", scene_shutdown},
+    {"duplicates", scene_duplicates},
+    {"fork", scene_fork},
+    {"daemonize", scene_daemonize},
+    {"exec", scene_exec},
+    {"interrupted", scene_interrupted},
+    {"impatient", scene_impatient},
+    {"cancelled", scene_cancelled},
+    {"options", scene_options},
+    {"closed-in-handler", scene_closed_in_handler},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments)
+{
+    if (count == 3 && strcmp(arguments[1], "closed") == 0) {
+        FAILS(fcntl(atoi(arguments[2]), F_GETFD), EBADF);
+        puts("done");
+        return 0;
+    }
+    return play(scenes, count, arguments);
+}
