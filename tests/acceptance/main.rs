@@ -4,6 +4,7 @@
 //! - [`programs`]: the programs that a user runs
 //! - [`transfers`]: programs that fetch and send files, packages and keys
 //! - [`languages`]: the network libraries of several languages
+//! - [`event_loops`]: event loops, which must not stand still while they connect
 //! - [`torsocks`]: what torsocks promises its users
 //! - [`destinations`]: IPv4, IPv6 and mapped addresses, and names of every shape
 //! - [`isolation`]: who shares a circuit
@@ -19,6 +20,7 @@
 mod support;
 
 mod destinations;
+mod event_loops;
 mod isolation;
 mod languages;
 mod programs;

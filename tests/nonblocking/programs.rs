@@ -3,12 +3,12 @@
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::network::python;
-use crate::support::process::{Running, finish, probe_as, search_path, text};
+use crate::support::event_loops;
+use crate::support::process::{Running, finish, search_path, text};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 use crate::support::{skip, torify};
 
@@ -16,7 +16,7 @@ use Action::{Delay, Greeting, Hello, Request};
 
 /// How long the proxy takes for each connection.
 const LATE: Duration = Duration::from_secs(1);
-const CONNECTS: &str = "8";
+const CONNECTS: u32 = 8;
 /// One after the other they would take eight.
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// A loop that stood still for each connect would tick about as often as there are connects; one
@@ -33,20 +33,20 @@ fn before(proxy: &ScriptedProxy, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs one of the loop probes.
-fn goes_on(name: &str, program: impl AsRef<OsStr>, arguments: &[&OsStr]) {
+/// Runs one of the loops.
+fn goes_on(name: &str) {
+    let Some(event_loop) = event_loops::find(name) else { return };
     let proxy = slow_proxy();
-    let output = finish(before(&proxy, program).args(arguments), Duration::from_secs(60));
+    let mut command = before(&proxy, &event_loop.program);
+    command.args(event_loop.arguments(CONNECTS, "192.0.2.1"));
+    let output = finish(&mut command, Duration::from_secs(60));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut words = stdout.split_whitespace();
-    assert_eq!(words.next(), Some(CONNECTS), "{}", text(&output));
+    let answered = words.next().and_then(|word| word.parse().ok());
+    assert_eq!(answered, Some(CONNECTS), "{}", text(&output));
     let ticks: u32 = words.next().and_then(|word| word.parse().ok()).expect("a number of ticks");
     assert!(ticks >= TICKS, "{name}: the loop stood still: {stdout}");
     println!("{name}: longest gap {} ms", words.next().unwrap_or("?"));
-}
-
-fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes").join(name)
 }
 
 /// Whether the test can run; if not, it has been reported as skipped.
@@ -58,54 +58,36 @@ fn installed(programs: &[&'static str]) -> bool {
     missing.is_empty()
 }
 
-fn has_header(path: &str) -> bool {
-    let found =
-        ["/usr/include", "/usr/local/include"].iter().any(|d| Path::new(d).join(path).exists());
-    if !found {
-        skip::skip(&format!("not installed: the headers of {path}"));
-    }
-    found
-}
-
 #[test]
 fn asyncio_goes_on_while_connects_are_pending() {
-    let script = source("loop_asyncio.py");
-    goes_on("asyncio", python(), &[script.as_os_str(), CONNECTS.as_ref()]);
+    goes_on("asyncio");
 }
 
 #[test]
 fn uvloop_goes_on_while_connects_are_pending() {
-    let probe = Command::new(python()).args(["-c", "import uvloop"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        return skip::skip("not installed: python3-uvloop");
-    }
-    let script = source("loop_asyncio.py");
-    goes_on("uvloop", python(), &[script.as_os_str(), CONNECTS.as_ref(), "uvloop".as_ref()]);
+    goes_on("uvloop");
 }
 
 #[test]
 fn node_goes_on_while_connects_are_pending() {
-    if installed(&["node"]) {
-        let script = source("loop_node.js");
-        goes_on("node", "node", &[script.as_os_str(), CONNECTS.as_ref()]);
-    }
+    goes_on("node");
+}
+
+#[test]
+fn tokio_goes_on_while_connects_are_pending() {
+    goes_on("tokio");
 }
 
 #[test]
 fn libevent_goes_on_with_each_of_its_methods() {
-    if has_header("event2/event.h") {
-        let program = probe_as("loop_libevent", "loop_libevent", &["-levent"]);
-        for method in ["epoll", "poll", "select"] {
-            goes_on(method, &program, &[CONNECTS.as_ref(), method.as_ref()]);
-        }
-    }
+    goes_on("libevent-epoll");
+    goes_on("libevent-poll");
+    goes_on("libevent-select");
 }
 
 #[test]
 fn libuv_goes_on_while_connects_are_pending() {
-    if has_header("uv.h") {
-        goes_on("libuv", probe_as("loop_libuv", "loop_libuv", &["-luv"]), &[CONNECTS.as_ref()]);
-    }
+    goes_on("libuv");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-/* As loop_asyncio.py, for libuv: loop_libuv COUNT. */
+/* As loop_asyncio.py, for libuv: loop_libuv COUNT ADDRESS. */
 #define _GNU_SOURCE 1
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static void connected(uv_connect_t *request, int status)
 int main(int argc, char **argv)
 {
     uv_loop_t *loop = uv_default_loop();
-    if (argc != 2)
+    if (argc != 3)
         return 2;
     count = atoi(argv[1]);
     uv_timer_init(loop, &ticking);
@@ -64,9 +64,7 @@ int main(int argc, char **argv)
     for (int i = 1; i <= count; i++) {
         uv_tcp_t *socket = malloc(sizeof *socket);
         struct sockaddr_in address;
-        char host[32];
-        snprintf(host, sizeof host, "192.0.2.%d", i);
-        uv_ip4_addr(host, 80, &address);
+        uv_ip4_addr(argv[2], 80, &address);
         uv_tcp_init(loop, socket);
         uv_tcp_connect(malloc(sizeof(uv_connect_t)), socket, (struct sockaddr *)&address, connected);
     }

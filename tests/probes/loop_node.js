@@ -1,12 +1,13 @@
-// As loop_asyncio.py, for node.
+// As loop_asyncio.py, for node: loop_node.js COUNT ADDRESS.
 const net = require('node:net');
 const count = Number(process.argv[2]);
+const address = process.argv[3];
 const ticks = [performance.now()];
 const ticking = setInterval(() => ticks.push(performance.now()), 1);
 let answered = 0, closed = 0;
 for (let number = 1; number <= count; number++) {
   let answer = '';
-  const socket = net.connect(80, `192.0.2.${number}`, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
+  const socket = net.connect(80, address, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
   socket.on('data', (data) => { answer += data; });
   socket.on('error', (error) => console.error(error.code));
   socket.on('close', () => {

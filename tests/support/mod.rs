@@ -5,12 +5,14 @@
 //! - [`network`]: a private network of real tor daemons, with a trap for leaked packets
 //! - [`owner`]: the process that holds it
 //! - [`scripted_proxy`]: a SOCKS server that does what a test tells it, right or wrong
+//! - [`event_loops`]: clients that real event loops drive
 //! - [`process`]: programs with a time limit, and C probes
 //! - [`skip`]: what to do where a test cannot run
 
 // Each test binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod event_loops;
 pub mod network;
 pub mod owner;
 pub mod preload;

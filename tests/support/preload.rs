@@ -34,6 +34,17 @@ pub fn every_preload_library() {
     });
 }
 
+/// The program `binary` of a package of the workspace that no other build needs, built once a run.
+pub fn package_program(package: &str, binary: &str) -> PathBuf {
+    once_a_run(&format!("built-{package}"), |target| {
+        let mut build = cargo();
+        build.args(["build", "--quiet", "--locked", "--package", package]);
+        build.arg("--target-dir").arg(target);
+        build
+    });
+    target().join("debug").join(binary)
+}
+
 fn target() -> PathBuf {
     let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
     tests.parent().unwrap_or(tests).join("preload-tests")
@@ -56,7 +67,7 @@ fn once_a_run(mark: &str, build: impl FnOnce(&Path) -> Command) {
     }
     let output = build(&target).output().expect("the build can be run");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the preload library does not build:\n{errors}");
+    assert!(output.status.success(), "{mark:?} does not come about:\n{errors}");
     fs::write(mark, identity).expect("the run can be noted");
 }
 
