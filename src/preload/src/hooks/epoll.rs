@@ -280,8 +280,8 @@ fn milliseconds(time: Option<Duration>) -> c_int {
     time.as_nanos().div_ceil(1_000_000).min(c_int::MAX as u128) as c_int
 }
 
-/// Waits by `call`, again as long as only tokens come. Never the last thing that a hook does: a
-/// thread that sleeps here may meet the token of a connect that begins later.
+/// Waits by `call`, again as long as only tokens come and there is time. Never the last thing that
+/// a hook does: a thread that sleeps here may meet the token of a connect that begins later.
 fn wait(
     epoll: c_int,
     events: *mut epoll_event,
@@ -291,6 +291,7 @@ fn wait(
     let end =
         limit.filter(|limit| !limit.is_zero()).map(|limit| time::monotonic().saturating_add(limit));
     let mut left = limit;
+    let mut is_last = false;
     loop {
         let slice = epoll_slice().filter(|slice| left.is_none_or(|left| *slice < left));
         let count = call(slice.or(left));
@@ -298,9 +299,11 @@ fn wait(
             0 if slice.is_some() => sweep(),
             1.. => {
                 let kept = without_tokens(epoll, events, count);
-                if kept > 0 {
+                if kept > 0 || is_last {
                     return kept;
                 }
+                // Once more for what the handshakes have become, not for as long as there are any.
+                is_last = left == Some(Duration::ZERO);
             }
             _ => return count,
         }
