@@ -5,6 +5,7 @@
 mod support;
 
 mod calls;
+mod crowd;
 mod failures;
 mod lifetime;
 mod pollers;
