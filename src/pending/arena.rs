@@ -120,6 +120,16 @@ impl Arena {
         }
     }
 
+    /// The handshake at `place` has landed, and its record knows how. If no other process will ask,
+    /// the next one comes here, to memory that has been touched.
+    pub fn reuse(&self, place: u32) {
+        let Some(shared) = self.shared() else { return };
+        if self.get(place).is_some_and(|pending| pending.is_private(self.forks_begun())) {
+            // Relaxed: as in `take_one`.
+            shared.cursor.store(place, Relaxed);
+        }
+    }
+
     fn forks_begun(&self) -> u32 {
         // Acquire pairs with the Release in `before_fork`.
         self.shared().map_or(0, |shared| shared.forks_begun.load(Acquire))

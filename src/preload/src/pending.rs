@@ -160,6 +160,7 @@ pub fn landed(fd: i32, flight: Flight, ran: Ran) -> Standing {
             record.settle(flight, outcome);
         }
     });
+    ARENA.reuse(flight.place);
     if let Some(report) = report {
         tell(&report);
     }

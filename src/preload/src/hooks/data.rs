@@ -16,21 +16,10 @@ enum Way {
     Out = libc::SO_SNDTIMEO as isize,
 }
 
-/// Makes `call` once no handshake of `fd` is in the way.
+/// Waits until no handshake of `fd` is in the way, or says why the call fails.
 #[inline(always)]
-fn after_handshake<R: errno::Failure>(
-    fd: c_int,
-    way: Way,
-    flags: c_int,
-    call: impl FnOnce() -> R,
-) -> R {
-    if quiet() || !concerns(fd) {
-        return call();
-    }
-    match pass(fd, way, flags) {
-        Ok(()) => call(),
-        Err(errno) => errno::fail(errno),
-    }
+fn after_handshake(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
+    if quiet() || !concerns(fd) { Ok(()) } else { pass(fd, way, flags) }
 }
 
 #[cold]
@@ -54,10 +43,11 @@ macro_rules! data_hooks {
             /// # Safety
             /// As the C function's.
             pub unsafe fn $name($fd: c_int $(, $argument: $type)*) -> $result {
+                if let Err(errno) = after_handshake($fd, Way::$way, $flags) {
+                    return errno::fail(errno);
+                }
                 // SAFETY: the caller's contract.
-                after_handshake($fd, Way::$way, $flags, || unsafe {
-                    real::$name($fd $(, $argument)*)
-                })
+                unsafe { real::$name($fd $(, $argument)*) }
             }
         )*
     };
@@ -91,12 +81,15 @@ fn without_waiting(flags: c_int) -> c_int {
 /// # Safety
 /// As sendfile(2).
 pub unsafe fn sendfile(target: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t {
-    after_handshake(target, Way::Out, 0, || {
-        after_handshake(source, Way::In, 0, || {
-            // SAFETY: the caller's contract.
-            unsafe { real::sendfile(target, source, offset, size) }
-        })
-    })
+    let ready = || {
+        after_handshake(target, Way::Out, 0)?;
+        after_handshake(source, Way::In, 0)
+    };
+    match ready() {
+        // SAFETY: the caller's contract.
+        Ok(()) => unsafe { real::sendfile(target, source, offset, size) },
+        Err(errno) => errno::fail(errno),
+    }
 }
 
 /// # Safety
@@ -110,10 +103,15 @@ pub unsafe fn splice(
     flags: c_uint,
 ) -> ssize_t {
     let wait = if flags & libc::SPLICE_F_NONBLOCK != 0 { libc::MSG_DONTWAIT } else { 0 };
-    after_handshake(source, Way::In, wait, || {
-        after_handshake(target, Way::Out, wait, || {
-            // SAFETY: the caller's contract.
-            unsafe { real::splice(source, source_offset, target, target_offset, size, flags) }
-        })
-    })
+    let ready = || {
+        after_handshake(source, Way::In, wait)?;
+        after_handshake(target, Way::Out, wait)
+    };
+    match ready() {
+        // SAFETY: the caller's contract.
+        Ok(()) => unsafe {
+            real::splice(source, source_offset, target, target_offset, size, flags)
+        },
+        Err(errno) => errno::fail(errno),
+    }
 }

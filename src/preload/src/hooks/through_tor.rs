@@ -9,14 +9,14 @@ use epochsocks::pending::{ARENA, Pending, Script};
 use epochsocks::policy::address::encode;
 use epochsocks::registry::{BeginError, Connection, Cookie, Record, Registry};
 use epochsocks::socks5::{Command, Handshake, Host, Request};
-use epochsocks::sys::{self, Errno, StatusFlags, net, time};
+use epochsocks::sys::{self, Errno, StatusFlags, net};
 use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive, target};
 
 use crate::calls::Libc;
 use crate::log::log;
 use crate::pending::{self, Standing};
 use crate::registry::REGISTRY;
-use crate::{errno, registry, runtime};
+use crate::{clock, errno, registry, runtime};
 
 /// Connects `fd`, a TCP socket of `domain`, to `host` through Tor; `destination` is what the
 /// program will be told that it reached.
@@ -118,14 +118,14 @@ fn finish(fd: c_int, cookie: Cookie, begun: Begun) -> Result<(), Errno> {
         place.leave();
     }
     match waited {
+        Ok(_) if is_connected(fd, cookie) => Ok(()),
+        // Closed meanwhile, whatever has its number now.
+        Ok(_) if net::cookie(fd) != Ok(cookie.0) => Err(Errno(libc::EBADF)),
         Ok(Standing::Failed) => {
             let errno = pending::take_error(fd);
             disconnect(fd);
             Err(errno.unwrap_or(Errno(libc::ECONNABORTED)))
         }
-        Ok(_) if is_connected(fd, cookie) => Ok(()),
-        // Closed meanwhile, whatever has its number now.
-        Ok(_) if net::cookie(fd) != Ok(cookie.0) => Err(Errno(libc::EBADF)),
         Ok(_) => Err(Errno(libc::ECONNABORTED)),
         Err(Errno(libc::EAGAIN)) => Err(underway),
         Err(errno) => Err(errno),
@@ -161,7 +161,7 @@ fn launch(
     let flags = sys::status_flags(fd).map_err(|errno| refused(DialError::Connect(errno)))?;
     let address =
         target(fd, domain, tor).map_err(|refusal| refused(DialError::Refused(refusal)))?;
-    let deadline = time::monotonic().saturating_add(settings.handshake_timeout).as_nanos() as u64;
+    let deadline = clock::now().saturating_add(settings.handshake_timeout).as_nanos() as u64;
     let waits = !flags.is_nonblocking();
     let ran = sys::without_signals(|| {
         let me = sys::gettid();
