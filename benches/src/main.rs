@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use epochsocks_benches::measure::plan::{Effort, Plan};
 use epochsocks_benches::measure::results::Results;
-use epochsocks_benches::preload::{connections, hooks, startup, threads};
+use epochsocks_benches::preload::{connections, hooks, loops, startup, threads};
 use epochsocks_benches::registry::backends::{self, Backend};
 use epochsocks_benches::registry::{fork, garbage, latency, throughput};
 use epochsocks_benches::report;
@@ -17,12 +17,13 @@ usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,.
        epochsocks-benches report RESULTS DIRECTORY
 
 Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
-startup, hooks, connections, tor-connections, threads; `preload` stands for all of these.
+startup, hooks, connections, tor-connections, threads, loops; `preload` stands for all of these.
 Results are written to DIRECTORY (target/benches) as EXPERIMENT.json.";
 
 // The first one must not have had threads.
 const REGISTRY: [&str; 5] = ["never-threaded", "throughput", "latency", "garbage", "fork"];
-const PRELOAD: [&str; 5] = ["startup", "hooks", "connections", "tor-connections", "threads"];
+const PRELOAD: [&str; 6] =
+    ["startup", "hooks", "connections", "tor-connections", "threads", "loops"];
 
 struct Command {
     plan: Plan,
@@ -112,6 +113,7 @@ fn run(Command { plan, output, chosen, .. }: &Command, experiment: &str) -> io::
         "connections" => connections::run(plan, &scratch)?,
         "tor-connections" => connections::run_through_tor(plan, &scratch)?,
         "threads" => threads::run(plan, &scratch)?,
+        "loops" => loops::run(plan, &scratch)?,
         _ => return Err(io::Error::other(format!("no experiment is called {experiment:?}"))),
     };
     results.write(output)

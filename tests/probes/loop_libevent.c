@@ -1,4 +1,4 @@
-/* As loop_asyncio.py, for libevent: loop_libevent COUNT ADDRESS METHOD (epoll, poll or select). */
+/* As loop_asyncio.py, for libevent: loop_libevent COUNT ADDRESS PORT METHOD (epoll, poll or select). */
 #include <arpa/inet.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -9,7 +9,7 @@
 
 static struct event_base *base;
 static int count, answered, closed, ticks;
-static double gap, last;
+static double gap, last, start;
 
 static double now(void)
 {
@@ -52,28 +52,28 @@ int main(int argc, char **argv)
 {
     static const char *const methods[] = {"epoll", "poll", "select"};
     struct event_config *config = event_config_new();
-    if (argc != 4)
+    if (argc != 5)
         return 2;
     count = atoi(argv[1]);
     for (int i = 0; i < 3; i++)
-        if (strcmp(methods[i], argv[3]) != 0)
+        if (strcmp(methods[i], argv[4]) != 0)
             event_config_avoid_method(config, methods[i]);
     base = event_base_new_with_config(config);
     struct event *ticking = event_new(base, -1, EV_PERSIST, tick, NULL);
     struct timeval often = {0, 1000};
-    last = now();
+    start = last = now();
     event_add(ticking, &often);
     for (int i = 1; i <= count; i++) {
         struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80)};
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
         inet_pton(AF_INET, argv[2], &address.sin_addr);
         bufferevent_setcb(stream, readable, NULL, changed, NULL);
         bufferevent_enable(stream, EV_READ | EV_WRITE);
         bufferevent_socket_connect(stream, (struct sockaddr *)&address, sizeof address);
     }
     event_base_dispatch(base);
-    if (strcmp(event_base_get_method(base), argv[3]) != 0)
+    if (strcmp(event_base_get_method(base), argv[4]) != 0)
         return 3;
-    printf("%d %d %.1f\n", answered, ticks, gap);
+    printf("%d %d %.1f %.1f\n", answered, ticks, gap, now() - start);
     return 0;
 }

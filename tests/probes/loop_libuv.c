@@ -1,4 +1,4 @@
-/* As loop_asyncio.py, for libuv: loop_libuv COUNT ADDRESS. */
+/* As loop_asyncio.py, for libuv: loop_libuv COUNT ADDRESS PORT. */
 #define _GNU_SOURCE 1
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <uv.h>
 
 static int count, answered, closed, ticks;
-static double gap, last;
+static double gap, last, start;
 static uv_timer_t ticking;
 
 static void tick(uv_timer_t *timer)
@@ -55,20 +55,20 @@ static void connected(uv_connect_t *request, int status)
 int main(int argc, char **argv)
 {
     uv_loop_t *loop = uv_default_loop();
-    if (argc != 3)
+    if (argc != 4)
         return 2;
     count = atoi(argv[1]);
     uv_timer_init(loop, &ticking);
-    last = (double)uv_hrtime() / 1e6;
+    start = last = (double)uv_hrtime() / 1e6;
     uv_timer_start(&ticking, tick, 1, 1);
     for (int i = 1; i <= count; i++) {
         uv_tcp_t *socket = malloc(sizeof *socket);
         struct sockaddr_in address;
-        uv_ip4_addr(argv[2], 80, &address);
+        uv_ip4_addr(argv[2], atoi(argv[3]), &address);
         uv_tcp_init(loop, socket);
         uv_tcp_connect(malloc(sizeof(uv_connect_t)), socket, (struct sockaddr *)&address, connected);
     }
     uv_run(loop, UV_RUN_DEFAULT);
-    printf("%d %d %.1f\n", answered, ticks, gap);
+    printf("%d %d %.1f %.1f\n", answered, ticks, gap, (double)uv_hrtime() / 1e6 - start);
     return 0;
 }

@@ -1,7 +1,7 @@
-//! Clients that real event loops drive: tests/probes/loop_*. Each opens COUNT
-//! connections to port 80 of ADDRESS at once and asks for a page over each, while a timer of its loop
-//! ticks every millisecond. It prints how many answers said hello, how often the timer ticked, and
-//! the longest time between two ticks in milliseconds.
+//! Clients that real event loops drive: tests/probes/loop_*. Each opens COUNT connections to PORT of
+//! ADDRESS at once and asks for a page over each, while a timer of its loop ticks every millisecond. It
+//! prints how many answers said hello, how often the timer ticked, and the longest time between two
+//! ticks and the time of all in milliseconds.
 
 use super::network::python;
 use super::preload::package_program;
@@ -16,7 +16,7 @@ pub struct EventLoop {
     pub program: PathBuf,
     /// What stands before COUNT.
     script: Option<PathBuf>,
-    /// What stands after ADDRESS.
+    /// What stands after PORT.
     variant: Option<&'static str>,
 }
 
@@ -30,10 +30,10 @@ impl EventLoop {
         EventLoop { program, script: None, variant }
     }
 
-    /// Its arguments for so many connections.
+    /// Its arguments for so many connections to port 80.
     pub fn arguments(&self, count: u32, address: &str) -> Vec<OsString> {
         let script = self.script.iter().map(OsString::from);
-        let numbers = [count.to_string(), address.to_owned()].map(OsString::from);
+        let numbers = [count.to_string(), address.to_owned(), "80".to_owned()].map(OsString::from);
         script.chain(numbers).chain(self.variant.map(OsString::from)).collect()
     }
 }

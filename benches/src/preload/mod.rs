@@ -3,13 +3,16 @@
 //! - [`torifier`]: the libraries, and how each is told where its proxy is
 //! - [`programs`]: the C programs that run under them
 //! - [`socks_server`]: what they connect through
+//! - [`slow_server`]: the same for loops that must not stand still
 //! - [`private_network`]: real tor daemons, to connect through these
-//! - [`startup`], [`hooks`], [`connections`], [`threads`]: the experiments
+//! - [`startup`], [`hooks`], [`connections`], [`threads`], [`loops`]: the experiments
 
 pub mod connections;
 pub mod hooks;
+pub mod loops;
 pub mod private_network;
 pub mod programs;
+pub mod slow_server;
 pub mod socks_server;
 pub mod startup;
 pub mod threads;

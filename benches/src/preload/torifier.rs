@@ -35,13 +35,7 @@ impl Torifier {
 
     /// A library without anything in it: what the dynamic linker takes for any.
     pub fn floor(scratch: &Path) -> io::Result<Torifier> {
-        let library = std::path::absolute(scratch.join("libempty.so"))?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/empty.c");
-        let flags = ["-shared", "-fPIC", "-O2", "-Dmain=unused", "-o"];
-        let status = Command::new("cc").args(flags).args([&library, &source]).status()?;
-        if !status.success() {
-            return Err(io::Error::other(format!("{} does not compile", source.display())));
-        }
+        let library = shared_library("empty", scratch)?;
         let name = "empty library".to_owned();
         Ok(Torifier { name, library: Some(library), ..Torifier::nothing() })
     }
@@ -54,6 +48,13 @@ impl Torifier {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)))
     }
 
+    /// As [`Torifier::apply`], with another library that comes first.
+    pub fn apply_behind<'c>(&self, first: &Path, command: &'c mut Command) -> &'c mut Command {
+        let libraries = [Some(first), self.library.as_deref()].into_iter().flatten();
+        let list = libraries.map(Path::as_os_str).collect::<Vec<_>>().join(":".as_ref());
+        self.apply(command).env("LD_PRELOAD", list)
+    }
+
     /// The command that runs `program` by the launcher; `None` where there is none.
     pub fn launch(&self, program: &Path) -> Option<Command> {
         let (launcher, flags) = self.launcher.split_first()?;
@@ -64,9 +65,22 @@ impl Torifier {
     }
 }
 
-/// The built preload libraries and the launcher: this program's own directory, as cargo builds all
-/// of a profile into one.
-fn built(file: &str) -> io::Result<PathBuf> {
+/// Compiles c/`name`.c to a library in `scratch`.
+pub fn shared_library(name: &str, scratch: &Path) -> io::Result<PathBuf> {
+    std::fs::create_dir_all(scratch)?;
+    let library = std::path::absolute(scratch.join(format!("lib{name}.so")))?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{name}.c"));
+    let flags = ["-shared", "-fPIC", "-O2", "-Dmain=unused", "-o"];
+    let status = Command::new("cc").args(flags).args([&library, &source]).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("{} does not compile", source.display())));
+    }
+    Ok(library)
+}
+
+/// The built preload libraries and programs: this program's own directory, as cargo builds all of a
+/// profile into one.
+pub fn built(file: &str) -> io::Result<PathBuf> {
     let directory = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let path = directory.join(file);
     match path.exists() {

@@ -1,4 +1,4 @@
-//! As loop_asyncio.py, for tokio: `loop_tokio COUNT ADDRESS`.
+//! As loop_asyncio.py, for tokio: `loop_tokio COUNT ADDRESS PORT`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -48,12 +48,13 @@ async fn ask_all(count: usize, address: SocketAddr) -> usize {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(count), Some(address)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: loop_tokio COUNT ADDRESS".into());
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [count, address, port] = arguments.as_slice() else {
+        return Err("usage: loop_tokio COUNT ADDRESS PORT".into());
     };
-    let (count, address) = (count.parse()?, SocketAddr::new(address.parse()?, 80));
+    let (count, address) = (count.parse()?, SocketAddr::new(address.parse()?, port.parse()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let start = Instant::now();
     let (answered, (ticks, gap)) = runtime.block_on(async {
         let stop = Arc::new(AtomicBool::new(false));
         let ticking = tokio::spawn(tick(Arc::clone(&stop)));
@@ -61,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         stop.store(true, Relaxed);
         ticking.await.map(|ticked| (answered, ticked))
     })?;
-    println!("{answered} {ticks} {:.1}", gap.as_secs_f64() * 1e3);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("{answered} {ticks} {:.1} {:.1}", milliseconds(gap), milliseconds(start.elapsed()));
     Ok(())
 }
