@@ -53,3 +53,13 @@ fn the_programs_socket_options_stay() {
 fn closing_in_a_signal_handler_ends_a_handshake_safely() {
     play(PROBE, "closed-in-handler");
 }
+
+#[test]
+fn clearing_o_nonblock_makes_the_next_call_wait() {
+    play(PROBE, "cleared");
+}
+
+#[test]
+fn a_program_that_is_started_gets_no_half_spoken_socket() {
+    play(PROBE, "spawned");
+}

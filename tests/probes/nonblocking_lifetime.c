@@ -1,6 +1,8 @@
 /* A handshake in flight belongs to the socket, whoever has it, and to nobody else. */
 #include "nonblocking.h"
 
+#include <netinet/tcp.h>
+#include <spawn.h>
 #include <sys/wait.h>
 
 static void scene_shutdown(void)
@@ -155,17 +157,110 @@ static void scene_cancelled(void)
     is_connected(fd);
 }
 
+static int number_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    EXPECT(getsockopt(fd, level, name, &value, &length) == 0);
+    return value;
+}
+
+/* What the program has set is as it was, on a socket that waits and on one that doesn't. */
 static void scene_options(void)
 {
-    int on = 1, seen;
-    socklen_t length = sizeof seen;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    EXPECT(setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on) == 0);
-    EXPECT(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0);
-    EXPECT(reach(fd, HOST, 80) == 0);
-    EXPECT(fcntl(fd, F_GETFL) == O_RDWR);
-    EXPECT(getsockopt(fd, IPPROTO_TCP, 1, &seen, &length) == 0 && seen);
-    EXPECT(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &seen, &length) == 0 && seen);
+    for (int kind = 0; kind < 2; kind++) {
+        struct timeval limit = {.tv_sec = 70}, seen;
+        socklen_t length = sizeof seen;
+        int flags = kind ? SOCK_NONBLOCK : 0, on = 1, size = 50000;
+        int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+        EXPECT(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+        int sent = number_of(fd, SOL_SOCKET, SO_SNDBUF), received = number_of(fd, SOL_SOCKET, SO_RCVBUF);
+        if (kind)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        else
+            EXPECT(reach(fd, HOST, 80) == 0);
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        EXPECT(fcntl(fd, F_GETFL) == (O_RDWR | (kind ? O_NONBLOCK : 0)));
+        EXPECT(number_of(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
+        EXPECT(number_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+        EXPECT(number_of(fd, SOL_SOCKET, SO_SNDBUF) == sent);
+        EXPECT(number_of(fd, SOL_SOCKET, SO_RCVBUF) == received);
+        EXPECT(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &seen, &length) == 0 && seen.tv_sec == 70);
+        EXPECT(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &seen, &length) == 0 && seen.tv_sec == 70);
+        is_connected(fd);
+    }
+    /* Left off, it is off. */
+    int fd = begun();
+    EXPECT(by_poll(fd, -1) == POLLOUT && number_of(fd, IPPROTO_TCP, TCP_NODELAY) == 0);
+}
+
+/* The next call waits once O_NONBLOCK is cleared in the middle. */
+static void scene_cleared(void)
+{
+    char byte;
+    for (int way = 0; way < 4; way++) {
+        int fd = begun();
+        EXPECT(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
+        if (way == 0)
+            EXPECT(reach(fd, HOST, 80) == 0);
+        else if (way == 1)
+            EXPECT(send(fd, "hello", 6, 0) == 6);
+        else if (way == 2)
+            EXPECT(write(fd, "hello", 6) == 6 && read(fd, &byte, 1) == 1);
+        else {
+            struct timeval limit = {.tv_usec = 20000};
+            EXPECT(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+            FAILS(recv(fd, &byte, 1, 0), EAGAIN);
+            EXPECT(by_poll(fd, 0) == 0 && by_poll(fd, -1) == POLLOUT);
+        }
+        EXPECT(peer_is(fd, HOST, 80));
+        close(fd);
+    }
+}
+
+/* A program that is started in whatever way does not get the socket. */
+static void scene_spawned(void)
+{
+    char number[12], self[4096], line[4200] = "";
+    char *arguments[] = {"nonblocking", "closed", number, NULL};
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    EXPECT(length > 0);
+    self[length] = 0;
+    for (int way = 0; way < 5; way++) {
+        int fd = begun(), status = -1;
+        pid_t child;
+        snprintf(number, sizeof number, "%d", fd);
+        snprintf(line, sizeof line, "'%s' closed %d >&2", self, fd);
+        if (way == 0) {
+            EXPECT(posix_spawn(&child, self, NULL, NULL, arguments, environ) == 0);
+            EXPECT(waitpid(child, &status, 0) == child);
+        } else if (way == 1) {
+            EXPECT(posix_spawnp(&child, self, NULL, NULL, arguments, environ) == 0);
+            EXPECT(waitpid(child, &status, 0) == child);
+        } else if (way == 2) {
+            if ((child = fork()) == 0) {
+                execv(self, arguments);
+                _exit(9);
+            }
+            EXPECT(waitpid(child, &status, 0) == child);
+        } else if (way == 3) {
+            status = system(line);
+        } else {
+            FILE *program = popen(line, "w");
+            EXPECT(program);
+            status = pclose(program);
+        }
+        EXPECT(status == 0);
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        is_connected(fd);
+        EXPECT(!(fcntl(fd, F_GETFD) & FD_CLOEXEC));
+        close(fd);
+    }
 }
 
 static volatile int victim = -1;
@@ -211,6 +306,8 @@ static const struct scene scenes[] = {
     {"impatient", scene_impatient},
     {"cancelled", scene_cancelled},
     {"options", scene_options},
+    {"cleared", scene_cleared},
+    {"spawned", scene_spawned},
     {"closed-in-handler", scene_closed_in_handler},
     {NULL, NULL},
 };

@@ -280,14 +280,14 @@ pub fn cancel(fd: i32) {
     drive(fd);
 }
 
-/// Runs `exec`, which the sockets of handshakes in flight do not survive: the new program could
-/// neither finish nor use them. Whatever `exec` answers, they are as before.
-pub fn without_half_spoken(exec: impl FnOnce() -> i32) -> i32 {
+/// Runs `exec`, which starts a program: the sockets of handshakes in flight are not for it, as it
+/// could neither finish nor use them. Whatever `exec` answers, they are as before here. `ENOMEM`.
+pub fn without_half_spoken<R>(exec: impl FnOnce() -> R) -> Result<R, Errno> {
     if quiet() {
-        return exec();
+        return Ok(exec());
     }
     let (bound, _) = entries();
-    let executed = with_words(words_for(bound), |changed| {
+    with_words(words_for(bound), |changed| {
         for fd in entries().1.filter(|fd| drive(*fd).is_pending()) {
             let was_set = sys::set_close_on_exec(fd, true);
             changed.put(fd as usize, was_set == Ok(false));
@@ -297,6 +297,5 @@ pub fn without_half_spoken(exec: impl FnOnce() -> i32) -> i32 {
             let _ = sys::set_close_on_exec(fd as i32, false);
         }
         result
-    });
-    executed.unwrap_or_else(errno::fail)
+    })
 }

@@ -140,7 +140,8 @@ unsafe fn execute(
     let (path, environment) = unsafe { (CStr::from_ptr(path), Environment::from_raw(environment)) };
     match judge(path) {
         Ok(()) => {
-            let call = |complete| without_half_spoken(|| call(complete));
+            let call =
+                |complete| without_half_spoken(|| call(complete)).unwrap_or_else(errno::fail);
             with_environment(environment, call).unwrap_or_else(errno::fail)
         }
         Err(errno) => errno::fail(errno),

@@ -10,6 +10,7 @@ use super::environment::preload_entry;
 use super::permitted;
 use crate::environment::current;
 use crate::inheritance::{self, LD_PRELOAD};
+use crate::pending::without_half_spoken;
 use crate::{errno, real};
 
 /// The shell that libc starts.
@@ -22,7 +23,7 @@ pub unsafe fn system(command: *const c_char) -> c_int {
         return errno::fail(errno);
     }
     // SAFETY: the caller's contract.
-    unsafe { real::system(command) }
+    without_half_spoken(|| unsafe { real::system(command) }).unwrap_or_else(errno::fail)
 }
 
 /// # Safety
@@ -32,7 +33,7 @@ pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
         return errno::fail(errno);
     }
     // SAFETY: the caller's contract.
-    unsafe { real::popen(command, mode) }
+    without_half_spoken(|| unsafe { real::popen(command, mode) }).unwrap_or_else(errno::fail)
 }
 
 /// Makes sure that the shell can be protected and that the environment has what protects it.

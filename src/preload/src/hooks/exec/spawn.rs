@@ -9,6 +9,7 @@ use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
 use super::environment::with_environment;
 use super::permitted;
+use crate::pending::without_half_spoken;
 use crate::real;
 
 /// # Safety
@@ -69,6 +70,8 @@ unsafe fn spawn(
     }
     // SAFETY: the caller's contract.
     let environment = unsafe { Environment::from_raw(environment.cast()) };
+    let call =
+        |complete| without_half_spoken(|| call(complete)).unwrap_or_else(|Errno(errno)| errno);
     with_environment(environment, call).unwrap_or_else(|Errno(errno)| errno)
 }
 
