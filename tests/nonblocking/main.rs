@@ -6,6 +6,7 @@ mod support;
 
 mod calls;
 mod crowd;
+mod epoll;
 mod failures;
 mod lifetime;
 mod pollers;

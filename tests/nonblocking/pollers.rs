@@ -78,3 +78,8 @@ fn signal_masks_hold_for_the_time_of_the_call() {
 fn hundreds_of_connects_take_about_one_answer() {
     play(PROBE, "many");
 }
+
+#[test]
+fn ipv6_sockets_see_a_connect_as_the_kernel_would() {
+    play(PROBE, "ipv6");
+}

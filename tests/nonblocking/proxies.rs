@@ -40,3 +40,17 @@ fn user_name_and_password_are_sent_without_waiting() {
         ends(command);
     }
 }
+
+#[test]
+fn what_comes_with_the_answer_is_readable_at_once() {
+    let answer = [reply_bytes(0), b"hello".to_vec()].concat();
+    let proxy = ScriptedProxy::start(&[
+        Greeting,
+        method(0),
+        Request,
+        Delay(LATE),
+        Reply(answer),
+        Action::Hang,
+    ]);
+    ends(command(PROBE, "greeted", &proxy));
+}

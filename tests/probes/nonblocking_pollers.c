@@ -1,6 +1,8 @@
 /* What waits for a socket sees nothing of its handshake, and then the connection. */
 #include "nonblocking.h"
 
+#include <sys/ioctl.h>
+
 /* Declared by the headers only in fortified programs. */
 extern int __poll_chk(struct pollfd *, nfds_t, int, size_t);
 extern int __ppoll_chk(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t);
@@ -298,6 +300,55 @@ static void scene_many(void)
         EXPECT(close(sockets[i]) == 0);
 }
 
+/* The peer speaks first, in the same segment as the proxy's answer: all of it is there at once. */
+static void scene_greeted(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll, by_epoll_pwait2, by_epoll};
+    for (int way = 0; way < 5; way++) {
+        char said[8];
+        int waiting = -1;
+        set = epoll_create1(0);
+        int fd = begun();
+        add(set, fd, EPOLLIN | EPOLLOUT | (way == 4 ? EPOLLET : 0));
+        EXPECT(ways[way](fd, 0) == 0);
+        EXPECT(ways[way](fd, -1) == (POLLIN | POLLOUT));
+        EXPECT(ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 5);
+        EXPECT(recv(fd, said, sizeof said, 0) == 5 && memcmp(said, "hello", 5) == 0);
+        FAILS(recv(fd, said, sizeof said, 0), EAGAIN);
+        EXPECT(peer_is(fd, HOST, 80));
+        close(fd);
+        close(set);
+    }
+}
+
+static int v6_peer_is(int fd, const char *text)
+{
+    struct sockaddr_in6 expected = v6(text, 80), seen;
+    socklen_t length = sizeof seen;
+    return getpeername(fd, (struct sockaddr *)&seen, &length) == 0 && length == sizeof seen
+        && memcmp(&seen, &expected, sizeof seen) == 0;
+}
+
+static void scene_ipv6(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll};
+    static const char *const hosts[] = {"2001:db8::1", "::ffff:192.0.2.1"};
+    for (int way = 0; way < 6; way++) {
+        struct sockaddr_in6 address = v6(hosts[way / 3], 80);
+        set = epoll_create1(0);
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        FAILS(connect(fd, (struct sockaddr *)&address, sizeof address), EINPROGRESS);
+        add(set, fd, EPOLLOUT);
+        EXPECT(ways[way % 3](fd, 0) == 0);
+        FAILS(connect(fd, (struct sockaddr *)&address, sizeof address), EALREADY);
+        EXPECT(ways[way % 3](fd, -1) == POLLOUT);
+        EXPECT(v6_peer_is(fd, hosts[way / 3]) && error_of(fd) == 0);
+        EXPECT(fcntl(fd, F_SETFL, 0) == 0 && echoes(fd));
+        close(fd);
+        close(set);
+    }
+}
+
 static const struct scene scenes[] = {
     {"poll", scene_poll},
     {"ppoll", scene_ppoll},
@@ -314,6 +365,8 @@ static const struct scene scenes[] = {
     {"timeouts", scene_timeouts},
     {"masks", scene_masks},
     {"many", scene_many},
+    {"greeted", scene_greeted},
+    {"ipv6", scene_ipv6},
     {NULL, NULL},
 };
 

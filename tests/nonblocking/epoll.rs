@@ -1,0 +1,30 @@
+//! Epoll sets: several for one socket, several threads for one, one in another.
+
+use crate::scene::play;
+
+const PROBE: &str = "nonblocking_epoll";
+
+#[test]
+fn each_of_several_sets_tells_the_end_in_its_own_manner() {
+    play(PROBE, "several-sets");
+}
+
+#[test]
+fn a_ninth_registration_of_a_socket_in_flight_is_refused() {
+    play(PROBE, "too-many-sets");
+}
+
+#[test]
+fn one_of_many_threads_that_wait_on_a_set_is_told_of_an_edge() {
+    play(PROBE, "many-waiters");
+}
+
+#[test]
+fn a_single_shot_comes_once() {
+    play(PROBE, "oneshot");
+}
+
+#[test]
+fn a_set_in_a_set_tells_the_end() {
+    play(PROBE, "nested");
+}

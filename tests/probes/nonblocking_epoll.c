@@ -1,0 +1,169 @@
+/* A socket in flight in several epoll sets, and several threads that wait on one. */
+#include "nonblocking.h"
+
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+
+static int waits_on(int epoll, int limit, struct epoll_event *event)
+{
+    int count = epoll_wait(epoll, event, 1, limit);
+    EXPECT(count == 0 || count == 1);
+    return count;
+}
+
+/* Each set has a manner and data of its own, and tells the end once or as long as it lasts. */
+static void scene_several_sets(void)
+{
+    static const uint32_t manners[] = {0, EPOLLET, EPOLLONESHOT, EPOLLEXCLUSIVE, EPOLLET | EPOLLONESHOT};
+    enum { SETS = sizeof manners / sizeof *manners };
+    int sets[SETS], fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct epoll_event event;
+    for (int i = 0; i < SETS; i++) {
+        /* Half of them before the connect. */
+        if (i == SETS / 2)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        sets[i] = epoll_create1(0);
+        event = (struct epoll_event){.events = EPOLLOUT | manners[i], .data.u64 = 1000 + i};
+        EXPECT(epoll_ctl(sets[i], EPOLL_CTL_ADD, fd, &event) == 0);
+    }
+    for (int i = 0; i < SETS; i++)
+        EXPECT(waits_on(sets[i], 0, &event) == 0);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < SETS; i++) {
+            int again = round == 0 || manners[i] == 0 || manners[i] == EPOLLEXCLUSIVE;
+            EXPECT(waits_on(sets[i], round == 0 ? -1 : 0, &event) == again);
+            EXPECT(!again || (event.events == EPOLLOUT && event.data.u64 == 1000u + (unsigned)i));
+        }
+    }
+    is_connected(fd);
+}
+
+/* Eight registrations of a socket in flight are kept; one more is refused, and costs nothing else. */
+static void scene_too_many_sets(void)
+{
+    enum { MOST = 8 };
+    int sets[MOST + 1], fd = begun();
+    struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+    for (int i = 0; i < MOST; i++) {
+        sets[i] = epoll_create1(0);
+        add(sets[i], fd, EPOLLOUT);
+    }
+    sets[MOST] = epoll_create1(0);
+    FAILS(epoll_ctl(sets[MOST], EPOLL_CTL_ADD, fd, &event), ENOSPC);
+    EXPECT(epoll_ctl(sets[0], EPOLL_CTL_DEL, fd, NULL) == 0);
+    add(sets[MOST], fd, EPOLLOUT);
+    for (int i = 1; i <= MOST; i++)
+        EXPECT(waits_on(sets[i], -1, &event) == 1 && event.events == EPOLLOUT);
+    EXPECT(waits_on(sets[0], 0, &event) == 0);
+}
+
+static atomic_int told;
+static int bell;
+
+/* Counts the connection's event, and ends when the bell rings. */
+static void *waits(void *argument)
+{
+    for (;;) {
+        struct epoll_event event;
+        EXPECT(waits_on(set, -1, &event) == 1);
+        if (event.data.fd == bell)
+            return NULL;
+        EXPECT(event.data.fd == (intptr_t)argument && event.events == EPOLLOUT);
+        told++;
+    }
+}
+
+/* Many threads wait on one set: an edge and a single shot are for one of them. */
+static void scene_many_waiters(void)
+{
+    static const uint32_t manners[] = {EPOLLET, EPOLLONESHOT};
+    enum { THREADS = 5 };
+    pthread_t threads[THREADS];
+    for (int i = 0; i < 2; i++) {
+        told = 0;
+        bell = eventfd(0, 0);
+        set = epoll_create1(0);
+        int fd = begun();
+        add(set, fd, EPOLLOUT | manners[i]);
+        add(set, bell, EPOLLIN);
+        for (int j = 0; j < THREADS; j++)
+            EXPECT(pthread_create(&threads[j], NULL, waits, (void *)(intptr_t)fd) == 0);
+        /* The threads alone drive the handshake. */
+        while (told == 0)
+            usleep(1000);
+        usleep(20000);
+        EXPECT(told == 1);
+        is_connected(fd);
+        EXPECT(write(bell, &(uint64_t){1}, 8) == 8);
+        for (int j = 0; j < THREADS; j++)
+            EXPECT(pthread_join(threads[j], NULL) == 0);
+        close(fd);
+        close(bell);
+        close(set);
+    }
+}
+
+/* A single shot that was registered before the connect, and that a change during it arms again. */
+static void scene_oneshot(void)
+{
+    set = epoll_create1(0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.fd = fd};
+    add(set, fd, EPOLLOUT | EPOLLONESHOT);
+    EXPECT(by_epoll(fd, 0) == (EPOLLOUT | EPOLLHUP));
+    EXPECT(by_epoll(fd, 0) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    EXPECT(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
+    EXPECT(by_epoll(fd, 0) == 0);
+    EXPECT(by_epoll(fd, -1) == EPOLLOUT);
+    EXPECT(by_epoll(fd, 20) == 0);
+    is_connected(fd);
+    close(fd);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    add(set, fd, EPOLLOUT | EPOLLONESHOT);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    EXPECT(by_epoll(fd, -1) == EPOLLOUT);
+    EXPECT(by_epoll(fd, 20) == 0);
+    is_connected(fd);
+}
+
+/* A set in a set in a set, with a stranger beside the socket. */
+static void scene_nested(void)
+{
+    int outer = epoll_create1(0), middle = epoll_create1(0), pair[2];
+    struct epoll_event event;
+    set = epoll_create1(0);
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    add(outer, middle, EPOLLIN);
+    add(middle, set, EPOLLIN);
+    add(set, pair[0], EPOLLIN);
+    int fd = begun();
+    add(set, fd, EPOLLOUT | EPOLLET);
+    EXPECT(write(pair[1], "x", 1) == 1);
+    EXPECT(waits_on(outer, -1, &event) == 1 && event.data.fd == middle);
+    EXPECT(waits_on(middle, 0, &event) == 1 && event.data.fd == set);
+    EXPECT(by_epoll(pair[0], 0) == EPOLLIN);
+    EXPECT(epoll_ctl(set, EPOLL_CTL_DEL, pair[0], NULL) == 0);
+    int seen = 0;
+    while (!seen) {
+        EXPECT(waits_on(outer, -1, &event) == 1);
+        seen = by_epoll(fd, 0);
+    }
+    EXPECT(seen == EPOLLOUT);
+    is_connected(fd);
+    EXPECT(by_epoll(fd, 0) == 0);
+}
+
+static const struct scene scenes[] = {
+    {"several-sets", scene_several_sets},
+    {"too-many-sets", scene_too_many_sets},
+    {"many-waiters", scene_many_waiters},
+    {"oneshot", scene_oneshot},
+    {"nested", scene_nested},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments)
+{
+    return play(scenes, count, arguments);
+}
