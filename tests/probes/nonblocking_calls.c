@@ -78,6 +78,30 @@ static void scene_failure(void)
     FAILS(reach(fd, HOST, 80), ECONNREFUSED);
 }
 
+/* However the proxy fails, the program is told by the errno that the test expects, and once. */
+static void scene_fails(void)
+{
+    static ready *const ways[] = {by_poll, by_select, by_epoll, by_epoll_pwait2};
+    int expected = atoi(getenv("EXPECTED"));
+    for (int way = 0; way < 4; way++) {
+        struct sockaddr_in peer;
+        socklen_t length = sizeof peer;
+        set = epoll_create1(0);
+        int fd = begun();
+        add(set, fd, EPOLLIN | EPOLLOUT);
+        int events = ways[way](fd, -1);
+        EXPECT(way == 1 ? events & POLLOUT : (events & POLLERR) && (events & POLLHUP));
+        FAILS(getpeername(fd, (struct sockaddr *)&peer, &length), ENOTCONN);
+        EXPECT(error_of(fd) == expected);
+        EXPECT(error_of(fd) == 0);
+        close(fd);
+        close(set);
+    }
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    FAILS(reach(fd, HOST, 80), expected);
+    EXPECT(error_of(fd) == 0);
+}
+
 /* Nobody listens at the Tor port. */
 static void scene_down(void)
 {
@@ -300,6 +324,7 @@ static void scene_syscall_data(void)
 static const struct scene scenes[] = {
     {"data", scene_data},
     {"failure", scene_failure},
+    {"fails", scene_fails},
     {"down", scene_down},
     {"silence", scene_silence},
     {"syscall-waits", scene_syscall_waits},
