@@ -1,6 +1,7 @@
 //! Calls on a socket whose handshake is in flight answer as the kernel's do on one that is connecting.
 
-use crate::scene::play;
+use crate::scene::{command, ends, late_proxy, play};
+use crate::support::process::probe_as;
 
 const PROBE: &str = "nonblocking_calls";
 
@@ -22,4 +23,12 @@ fn signal_masks_of_waits_hold_by_their_numbers() {
 #[test]
 fn every_call_that_moves_data_takes_the_same_way_by_its_number() {
     play(PROBE, "syscall-data");
+}
+
+#[test]
+fn nothing_waits_busily() {
+    let counter = probe_as("count_waits.so", "count_waits", &["-shared", "-fPIC"]);
+    let mut command = command(PROBE, "sleeps", &late_proxy(0));
+    command.env("LD_PRELOAD", counter);
+    ends(command);
 }

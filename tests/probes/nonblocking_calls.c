@@ -132,6 +132,34 @@ static void scene_silence(void)
     }
 }
 
+/* Of the library that is preloaded behind ours. */
+extern int waits_so_far(void) __attribute__((weak));
+
+/* Half a second is slept through, whatever waits for it: a look now and then is all. */
+static void scene_sleeps(void)
+{
+    enum { MOST = 60 };
+    static ready *const ways[] = {by_poll, by_select, by_epoll};
+    char byte = 0;
+    EXPECT(waits_so_far);
+    for (int way = 0; way < 5; way++) {
+        set = epoll_create1(0);
+        int fd = way == 3 ? socket(AF_INET, SOCK_STREAM, 0) : begun(), before = waits_so_far();
+        if (way < 3) {
+            add(set, fd, EPOLLOUT);
+            EXPECT(ways[way](fd, -1) & POLLOUT);
+        } else if (way == 3) {
+            EXPECT(reach(fd, HOST, 80) == 0);
+        } else {
+            EXPECT(fcntl(fd, F_SETFL, 0) == 0 && send(fd, &byte, 1, 0) == 1);
+        }
+        int waits = waits_so_far() - before;
+        EXPECT(waits > 0 && waits < MOST);
+        close(fd);
+        close(set);
+    }
+}
+
 /* What pselect6 takes as its sixth argument. */
 struct sized_mask {
     const sigset_t *mask;
@@ -325,6 +353,7 @@ static const struct scene scenes[] = {
     {"data", scene_data},
     {"failure", scene_failure},
     {"fails", scene_fails},
+    {"sleeps", scene_sleeps},
     {"down", scene_down},
     {"silence", scene_silence},
     {"syscall-waits", scene_syscall_waits},

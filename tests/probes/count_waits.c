@@ -1,0 +1,33 @@
+/* Preloaded behind our library: counts how often something is waited for with libc's functions. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+
+static atomic_int waits;
+
+int waits_so_far(void) { return waits; }
+
+#define COUNTED(name, types, arguments)                  \
+    int name types                                       \
+    {                                                    \
+        int(*next) types = dlsym(RTLD_NEXT, #name);      \
+        waits++;                                         \
+        return next arguments;                           \
+    }
+
+COUNTED(poll, (struct pollfd * entries, nfds_t count, int limit), (entries, count, limit))
+COUNTED(ppoll,
+        (struct pollfd * entries, nfds_t count, const struct timespec *limit, const sigset_t *mask),
+        (entries, count, limit, mask))
+COUNTED(select, (int count, fd_set *in, fd_set *out, fd_set *bad, struct timeval *limit),
+        (count, in, out, bad, limit))
+COUNTED(pselect,
+        (int count, fd_set *in, fd_set *out, fd_set *bad, const struct timespec *limit,
+         const sigset_t *mask),
+        (count, in, out, bad, limit, mask))
+COUNTED(epoll_wait, (int set, struct epoll_event *events, int most, int limit),
+        (set, events, most, limit))
