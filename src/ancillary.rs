@@ -1,4 +1,4 @@
-//! Ancillary data of a message (cmsg(3)), edited in place. Async-signal-safe.
+//! Ancillary data of a message (cmsg(3)), read, and edited in place. Async-signal-safe.
 
 use core::mem::{align_of, offset_of, size_of};
 
@@ -9,6 +9,21 @@ const HEADER: usize = size_of::<cmsghdr>();
 const _: () = assert!(HEADER.is_multiple_of(align_of::<cmsghdr>()));
 /// The size of a descriptor.
 const DESCRIPTOR: usize = size_of::<i32>();
+
+/// The descriptors in `control` data. Whatever the bytes are, it comes to an end.
+pub fn descriptors(control: &[u8]) -> impl Iterator<Item = i32> {
+    let mut at = 0;
+    let parts = core::iter::from_fn(move || {
+        let header = control.get(at..).and_then(Header::read)?;
+        let data = control.get(at + HEADER..at + header.length).unwrap_or_default();
+        at += header.length.next_multiple_of(align_of::<cmsghdr>());
+        Some(if header.is_rights() { data } else { &[] })
+    });
+    parts.flat_map(|data| {
+        data.chunks_exact(DESCRIPTOR)
+            .filter_map(|bytes| bytes.first_chunk().copied().map(i32::from_ne_bytes))
+    })
+}
 
 /// Takes out of the `control` data every descriptor that `keep` is false for, and a header that has
 /// no descriptor left. Returns the new length, which is the old one if all were kept. `keep` is
@@ -140,7 +155,20 @@ mod tests {
         assert_eq!(control[..length], rights(&[3, 5])[..HEADER + 8]);
     }
 
+    #[test]
+    fn every_descriptor_is_found_wherever_it_is() {
+        let credentials = message(libc::SCM_CREDENTIALS, &[7; 12]);
+        let parts = [rights(&[3]), credentials, rights(&[4, 5, 6])].concat();
+        assert_eq!(descriptors(&parts).collect::<Vec<_>>(), [3, 4, 5, 6]);
+        assert_eq!(descriptors(&parts[..HEADER + 3]).count(), 0);
+    }
+
     proptest! {
+        #[test]
+        fn any_bytes_have_an_end(bytes: Vec<u8>) {
+            prop_assert!(descriptors(&bytes).count() <= bytes.len() / DESCRIPTOR);
+        }
+
         #[test]
         fn any_bytes_are_left_alone_if_all_is_kept(bytes: Vec<u8>) {
             let mut control = bytes.clone();

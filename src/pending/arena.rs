@@ -84,6 +84,17 @@ impl Arena {
         self.get(place).filter(|pending| pending.is_of(cookie))
     }
 
+    /// The place of the socket `cookie`, whose number nobody has told.
+    pub fn search(&self, cookie: u64) -> Option<(u32, &Pending)> {
+        let mut found = None;
+        self.each(|place, pending| {
+            if pending.is_of(cookie) {
+                found = Some((place, pending));
+            }
+        });
+        found
+    }
+
     /// A place for the socket `cookie`, with its baton for the thread `me`. `None` when all are
     /// taken.
     pub fn allocate(&self, cookie: u64, me: i32) -> Option<(u32, &Pending)> {

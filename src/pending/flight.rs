@@ -37,6 +37,8 @@ pub struct Script {
     pub request: Request,
     /// The address at which the socket reaches Tor.
     pub tor: SocketAddr,
+    /// Where the program wants to go, as it has said it.
+    pub destination: SocketAddr,
 }
 
 /// A registration of a socket, or a vacant place for one.
@@ -120,6 +122,9 @@ unsafe impl Sync for Pending {}
 const NOT_CANCELLED: u32 = 0;
 const CANCELLED: u32 = 1;
 const ABORTED: u32 = 2;
+
+/// How often to try for the baton where a step of another's is waited out.
+const PATIENCE: u32 = 1_000;
 
 const SERIAL: u32 = 32;
 const ERRNO: u32 = 16;
@@ -306,6 +311,30 @@ impl Pending {
                 return Ran::Gone;
             }
             self.look_until_quiet(place, fd, me)
+        })
+    }
+
+    /// Where the socket `cookie`, of which `fd` is a descriptor, wants to go, and what a look at its
+    /// handshake has shown; `None` if the place is another's, or others are at it all the time.
+    pub fn destination(&self, place: u32, cookie: u64, fd: i32) -> Option<(SocketAddr, Ran)> {
+        sys::without_signals(|| {
+            let me = sys::gettid();
+            let takes = || self.baton.take_if_free(me);
+            if !(0..PATIENCE).any(|_| {
+                takes() || {
+                    sys::yield_now();
+                    false
+                }
+            }) {
+                return None;
+            }
+            if !self.is_of(cookie) || matches!(self.stage(), Stage::Free | Stage::Idle) {
+                self.let_go(me);
+                return None;
+            }
+            // SAFETY: written by `launch` before the stage, and the caller has the baton.
+            let destination = unsafe { (*self.script.get()).assume_init_ref() }.destination;
+            Some((destination, self.look_until_quiet(place, fd, me)))
         })
     }
 

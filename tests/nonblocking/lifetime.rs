@@ -1,6 +1,6 @@
 //! A handshake in flight belongs to the socket, whoever has it, and to nobody else.
 
-use crate::scene::play;
+use crate::scene::{command, ends, late_proxy, play};
 
 const PROBE: &str = "nonblocking_lifetime";
 
@@ -62,4 +62,11 @@ fn clearing_o_nonblock_makes_the_next_call_wait() {
 #[test]
 fn a_program_that_is_started_gets_no_half_spoken_socket() {
     play(PROBE, "spawned");
+}
+
+#[test]
+fn a_socket_that_is_sent_in_the_middle_is_in_flight_where_it_comes_out() {
+    let mut command = command(PROBE, "passed", &late_proxy(0));
+    command.env("EPOCHSOCKS_PASSED_SOCKETS", "torified");
+    ends(command);
 }

@@ -223,6 +223,73 @@ static void scene_cleared(void)
     }
 }
 
+static void send_descriptor(int by, int fd)
+{
+    char byte = 'x', control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    EXPECT(sendmsg(by, &message, 0) == 1);
+}
+
+static int received_descriptor(int by)
+{
+    int fd = -1;
+    char byte, control[CMSG_SPACE(sizeof fd)];
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    EXPECT(recvmsg(by, &message, 0) == 1 && !(message.msg_flags & MSG_CTRUNC));
+    EXPECT(CMSG_FIRSTHDR(&message) && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_RIGHTS);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    return fd;
+}
+
+/* A socket that is sent in the middle is in flight where it comes out: in this process, whose own
+   descriptor is gone or still there, and in a child that never had it. */
+static void scene_passed(void)
+{
+    int pair[2], status;
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    set = epoll_create1(0);
+    for (int keeps = 0; keeps < 2; keeps++) {
+        int fd = begun();
+        send_descriptor(pair[0], fd);
+        if (!keeps)
+            EXPECT(close(fd) == 0);
+        int again = received_descriptor(pair[1]);
+        add(set, again, EPOLLOUT);
+        EXPECT(by_epoll(again, 0) == 0);
+        FAILS(reach(again, HOST, 80), EALREADY);
+        EXPECT(by_epoll(again, -1) == EPOLLOUT);
+        is_connected(again);
+        EXPECT(!keeps || peer_is(fd, HOST, 80));
+        EXPECT(close(again) == 0);
+    }
+    for (int late = 0; late < 2; late++) {
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        if (child == 0) {
+            int fd = received_descriptor(pair[1]);
+            if (late)
+                EXPECT(by_poll(fd, 0) == POLLOUT);
+            else
+                becomes_connected(dup(fd), by_select);
+            EXPECT(peer_is(fd, HOST, 80));
+            _exit(0);
+        }
+        int fd = begun();
+        if (late)
+            EXPECT(by_poll(fd, -1) == POLLOUT);
+        send_descriptor(pair[0], fd);
+        EXPECT(close(fd) == 0);
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    }
+}
+
 /* A program that is started in whatever way does not get the socket. */
 static void scene_spawned(void)
 {
@@ -308,6 +375,7 @@ static const struct scene scenes[] = {
     {"options", scene_options},
     {"cleared", scene_cleared},
     {"spawned", scene_spawned},
+    {"passed", scene_passed},
     {"closed-in-handler", scene_closed_in_handler},
     {NULL, NULL},
 };

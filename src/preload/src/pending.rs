@@ -5,12 +5,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use epochsocks::pending::{ARENA, Pending, Ran, Report};
-use epochsocks::registry::{Flight, Outcome, Phase, Registry, busy};
+use epochsocks::registry::{Connection, Flight, Outcome, Phase, Registry, busy};
 use epochsocks::sys::{self, Errno, net};
 use epochsocks::tor::{DialError, DriveError};
 
 use crate::log::log;
-use crate::registry::{REGISTRY, entries};
+use crate::registry::{REGISTRY, entries, put, tracked};
 use crate::words::{Bits, with_words, words_for};
 use crate::{clock, errno, real, runtime};
 
@@ -278,6 +278,31 @@ pub fn cancel(fd: i32) {
         pending.cancel();
     }
     drive(fd);
+}
+
+/// A descriptor of `fd`'s socket is about to be sent to whoever receives it: a handshake in flight
+/// outlives the last one that is left here.
+pub fn pass(fd: i32) {
+    let Some(flight) = REGISTRY.borrow(fd, |record| record.flight()).flatten() else { return };
+    if let Some(pending) = ARENA.find(flight.place, flight.cookie.0) {
+        pending.pass();
+    }
+}
+
+/// Makes `fd`, which has come in a message, what it is if a process of this family has put its
+/// handshake into flight; says whether that is so. Not for a socket that has another descriptor here.
+pub fn adopt(fd: i32) -> bool {
+    let Ok(cookie) = net::cookie(fd) else { return false };
+    let Some((place, pending)) = ARENA.search(cookie) else { return false };
+    let Some((destination, ran)) = pending.destination(place, cookie, fd) else { return false };
+    let Ok(Some(held)) = tracked(fd) else { return false };
+    let flight = sys::without_signals(|| {
+        let claim = held.record().begin_connect().ok()?;
+        held.record().launch(claim, Connection { destination }, place);
+        held.record().flight()
+    });
+    put(held);
+    flight.map(|flight| landed(fd, flight, ran)).is_some()
 }
 
 /// Runs `exec`, which starts a program: the sockets of handshakes in flight are not for it, as it

@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 
 use epochsocks::ancillary::retain_descriptors;
+use epochsocks::config::PassedSockets;
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::{Address, PassDecision, Refusal, pass as policy};
 use epochsocks::registry::Registry;
@@ -14,7 +15,7 @@ use super::data;
 use super::duplicate::follow;
 use crate::log::log;
 use crate::registry::{REGISTRY, same_socket};
-use crate::{errno, real, runtime};
+use crate::{errno, pending, real, runtime};
 
 /// # Safety
 /// As recvmsg(2).
@@ -93,6 +94,9 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
+    if is_ours_in_flight(fd) {
+        return PassDecision::Take;
+    }
     // An entry belongs to a descriptor that was closed behind our back.
     REGISTRY.remove(fd);
     let own = || same_socket(fd);
@@ -127,4 +131,12 @@ fn is_connected_to_tor(fd: c_int) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a socket has come in the middle of its handshake, from a process that shares it with this
+/// one by forking, or from this one.
+fn is_ours_in_flight(fd: c_int) -> bool {
+    matches!(runtime::loaded().passed_sockets, PassedSockets::Torified | PassedSockets::Allow)
+        && same_socket(fd).is_none_or(|other| other == fd)
+        && pending::adopt(fd)
 }

@@ -163,10 +163,14 @@ fn launch(
         target(fd, domain, tor).map_err(|refusal| refused(DialError::Refused(refusal)))?;
     let deadline = clock::now().saturating_add(settings.handshake_timeout).as_nanos() as u64;
     let waits = !flags.is_nonblocking();
+    let script = || {
+        let handshake = Handshake::new(request, runtime::credentials().as_ref());
+        Script { handshake, request: *request, tor: address, destination }
+    };
     let ran = sys::without_signals(|| {
         let me = sys::gettid();
         let claim = record.begin_connect().map_err(LaunchError::Begin)?;
-        match take_off(record, fd, flags, address, request, deadline, me) {
+        match take_off(record, fd, flags, address, script, deadline, me) {
             Ok((place, pending)) => {
                 if waits {
                     // Before anybody else can see it in flight.
@@ -193,15 +197,11 @@ fn take_off(
     fd: c_int,
     flags: StatusFlags,
     address: SocketAddr,
-    request: &Request,
+    script: impl FnOnce() -> Script,
     deadline: u64,
     me: i32,
 ) -> Result<(u32, &'static Pending), Option<Errno>> {
     let (place, pending) = place(record, me).ok_or(None)?;
-    let script = || {
-        let handshake = Handshake::new(request, runtime::credentials().as_ref());
-        Script { handshake, request: *request, tor: address }
-    };
     pending.launch(place, fd, ARENA.forks_over(), script, deadline);
     ARENA.note_deadline(deadline);
     connect_without_waiting(fd, flags, &address).inspect_err(|_| pending.scrub(place, me))?;
