@@ -16,7 +16,8 @@
 //! | [`config`] | one table of options: file, environment, flags, help | yes |
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
-//! | [`ancillary`] | descriptors in a message that was received | yes |
+//! | [`ancillary`] | descriptors in a message | yes |
+//! | [`label`] | a socket's destination, told to whoever it is passed to | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
@@ -25,6 +26,7 @@
 pub mod ancillary;
 pub mod bytes;
 pub mod config;
+pub mod label;
 pub mod pending;
 pub mod policy;
 pub mod program;

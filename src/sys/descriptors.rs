@@ -61,6 +61,11 @@ pub fn without_blocking<T>(
     result
 }
 
+/// Whether `fd` is closed by an exec.
+pub fn is_close_on_exec(fd: i32) -> Result<bool, Errno> {
+    fcntl(fd, libc::F_GETFD, 0).map(|flags| flags & libc::FD_CLOEXEC != 0)
+}
+
 /// Sets FD_CLOEXEC on `fd`, or clears it; says whether it was set.
 pub fn set_close_on_exec(fd: i32, close: bool) -> Result<bool, Errno> {
     let flags = fcntl(fd, libc::F_GETFD, 0)?;

@@ -14,6 +14,7 @@ mod calls;
 mod descriptors;
 mod errno;
 mod files;
+mod locks;
 mod memory;
 pub mod net;
 mod owned_socket;
@@ -22,10 +23,11 @@ pub mod time;
 pub use arch::syscall6;
 pub use calls::*;
 pub use descriptors::{
-    StatusFlags, epoll_ctl, exists, gettid, handlers_restart, set_close_on_exec, status_flags,
-    without_blocking, without_signals, yield_now,
+    StatusFlags, epoll_ctl, exists, gettid, handlers_restart, is_close_on_exec, set_close_on_exec,
+    status_flags, without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};
+pub use locks::{first_lock, is_locked, lock, unlock_all};
 pub use memory::{copy_from_program, map_shared, map_zeroed, unmap, wipe_on_fork};
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};
