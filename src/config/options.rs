@@ -230,7 +230,7 @@ pub static OPTIONS: [OptionSpec; 15] = [
         default: "refuse",
         help: "Network sockets that other processes pass: refuse fails the call, drop takes them \
                out of the message, torified refuses those that are not connected to Tor, allow \
-               takes all.",
+               takes all. What a program under epochsocks has connected through Tor is always taken.",
         set: |settings, value| store(&mut settings.passed_sockets, kind::passed_sockets(value)),
         show: |settings, text| {
             text.extend(match settings.passed_sockets {

@@ -42,15 +42,15 @@ pub enum Names {
     Cookie,
 }
 
-/// What becomes of a socket that could reach the network and comes in a message.
+/// What becomes of a socket that could reach the network and comes in a message, unless it is proved
+/// to lead through Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassedSockets {
     /// It is closed, and the call fails with `EACCES`.
     Refuse,
     /// It is closed, and the message comes without it and with `MSG_CTRUNC`.
     Drop,
-    /// It is taken if it is connected to Tor's port or one of this process's own, refused
-    /// otherwise.
+    /// It is taken if it is connected to Tor's port, refused otherwise.
     Torified,
     /// It is taken.
     Allow,

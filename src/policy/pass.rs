@@ -15,20 +15,33 @@ pub enum PassDecision {
     Refuse,
 }
 
-/// Decides on a descriptor, which is `socket` if it is one; `is_torified` is asked only where the
-/// answer matters. A socket that can't leave the machine is taken.
+/// What is known of a TCP socket that came in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// It is one of this process's own, or another program under this library has connected it
+    /// through Tor and labelled it.
+    Proved,
+    /// The kernel says that it is connected to the Tor port.
+    AtTor,
+    /// It may lead anywhere.
+    Unknown,
+}
+
+/// Decides on a descriptor, which is `socket` if it is one, of `provenance` if that is TCP. A socket
+/// that can't leave the machine is taken, as is one that is proved to lead through Tor.
 pub fn pass(
     socket: Option<SocketKind>,
-    is_torified: impl FnOnce() -> bool,
+    provenance: Provenance,
     settings: &Settings,
 ) -> PassDecision {
     use PassDecision::*;
     let Some(socket) = socket.filter(|socket| !stays_local(socket.domain)) else { return Take };
-    match settings.passed_sockets {
-        PassedSockets::Torified if socket.is_tcp() && is_torified() => Take,
-        PassedSockets::Refuse | PassedSockets::Torified => Refuse,
-        PassedSockets::Drop => Drop,
-        PassedSockets::Allow => Take,
+    match (settings.passed_sockets, provenance) {
+        (_, Provenance::Proved) if socket.is_tcp() => Take,
+        (PassedSockets::Torified, Provenance::AtTor) if socket.is_tcp() => Take,
+        (PassedSockets::Refuse | PassedSockets::Torified, _) => Refuse,
+        (PassedSockets::Drop, _) => Drop,
+        (PassedSockets::Allow, _) => Take,
     }
 }
 
@@ -48,21 +61,22 @@ mod tests {
         passed_sockets: PassedSockets,
         domain: i32,
         kind: i32,
-        torified: bool,
+        provenance: Provenance,
     ) -> PassDecision {
         let socket = SocketKind { domain, kind, protocol: 0 };
-        pass(Some(socket), || torified, &Settings { passed_sockets, ..Settings::DEFAULT })
+        pass(Some(socket), provenance, &Settings { passed_sockets, ..Settings::DEFAULT })
     }
 
     #[test]
     fn what_stays_on_the_machine_is_taken() {
         use libc::{AF_NETLINK, AF_UNIX, SOCK_DGRAM};
         for passed in [PassedSockets::Refuse, PassedSockets::Drop, PassedSockets::Torified] {
-            assert_eq!(decide(passed, AF_UNIX, SOCK_DGRAM, false), PassDecision::Take);
-            assert_eq!(decide(passed, AF_NETLINK, SOCK_DGRAM, false), PassDecision::Take);
+            for domain in [AF_UNIX, AF_NETLINK] {
+                let decision = decide(passed, domain, SOCK_DGRAM, Provenance::Unknown);
+                assert_eq!(decision, PassDecision::Take);
+            }
         }
-        let nobody = || -> bool { panic!("not asked") };
-        assert_eq!(pass(None, nobody, &Settings::DEFAULT), PassDecision::Take);
+        assert_eq!(pass(None, Provenance::Unknown, &Settings::DEFAULT), PassDecision::Take);
     }
 
     #[test]
@@ -70,13 +84,24 @@ mod tests {
         use PassDecision::*;
         use libc::{AF_INET, AF_INET6, AF_PACKET, SOCK_DGRAM, SOCK_STREAM};
         for (domain, kind) in [(AF_INET, SOCK_STREAM), (AF_INET6, SOCK_DGRAM), (AF_PACKET, 3)] {
-            assert_eq!(decide(PassedSockets::Refuse, domain, kind, true), Refuse);
-            assert_eq!(decide(PassedSockets::Drop, domain, kind, true), Drop);
-            assert_eq!(decide(PassedSockets::Torified, domain, kind, false), Refuse);
-            assert_eq!(decide(PassedSockets::Allow, domain, kind, false), Take);
+            assert_eq!(decide(PassedSockets::Refuse, domain, kind, Provenance::AtTor), Refuse);
+            assert_eq!(decide(PassedSockets::Drop, domain, kind, Provenance::AtTor), Drop);
+            assert_eq!(decide(PassedSockets::Torified, domain, kind, Provenance::Unknown), Refuse);
+            assert_eq!(decide(PassedSockets::Allow, domain, kind, Provenance::Unknown), Take);
         }
-        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_STREAM, true), Take);
-        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_DGRAM, true), Refuse);
+        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_STREAM, Provenance::AtTor), Take);
+        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_DGRAM, Provenance::AtTor), Refuse);
+    }
+
+    #[test]
+    fn what_is_proved_to_lead_through_tor_is_taken_whatever_the_setting() {
+        use PassedSockets::*;
+        for passed in [Refuse, Drop, Torified, Allow] {
+            let decision = decide(passed, libc::AF_INET6, libc::SOCK_STREAM, Provenance::Proved);
+            assert_eq!(decision, PassDecision::Take);
+        }
+        let datagrams = decide(Refuse, libc::AF_INET, libc::SOCK_DGRAM, Provenance::Proved);
+        assert_eq!(datagrams, PassDecision::Refuse, "nothing but TCP can be proved");
     }
 
     #[test]

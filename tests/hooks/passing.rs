@@ -1,6 +1,10 @@
-//! Descriptors that come from elsewhere, seen from inside a C program: tests/probes/passing.c.
+//! Descriptors that come from elsewhere, seen from inside a C program: tests/probes/passing.c and
+//! tests/probes/hand_over.c.
+
+use std::time::Duration;
 
 use crate::scene::{command, echoing_proxy, ends, play};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 /// Plays `scene` with PassedSockets set to `value`.
 fn play_with(value: &str, scene: &str) {
@@ -43,4 +47,36 @@ fn a_passed_descriptor_has_no_stale_entry() {
 #[test]
 fn a_socket_taken_from_another_process_is_refused() {
     play("passing", "taken", &echoing_proxy());
+}
+
+#[test]
+fn a_socket_passed_between_programs_keeps_its_destination() {
+    play("hand_over", "pass", &echoing_proxy());
+}
+
+#[test]
+fn a_passed_socket_leads_where_it_led_last() {
+    play("hand_over", "again", &echoing_proxy());
+}
+
+#[test]
+fn a_handshake_in_flight_is_not_passed_as_a_connection() {
+    let slow = Action::Delay(Duration::from_millis(200));
+    let script = [Action::Greeting, method(0), Action::Request, slow, reply(0), Action::Echo];
+    play("hand_over", "in-flight", &ScriptedProxy::start(&script));
+}
+
+#[test]
+fn a_forged_label_is_not_believed_and_a_programs_own_locks_stay() {
+    play("hand_over", "forged", &echoing_proxy());
+}
+
+#[test]
+fn a_socket_keeps_its_destination_over_exec() {
+    play("hand_over", "exec", &echoing_proxy());
+}
+
+#[test]
+fn a_socket_given_to_a_spawned_program_keeps_its_destination() {
+    play("hand_over", "spawn", &echoing_proxy());
 }

@@ -279,8 +279,17 @@ static void scene_torified(void)
     int status;
     EXPECT(waitpid(child, &status, 0) == child && status == 0);
     int foreign = receive_one();
-    EXPECT(foreign >= 0 && echoes(foreign));
+    EXPECT(foreign >= 0 && peer_is(foreign, "192.0.2.2", 80) && echoes(foreign));
     FAILS(reach(foreign, "192.0.2.3", 80), EISCONN);
+
+    /* One that only the kernel vouches for. */
+    struct sockaddr_in tor = v4("127.0.0.1", atoi(getenv("EPOCHSOCKS_TOR_PORT")));
+    int bare = harmful();
+    EXPECT(raw(SYS_connect, bare, (long)&tor, sizeof tor, 0) == 0);
+    pass('e', &bare, 1);
+    int unproved = receive_one();
+    EXPECT(unproved >= 0);
+    FAILS(reach(unproved, "192.0.2.3", 80), EISCONN);
 
     /* Connected to another port of the machine. */
     struct sockaddr_in address = v4("127.0.0.1", 0);

@@ -25,6 +25,7 @@ mod errno;
 pub mod exports;
 mod hooks;
 mod inheritance;
+mod label;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;

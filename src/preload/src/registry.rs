@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use epochsocks::registry::{self as backends, Cookie, InsertError, Record, Registry};
+use epochsocks::registry::{self as backends, Connection, Cookie, InsertError, Record, Registry};
 use epochsocks::sys::{Errno, net};
 
 /// Lets each feature stand for a backend. With several, as in a build of everything, the first one
@@ -119,6 +119,21 @@ fn renew(fd: i32, record: &Record) -> bool {
         fresh.publish(claim, *connection);
     }
     true
+}
+
+/// Makes `fd`, a socket that another program has connected through Tor, name a record that says where
+/// it leads. Async-signal-safe.
+pub fn connected(fd: i32, connection: Connection) {
+    let Ok(Some(held)) = tracked(fd) else { return };
+    if let Ok(claim) = held.record().begin_connect() {
+        held.record().publish(claim, connection);
+    }
+    put(held);
+}
+
+/// Whether any descriptor was ever given an entry: one load. Async-signal-safe.
+pub fn is_used() -> bool {
+    HIGHEST.load(Relaxed) >= 0
 }
 
 /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.

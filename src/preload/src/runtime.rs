@@ -1,6 +1,7 @@
 //! What the hooks share: the settings and the onion pool.
 
 use core::mem::MaybeUninit;
+use core::net::SocketAddr;
 use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicPtr, AtomicU64,
@@ -9,8 +10,8 @@ use core::sync::atomic::{
 
 use epochsocks::config::Settings;
 use epochsocks::resolver::cookie_range::CookieRange;
-use epochsocks::resolver::onion_pool::OnionPool;
-use epochsocks::socks5::Credentials;
+use epochsocks::resolver::onion_pool::{Lookup, OnionPool};
+use epochsocks::socks5::{Credentials, Name};
 use epochsocks::sys;
 
 use crate::environment;
@@ -41,6 +42,14 @@ pub fn loaded() -> &'static Settings {
 pub fn cookie_range() -> CookieRange {
     let range = loaded().cookie_network();
     CookieRange::new(range.base(), range.prefix())
+}
+
+/// The name that a cookie address stands for. Async-signal-safe.
+pub fn name_behind(destination: SocketAddr) -> Option<Name> {
+    match ONION_POOL.lookup(cookie_range(), destination.ip()) {
+        Lookup::Name(name) => Name::new(name).ok(),
+        Lookup::Ordinary | Lookup::Unknown => None,
+    }
 }
 
 /// When the settings were loaded, in nanoseconds since boot. A word of its own: Relaxed.

@@ -57,7 +57,7 @@ hooks! {
         before_resolution: kernel(SYS_getpeername),
         handler: peer::getpeername,
         why: "the kernel knows only Tor's port",
-        policy: "answers the destination that the program asked for",
+        policy: "answers the destination that the program asked for, also over exec and of a socket that was passed",
         test: "hooks::getpeername_answers_the_destination",
     }
     dup {
@@ -321,7 +321,7 @@ hooks! {
         before_resolution: kernel(SYS_sendmsg),
         handler: send::sendmsg,
         why: "as sendto",
-        policy: "as sendto; while a handshake is in flight as write",
+        policy: "as sendto; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
     }
     sendmmsg {
@@ -345,7 +345,7 @@ hooks! {
         before_resolution: kernel(SYS_recvmsg),
         handler: receive::recvmsg,
         why: "network sockets of other processes come in beside Tor",
-        policy: "EACCES and only they are closed, or as PassedSockets says; while a handshake is in flight as read",
+        policy: "EACCES and only they are closed, or as PassedSockets says; what is labelled as torified is taken; while a handshake is in flight as read",
         test: "hooks::a_passed_network_socket_is_refused",
     }
     recvmmsg {

@@ -43,10 +43,10 @@ impl AddressArgument {
     }
 }
 
-/// Whether `pointer` may be read in place. In the first page nothing is ever mapped: the kernel
-/// answers EFAULT for it.
+/// Whether `pointer` may be read in place. Nothing is ever mapped in the first page nor in the
+/// kernel's half, where an error code taken for a pointer leads: the kernel answers EFAULT for it.
 pub fn is_readable<T>(pointer: *const T) -> bool {
-    pointer.addr() >= 4_096
+    (pointer.addr() as isize) >= 4_096
 }
 
 /// What socket `fd` is. Errors: `EBADF`, `ENOTSOCK`.

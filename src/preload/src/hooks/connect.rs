@@ -6,8 +6,7 @@ use core::net::SocketAddr;
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{ConnectDecision, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::resolver::onion_pool::Lookup;
-use epochsocks::socks5::{Host, Name};
+use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
 use libc::{sockaddr, socklen_t};
 
@@ -15,7 +14,7 @@ use super::arguments::{AddressArgument, socket_kind};
 use super::through_tor::through_tor;
 use crate::log::log;
 use crate::registry::REGISTRY;
-use crate::{errno, pending, real, runtime};
+use crate::{errno, label, pending, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -37,19 +36,11 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         ConnectDecision::ThroughTor(destination) => {
             through_tor(fd, kind.domain, destination, Host::Address(destination.ip()))
         }
-        ConnectDecision::ThroughTorByCookie(destination) => match name_behind(destination) {
+        ConnectDecision::ThroughTorByCookie(destination) => match runtime::name_behind(destination)
+        {
             Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
             None => refuse(address, Refusal::UnknownCookie),
         },
-    }
-}
-
-/// The name that a cookie address stands for.
-fn name_behind(destination: SocketAddr) -> Option<Name> {
-    let address = destination.ip().to_canonical();
-    match runtime::ONION_POOL.lookup(runtime::cookie_range(), address) {
-        Lookup::Name(name) => Name::new(name).ok(),
-        Lookup::Ordinary | Lookup::Unknown => None,
     }
 }
 
@@ -69,8 +60,11 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     let _ = pending::take_error(fd);
     // SAFETY: a whole copy of the caller's address.
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
-    if result == 0 && !REGISTRY.supersede(fd) {
-        return errno::fail(Errno(libc::ENOBUFS));
+    if result == 0 {
+        label::remove(fd);
+        if !REGISTRY.supersede(fd) {
+            return errno::fail(Errno(libc::ENOBUFS));
+        }
     }
     result
 }

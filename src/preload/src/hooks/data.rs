@@ -84,8 +84,11 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
         // SAFETY: the caller's contract.
         unsafe { pass_descriptors(message) };
     }
+    if let Err(errno) = after_handshake(fd, Way::Out, flags) {
+        return errno::fail(errno);
+    }
     // SAFETY: the caller's contract.
-    after_handshake(fd, Way::Out, flags, || unsafe { real::sendmsg(fd, message, flags) })
+    unsafe { real::sendmsg(fd, message, flags) }
 }
 
 /// # Safety
@@ -97,8 +100,11 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
             pass_descriptors(&raw const (*messages.add(index)).msg_hdr);
         });
     }
+    if let Err(errno) = after_handshake(fd, Way::Out, flags) {
+        return errno::fail(errno);
+    }
     // SAFETY: the caller's contract.
-    after_handshake(fd, Way::Out, flags, || unsafe { real::sendmmsg(fd, messages, count, flags) })
+    unsafe { real::sendmmsg(fd, messages, count, flags) }
 }
 
 /// Notes which sockets in flight a message takes along.

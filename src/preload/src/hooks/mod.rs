@@ -8,6 +8,7 @@ pub mod data;
 pub mod duplicate;
 pub mod epoll;
 pub mod exec;
+mod hand_over;
 pub mod inside;
 mod kernel_waits;
 pub mod listen;

@@ -1,17 +1,19 @@
 //! `getpeername`: the destination that the program asked for, not Tor's port.
 
 use core::ffi::c_int;
+use core::mem::offset_of;
 use core::net::SocketAddr;
 
 use epochsocks::policy::address::encode;
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
-use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, socklen_t};
+use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
+use super::arguments::is_readable;
 use super::socket_state;
 use crate::pending::concerns;
 use crate::registry::REGISTRY;
-use crate::{errno, real};
+use crate::{errno, label, real, runtime};
 
 /// # Safety
 /// As getpeername(2).
@@ -28,8 +30,45 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
         },
         None if concerns(fd) => errno::fail(Errno(libc::ENOTCONN)),
         // SAFETY: the caller's contract.
-        None => unsafe { real::getpeername(fd, address, length) },
+        None => unsafe { of_stranger(fd, address, length) },
     }
+}
+
+/// The kernel's answer, unless it is the Tor port and the socket's label tells where it leads: a
+/// socket that was connected before an exec, or by another process.
+///
+/// # Safety
+/// As getpeername(2).
+unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+    // SAFETY: the caller's contract, here and below.
+    let room = if is_readable(length) { unsafe { *length } } else { 0 };
+    // SAFETY: as above.
+    let result = unsafe { real::getpeername(fd, address, length) };
+    if result == 0
+        // SAFETY: the kernel has just written the length, and up to `room` bytes.
+        && unsafe { may_be_tor(address, room, *length) }
+        && let Some(destination) = label::adopt(fd)
+    {
+        // SAFETY: as above.
+        unsafe { *length = write_bytes(&destination, address, room as usize) as socklen_t };
+    }
+    result
+}
+
+/// Whether an address that the kernel wrote has the Tor port's number, as far as it can be seen.
+///
+/// # Safety
+/// `address` has `room` bytes or `length`, whichever is less.
+unsafe fn may_be_tor(address: *const sockaddr, room: socklen_t, length: socklen_t) -> bool {
+    if length as usize != size_of::<sockaddr_in>() && length as usize != size_of::<sockaddr_in6>() {
+        return false;
+    }
+    // In both families the port is in the same place.
+    // SAFETY: the caller's contract.
+    let port =
+        || unsafe { (&raw const (*address.cast::<sockaddr_in>()).sin_port).read_unaligned() };
+    let is_seen = room as usize >= offset_of!(sockaddr_in, sin_addr);
+    !is_seen || port() == runtime::loaded().tor_port.to_be()
 }
 
 /// Writes as many bytes as there is room for and the full length, as POSIX says.
@@ -41,7 +80,7 @@ unsafe fn write(
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if address.is_null() || length.is_null() {
+    if !is_readable(address) || !is_readable(length) {
         return Err(Errno(libc::EFAULT));
     }
     // SAFETY: not null, and the caller's contract.

@@ -3,11 +3,10 @@
 use core::ffi::c_int;
 
 use epochsocks::ancillary::retain_descriptors;
-use epochsocks::config::PassedSockets;
-use epochsocks::policy::address::MAX_LENGTH;
-use epochsocks::policy::{Address, PassDecision, Refusal, pass as policy};
+use epochsocks::policy::pass::{self as policy, Provenance};
+use epochsocks::policy::{PassDecision, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys::{self, net};
+use epochsocks::sys;
 use libc::{c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
 use super::arguments::{is_readable, socket_kind};
@@ -15,7 +14,7 @@ use super::data;
 use super::duplicate::follow;
 use crate::log::log;
 use crate::registry::{REGISTRY, same_socket};
-use crate::{errno, pending, real, runtime};
+use crate::{errno, label, pending, real, runtime};
 
 /// # Safety
 /// As recvmsg(2).
@@ -94,49 +93,47 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
-    if is_ours_in_flight(fd) {
-        return PassDecision::Take;
-    }
-    // An entry belongs to a descriptor that was closed behind our back.
-    REGISTRY.remove(fd);
-    let own = || same_socket(fd);
     let kind = socket_kind(fd).ok();
-    let is_torified = || own().is_some() || is_connected_to_tor(fd);
-    let decision = policy::pass(kind, is_torified, runtime::loaded());
-    match decision {
-        PassDecision::Take if kind.is_some_and(|kind| kind.is_tcp()) => {
-            if let Some(other) = own() {
-                follow(other, fd);
-            }
+    let provenance = match kind {
+        Some(kind) if kind.is_tcp() => provenance(fd),
+        _ => {
+            forget_stale(fd);
+            Provenance::Unknown
         }
-        PassDecision::Take => {}
-        PassDecision::Drop | PassDecision::Refuse => {
-            log!(Warning, "descriptor {fd} closed: {}", Refusal::Passed);
-            let _ = sys::close(fd);
-        }
+    };
+    let decision = policy::pass(kind, provenance, runtime::loaded());
+    if decision != PassDecision::Take {
+        log!(Warning, "descriptor {fd} closed: {}", Refusal::Passed);
+        let _ = sys::close(fd);
     }
     decision
 }
 
-fn is_connected_to_tor(fd: c_int) -> bool {
-    let settings = runtime::loaded();
-    let mut bytes = [0; MAX_LENGTH];
-    let peer = net::peer_address(fd, &mut bytes)
-        .ok()
-        .and_then(|length| bytes.get(..length))
-        .map(Address::parse);
-    match peer {
-        Some(Address::Inet(peer)) => {
-            peer.ip().to_canonical() == settings.tor_address && peer.port() == settings.tor_port
-        }
-        _ => false,
+/// What is known of the TCP socket `fd`, which gets its record if that is all.
+fn provenance(fd: c_int) -> Provenance {
+    if is_in_flight(fd) {
+        return Provenance::Proved;
     }
+    forget_stale(fd);
+    if let Some(own) = same_socket(fd) {
+        follow(own, fd);
+        Provenance::Proved
+    } else if label::adopt(fd).is_some() {
+        Provenance::Proved
+    } else if label::is_connected_to_tor(fd) {
+        Provenance::AtTor
+    } else {
+        Provenance::Unknown
+    }
+}
+
+/// An entry of a number that has just come belongs to a descriptor that was closed behind our back.
+fn forget_stale(fd: c_int) {
+    REGISTRY.remove(fd);
 }
 
 /// Whether a socket has come in the middle of its handshake, from a process that shares it with this
 /// one by forking, or from this one.
-fn is_ours_in_flight(fd: c_int) -> bool {
-    matches!(runtime::loaded().passed_sockets, PassedSockets::Torified | PassedSockets::Allow)
-        && same_socket(fd).is_none_or(|other| other == fd)
-        && pending::adopt(fd)
+fn is_in_flight(fd: c_int) -> bool {
+    same_socket(fd).is_none_or(|other| other == fd) && pending::adopt(fd)
 }

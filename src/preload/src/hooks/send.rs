@@ -9,6 +9,7 @@ use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use super::arguments::{AddressArgument, is_readable, socket_kind};
 use super::connect::connect;
 use super::data;
+use super::hand_over::label_descriptors;
 use crate::log::log;
 use crate::{errno, runtime};
 
@@ -50,6 +51,7 @@ pub unsafe fn sendto(
 pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
+        label_descriptors(message);
         if !has_address(message) {
             return data::sendmsg(fd, message, flags);
         }
@@ -78,8 +80,13 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
         let is_plain = !is_readable(messages)
             || !(0..count as usize).any(|index| has_address(&(*messages.add(index)).msg_hdr));
         if is_plain {
+            if is_readable(messages) {
+                (0..count as usize)
+                    .for_each(|index| label_descriptors(&(*messages.add(index)).msg_hdr));
+            }
             data::sendmmsg(fd, messages, count, flags)
         } else {
+            // One by one: `sendmsg` labels.
             each(fd, messages, count, flags)
         }
     }

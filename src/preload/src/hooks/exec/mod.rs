@@ -25,7 +25,7 @@ use epochsocks::sys::Errno;
 
 use crate::environment::current;
 use crate::pending::without_half_spoken;
-use crate::{errno, real};
+use crate::{errno, label, real};
 use environment::with_environment;
 use listing::lists_only;
 
@@ -140,6 +140,7 @@ unsafe fn execute(
     let (path, environment) = unsafe { (CStr::from_ptr(path), Environment::from_raw(environment)) };
     match judge(path) {
         Ok(()) => {
+            label::write_inheritable();
             let call =
                 |complete| without_half_spoken(|| call(complete)).unwrap_or_else(errno::fail);
             with_environment(environment, call).unwrap_or_else(errno::fail)

@@ -11,7 +11,7 @@ use super::permitted;
 use crate::environment::current;
 use crate::inheritance::{self, LD_PRELOAD};
 use crate::pending::without_half_spoken;
-use crate::{errno, real};
+use crate::{errno, label, real};
 
 /// The shell that libc starts.
 const SHELL: &CStr = c"/bin/sh";
@@ -39,6 +39,7 @@ pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
 /// Makes sure that the shell can be protected and that the environment has what protects it.
 fn prepare() -> Result<(), Errno> {
     permitted::path(libc::AT_FDCWD, SHELL)?;
+    label::write_inheritable();
     let Some(library) = inheritance::library() else { return Ok(()) };
     let preload = current().get(LD_PRELOAD);
     if !preload.is_some_and(|value| inheritance::loads(value, library)) {

@@ -10,7 +10,7 @@ use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use super::environment::with_environment;
 use super::permitted;
 use crate::pending::without_half_spoken;
-use crate::real;
+use crate::{label, real};
 
 /// # Safety
 /// As posix_spawn(3).
@@ -68,6 +68,9 @@ unsafe fn spawn(
     if let Err(Errno(errno)) = judged {
         return errno;
     }
+    label::write_inheritable();
+    // SAFETY: the caller's contract.
+    unsafe { list_of(actions) }.iter().filter_map(Action::duplicated).for_each(label::write);
     // SAFETY: the caller's contract.
     let environment = unsafe { Environment::from_raw(environment.cast()) };
     let call =
@@ -95,6 +98,8 @@ union Body {
     longest: [u64; 3],
 }
 
+/// glibc's tag of `posix_spawn_file_actions_adddup2`.
+const DUPLICATE: c_int = 1;
 /// glibc's tags of `posix_spawn_file_actions_addchdir_np` and `…_addfchdir_np`.
 const CHANGE_DIRECTORY: c_int = 3;
 const CHANGE_DIRECTORY_TO_DESCRIPTOR: c_int = 4;
@@ -107,22 +112,37 @@ struct Actions {
     list: *const Action,
 }
 
+impl Action {
+    /// The descriptor that the program gets under another number, whether or not it is to be closed
+    /// on exec.
+    fn duplicated(&self) -> Option<c_int> {
+        // SAFETY: the tag says which field was written.
+        (self.tag == DUPLICATE).then_some(unsafe { self.body.descriptor })
+    }
+}
+
+/// # Safety
+/// `actions` is null or initialised, and outlives `'a`.
+unsafe fn list_of<'a>(actions: *const posix_spawn_file_actions_t) -> &'a [Action] {
+    // SAFETY: the caller's contract, and glibc's layout.
+    match unsafe { actions.cast::<Actions>().as_ref() } {
+        // SAFETY: as above; so many are initialised.
+        Some(actions) if actions.used > 0 => unsafe {
+            core::slice::from_raw_parts(actions.list, actions.used as usize)
+        },
+        _ => &[],
+    }
+}
+
 impl Start {
     /// Follows the changes of directory among `actions`.
     ///
     /// # Safety
     /// `actions` is null or initialised.
     unsafe fn of(actions: *const posix_spawn_file_actions_t) -> Result<Start, Errno> {
-        // SAFETY: the caller's contract, and glibc's layout.
-        let list = match unsafe { actions.cast::<Actions>().as_ref() } {
-            // SAFETY: as above; so many are initialised.
-            Some(actions) if actions.used > 0 => unsafe {
-                core::slice::from_raw_parts(actions.list, actions.used as usize)
-            },
-            _ => return Ok(Start::Here),
-        };
         let mut start = Start::Here;
-        for action in list {
+        // SAFETY: the caller's contract.
+        for action in unsafe { list_of(actions) } {
             // SAFETY: the tag says which field was written.
             start = unsafe {
                 match action.tag {
