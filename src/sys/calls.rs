@@ -23,6 +23,33 @@ pub fn exit_group(status: i32) -> ! {
     }
 }
 
+/// Sends this process `signal` with a value, as sigqueue(3) does, but with the origin `code`
+/// (`si_code`).
+pub fn queue_signal(signal: i32, code: i32, value: *mut core::ffi::c_void) {
+    /// The kernel's `siginfo_t` of a queued signal.
+    #[repr(C)]
+    struct Information {
+        signal: i32,
+        errno: i32,
+        code: i32,
+        _padding: i32,
+        process: i32,
+        user: u32,
+        value: *mut core::ffi::c_void,
+        _rest: [u64; 12],
+    }
+    const _: () = assert!(size_of::<Information>() == size_of::<libc::siginfo_t>());
+    let process = getpid();
+    // SAFETY: getuid takes no argument and can't fail.
+    let user = unsafe { syscall6(libc::SYS_getuid, 0, 0, 0, 0, 0, 0) as u32 };
+    let information =
+        Information { signal, errno: 0, code, _padding: 0, process, user, value, _rest: [0; 12] };
+    let information = core::ptr::from_ref(&information) as usize;
+    let number = libc::SYS_rt_sigqueueinfo;
+    // SAFETY: the kernel reads the structure.
+    unsafe { syscall6(number, process as usize, signal as usize, information, 0, 0, 0) };
+}
+
 /// What uname(2) says of this machine.
 pub fn uname() -> Option<libc::utsname> {
     let mut machine = core::mem::MaybeUninit::<libc::utsname>::zeroed();

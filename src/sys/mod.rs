@@ -14,6 +14,7 @@ mod calls;
 mod descriptors;
 mod errno;
 mod files;
+pub mod futex;
 mod locks;
 mod memory;
 pub mod net;

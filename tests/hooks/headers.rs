@@ -10,9 +10,9 @@ use crate::table::{HOOKS, Hook};
 fn c_type(rust: &str) -> String {
     let rust = rust.trim();
     if let Some(inner) = rust.strip_prefix("*const ") {
-        return match inner.strip_prefix("*mut ") {
-            Some(innermost) => format!("{} *const *", c_type(innermost)),
-            None => format!("const {} *", c_type(inner)),
+        return match inner.starts_with('*') {
+            true => format!("{} const *", c_type(inner)),
+            false => format!("const {} *", c_type(inner)),
         };
     }
     if let Some(inner) = rust.strip_prefix("*mut ") {

@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <resolv.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,31 +212,6 @@ static int dns(char **a)
     return 0;
 }
 
-static void notified(union sigval ends)
-{
-    if (write(ends.sival_int, "!", 1) != 1)
-        exit(2);
-}
-
-/* async NAME: looks NAME up and waits for the thread that tells so. */
-static int async(char **a)
-{
-    struct gaicb request = {.ar_name = a[0]}, *list[] = {&request};
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD};
-    char byte;
-    int ends[2];
-    if (pipe(ends))
-        return 2;
-    event.sigev_value.sival_int = ends[1];
-    event.sigev_notify_function = notified;
-    if (getaddrinfo_a(GAI_NOWAIT, list, 1, &event) || read(ends[0], &byte, 1) != 1)
-        return 2;
-    printf("%d %d %s\n", gai_error(&request), gai_suspend((const struct gaicb *const *)list, 1, NULL) == EAI_ALLDONE,
-           text(request.ar_result->ai_addr, request.ar_result->ai_addrlen));
-    freeaddrinfo(request.ar_result);
-    return 0;
-}
-
 static char *shared;
 
 static void *lookups(void *wrong)
@@ -291,7 +265,7 @@ int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"networks", 1, networks}, {"async", 1, async},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"networks", 1, networks},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

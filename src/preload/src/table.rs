@@ -981,8 +981,44 @@ hooks! {
         before_resolution: lookup,
         handler: names::getaddrinfo_a,
         why: "libc's threads call getaddrinfo where no hook stands",
-        policy: "as getaddrinfo, and done when the call returns",
-        test: "names::an_asynchronous_lookup_is_finished_and_notified",
+        policy: "as getaddrinfo, in threads of the library",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    gai_suspend {
+        signature: (list: *const *const gaicb, count: c_int, timeout: *const timespec) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gai_suspend,
+        why: "libc does not know the requests of getaddrinfo_a",
+        policy: "waits for one of them",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    gai_error {
+        signature: (request: *mut gaicb) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gai_error,
+        why: "as gai_suspend",
+        policy: "EAI_INPROGRESS until it is finished; EAI_CANCELED in a forked child",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    gai_cancel {
+        signature: (request: *mut gaicb) -> c_int,
+        header: "netdb.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gai_cancel,
+        why: "as gai_suspend",
+        policy: "EAI_NOTCANCELED until it is finished, then EAI_ALLDONE",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
     }
     res_query {
         signature: (name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,

@@ -15,5 +15,7 @@ pub struct gaicb {
     pub ar_result: *mut libc::addrinfo,
     /// What gai_error(3) answers.
     pub outcome: c_int,
-    _reserved: [c_int; 5],
+    /// The process that looks it up; one of the members that are the C library's.
+    pub owner: c_int,
+    _reserved: [c_int; 4],
 }

@@ -15,7 +15,7 @@ mod reverse;
 mod through_tor;
 
 pub use addresses::getaddrinfo;
-pub use asynchronous::getaddrinfo_a;
+pub use asynchronous::{gai_cancel, gai_error, gai_suspend, getaddrinfo_a};
 pub use hosts::{gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r, gethostid};
 pub use networks::{getnetbyaddr, getnetbyaddr_r, getnetbyname, getnetbyname_r};
 pub use query::{res_nquery, res_nquerydomain, res_nsend, res_query, res_querydomain, res_send};

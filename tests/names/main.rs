@@ -1,6 +1,9 @@
 //! The name hooks, in a real program that asks a scripted proxy.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod asynchronous;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -268,11 +271,6 @@ fn a_cookie_that_nobody_was_given_has_no_name_and_is_not_localhost() {
     assert_eq!(tor.ask(&["nameinfo", "127.42.42.7", "0"]), "127.42.42.7 https\n");
     assert_eq!(tor.ask(&["nameinfo", "127.0.0.1", "0"]), "localhost https\n");
     assert_eq!(tor.asked(), []);
-}
-
-#[test]
-fn an_asynchronous_lookup_is_finished_and_notified() {
-    assert_eq!(Tor::with_ipv4().ask(&["async", "a.example"]), "0 1 192.0.2.1\n");
 }
 
 #[test]
