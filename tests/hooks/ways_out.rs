@@ -52,3 +52,10 @@ fn a_handle_of_libc_leads_to_the_hooks() {
     play("ways_out", "handles", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
+
+#[test]
+fn a_version_of_a_function_leads_to_the_hooks() {
+    let proxy = echoing_proxy();
+    play("ways_out", "versions", &proxy);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}

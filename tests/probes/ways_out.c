@@ -256,6 +256,35 @@ static void scene_handles(void)
     EXPECT(by_handle(fd, (struct sockaddr *)&address, sizeof address) == 0 && echoes(fd));
 }
 
+#if defined(__x86_64__)
+#define OLDEST "GLIBC_2.2.5"
+#else
+#define OLDEST "GLIBC_2.17"
+#endif
+
+static void scene_versions(void)
+{
+    void *libc = dlopen("libc.so.6", RTLD_NOW), *program = dlopen(NULL, RTLD_NOW);
+    void *ways[] = {libc, program, RTLD_DEFAULT, RTLD_NEXT};
+    int (*found)(int, const struct sockaddr *, socklen_t) = NULL;
+    for (int i = 0; i < 4; i++) {
+        found = dlvsym(ways[i], "connect", OLDEST);
+        EXPECT((void *)found == (void *)connect);
+        EXPECT(dlvsym(ways[i], "dlsym", OLDEST) == (void *)dlsym);
+        EXPECT(dlvsym(ways[i], "dlvsym", OLDEST) == (void *)dlvsym);
+        /* What has no hook is libc's, what does not exist is nobody's. */
+        size_t (*length)(const char *, size_t) = dlvsym(ways[i], "strnlen", OLDEST);
+        EXPECT(length && length("four", 9) == 4);
+        EXPECT(dlvsym(ways[i], "connect", "GLIBC_0.1") == NULL && strstr(dlerror(), "GLIBC_0.1"));
+        EXPECT(dlvsym(ways[i], "no such function", OLDEST) == NULL && dlerror() != NULL);
+    }
+    EXPECT(dlerror() == NULL);
+
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(found(fd, (struct sockaddr *)&address, sizeof address) == 0 && echoes(fd));
+}
+
 static const struct scene scenes[] = {
     {"sockets", scene_sockets},
     {"datagrams", scene_datagrams},
@@ -266,6 +295,7 @@ static const struct scene scenes[] = {
     {"rpc", scene_rpc},
     {"system-calls", scene_system_calls},
     {"handles", scene_handles},
+    {"versions", scene_versions},
     {NULL, NULL},
 };
 

@@ -4,10 +4,11 @@
 //! | --- | --- |
 //! | `table` | one row per hook; everything else follows from it |
 //! | `exports` | the C symbols, each a call of its handler |
-//! | `real` | the functions that the hooks stand in front of |
+//! | `real`, `libc_symbol` | the functions that the hooks stand in front of |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `registry` | the one registry of the process |
 //! | `pending` | the handshakes in flight, as the hooks ask for them |
+//! | `label` | destinations that sockets carry to other programs |
 //! | `runtime` | settings and onion pool |
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
@@ -26,6 +27,7 @@ pub mod exports;
 mod hooks;
 mod inheritance;
 mod label;
+mod libc_symbol;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;

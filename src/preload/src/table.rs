@@ -588,6 +588,18 @@ hooks! {
         policy: "a function of libc that has a hook is the hook; RTLD_NEXT and RTLD_DEFAULT are as ever",
         test: "hooks::a_handle_of_libc_leads_to_the_hooks",
     }
+    dlvsym {
+        signature: (handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void,
+        header: "dlfcn.h",
+        variadic: naked,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: symbol::dlvsym,
+        why: "as dlsym; and hooks have no version, so that none would be found",
+        policy: "as dlsym; of a function that has a hook the version must exist and does not matter else",
+        test: "hooks::a_version_of_a_function_leads_to_the_hooks",
+    }
     rcmd {
         signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
         header: "netdb.h",

@@ -1,38 +1,44 @@
-//! `dlsym`: a program that asks libc itself for a function gets the hook before it.
+//! `dlsym`, `dlvsym`: a program that asks libc itself for a function gets the hook before it.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use crate::real;
-
-/// libc's oldest version of dlsym, which is the same function as the newest.
-#[cfg(target_arch = "x86_64")]
-const OLDEST: &CStr = c"GLIBC_2.2.5";
-#[cfg(target_arch = "aarch64")]
-const OLDEST: &CStr = c"GLIBC_2.17";
+use crate::{libc_symbol, real};
 
 type Function = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
-/// libc's dlsym. Set to a value that never changes, and guards no other memory: Relaxed is enough.
-static NEXT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+type Versioned = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> *mut c_void;
 
-/// libc's dlsym, asked for by dlvsym, which is no hook.
+/// libc's dlsym and dlvsym. Set to values that never change, and guard no other memory: Relaxed is
+/// enough.
+static NEXT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+static NEXT_VERSIONED: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+
+/// libc's dlsym, which both hooks stand in front of: nobody else could be asked for it.
 extern "C" fn resolve() -> *mut c_void {
-    let mut next = NEXT.load(Relaxed);
+    found(&NEXT, c"dlsym")
+}
+
+fn resolve_versioned() -> Versioned {
+    // SAFETY: libc's dlvsym, or a stand-in that looks at no argument.
+    unsafe { transmute::<*mut c_void, Versioned>(found(&NEXT_VERSIONED, c"dlvsym")) }
+}
+
+fn found(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+    let mut next = place.load(Relaxed);
     if next.is_null() {
-        // SAFETY: two C strings; RTLD_NEXT is resolved from this library's position.
-        next = unsafe { libc::dlvsym(libc::RTLD_NEXT, c"dlsym".as_ptr(), OLDEST.as_ptr()) };
+        next = libc_symbol::find(name);
         if next.is_null() {
-            return absent as Function as *mut c_void;
+            return absent as extern "C" fn() -> *mut c_void as *mut c_void;
         }
-        NEXT.store(next, Relaxed);
+        place.store(next, Relaxed);
     }
     next
 }
 
-unsafe extern "C" fn absent(_: *mut c_void, _: *const c_char) -> *mut c_void {
+extern "C" fn absent() -> *mut c_void {
     null_mut()
 }
 
@@ -103,6 +109,81 @@ pub unsafe extern "C" fn dlsym() -> *mut c_void {
     )
 }
 
+/// See the hook table. As [`dlsym`], what libc is told by the return address stays so.
+///
+/// # Safety
+/// As the C function's.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlvsym() -> *mut c_void {
+    core::arch::naked_asm!(
+        "push rdi",
+        "push rsi",
+        "push rdx",
+        "call {choose}",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        "jmp rax",
+        choose = sym choose,
+    )
+}
+
+/// See the hook table. As [`dlsym`], what libc is told by the return address stays so.
+///
+/// # Safety
+/// As the C function's.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlvsym() -> *mut c_void {
+    core::arch::naked_asm!(
+        "stp x0, x1, [sp, #-32]!",
+        "stp x2, x30, [sp, #16]",
+        "bl {choose}",
+        "mov x9, x0",
+        "ldp x2, x30, [sp, #16]",
+        "ldp x0, x1, [sp], #32",
+        "br x9",
+        choose = sym choose,
+    )
+}
+
+/// Who answers a dlvsym with these arguments. The hooks have no versions, so that the dynamic linker
+/// passes over them: a function that has one is asked for without.
+///
+/// # Safety
+/// As dlvsym(3).
+unsafe extern "C" fn choose(
+    handle: *mut c_void,
+    name: *const c_char,
+    version: *const c_char,
+) -> *mut c_void {
+    if handle != libc::RTLD_DEFAULT && handle != libc::RTLD_NEXT {
+        return by_versioned_handle as Versioned as *mut c_void;
+    }
+    let next = resolve_versioned();
+    // SAFETY: the caller's contract; libc's dlvsym.
+    let has_hook = unsafe {
+        real::is_hooked(CStr::from_ptr(name)) && !next(libc::RTLD_DEFAULT, name, version).is_null()
+    };
+    if has_hook { resolve() } else { next as *mut c_void }
+}
+
+/// As [`by_handle`].
+///
+/// # Safety
+/// As dlvsym(3).
+unsafe extern "C" fn by_versioned_handle(
+    handle: *mut c_void,
+    name: *const c_char,
+    version: *const c_char,
+) -> *mut c_void {
+    // SAFETY: libc's dlvsym; the caller's contract.
+    unsafe { hook_before(resolve_versioned()(handle, name, version), name) }
+}
+
 /// What `handle` has, or the hook if that is libc's function behind one: then what the program
 /// would get without a handle.
 ///
@@ -112,10 +193,21 @@ unsafe extern "C" fn by_handle(handle: *mut c_void, name: *const c_char) -> *mut
     // SAFETY: libc's dlsym, or a stand-in of its type; the caller's contract.
     unsafe {
         let next = transmute::<*mut c_void, Function>(resolve());
-        let found = next(handle, name);
+        hook_before(next(handle, name), name)
+    }
+}
+
+/// The hook for `found`, if that is libc's function `name` and has one.
+///
+/// # Safety
+/// `name` is a C string if `found` is not null.
+unsafe fn hook_before(found: *mut c_void, name: *const c_char) -> *mut c_void {
+    // SAFETY: as in `by_handle`.
+    unsafe {
         if found.is_null() || !real::is_hooked(CStr::from_ptr(name)) || !is_of_libc(found) {
             return found;
         }
+        let next = transmute::<*mut c_void, Function>(resolve());
         let hook = next(libc::RTLD_DEFAULT, name);
         if hook.is_null() { found } else { hook }
     }
