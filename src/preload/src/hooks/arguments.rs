@@ -49,12 +49,18 @@ pub fn is_readable<T>(pointer: *const T) -> bool {
     (pointer.addr() as isize) >= 4_096
 }
 
-/// What socket `fd` is. Errors: `EBADF`, `ENOTSOCK`.
+/// What socket `fd` is. Of other families than IP's the domain is all that any policy looks at; type
+/// and protocol are 0. Errors: `EBADF`, `ENOTSOCK`.
 pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
+    let domain = net::socket_number(fd, libc::SO_DOMAIN)?;
+    let socket = SocketKind { domain, kind: 0, protocol: 0 };
+    if !socket.is_inet() {
+        return Ok(socket);
+    }
     Ok(SocketKind {
-        domain: net::socket_number(fd, libc::SO_DOMAIN)?,
         kind: net::socket_number(fd, libc::SO_TYPE)?,
         protocol: net::socket_number(fd, libc::SO_PROTOCOL)?,
+        ..socket
     })
 }
 

@@ -19,11 +19,17 @@ use crate::{errno, label, pending, real, runtime};
 /// # Safety
 /// As connect(2).
 pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    // SAFETY: the caller's contract.
-    let copy = || unsafe { AddressArgument::copy(address, length) };
     // The descriptor first, as the kernel does.
-    let (kind, address) = match socket_kind(fd).and_then(|kind| Ok((kind, copy()?))) {
-        Ok(pair) => pair,
+    let kind = match socket_kind(fd) {
+        Ok(kind) if kind.is_inet() => kind,
+        // No address leads a socket of another family to where it could be judged.
+        // SAFETY: the caller's contract.
+        Ok(_) => return unsafe { real::connect(fd, address, length) },
+        Err(errno) => return errno::fail(errno),
+    };
+    // SAFETY: the caller's contract.
+    let address = match unsafe { AddressArgument::copy(address, length) } {
+        Ok(address) => address,
         Err(errno) => return errno::fail(errno),
     };
     let is_cookie =

@@ -2,11 +2,12 @@
 
 use core::ffi::{c_int, c_long};
 
-use epochsocks::registry::InsertError;
+use epochsocks::registry::{InsertError, Registry};
 use epochsocks::sys::{Errno, is_owned_socket};
 
 use super::replaced::replaced;
 use crate::log::log;
+use crate::registry::REGISTRY;
 use crate::{errno, real, registry};
 
 /// # Safety
@@ -46,7 +47,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
 fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let held = registry::hold(source);
     let copy = call();
-    if copy >= 0 {
+    let is_strange = held.is_none() && !REGISTRY.contains(source) && !REGISTRY.contains(copy);
+    if copy >= 0 && !is_strange {
         follow(source, copy);
         registry::correct(copy, held.as_ref());
     }

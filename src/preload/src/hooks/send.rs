@@ -2,6 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 
+use epochsocks::policy::socket::stays_local;
 use epochsocks::policy::{SendDecision, send as policy};
 use epochsocks::sys::Errno;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
@@ -38,6 +39,7 @@ pub unsafe fn sendto(
             Ok(Way::Plain(copy)) => {
                 data::sendto(fd, bytes, size, flags, copy.as_ptr(), copy.length())
             }
+            Ok(Way::Local) => data::sendto(fd, bytes, size, flags, address, length),
             Ok(Way::Connected) => {
                 let flags = flags & !libc::MSG_FASTOPEN;
                 data::sendto(fd, bytes, size, flags, core::ptr::null(), 0)
@@ -62,6 +64,7 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
                 header.msg_name = copy.as_ptr().cast_mut().cast();
                 data::sendmsg(fd, &header, flags)
             }
+            Ok(Way::Local) => data::sendmsg(fd, message, flags),
             Ok(Way::Connected) => {
                 header.msg_name = core::ptr::null_mut();
                 header.msg_namelen = 0;
@@ -127,6 +130,8 @@ unsafe fn has_address(message: *const msghdr) -> bool {
 }
 
 enum Way {
+    /// No address of the socket's family leaves the machine.
+    Local,
     /// The kernel ignores or refuses the address, or it may be reached.
     Plain(AddressArgument),
     /// Fast Open: the socket was connected through Tor, and the data follows.
@@ -142,6 +147,9 @@ unsafe fn judge(
     length: socklen_t,
 ) -> Result<Way, Errno> {
     let kind = socket_kind(fd)?;
+    if stays_local(kind.domain) {
+        return Ok(Way::Local);
+    }
     // SAFETY: the caller's contract.
     let copy = unsafe { AddressArgument::copy(address, length)? };
     let is_fast_open = flags & libc::MSG_FASTOPEN != 0;
