@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,7 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -231,28 +234,56 @@ struct calls {
 	typeof(&epoll_wait) epoll_wait;
 	typeof(&getsockopt) getsockopt;
 	typeof(&syscall) syscall;
+	typeof(&setsockopt) setsockopt;
+	typeof(&send) send;
+	typeof(&recv) recv;
+	typeof(&sendmsg) sendmsg;
+	typeof(&epoll_ctl) epoll_ctl;
+	typeof(&select) select;
+	typeof(&ioctl) ioctl;
+	typeof(&shutdown) shutdown;
 };
 
 static struct calls linked(void)
 {
-	return (struct calls){close,   getpeername, dup,  dup2,  fcntl, socket,     connect,    accept4,
-			      sendto,  recvmsg,     read, write, poll,  epoll_wait, getsockopt, syscall};
+	return (struct calls){close,	  getpeername, dup,   dup2,    fcntl,	   socket,
+			      connect,	  accept4,     sendto, recvmsg, read,	   write,
+			      poll,	  epoll_wait,  getsockopt, syscall, setsockopt, send,
+			      recv,	  sendmsg,     epoll_ctl, select, ioctl,   shutdown};
 }
 
-/* By version: dlsym may be hooked. The versions are those of x86-64 and AArch64. */
-static void *find(void *libc, const char *name)
+/* In libc's own symbol table: dlsym and dlvsym may be hooked. */
+static void *find(const struct link_map *libc, const char *name)
 {
-	static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.3.2", "GLIBC_2.10", "GLIBC_2.17"};
-	void *found = NULL;
-	for (size_t i = 0; !found && i < sizeof versions / sizeof *versions; i++)
-		found = dlvsym(libc, name, versions[i]);
-	return found;
+	const char *strings = NULL;
+	const ElfW(Sym) *symbols = NULL;
+	const uint32_t *hash = NULL;
+	for (const ElfW(Dyn) *entry = libc->l_ld; entry->d_tag != DT_NULL; entry++) {
+		if (entry->d_tag == DT_STRTAB)
+			strings = (const char *)entry->d_un.d_ptr;
+		if (entry->d_tag == DT_SYMTAB)
+			symbols = (const ElfW(Sym) *)entry->d_un.d_ptr;
+		if (entry->d_tag == DT_GNU_HASH)
+			hash = (const uint32_t *)entry->d_un.d_ptr;
+	}
+	must(strings && symbols && hash, "libc's symbol table");
+	uint32_t wanted = 5381;
+	for (const char *at = name; *at; at++)
+		wanted = wanted * 33 + (unsigned char)*at;
+	const uint32_t *buckets = hash + 4 + 2 * hash[2], *chain = buckets + hash[0] - hash[1];
+	uint32_t index = buckets[wanted % hash[0]];
+	for (bool more = index != 0; more; more = !(chain[index++] & 1)) {
+		const ElfW(Sym) *symbol = &symbols[index];
+		if (symbol->st_shndx && !strcmp(strings + symbol->st_name, name))
+			return (void *)(libc->l_addr + symbol->st_value);
+	}
+	return NULL;
 }
 
 /* libc's own, also where a preload library stands before it. */
 static struct calls libcs(void)
 {
-	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	struct link_map *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	must(libc != NULL, "libc.so.6");
 	struct calls calls;
 #define FIND(name)                                                                                 \
@@ -279,10 +310,18 @@ static struct calls libcs(void)
 	FIND(epoll_wait);
 	FIND(getsockopt);
 	FIND(syscall);
+	FIND(setsockopt);
+	FIND(send);
+	FIND(recv);
+	FIND(sendmsg);
+	FIND(epoll_ctl);
+	FIND(select);
+	FIND(ioctl);
+	FIND(shutdown);
 	return calls;
 }
 
-static int file, pair[2], tracked, listener, epoll, copy, quiet[2];
+static int file, pair[2], tracked, listener, epoll, copy, quiet[2], datagram;
 #define VACANT 900
 
 static void close_vacant(const struct calls *c)
@@ -293,6 +332,11 @@ static void close_vacant(const struct calls *c)
 static void dup_and_close(const struct calls *c)
 {
 	c->close(c->dup(file));
+}
+
+static void dup_tracked_and_close(const struct calls *c)
+{
+	c->close(c->dup(tracked));
 }
 
 static void dup2_file(const struct calls *c)
@@ -350,6 +394,56 @@ static void sendto_stranger(const struct calls *c)
 	c->sendto(pair[0], "", 0, MSG_DONTWAIT, NULL, 0);
 }
 
+static void sendto_unix_address(const struct calls *c)
+{
+	static const struct sockaddr_un nowhere = {AF_UNIX, "/nonexistent/socket"};
+	c->sendto(datagram, "", 0, MSG_DONTWAIT, (const struct sockaddr *)&nowhere, sizeof nowhere);
+}
+
+static void send_stranger(const struct calls *c)
+{
+	c->send(pair[0], "", 0, MSG_DONTWAIT);
+}
+
+static void send_tracked(const struct calls *c)
+{
+	c->send(tracked, "", 0, MSG_DONTWAIT);
+}
+
+static void sendmsg_stranger(const struct calls *c)
+{
+	struct iovec part = {"", 0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	c->sendmsg(pair[0], &message, MSG_DONTWAIT);
+}
+
+static void sendmsg_with_a_file(const struct calls *c)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0}, byte;
+	struct iovec part = {"", 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+				 .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	*header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+				   .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(header), &file, sizeof file);
+	c->sendmsg(pair[0], &message, MSG_DONTWAIT);
+	/* Without room for it the kernel drops the descriptor. */
+	c->recv(pair[1], &byte, 1, MSG_DONTWAIT);
+}
+
+static void recv_stranger(const struct calls *c)
+{
+	char byte;
+	c->recv(pair[0], &byte, 1, MSG_DONTWAIT);
+}
+
+static void recv_tracked(const struct calls *c)
+{
+	char byte;
+	c->recv(tracked, &byte, 1, MSG_DONTWAIT);
+}
+
 static void recvmsg_stranger(const struct calls *c)
 {
 	char byte;
@@ -394,6 +488,57 @@ static void getsockopt_stranger(const struct calls *c)
 	c->getsockopt(pair[0], SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
+static void getsockopt_tracked(const struct calls *c)
+{
+	int error;
+	socklen_t length = sizeof error;
+	c->getsockopt(tracked, SOL_SOCKET, SO_ERROR, &error, &length);
+}
+
+static void setsockopt_stranger(const struct calls *c)
+{
+	int on = 1;
+	c->setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+}
+
+static void setsockopt_tracked(const struct calls *c)
+{
+	int on = 1;
+	c->setsockopt(tracked, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+static void epoll_ctl_stranger(const struct calls *c)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	c->epoll_ctl(epoll, EPOLL_CTL_MOD, pair[1], &event);
+}
+
+static void epoll_ctl_tracked(const struct calls *c)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	c->epoll_ctl(epoll, EPOLL_CTL_MOD, tracked, &event);
+}
+
+static void select_stranger(const struct calls *c)
+{
+	struct timeval none = {0, 0};
+	fd_set set;
+	FD_ZERO(&set);
+	FD_SET(pair[0], &set);
+	c->select(pair[0] + 1, &set, NULL, NULL, &none);
+}
+
+static void ioctl_stranger(const struct calls *c)
+{
+	int bytes;
+	c->ioctl(pair[0], FIONREAD, &bytes);
+}
+
+static void shutdown_stranger(const struct calls *c)
+{
+	c->shutdown(quiet[0], SHUT_RDWR);
+}
+
 static void syscall_getppid(const struct calls *c)
 {
 	c->syscall(SYS_getppid);
@@ -404,6 +549,12 @@ static const struct {
 	const char *name;
 	void (*call)(const struct calls *);
 } calls[] = {
+	CALL(dup_tracked_and_close), CALL(sendto_unix_address),	 CALL(send_stranger),
+	CALL(send_tracked),	    CALL(sendmsg_stranger),	 CALL(sendmsg_with_a_file),
+	CALL(recv_stranger),	    CALL(recv_tracked),		 CALL(getsockopt_tracked),
+	CALL(setsockopt_stranger),  CALL(setsockopt_tracked),	 CALL(epoll_ctl_stranger),
+	CALL(epoll_ctl_tracked),    CALL(select_stranger),	 CALL(ioctl_stranger),
+	CALL(shutdown_stranger),
 	CALL(close_vacant),	    CALL(dup_and_close),	 CALL(dup2_file),
 	CALL(getpeername_stranger), CALL(getpeername_tracked),	 CALL(fcntl_stranger),
 	CALL(fcntl_tracked),	    CALL(socket_unix_and_close), CALL(socket_inet_and_close),
@@ -426,7 +577,11 @@ static void prepare(void)
 	must(bind(listener, (struct sockaddr *)&autobind, sizeof(sa_family_t)) == 0, "bind");
 	must(listen(listener, 1) == 0, "listen");
 	epoll = epoll_create1(EPOLL_CLOEXEC);
+	datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
 	tracked = through_the_torifier();
+	struct epoll_event none = {0};
+	must(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[1], &none) == 0, "epoll_ctl");
+	must(epoll_ctl(epoll, EPOLL_CTL_ADD, tracked, &none) == 0, "epoll_ctl");
 }
 
 static double time_of(void (*call)(const struct calls *), const struct calls *functions)
