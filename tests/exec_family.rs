@@ -12,7 +12,7 @@ use support::process::{finish, probe, text};
 use support::torify;
 
 /// Every form that tests/probes/exec_family.c knows.
-const FORMS: [&str; 17] = [
+const FORMS: [&str; 18] = [
     "execve",
     "execve-null",
     "execv",
@@ -30,7 +30,11 @@ const FORMS: [&str; 17] = [
     "posix_spawnp",
     "system",
     "popen",
+    "_IO_popen",
 ];
+
+/// Those that a shell executes.
+const BY_SHELL: [&str; 3] = ["system", "popen", "_IO_popen"];
 
 /// What a shell makes of a command that could not be executed.
 const NOT_EXECUTED: &str = "status 126";
@@ -103,7 +107,7 @@ fn every_form_refuses_a_static_program() {
     let program = workshop.compiled("static", &["-static"]);
     for form in FORMS {
         let (ended, all) = execute(form, &program);
-        let expected = if ["system", "popen"].contains(&form) { NOT_EXECUTED } else { EPERM };
+        let expected = if BY_SHELL.contains(&form) { NOT_EXECUTED } else { EPERM };
         assert_eq!(ended, expected, "{form}: {all}");
         assert!(all.contains("statically linked"), "{form}: {all}");
     }
@@ -151,11 +155,23 @@ fn a_missing_program_is_enoent_in_every_form() {
     for form in FORMS {
         let (ended, all) = execute(form, Path::new("/nonexistent/program"));
         match form {
-            "system" | "popen" => assert_eq!(ended, "status 127", "{form}: {all}"),
+            form if BY_SHELL.contains(&form) => assert_eq!(ended, "status 127", "{form}: {all}"),
             "fexecve" => assert_ne!(ended, "status 0", "{form}: {all}"),
             "syscall-at" => assert_eq!(ended, "errno 9", "{form}: {all}"),
             _ => assert_eq!(ended, "errno 2", "{form}: {all}"),
         }
+    }
+}
+
+#[test]
+fn command_substitution_keeps_the_library() {
+    for (words, expected) in [
+        ("$(echo $LD_PRELOAD)", "libepochsocks_preload.so"),
+        ("`echo port=$EPOCHSOCKS_TOR_PORT`", "0 port=9"),
+        ("plain", "0 plain"),
+    ] {
+        let (printed, all) = execute("wordexp", Path::new(words));
+        assert!(printed.starts_with("0 ") && printed.contains(expected), "{words}: {all}");
     }
 }
 

@@ -78,7 +78,9 @@ fn the_c_compiler_agrees_with_every_signature() {
     for alias in HOOKS.iter().filter(|hook| hook.header.is_empty()) {
         // The declared function has the name without the prefix.
         let symbol = alias.symbol;
-        let function = symbol.trim_start_matches("_IO_").trim_start_matches('_');
+        let function =
+            ["_IO_", "__libc_", "__"].iter().find_map(|prefix| symbol.strip_prefix(prefix));
+        let function = function.expect("an alias has a prefix");
         writeln!(source, "extern __typeof__({function}) {symbol};").expect("a string takes text");
     }
     for hook in HOOKS.iter().filter(|hook| hook.header != OLD) {

@@ -1,9 +1,10 @@
 //! The library exports the table and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use crate::support::preload_library;
+use crate::support::skip::skip;
 use crate::table::HOOKS;
 
 fn symbols(kind: &str) -> BTreeSet<String> {
@@ -46,5 +47,31 @@ fn the_default_library_does_not_import_malloc() {
     let imports = symbols("--undefined-only");
     for name in ["malloc", "calloc", "realloc", "free", "__tls_get_addr"] {
         assert!(!imports.iter().any(|import| import.split('@').next() == Some(name)), "{name}");
+    }
+}
+
+/// Each name of a function of libc, by its address.
+fn names_of_libc() -> Option<BTreeMap<String, BTreeSet<String>>> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let libc = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6"))?;
+    let output = Command::new("nm").args(["--dynamic", "--defined-only", libc]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut names = BTreeMap::<_, BTreeSet<_>>::new();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let (address, _, name) = (words.next()?, words.next()?, words.next()?);
+        let name = name.split('@').next().unwrap_or(name);
+        names.entry(address.to_owned()).or_default().insert(name.to_owned());
+    }
+    Some(names)
+}
+
+#[test]
+fn no_other_name_of_a_hooked_function_leads_past_its_hook() {
+    let Some(names) = names_of_libc() else { return skip("libc's names can't be read") };
+    let is_hooked = |name: &String| HOOKS.iter().any(|hook| hook.symbol == name);
+    for same in names.values().filter(|same| same.iter().any(is_hooked)) {
+        let others: Vec<_> = same.iter().filter(|name| !is_hooked(name)).collect();
+        assert!(others.is_empty(), "{others:?} of {same:?}");
     }
 }

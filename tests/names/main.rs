@@ -294,6 +294,10 @@ fn programs_of_an_older_glibc_are_answered_too() {
     let tor = Tor::with_ipv4();
     assert_eq!(tor.ask(&["old", "a", "example"]), "8\n");
     assert_eq!(tor.asked().len(), 8);
+    let tor = Tor::with_ipv4();
+    // Two names each way; the address has no name, as this Tor answers with another address.
+    assert_eq!(tor.ask(&["older", "a.example"]), "4\n");
+    assert_eq!(tor.asked().len(), 6);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 /* The life of a descriptor, one scene for each argument. */
 #define _GNU_SOURCE 1
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -160,6 +161,24 @@ static void scene_aliases(void)
     EXPECT(__close(fd) == 0 && is_forgotten(fd));
     EXPECT(_IO_fclose(fdopen(two, "r")) == 0 && is_forgotten(two));
     EXPECT(tracked(three));
+
+    /* Those that no program can link to. */
+    void *libc = dlopen("libc.so.6", RTLD_NOW);
+    __typeof__(socket) *make = dlsym(libc, "__socket");
+    __typeof__(fcntl) *control = dlsym(libc, "__libc_fcntl64");
+    __typeof__(recv) *receive = dlsym(libc, "__recv");
+    __typeof__(sendmmsg) *send_many = dlsym(libc, "__sendmmsg");
+    EXPECT(make && control && receive && send_many);
+    FAILS(make(AF_INET, SOCK_DGRAM, 0), EPERM);
+    int four = control(three, F_DUPFD, 600);
+    EXPECT(tracked(four));
+    char text[] = "hello", answer[6];
+    struct iovec data = {text, 6};
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &data, .msg_iovlen = 1}};
+    EXPECT(send_many(four, &message, 1, 0) == 1 && receive(four, answer, 6, MSG_WAITALL) == 6);
+    message.msg_hdr.msg_name = &address;
+    message.msg_hdr.msg_namelen = sizeof address;
+    FAILS(send_many((int)raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0), &message, 1, 0), EPERM);
 }
 
 static void scene_shutdown(void)

@@ -149,6 +149,35 @@ typedef int nquerydomain(res_state, const char *, const char *, int, int, unsign
 typedef int send_(const unsigned char *, int, unsigned char *, int);
 typedef int nsend(res_state, const unsigned char *, int, unsigned char *, int);
 
+typedef struct hostent *by_name(const char *), *by_name2(const char *, int), *by_address(const void *, int, int);
+
+#if defined(__x86_64__)
+#define OLDEST "GLIBC_2.2.5"
+#else
+#define OLDEST "GLIBC_2.17"
+#endif
+
+/* Whether `host`, if it is one, has one address. */
+static int is_found(const struct hostent *host)
+{
+    return host && host->h_addr_list[0] && !host->h_addr_list[1];
+}
+
+/* older HOST: how many of libresolv's own look-ups find something, by two ways. */
+static int older(char **a)
+{
+    void *ways[] = {RTLD_DEFAULT, dlopen("libresolv.so.2", RTLD_NOW | RTLD_GLOBAL)};
+    struct in_addr address = {htonl(0xc0000201)};
+    int found = 0;
+    for (int i = 0; i < 2; i++) {
+        found += is_found(((by_name *)dlvsym(ways[i], "res_gethostbyname", OLDEST))(a[0]));
+        found += is_found(((by_name2 *)dlvsym(ways[i], "res_gethostbyname2", OLDEST))(a[0], AF_INET));
+        found += is_found(((by_address *)dlvsym(ways[i], "res_gethostbyaddr", OLDEST))(&address, 4, AF_INET));
+    }
+    printf("%d\n", found);
+    return 0;
+}
+
 /* old HOST DOMAIN: how many of the old names answer an A query. */
 static int old(char **a)
 {
@@ -265,7 +294,7 @@ int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"hostid", 0, hostid}, {"networks", 1, networks},
+        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"older", 1, older}, {"hostid", 0, hostid}, {"networks", 1, networks},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

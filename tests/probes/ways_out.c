@@ -206,7 +206,7 @@ static void scene_inside(void)
 static void scene_rpc(void)
 {
     static const char *handles[] = {"clnt_create", "clnttcp_create", "clntudp_create",
-        "clntudp_bufcreate", "authdes_create", "svctcp_create", "svcudp_create",
+        "clntudp_bufcreate", "authdes_create", "authdes_pk_create", "svctcp_create", "svcudp_create",
         "svcudp_bufcreate", "pmap_getmaps", NULL};
     static const char *statuses[] = {
         "callrpc", "clnt_broadcast", "pmap_rmtcall", "registerrpc", "rtime", NULL};

@@ -38,7 +38,7 @@ macro_rules! hooks {
     };
 }
 
-use crate::hooks::c_types::{gaicb, res_state};
+use crate::hooks::c_types::{gaicb, res_state, wordexp_t};
 use crate::hooks::*;
 use libc::*;
 include!("table.rs");

@@ -120,6 +120,6 @@ macro_rules! hooks {
     };
 }
 
-use crate::hooks::c_types::{gaicb, res_state};
+use crate::hooks::c_types::{gaicb, res_state, wordexp_t};
 use libc::*;
 include!("table.rs");

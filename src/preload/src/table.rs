@@ -240,6 +240,54 @@ hooks! {
         policy: "as connect",
         test: "hooks::aliases_take_the_hooks_way",
     }
+    __socket {
+        signature: (domain: c_int, kind: c_int, protocol: c_int) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: socket::socket,
+        why: "libc has socket by this name too",
+        policy: "as socket",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __libc_fcntl64 {
+        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
+        header: "",
+        variadic: yes,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: duplicate::fcntl,
+        why: "libc has fcntl by this name too",
+        policy: "as fcntl",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __sendmmsg {
+        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: send::sendmmsg,
+        why: "libc has sendmmsg by this name too",
+        policy: "as sendmmsg",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __recv {
+        signature: (socket: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: data::recv,
+        why: "libc has recv by this name too",
+        policy: "as recv",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
     daemon {
         signature: (keeps_directory: c_int, keeps_standard: c_int) -> c_int,
         header: "unistd.h",
@@ -564,6 +612,42 @@ hooks! {
         policy: "as system",
         test: "exec_family::every_form_keeps_the_library",
     }
+    _IO_popen {
+        signature: (command: *const c_char, mode: *const c_char) -> *mut FILE,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: exec::shell::popen,
+        why: "libc exports popen by this name too",
+        policy: "as popen",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    __libc_system {
+        signature: (command: *const c_char) -> c_int,
+        header: "",
+        variadic: no,
+        cancellation_point: yes,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: exec::shell::system,
+        why: "libc has system by this name too",
+        policy: "as system",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    wordexp {
+        signature: (words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int,
+        header: "wordexp.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::shell::wordexp,
+        why: "libc starts the shell inside, where no hook is",
+        policy: "as system; without a shell that can be protected WRDE_CMDSUB for what would need one",
+        test: "exec_family::command_substitution_keeps_the_library",
+    }
     syscall {
         signature: (number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long,
         header: "unistd.h",
@@ -752,6 +836,18 @@ hooks! {
         async_signal_safe: no,
         before_resolution: lookup,
         handler: inside::authdes_create,
+        why: "libc asks a time server inside",
+        policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    authdes_pk_create {
+        signature: () -> *mut c_void,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: inside::authdes_pk_create,
         why: "libc asks a time server inside",
         policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
@@ -947,6 +1043,42 @@ hooks! {
         why: "as getaddrinfo",
         policy: "as gethostbyname2",
         test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
+    }
+    res_gethostbyname {
+        signature: (name: *const c_char) -> *mut hostent,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gethostbyname,
+        why: "libresolv keeps it for programs of old, and asks name servers",
+        policy: "as gethostbyname",
+        test: "names::programs_of_an_older_glibc_are_answered_too",
+    }
+    res_gethostbyname2 {
+        signature: (name: *const c_char, family: c_int) -> *mut hostent,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gethostbyname2,
+        why: "as res_gethostbyname",
+        policy: "as gethostbyname2",
+        test: "names::programs_of_an_older_glibc_are_answered_too",
+    }
+    res_gethostbyaddr {
+        signature: (address: *const c_void, size: socklen_t, family: c_int) -> *mut hostent,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: names::gethostbyaddr,
+        why: "as res_gethostbyname",
+        policy: "as gethostbyaddr",
+        test: "names::programs_of_an_older_glibc_are_answered_too",
     }
     gethostbyaddr {
         signature: (address: *const c_void, size: socklen_t, family: c_int) -> *mut hostent,

@@ -6,6 +6,9 @@ use core::ffi::{c_char, c_int, c_void};
 /// The resolver's state (resolv.h), which no hook looks into.
 pub type res_state = *mut c_void;
 
+/// What wordexp(3) fills (wordexp.h), which no hook looks into.
+pub type wordexp_t = c_void;
+
 /// One request of getaddrinfo_a(3) (netdb.h).
 #[repr(C)]
 pub struct gaicb {

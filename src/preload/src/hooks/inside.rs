@@ -50,6 +50,7 @@ refused! {
     clntudp_create() -> *mut c_void = null_mut();
     clntudp_bufcreate() -> *mut c_void = null_mut();
     authdes_create() -> *mut c_void = null_mut();
+    authdes_pk_create() -> *mut c_void = null_mut();
     svctcp_create() -> *mut c_void = null_mut();
     svcudp_create() -> *mut c_void = null_mut();
     svcudp_bufcreate() -> *mut c_void = null_mut();

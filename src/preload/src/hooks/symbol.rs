@@ -213,17 +213,25 @@ unsafe fn hook_before(found: *mut c_void, name: *const c_char) -> *mut c_void {
     }
 }
 
+/// libc, or the part of it that programs of old have their resolver from.
 fn is_of_libc(address: *const c_void) -> bool {
     let libc_itself = libc::__errno_location as *const c_void;
-    object_of(address).is_some_and(|object| object_of(libc_itself) == Some(object))
+    let (Some(object), Some(libc)) = (object_of(address), object_of(libc_itself)) else {
+        return false;
+    };
+    // SAFETY: the linker's name of a loaded object.
+    let path = unsafe { CStr::from_ptr(object.dli_fname) }.to_bytes();
+    object.dli_fbase == libc.dli_fbase
+        || path.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(RESOLVER))
 }
 
-/// Where the object that `address` lies in is loaded.
-fn object_of(address: *const c_void) -> Option<*mut c_void> {
+const RESOLVER: &[u8] = b"libresolv.so";
+
+/// The object that `address` lies in.
+fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
     let mut information = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: dladdr fills the structure when it answers non-zero.
     unsafe {
-        (libc::dladdr(address, information.as_mut_ptr()) != 0)
-            .then(|| information.assume_init().dli_fbase)
+        (libc::dladdr(address, information.as_mut_ptr()) != 0).then(|| information.assume_init())
     }
 }

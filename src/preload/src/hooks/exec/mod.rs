@@ -7,7 +7,7 @@
 //! - [`pointers`]: arrays of C strings without malloc
 //! - [`list`]: execl, execlp, execle
 //! - [`spawn`]: posix_spawn, posix_spawnp
-//! - [`shell`]: system, popen
+//! - [`shell`]: system, popen, wordexp
 
 mod environment;
 pub mod list;

@@ -1,4 +1,4 @@
-//! system and popen: libc starts the shell with the process's own environment, so what a program
+//! system, popen and wordexp: libc starts the shell with the process's own environment, so what a program
 //! took out of it is put back there. The shell's own execs then come through our hooks.
 
 use core::ffi::{CStr, c_char, c_int};
@@ -9,6 +9,7 @@ use libc::FILE;
 use super::environment::preload_entry;
 use super::permitted;
 use crate::environment::current;
+use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_PRELOAD};
 use crate::pending::without_half_spoken;
 use crate::{errno, label, real};
@@ -34,6 +35,18 @@ pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
     }
     // SAFETY: the caller's contract.
     without_half_spoken(|| unsafe { real::popen(command, mode) }).unwrap_or_else(errno::fail)
+}
+
+/// glibc, wordexp.h: no command substitution.
+const WRDE_NOCMD: c_int = 1 << 2;
+
+/// # Safety
+/// As wordexp(3).
+pub unsafe fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int {
+    // Few of them want a shell at all.
+    let flags = if prepare().is_ok() { flags } else { flags | WRDE_NOCMD };
+    // SAFETY: the caller's contract.
+    unsafe { real::wordexp(words, expanded, flags) }
 }
 
 /// Makes sure that the shell can be protected and that the environment has what protects it.
