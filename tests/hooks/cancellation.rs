@@ -18,6 +18,16 @@ fn a_thread_cancelled_while_it_sends_leaves_nothing() {
 }
 
 #[test]
+fn a_thread_cancelled_while_it_waits_leaves_nothing() {
+    play("cancel", "wait", &echoing_proxy());
+}
+
+#[test]
+fn a_thread_cancelled_while_a_command_runs_leaves_nothing() {
+    play("cancel", "system", &echoing_proxy());
+}
+
+#[test]
 fn a_thread_cancelled_in_fcntl_leaves_nothing() {
     play("cancel", "fcntl", &echoing_proxy());
 }

@@ -153,6 +153,11 @@ fn a_seccomp_filter_that_knows_nothing_of_us_is_no_obstacle() {
 }
 
 #[test]
+fn a_sandbox_that_kills_lets_a_connection_be_used_and_closed() {
+    play("odd_hosts", "sandbox", &echoing_proxy());
+}
+
+#[test]
 fn a_foreign_function_interface_reaches_the_hooks() {
     let proxy = echoing_proxy();
     let mut command = torify(python());

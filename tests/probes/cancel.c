@@ -1,8 +1,12 @@
 /* A thread is cancelled in a call, one scene for each call: it ends there, and nothing is left. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/uio.h>
 
 #include "scene.h"
 
@@ -57,6 +61,110 @@ static void send_to(void)
 {
     while (sendto(fd, much, sizeof much, 0, NULL, 0) > 0)
         ;
+}
+
+static void poll_it(void)
+{
+    struct pollfd entry = {fd, POLLIN, 0};
+    poll(&entry, 1, -1);
+}
+
+static void ppoll_it(void)
+{
+    struct pollfd entry = {fd, POLLIN, 0};
+    ppoll(&entry, 1, NULL, NULL);
+}
+
+static void select_it(void)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    select(fd + 1, &set, NULL, NULL, NULL);
+}
+
+static void pselect_it(void)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    pselect(fd + 1, &set, NULL, NULL, NULL, NULL);
+}
+
+static void wait_for_events(void)
+{
+    struct epoll_event event;
+    epoll_wait(other, &event, 1, -1);
+}
+
+static void wait_for_events_with_a_mask(void)
+{
+    struct epoll_event event;
+    epoll_pwait(other, &event, 1, -1, NULL);
+}
+
+static void wait_for_events_in_nanoseconds(void)
+{
+    struct epoll_event event;
+    epoll_pwait2(other, &event, 1, NULL, NULL);
+}
+
+static char little[8];
+
+static void read_it(void)
+{
+    if (read(fd, little, sizeof little) < 0)
+        return;
+}
+
+static void read_pieces(void)
+{
+    struct iovec place = {little, sizeof little};
+    if (readv(fd, &place, 1) < 0)
+        return;
+}
+
+static void receive_plainly(void)
+{
+    recv(fd, little, sizeof little, 0);
+}
+
+static void receive_from(void)
+{
+    struct sockaddr_storage sender;
+    socklen_t length = sizeof sender;
+    recvfrom(fd, little, sizeof little, 0, (struct sockaddr *)&sender, &length);
+}
+
+static void splice_it(void)
+{
+    splice(fd, NULL, other, NULL, 1, 0);
+}
+
+static void write_it(void)
+{
+    while (write(fd, much, sizeof much) > 0)
+        ;
+}
+
+static void write_pieces(void)
+{
+    struct iovec place = {much, sizeof much};
+    while (writev(fd, &place, 1) > 0)
+        ;
+}
+
+static void send_plainly(void)
+{
+    while (send(fd, much, sizeof much, 0) > 0)
+        ;
+}
+
+/* libc kills the shell only. */
+static void run_a_command(void)
+{
+    if (system("exec sleep 60") != 0)
+        return;
 }
 
 static void lock_file(void)
@@ -155,7 +263,40 @@ static void scene_receive(void)
     fd = connected("192.0.2.1", 80);
     both(receive);
     both(receive_many);
+    both(read_it);
+    both(read_pieces);
+    both(receive_plainly);
+    both(receive_from);
+    int both_ends[2];
+    EXPECT(pipe(both_ends) == 0);
+    other = both_ends[1];
+    both(splice_it);
     EXPECT(echoes(fd));
+}
+
+/* For a connection, and for what is none. */
+static void scene_wait(void)
+{
+    int pair[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    for (int i = 0; i < 2; i++) {
+        fd = i == 0 ? connected("192.0.2.1", 80) : pair[0];
+        other = epoll_create1(EPOLL_CLOEXEC);
+        struct epoll_event event = {.events = EPOLLIN};
+        EXPECT(other >= 0 && epoll_ctl(other, EPOLL_CTL_ADD, fd, &event) == 0);
+        both(poll_it);
+        both(ppoll_it);
+        both(select_it);
+        both(pselect_it);
+        both(wait_for_events);
+        both(wait_for_events_with_a_mask);
+        both(wait_for_events_in_nanoseconds);
+    }
+}
+
+static void scene_system(void)
+{
+    both(run_a_command);
 }
 
 static void scene_send(void)
@@ -166,6 +307,9 @@ static void scene_send(void)
     both(send_much);
     both(send_many);
     both(send_to);
+    both(write_it);
+    both(write_pieces);
+    both(send_plainly);
 }
 
 static void scene_fcntl(void)
@@ -197,6 +341,8 @@ static const struct scene scenes[] = {
     {"accept", scene_accept},
     {"receive", scene_receive},
     {"send", scene_send},
+    {"wait", scene_wait},
+    {"system", scene_system},
     {"fcntl", scene_fcntl},
     {"close", scene_close},
     {NULL, NULL},

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,24 @@ static void use(void)
     int fd = connected("192.0.2.1", 80), copy = dup(fd);
     EXPECT(echoes(fd) && peer_is(copy, "192.0.2.1", 80));
     EXPECT(close(fd) == 0 && close(copy) == 0 && is_forgotten(fd) && is_forgotten(copy));
+}
+
+/* Sends a connection to the program itself, which must get it back as what it was. */
+static int comes_back(int fd)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+        .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    int pair[2], got;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 || sendmsg(pair[0], &message, 0) != 1
+        || recvmsg(pair[1], &message, 0) != 1)
+        return 0;
+    memcpy(&got, CMSG_DATA(header), sizeof got);
+    return peer_is(got, "192.0.2.1", 80) && close(got) == 0 && close(pair[0]) == 0 && close(pair[1]) == 0;
 }
 
 /* As programs with an allocator of their own do, from many threads. */
@@ -165,6 +184,8 @@ static void scene_chroot(void)
 static void *small(void *unused)
 {
     use();
+    int fd = connected("192.0.2.1", 80);
+    EXPECT(comes_back(fd) && close(fd) == 0);
     return unused;
 }
 
@@ -188,7 +209,7 @@ static void in_handler(int signal)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     handled = connect(fd, (struct sockaddr *)&address, sizeof address) == 0
         && getpeername(fd, (struct sockaddr *)&seen, &length) == 0
-        && seen.sin_addr.s_addr == address.sin_addr.s_addr && close(fd) == 0;
+        && seen.sin_addr.s_addr == address.sin_addr.s_addr && comes_back(fd) && close(fd) == 0;
 }
 
 static void scene_alternate_stack(void)
@@ -272,6 +293,37 @@ static void scene_seccomp(void)
     EXPECT(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* A sandbox for a worker that has its connection: what is not in the list ends the process. */
+static void scene_sandbox(void)
+{
+    static const int permitted[] = {SYS_read, SYS_write, SYS_close, SYS_ppoll, SYS_shutdown, SYS_futex,
+        SYS_getpid, SYS_gettid, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_rt_sigprocmask,
+        SYS_rt_sigreturn, SYS_clock_gettime, SYS_sendto, SYS_recvfrom, SYS_newfstatat, SYS_getrandom, SYS_exit,
+        SYS_exit_group};
+    enum { COUNT = sizeof permitted / sizeof *permitted };
+    struct sock_filter lines[COUNT + 3] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    };
+    for (int i = 0; i < COUNT; i++)
+        lines[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, permitted[i], COUNT - i, 0);
+    lines[COUNT + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    lines[COUNT + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {COUNT + 3, lines};
+
+    int fd = connected("192.0.2.1", 80), other = connected("192.0.2.2", 80), pair[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    char text[6];
+    struct timespec second = {1, 0};
+    struct pollfd entry = {fd, POLLIN, 0};
+    EXPECT(write(fd, "hello", 6) == 6 && ppoll(&entry, 1, &second, NULL) == 1 && read(fd, text, 6) == 6);
+    EXPECT(echoes(fd) && peer_is(fd, "192.0.2.1", 80));
+    EXPECT(write(pair[0], "text", 5) == 5 && read(pair[1], text, 5) == 5 && close(pair[0]) == 0);
+    EXPECT(shutdown(other, SHUT_RDWR) == 0 && close(fd) == 0 && close(other) == 0);
+    FAILS(close(fd), EBADF);
+}
+
 static const struct scene scenes[] = {
     {"allocator", scene_allocator},
     {"before-constructors", scene_before_constructors},
@@ -285,6 +337,7 @@ static const struct scene scenes[] = {
     {"many-descriptors", scene_many_descriptors},
     {"descriptor-limit", scene_descriptor_limit},
     {"seccomp", scene_seccomp},
+    {"sandbox", scene_sandbox},
     {NULL, NULL},
 };
 
