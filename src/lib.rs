@@ -15,6 +15,7 @@
 //! | [`policy`] | decisions: a value in, a value out | yes |
 //! | [`config`] | one table of options: file, environment, flags, help | yes |
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
+//! | [`linkage`] | functions of the loaded objects, found without the dynamic linker's lock | yes |
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
 //! | [`ancillary`] | descriptors in a message | yes |
 //! | [`label`] | a socket's destination, told to whoever it is passed to | yes |
@@ -27,6 +28,7 @@ pub mod ancillary;
 pub mod bytes;
 pub mod config;
 pub mod label;
+pub mod linkage;
 pub mod pending;
 pub mod policy;
 pub mod program;

@@ -80,6 +80,28 @@ fn the_address_sanitizer_is_no_obstacle() {
     }
 }
 
+/// Also where its symbols are in the old kind of table, which only the dynamic linker reads.
+#[test]
+fn another_library_before_libc_is_called_as_well() {
+    for (name, style) in [("gnu.so", "gnu"), ("sysv.so", "sysv")] {
+        let style = format!("-Wl,--hash-style={style}");
+        let interposer = probe_as(name, "interposer", &["-shared", "-fPIC", &style]);
+        let libraries = [preload_library().as_os_str(), interposer.as_os_str()];
+        let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
+        let output = finish(command.arg("interposer"), Duration::from_secs(30));
+        let seen = text(&output);
+        assert!(output.status.success(), "{style}: {}: {seen}", output.status);
+        assert!(seen.contains("connects 1 shutdowns 1 closes 3\n"), "{style}: {seen}");
+    }
+}
+
+#[test]
+fn a_first_call_needs_no_lock_of_the_dynamic_linker() {
+    let mut command = command("odd_hosts", "first-calls-while-loading", &echoing_proxy());
+    command.env("PLUGIN", probe_as("plugin.so", "plugin", &PLUGIN));
+    ends(command);
+}
+
 #[test]
 fn hooks_work_before_every_constructor() {
     play("odd_hosts", "before-constructors", &echoing_proxy());

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "scene.h"
@@ -65,6 +66,19 @@ static void scene_allocator(void)
         EXPECT(pthread_create(&threads[i], NULL, use_and_allocate, NULL) == 0);
     for (int i = 0; i < 4; i++)
         EXPECT(pthread_join(threads[i], NULL) == 0);
+}
+
+/* What libc's own functions do, with another library between. */
+static void scene_interposer(void)
+{
+    int fds[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    struct sockaddr_un nowhere = { .sun_family = AF_UNIX, .sun_path = "/nowhere" };
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(connect(other, (struct sockaddr *)&nowhere, sizeof nowhere) < 0 && errno == ENOENT);
+    EXPECT(shutdown(fds[0], SHUT_WR) == 0);
+    EXPECT(close(other) == 0 && close(fds[0]) == 0 && close(fds[1]) == 0);
+    use();
 }
 
 /* Before every constructor, also the library's. */
@@ -324,8 +338,43 @@ static void scene_sandbox(void)
     FAILS(close(fd), EBADF);
 }
 
+static void *load(void *path)
+{
+    EXPECT(dlopen(path, RTLD_NOW));
+    return NULL;
+}
+
+/* Calls that this program has not made before, while another thread holds the dynamic linker's lock:
+   so does a thread that a handler interrupts there. */
+static void scene_first_calls_while_loading(void)
+{
+    int loading[2], go[2];
+    char byte = 0, number[16];
+    EXPECT(pipe(loading) == 0 && pipe(go) == 0);
+    snprintf(number, sizeof number, "%d %d", loading[1], go[0]);
+    EXPECT(setenv("CONSTRUCTOR_WAITS", number, 1) == 0);
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, load, getenv("PLUGIN")) == 0);
+    EXPECT(syscall(SYS_read, loading[0], &byte, 1) == 1);
+
+    use();
+    int pair[2];
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(dup2(pair[0], 300) == 300 && dup3(pair[0], 301, 0) == 301 && close_range(300, 301, 0) == 0);
+    EXPECT(sendmsg(pair[0], &message, 0) == 1 && recvmsg(pair[1], &message, 0) == 1);
+    EXPECT(shutdown(pair[0], SHUT_WR) == 0 && recv(pair[1], &byte, 1, 0) == 0);
+    closefrom(400);
+
+    EXPECT(syscall(SYS_write, go[1], &byte, 1) == 1);
+    EXPECT(pthread_join(thread, NULL) == 0);
+}
+
 static const struct scene scenes[] = {
     {"allocator", scene_allocator},
+    {"interposer", scene_interposer},
+    {"first-calls-while-loading", scene_first_calls_while_loading},
     {"before-constructors", scene_before_constructors},
     {"at-exit", scene_at_exit},
     {"threads-at-exit", scene_threads_at_exit},

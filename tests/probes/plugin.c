@@ -1,4 +1,5 @@
-/* A library that a program loads. With CONSTRUCTOR set it uses sockets before main and after it. */
+/* A library that a program loads. With CONSTRUCTOR set it uses sockets before main and after it; with
+   CONSTRUCTOR_WAITS it takes its time. */
 #define _GNU_SOURCE 1
 #include "scene.h"
 
@@ -13,8 +14,19 @@ int plugin_reach(void)
 
 static int early = -1;
 
+/* Tells that the library is being loaded and waits until it may go on. */
+static void wait_while_loading(const char *descriptors)
+{
+    int loading, go;
+    char byte = 0;
+    EXPECT(sscanf(descriptors, "%d %d", &loading, &go) == 2);
+    EXPECT(syscall(SYS_write, loading, &byte, 1) == 1 && syscall(SYS_read, go, &byte, 1) == 1);
+}
+
 __attribute__((constructor)) static void before_main(void)
 {
+    if (getenv("CONSTRUCTOR_WAITS"))
+        wait_while_loading(getenv("CONSTRUCTOR_WAITS"));
     if (getenv("CONSTRUCTOR"))
         early = plugin_reach();
 }

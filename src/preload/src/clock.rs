@@ -3,22 +3,22 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
+use epochsocks::linkage::Symbol;
 use epochsocks::sys::time;
 use libc::{clockid_t, timespec};
 
 use crate::real::Real;
 
 /// No hook stands before it.
-static CLOCK_GETTIME: Real = Real::new(c"clock_gettime");
-
-/// Not async-signal-safe.
-pub fn resolve() {
-    CLOCK_GETTIME.resolve();
-}
+static CLOCK_GETTIME: Real = Real::new();
+const SYMBOL: Symbol = Symbol::new(c"clock_gettime");
 
 /// Time since boot, unmoved by clock changes. Async-signal-safe.
 pub fn now() -> Duration {
-    let next = CLOCK_GETTIME.get();
+    let mut next = CLOCK_GETTIME.get();
+    if next.is_null() {
+        next = CLOCK_GETTIME.find(SYMBOL);
+    }
     if next.is_null() {
         return time::monotonic();
     }

@@ -5,7 +5,7 @@ use epochsocks::registry::Registry;
 use epochsocks::sys;
 
 use crate::registry::REGISTRY;
-use crate::{clock, environment, inheritance, log, real, runtime};
+use crate::{environment, inheritance, log, real, runtime};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -14,7 +14,6 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 extern "C" fn constructor() {
     log::remember_standard_error();
     real::resolve_at_load();
-    clock::resolve();
     inheritance::remember(environment::at_load());
     // Bad settings end the program before it has begun.
     runtime::loaded();

@@ -1,47 +1,65 @@
 //! The functions that the hooks stand in front of: the next definition of each symbol.
 
-use core::ffi::{CStr, c_void};
+use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-/// One symbol's next definition, resolved by the constructor.
+use epochsocks::linkage::{self, Symbol};
+
+/// One symbol's next definition, found at the first call: most programs make few of them, and each
+/// look-up costs an exec.
 ///
 /// The pointer is set once to a value that never changes and guards no other memory, so Relaxed is
-/// enough; two threads that resolve at once store the same value.
+/// enough; two callers that look for it at once store the same value.
 pub struct Real {
-    name: &'static CStr,
     next: AtomicPtr<c_void>,
 }
 
 impl Real {
-    /// The symbol `name`, not resolved yet.
-    pub const fn new(name: &'static CStr) -> Self {
-        Real { name, next: AtomicPtr::new(null_mut()) }
+    /// Not looked for yet.
+    pub const fn new() -> Self {
+        Real { next: AtomicPtr::new(null_mut()) }
     }
 
-    /// Asks the dynamic linker. Not async-signal-safe.
-    pub fn resolve(&self) -> *mut c_void {
-        // SAFETY: dlsym takes a C string; RTLD_NEXT is resolved from this library's position.
-        let next = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        self.next.store(next, Relaxed);
-        next
-    }
-
-    /// The next definition, null before resolution. Async-signal-safe.
+    /// The next definition, null while it is not known. Async-signal-safe.
     #[inline(always)]
     pub fn get(&self) -> *mut c_void {
         self.next.load(Relaxed)
     }
+
+    /// Looks for it in the tables of the loaded objects; null if it is not there.
+    /// Async-signal-safe.
+    #[cold]
+    #[inline(never)]
+    pub fn find(&self, symbol: Symbol) -> *mut c_void {
+        self.keep(linkage::next(symbol).unwrap_or(null_mut()))
+    }
+
+    /// Asks the dynamic linker, which knows what the tables don't tell: null if nobody has it. Not
+    /// async-signal-safe.
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, symbol: Symbol) -> *mut c_void {
+        // SAFETY: dlsym takes a C string; RTLD_NEXT is resolved from this library's position.
+        self.keep(unsafe { libc::dlsym(libc::RTLD_NEXT, symbol.name().as_ptr()) })
+    }
+
+    fn keep(&self, next: *mut c_void) -> *mut c_void {
+        if !next.is_null() {
+            self.next.store(next, Relaxed);
+        }
+        next
+    }
 }
 
 macro_rules! before_resolution {
-    (kernel($number:ident), $real:path, $result:ty, $signature:ty, ($($argument:ident),*)) => {
+    (kernel($number:ident), $real:path, $symbol:expr, $result:ty, $signature:ty, ($($argument:ident),*)) => {
         // SAFETY: the system call takes the arguments of the libc function of its name.
         unsafe { crate::errno::system_call!(libc::$number $(, $argument)*) as $result }
     };
     (alias, $($as_lookup:tt)*) => { before_resolution!(lookup, $($as_lookup)*) };
-    (lookup, $real:path, $result:ty, $signature:ty, ($($argument:ident),*)) => {{
-        let next = $real.resolve();
+    (lookup, $real:path, $symbol:expr, $result:ty, $signature:ty, ($($argument:ident),*)) => {{
+        let next = $real.ask($symbol);
         if next.is_null() {
             crate::errno::set(libc::ENOSYS);
             return crate::errno::Failure::FAILURE;
@@ -51,13 +69,13 @@ macro_rules! before_resolution {
     }};
 }
 
-macro_rules! resolve_at_load {
-    // Looked up at the first call: most programs never make it, and each look-up costs an exec.
+macro_rules! ask_at_load {
+    // Not called in signal handlers: the first call can ask.
     (lookup, no, $name:ident) => {};
     // Its handler calls the function that it is another name of.
     (alias, $signal:ident, $name:ident) => {};
     ($before:ident, $signal:ident, $name:ident) => {
-        statics::$name.resolve();
+        statics::$name.ask(symbols::$name);
     };
 }
 
@@ -85,10 +103,14 @@ macro_rules! hooks {
             #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
             pub unsafe fn $name($($argument: $type),*) -> $result {
                 type Signature = unsafe extern "C" fn($($type),*) -> $result;
-                let next = statics::$name.get();
+                let mut next = statics::$name.get();
+                if next.is_null() {
+                    next = statics::$name.find(symbols::$name);
+                }
                 if next.is_null() {
                     return before_resolution!(
-                        $before $(($number))?, statics::$name, $result, Signature, ($($argument),*)
+                        $before $(($number))?, statics::$name, symbols::$name, $result, Signature,
+                        ($($argument),*)
                     );
                 }
                 // SAFETY: the table's signature is the symbol's, as the header test shows.
@@ -99,7 +121,13 @@ macro_rules! hooks {
         mod statics {
             #![expect(non_upper_case_globals, reason = "named as the C symbols")]
             use super::Real;
-            $(pub static $name: Real = Real::new(
+            $(pub static $name: Real = Real::new();)*
+        }
+
+        mod symbols {
+            #![expect(non_upper_case_globals, reason = "named as the C symbols")]
+            use super::Symbol;
+            $(pub const $name: Symbol = Symbol::new(
                 // SAFETY: a literal with its NUL and no other.
                 unsafe { core::ffi::CStr::from_bytes_with_nul_unchecked(
                     concat!(stringify!($name), "\0").as_bytes(),
@@ -107,17 +135,22 @@ macro_rules! hooks {
             );)*
         }
 
-        /// Whether the table has the symbol.
-        pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
-            [$(stringify!($name)),*].iter().any(|name| name.as_bytes() == symbol.to_bytes())
-        }
+        /// The table's symbols, in one string: pointers to each would cost every exec a relocation.
+        const NAMES: &str = concat!($(stringify!($name), " "),*);
 
-        /// Resolves what may be called in a signal handler, where it could not be looked up, and
-        /// what must not stay with the kernel. Not async-signal-safe.
+        /// Where the loaded objects' tables can't be read, asks for what a signal handler may call,
+        /// and for what must not stay with the kernel. Not async-signal-safe.
         pub fn resolve_at_load() {
-            $(resolve_at_load!($before, $signal, $name);)*
+            if !linkage::is_readable() {
+                $(ask_at_load!($before, $signal, $name);)*
+            }
         }
     };
+}
+
+/// Whether the table has the symbol.
+pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
+    NAMES.split_terminator(' ').any(|name| name.as_bytes() == symbol.to_bytes())
 }
 
 use crate::hooks::c_types::{gaicb, res_state, wordexp_t};

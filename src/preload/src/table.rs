@@ -7,9 +7,9 @@
 // handler is the symbol as well.
 // header: empty for another name of a function that the table has, "none" for what libc keeps for
 // programs of old.
-// before_resolution: what runs while the real function is unknown (hooks are called before any
-// constructor): `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once;
-// `alias`: never, as the handler calls the function that this is another name of.
+// before_resolution: what runs where the tables of the loaded objects don't tell the real function:
+// `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once; `alias`: never, as
+// the handler calls the function that this is another name of.
 
 hooks! {
     socket {

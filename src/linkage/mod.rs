@@ -1,0 +1,115 @@
+//! The functions of the objects that the dynamic linker has loaded, found in their own tables.
+//!
+//! `dlsym(RTLD_NEXT, …)` takes a lock and half a microsecond, for each of a hundred hooks at every
+//! exec, and can't be asked in a signal handler. What it answers stands in memory that does not
+//! change: the objects behind this one, up to libc, are loaded before any code of the process runs
+//! and stay. They are read here, without a lock, in the order in which the dynamic linker searches
+//! them, so that another library that stands before libc's function is found first.
+//!
+//! Only glibc's layout is known. Whatever is not as expected is no answer, and its asker has the
+//! dynamic linker left.
+
+mod object;
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+use object::{Dynamic, Object};
+
+/// The object behind which nothing is searched: it has all that is asked for.
+const LIBC: &CStr = c"libc.so.6";
+
+/// `struct link_map` of link.h, as far as it is public.
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const Dynamic,
+    next: *const LinkMap,
+    previous: *const LinkMap,
+}
+
+/// `struct r_debug` of link.h, as far as it is needed.
+#[repr(C)]
+struct Rendezvous {
+    version: c_int,
+    first: *const LinkMap,
+}
+
+unsafe extern "C" {
+    /// What the dynamic linker keeps for debuggers.
+    static _r_debug: Rendezvous;
+    /// The dynamic section of the object that this code is linked into.
+    static _DYNAMIC: Dynamic;
+}
+
+/// A symbol's name, with the hash that tables are asked by.
+#[derive(Clone, Copy, Debug)]
+pub struct Symbol {
+    name: &'static CStr,
+    hash: u32,
+}
+
+impl Symbol {
+    /// The symbol `name`; in a constant, so that nothing of it is left to do at run time.
+    pub const fn new(name: &'static CStr) -> Self {
+        Symbol { name, hash: object::hash(name) }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static CStr {
+        self.name
+    }
+}
+
+/// What the first object behind this one that defines `symbol` has for it, as `dlsym(RTLD_NEXT, …)`
+/// answers. `None` if libc and what stands before it don't have the symbol, or can't be read.
+/// Async-signal-safe.
+pub fn next(symbol: Symbol) -> Option<*mut c_void> {
+    for object in following() {
+        let object = object?;
+        if let Some(definition) = object.find(symbol.name, symbol.hash) {
+            return definition.address();
+        }
+        if object.is_named(LIBC) {
+            break;
+        }
+    }
+    None
+}
+
+/// Whether [`next`] can read every object up to libc. Async-signal-safe.
+pub fn is_readable() -> bool {
+    let mut read = following().map_while(|object| object);
+    read.any(|object| object.is_named(LIBC))
+}
+
+/// The path of this object, as the dynamic linker knows it; empty for a program.
+/// Async-signal-safe.
+pub fn path() -> Option<&'static CStr> {
+    // SAFETY: the dynamic linker keeps the string while the object is loaded.
+    own().filter(|map| !map.name.is_null()).map(|map| unsafe { CStr::from_ptr(map.name) })
+}
+
+/// This object's entry in the dynamic linker's list.
+fn own() -> Option<&'static LinkMap> {
+    let dynamic = &raw const _DYNAMIC;
+    // SAFETY: set by the dynamic linker before any other code of the process runs.
+    let first = unsafe { _r_debug.first };
+    list(first).find(|map| map.dynamic == dynamic)
+}
+
+/// The objects that are searched after this one; `None` for one that can't be read.
+fn following() -> impl Iterator<Item = Option<Object>> {
+    let objects = list(own().map_or(core::ptr::null(), |map| map.next))
+        .map(|map| Object::of(map.base, map.dynamic));
+    objects.filter(|object| object.as_ref().is_none_or(Object::is_searched))
+}
+
+fn list(first: *const LinkMap) -> impl Iterator<Item = &'static LinkMap> {
+    // SAFETY: the list's objects up to libc are never unloaded, so their entries and the pointers
+    // between them stay as they are. New ones are put behind them, where nobody reads here.
+    core::iter::successors(unsafe { first.as_ref() }, |map| unsafe { map.next.as_ref() })
+}
+
+#[cfg(test)]
+mod tests;
