@@ -1,5 +1,8 @@
 //! What runs when the dynamic linker has loaded the library.
 
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+
 use epochsocks::pending::ARENA;
 use epochsocks::registry::Registry;
 use epochsocks::sys;
@@ -21,7 +24,18 @@ extern "C" fn constructor() {
     let _ = REGISTRY.may_change();
     // SAFETY: the handlers are async-signal-safe and live as long as the library, which is never
     // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child)) };
+    unsafe { __register_atfork(Some(before_fork), Some(after_fork), Some(in_child), null_mut()) };
+}
+
+unsafe extern "C" {
+    /// What pthread_atfork(3) calls, with the object that the handlers go with: none, as the library
+    /// is never unloaded (Linux Standard Base, "libc").
+    fn __register_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+        object: *mut c_void,
+    ) -> c_int;
 }
 
 /// Opens what parent and child share, unless its first use did. Most programs never fork, and a
