@@ -54,7 +54,10 @@ impl<'a> Environment<'a> {
 
 /// The value of an entry `NAME=value` if it is `name`'s.
 pub fn value_of<'e>(entry: &'e [u8], name: &[u8]) -> Option<&'e [u8]> {
-    entry.strip_prefix(name)?.strip_prefix(b"=")
+    // The sign first: nearly all names are of another length, and few comparisons are left.
+    let (before, value) = entry.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b"=")?;
+    (before == name).then_some(value)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use epochsocks::config::{
     ConfigError, Environment, SYSTEM_FILES, Settings, Sources, Warning, load,
 };
 
+use crate::inheritance;
 use crate::log::log;
 
 unsafe extern "C" {
@@ -41,8 +42,9 @@ unsafe fn initial() -> *const *const c_char {
     }
 }
 
+/// Ours come from their copy, which is much shorter than the environment.
 fn variable(name: &str) -> Option<&'static [u8]> {
-    at_load().get(name)
+    inheritance::variable(name).unwrap_or_else(|| at_load().get(name))
 }
 
 /// Loads the settings from the environment and the file that it names.

@@ -1,8 +1,8 @@
 //! What a program that is executed must inherit: the library and our settings, copied at load time
 //! because programs rewrite or clear their environment.
 
-use core::ffi::{CStr, c_char};
-use core::mem::MaybeUninit;
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicPtr, AtomicUsize,
@@ -10,78 +10,87 @@ use core::sync::atomic::{
 };
 
 use epochsocks::config::{Environment, value_of};
-use epochsocks::sys;
+use epochsocks::{linkage, sys};
 
 /// The prefixes of our variables and torsocks'.
 const PREFIXES: [&[u8]; 2] = [b"EPOCHSOCKS_", b"TORSOCKS_"];
 /// The name of the dynamic linker's variable.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 
-/// The copied entries, one C string behind the other; the length is published after them.
-static START: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-static LENGTH: AtomicUsize = AtomicUsize::new(0);
-/// The path of this library, as the dynamic linker knows it.
-static LIBRARY: AtomicPtr<c_char> = AtomicPtr::new(core::ptr::null_mut());
+/// Room for what most programs inherit: a mapping would cost every exec two microseconds.
+struct Room(UnsafeCell<[u8; 256]>);
 
-/// Copies our variables of `environment` and asks for the library's path. Called once, by the
-/// constructor; not async-signal-safe.
+// SAFETY: written once, by `remember`, before its address is published.
+unsafe impl Sync for Room {}
+
+static ROOM: Room = Room(UnsafeCell::new([0; 256]));
+
+/// The copied entries, each a C string behind its length with the NUL; null until they are copied.
+static START: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+/// Their length, which START publishes.
+static LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Copies our variables of `environment`. Called once, by the constructor.
 pub fn remember(environment: Environment<'_>) {
-    remember_library();
     let ours = || environment.entries().filter(|entry| is_ours(entry.to_bytes()));
-    let length = ours().map(|entry| entry.to_bytes_with_nul().len()).sum::<usize>();
-    if length == 0 {
-        return;
-    }
-    let Ok(start) = sys::map_zeroed(length) else { return };
+    let length = ours().map(|entry| size_of::<usize>() + entry.count_bytes() + 1).sum::<usize>();
+    let Some(start) = room_for(length) else { return };
     let mut end = start;
     for entry in ours() {
         let bytes = entry.to_bytes_with_nul();
-        // SAFETY: the mapping has room for all of them, as just counted.
+        // SAFETY: there is room for all of them, as just counted.
         unsafe {
+            end.cast::<usize>().write_unaligned(bytes.len());
+            end = end.add(size_of::<usize>());
             end.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             end = end.add(bytes.len());
         }
     }
     // Relaxed: the Release below publishes it.
-    START.store(start.as_ptr(), Relaxed);
-    // Release pairs with the Acquire in `entries`.
-    LENGTH.store(length, Release);
+    LENGTH.store(length, Relaxed);
+    // Release pairs with the Acquire in `copied`.
+    START.store(start.as_ptr(), Release);
 }
 
-fn remember_library() {
-    let mut information = MaybeUninit::<libc::Dl_info>::uninit();
-    let inside = remember_library as fn() as *const core::ffi::c_void;
-    // SAFETY: dladdr fills the structure when it answers non-zero.
-    unsafe {
-        if libc::dladdr(inside, information.as_mut_ptr()) != 0 {
-            // Release pairs with the Acquire in `library`: the string is the linker's.
-            LIBRARY.store(information.assume_init().dli_fname.cast_mut(), Release);
-        }
+fn room_for(length: usize) -> Option<NonNull<u8>> {
+    if length <= size_of::<Room>() {
+        return NonNull::new(ROOM.0.get().cast());
     }
+    sys::map_zeroed(length).ok()
 }
 
-/// The path of this library; `None` before the constructor. Async-signal-safe.
+/// The path of this library. Async-signal-safe.
 pub fn library() -> Option<&'static CStr> {
-    // Acquire pairs with the Release in `remember_library`.
-    let path = LIBRARY.load(Acquire);
-    // SAFETY: the dynamic linker keeps the string while the library is loaded, which is always.
-    (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })
+    linkage::path()
+}
+
+/// The copied entries as `remember` puts them; `None` before the constructor.
+fn copied() -> Option<&'static [u8]> {
+    // Acquire pairs with the Release in `remember`.
+    let start = NonNull::new(START.load(Acquire))?;
+    // Relaxed: ordered by the Acquire above.
+    let length = LENGTH.load(Relaxed);
+    // SAFETY: so many bytes were written before the address was published, and stay.
+    Some(unsafe { core::slice::from_raw_parts(start.as_ptr(), length) })
+}
+
+/// The value that the process was given for the variable `name`, one of ours or torsocks'; without
+/// an answer before the constructor. Async-signal-safe.
+pub fn variable(name: &str) -> Option<Option<&'static [u8]>> {
+    copied().filter(|_| is_ours(name.as_bytes()))?;
+    Some(entries().find_map(|entry| value_of(entry.to_bytes(), name.as_bytes())))
 }
 
 /// The remembered entries, `NAME=value` each. Async-signal-safe.
 pub fn entries() -> impl Iterator<Item = &'static CStr> {
-    // Acquire pairs with the Release in `remember`.
-    let length = LENGTH.load(Acquire);
-    // Relaxed: ordered by the Acquire above.
-    let start = START.load(Relaxed);
-    let bytes: &'static [u8] = match length {
-        0 => &[],
-        // SAFETY: so many bytes were written before the length was published, and stay.
-        _ => unsafe { core::slice::from_raw_parts(start, length) },
-    };
-    bytes
-        .split_inclusive(|byte| *byte == 0)
-        .filter_map(|entry| CStr::from_bytes_with_nul(entry).ok())
+    let mut rest = copied().unwrap_or_default();
+    core::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (entry, after) = after.split_at_checked(usize::from_ne_bytes(*length))?;
+        rest = after;
+        // SAFETY: `remember` has put a C string and its length there.
+        Some(unsafe { CStr::from_bytes_with_nul_unchecked(entry) })
+    })
 }
 
 /// The remembered entries whose names `environment` lacks. Async-signal-safe.

@@ -1,10 +1,11 @@
 //! What the hooks share: the settings and the onion pool.
 
+use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::net::SocketAddr;
 use core::ptr::null_mut;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -24,6 +25,17 @@ const BAD_SETTINGS: i32 = 125;
 pub static ONION_POOL: OnionPool = OnionPool::new();
 
 static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(null_mut());
+
+/// Where the settings are, in memory that the library brings along: a mapping would cost every exec
+/// two microseconds.
+struct Place(UnsafeCell<MaybeUninit<Settings>>);
+
+// SAFETY: written once, by who has set TAKEN, and read once the address is published.
+unsafe impl Sync for Place {}
+
+static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
+/// Whether somebody writes to PLACE or has. Who reads it has no other business there: Relaxed.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The settings, once they are loaded. Async-signal-safe.
 pub fn settings() -> Option<&'static Settings> {
@@ -52,7 +64,8 @@ pub fn name_behind(destination: SocketAddr) -> Option<Name> {
     }
 }
 
-/// When the settings were loaded, in nanoseconds since boot. A word of its own: Relaxed.
+/// When the settings were loaded, in nanoseconds since boot, where they need it. A word of its own:
+/// Relaxed.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// The user name and password for Tor, if the settings ask for any: with IsolatePID, this process's
@@ -65,21 +78,36 @@ pub fn credentials() -> Option<Credentials> {
 
 #[cold]
 fn load() -> &'static Settings {
-    let Ok(page) = sys::map_zeroed(size_of::<Settings>()) else { give_up("no memory") };
-    STARTED.store(sys::time::monotonic().as_nanos() as u64, Relaxed);
-    let place = page.cast::<MaybeUninit<Settings>>().as_ptr();
+    let place = place();
     match environment::load_settings() {
-        // SAFETY: a fresh mapping of that size, page-aligned, nobody else's yet.
-        Ok(settings) => unsafe { (*place).write(settings) },
+        Ok(settings) => {
+            if settings.isolate_pid {
+                STARTED.store(sys::time::monotonic().as_nanos() as u64, Relaxed);
+            }
+            // SAFETY: as `place` promises.
+            unsafe { place.write(settings) };
+        }
         Err(error) => give_up(error),
-    };
+    }
     // AcqRel: Release publishes the settings to `settings`, Acquire sees another thread's. Who
-    // loses leaves a page behind, once.
-    match SETTINGS.compare_exchange(null_mut(), place.cast(), AcqRel, Acquire) {
+    // loses leaves its place behind, once.
+    match SETTINGS.compare_exchange(null_mut(), place, AcqRel, Acquire) {
         // SAFETY: as in `settings`.
-        Ok(_) => unsafe { &*place.cast::<Settings>() },
+        Ok(_) => unsafe { &*place },
         // SAFETY: as in `settings`.
         Err(first) => unsafe { &*first },
+    }
+}
+
+/// Memory for settings that is nobody else's: another thread, or what a handler has interrupted, may
+/// be loading them, too.
+fn place() -> *mut Settings {
+    if !TAKEN.swap(true, Relaxed) {
+        return PLACE.0.get().cast();
+    }
+    match sys::map_zeroed(size_of::<Settings>()) {
+        Ok(page) => page.cast().as_ptr(),
+        Err(_) => give_up("no memory"),
     }
 }
 
