@@ -1,18 +1,23 @@
 //! A socket of the library's own, and the list of all.
 
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
-    AtomicI32, AtomicU32,
+    AtomicI32, AtomicPtr, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::{Errno, close, net, syscall6};
+use super::{Errno, close, map_zeroed, net, syscall6, unmap};
 
 /// As many sockets as can be told from the program's at a time; one each look-up.
 const MOST: usize = 256;
-/// A place without a socket.
-const FREE: i32 = -1;
+/// A place without a socket, which is never 0.
+const FREE: i32 = 0;
 
-static OWNED: [AtomicI32; MOST] = [const { AtomicI32::new(FREE) }; MOST];
+type Places = [AtomicI32; MOST];
+
+/// Mapped by the first socket: most programs have none, and every page that a library brings along
+/// costs an exec.
+static OWNED: AtomicPtr<Places> = AtomicPtr::new(null_mut());
 /// How many places are taken; never less.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -75,11 +80,31 @@ fn list(fd: i32) -> Option<&'static AtomicI32> {
     COUNT.fetch_add(1, Release);
     // AcqRel: the place's last owner is done with it.
     let take = |place: &&AtomicI32| place.compare_exchange(FREE, fd, AcqRel, Relaxed).is_ok();
-    let place = OWNED.iter().find(take);
+    let place = places_or_new().and_then(|places| places.iter().find(take));
     if place.is_none() {
         COUNT.fetch_sub(1, Release);
     }
     place
+}
+
+fn places() -> Option<&'static Places> {
+    // Acquire pairs with the AcqRel below.
+    // SAFETY: null, or a mapping that stays.
+    unsafe { OWNED.load(Acquire).as_ref() }
+}
+
+/// `None` where there is no memory.
+fn places_or_new() -> Option<&'static Places> {
+    places().or_else(|| {
+        // Zeroes are free places.
+        let fresh: NonNull<Places> = map_zeroed(size_of::<Places>()).ok()?.cast();
+        // AcqRel: Release publishes the zeroes, Acquire sees another caller's mapping.
+        if OWNED.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire).is_err() {
+            // SAFETY: nobody has seen it.
+            unsafe { unmap(fresh.cast(), size_of::<Places>()) };
+        }
+        places()
+    })
 }
 
 /// Whether `fd` is one of [`owned_sockets`]. Async-signal-safe.
@@ -92,8 +117,8 @@ pub fn is_owned_socket(fd: i32) -> bool {
 /// others. Async-signal-safe.
 pub fn owned_sockets() -> impl Iterator<Item = i32> {
     // Acquire pairs with the Release in `list`.
-    let places = if COUNT.load(Acquire) == 0 { &[] } else { OWNED.as_slice() };
-    places.iter().map(|place| place.load(Acquire)).filter(|fd| *fd != FREE)
+    let places = if COUNT.load(Acquire) == 0 { None } else { places() };
+    places.into_iter().flatten().map(|place| place.load(Acquire)).filter(|fd| *fd != FREE)
 }
 
 /// Closes what look-ups of other threads had open when the process was forked. Called in the child.
@@ -101,7 +126,7 @@ pub fn close_owned_sockets() {
     if COUNT.swap(0, AcqRel) == 0 {
         return;
     }
-    for place in &OWNED {
+    for place in places().into_iter().flatten() {
         let fd = place.swap(FREE, AcqRel);
         if fd != FREE {
             let _ = close(fd);

@@ -1,14 +1,18 @@
 //! gethostbyname(3) and its relatives.
 
-use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_long};
 use core::net::IpAddr;
 use core::ptr::null_mut;
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering::{Acquire, Release},
+};
 
 use epochsocks::resolver::error::{LookupError, h_errno};
 use epochsocks::resolver::hostent::{Addresses, TooShort, build};
 use epochsocks::resolver::lookup::Wanted;
 use epochsocks::socks5::Name;
+use epochsocks::sys::{self, Errno};
 use libc::{hostent, size_t};
 
 use super::{c_bytes, classified, find, set_h_errno};
@@ -83,35 +87,33 @@ impl Place {
     }
 }
 
-/// The result of a function that is not reentrant, as POSIX allows: the next call overwrites it.
-#[repr(align(16))]
-pub struct StaticHost(UnsafeCell<(hostent, [u8; STATIC_BUFFER])>);
+/// The result of a function that is not reentrant, as POSIX allows: the next call overwrites it, and
+/// no two threads may call at once. It is mapped at the first call, as most programs make none.
+pub struct StaticHost(AtomicPtr<Kept>);
 
-// SAFETY: POSIX leaves it to the caller that no two threads use such a function at once.
-unsafe impl Sync for StaticHost {}
+struct Kept {
+    host: hostent,
+    buffer: [u8; STATIC_BUFFER],
+}
 
 impl StaticHost {
     pub const fn new() -> Self {
-        let host = hostent {
-            h_name: null_mut(),
-            h_aliases: null_mut(),
-            h_addrtype: 0,
-            h_length: 0,
-            h_addr_list: null_mut(),
-        };
-        StaticHost(UnsafeCell::new((host, [0; STATIC_BUFFER])))
+        StaticHost(AtomicPtr::new(null_mut()))
     }
 
     /// The found host, or null with `h_errno`.
     pub fn finish(&self, found: Result<Host, LookupError>) -> *mut hostent {
-        let place = self.0.get();
+        let Some(kept) = self.kept() else {
+            set_h_errno(h_errno::NETDB_INTERNAL);
+            return errno::fail(Errno(libc::ENOMEM));
+        };
         let mut result = null_mut();
         let mut code = 0;
-        // SAFETY: `place` is ours for the call, see Sync; the others are locals.
+        // SAFETY: `kept` is ours for the call, as POSIX has it; the others are locals.
         unsafe {
             Place {
-                host: &raw mut (*place).0,
-                buffer: (&raw mut (*place).1).cast(),
+                host: &raw mut (*kept).host,
+                buffer: (&raw mut (*kept).buffer).cast(),
                 length: STATIC_BUFFER,
                 result: &mut result,
                 h_errno: &mut code,
@@ -119,6 +121,17 @@ impl StaticHost {
             .finish(found);
         }
         result
+    }
+
+    fn kept(&self) -> Option<*mut Kept> {
+        // Acquire pairs with the Release below: another thread's earlier call may have mapped it.
+        let kept = self.0.load(Acquire);
+        if !kept.is_null() {
+            return Some(kept);
+        }
+        let fresh = sys::map_zeroed(size_of::<Kept>()).ok()?.cast::<Kept>().as_ptr();
+        self.0.store(fresh, Release);
+        Some(fresh)
     }
 }
 
