@@ -5,6 +5,7 @@
 //! | `table` | one row per hook; everything else follows from it |
 //! | `exports` | the C symbols, each a call of its handler |
 //! | `real`, `libc_symbol` | the functions that the hooks stand in front of |
+//! | `unhooked` | other functions of libc, found when they are needed |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `registry` | the one registry of the process |
 //! | `pending` | the handshakes in flight, as the hooks ask for them |
@@ -35,6 +36,7 @@ mod pending;
 mod real;
 mod registry;
 mod runtime;
+mod unhooked;
 mod words;
 
 /// By this note the launcher knows the library from any other.

@@ -27,6 +27,17 @@ impl Real {
         self.next.load(Relaxed)
     }
 
+    /// The next definition of `symbol`, looked for if it is not known; null if nobody has it.
+    /// Async-signal-safe where the loaded objects' tables can be read.
+    #[inline]
+    pub fn get_or_find(&self, symbol: Symbol) -> *mut c_void {
+        let mut next = self.get();
+        if next.is_null() {
+            next = self.find(symbol);
+        }
+        if next.is_null() { self.ask(symbol) } else { next }
+    }
+
     /// Looks for it in the tables of the loaded objects; null if it is not there.
     /// Async-signal-safe.
     #[cold]

@@ -6,7 +6,7 @@ use epochsocks::registry::Registry;
 use libc::FILE;
 
 use crate::registry::REGISTRY;
-use crate::{errno, real};
+use crate::{errno, real, unhooked};
 
 /// # Safety
 /// As fclose(3).
@@ -48,7 +48,7 @@ unsafe fn forget(stream: *mut FILE) {
     }
     let saved = errno::get();
     // SAFETY: an open stream; one without a descriptor answers -1, which has no entry.
-    let fd = unsafe { libc::fileno(stream) };
+    let fd = unsafe { unhooked::fileno(stream) };
     errno::set(saved);
     REGISTRY.remove(fd);
 }

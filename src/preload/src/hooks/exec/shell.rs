@@ -12,7 +12,7 @@ use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_PRELOAD};
 use crate::pending::without_half_spoken;
-use crate::{errno, label, real};
+use crate::{errno, label, real, unhooked};
 
 /// The shell that libc starts.
 const SHELL: &CStr = c"/bin/sh";
@@ -85,7 +85,9 @@ fn put(entry: &[u8]) -> Result<(), Errno> {
     }
     // SAFETY: two C strings; setenv copies them. system and popen read the environment without a
     // lock themselves, so a program may not change it in another thread meanwhile.
-    match unsafe { libc::setenv(copy.as_slice().as_ptr().cast(), value[1..].as_ptr().cast(), 1) } {
+    match unsafe {
+        unhooked::setenv(copy.as_slice().as_ptr().cast(), value[1..].as_ptr().cast(), 1)
+    } {
         0 => Ok(()),
         _ => Err(Errno(errno::get())),
     }

@@ -14,7 +14,7 @@ use epochsocks::socks5::Name;
 use libc::addrinfo;
 
 use super::{c_bytes, classified, find};
-use crate::{errno, real, runtime};
+use crate::{errno, real, runtime, unhooked};
 
 /// Flags that ask libc for what it can't know or shall not do for a host: which families this
 /// machine reaches (Tor reaches both), and conversions of names.
@@ -143,7 +143,7 @@ impl List {
             unsafe { *result = list.0 };
         } else if !list.0.is_null() {
             // SAFETY: every part came from libc's getaddrinfo.
-            unsafe { libc::freeaddrinfo(list.0) };
+            unsafe { unhooked::freeaddrinfo(list.0) };
         }
         code
     }
@@ -187,7 +187,7 @@ impl List {
         // which goes with libc's strdup.
         let copy = unsafe {
             let text = terminated(name.as_bytes());
-            libc::strdup(text.as_slice().as_ptr().cast())
+            unhooked::strdup(text.as_slice().as_ptr().cast())
         };
         // SAFETY: as above.
         match unsafe { self.0.as_mut() } {

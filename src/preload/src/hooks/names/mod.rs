@@ -30,16 +30,12 @@ use epochsocks::resolver::node::Node;
 use epochsocks::sys;
 
 use crate::log::log;
+use crate::unhooked;
 use through_tor::ThroughTor;
-
-unsafe extern "C" {
-    /// The calling thread's `h_errno` (glibc, netdb.h).
-    fn __h_errno_location() -> *mut core::ffi::c_int;
-}
 
 fn set_h_errno(value: i32) {
     // SAFETY: the location is this thread's own.
-    unsafe { *__h_errno_location() = value }
+    unsafe { *unhooked::__h_errno_location() = value }
 }
 
 /// The bytes of a C string.
