@@ -11,6 +11,7 @@
 
 pub mod chain;
 pub mod elf;
+mod head;
 pub mod note;
 pub mod script;
 
@@ -18,6 +19,7 @@ use core::ffi::CStr;
 
 use crate::sys::{Errno, File};
 pub use elf::Elf;
+use head::Head;
 pub use script::Script;
 
 /// Something whose bytes can be read by position: a file, or a slice.
@@ -110,11 +112,10 @@ impl Facts {
 impl Kind {
     /// Tells the format by the first bytes, as the kernel does.
     pub fn of(file: &(impl ReadAt + ?Sized)) -> Result<Kind, Errno> {
-        let mut start = [0; script::LINE];
-        let count = file.read_at(&mut start, 0)?;
-        let start = start.get(..count).unwrap_or(&[]);
+        let head = Head::of(file)?;
+        let start = head.bytes().get(..script::LINE).unwrap_or(head.bytes());
         if start.starts_with(elf::MAGIC) {
-            return Ok(elf::inspect(file)?.map_or(Kind::Other, Kind::Elf));
+            return Ok(elf::inspect(&head)?.map_or(Kind::Other, Kind::Elf));
         }
         if start.starts_with(script::MAGIC) {
             return Ok(Script::parse(start).map_or(Kind::Other, Kind::Script));
