@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
+use crate::completions;
 use crate::failure::{Failure, Status};
+use crate::listing::SHELLS;
 use crate::registry::Registry;
 use crate::settings::{self, Given};
 
@@ -43,6 +45,10 @@ pub enum Action {
     Help,
     /// Print the version.
     Version,
+    /// Print the manual page.
+    Manual,
+    /// Print this script, which completes the command line in a shell.
+    Completions(String),
 }
 
 /// Parses the arguments behind the program's name.
@@ -64,6 +70,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             None => return Err(usage("no command is given")),
             Some(Arg::Short('h') | Arg::Long("help")) => invocation.action = Action::Help,
             Some(Arg::Short('V') | Arg::Long("version")) => invocation.action = Action::Version,
+            Some(Arg::Long("man")) => invocation.action = Action::Manual,
+            Some(Arg::Long("completions")) => {
+                let shell = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                let script = completions::script(&shell).ok_or_else(|| no_shell(&shell))?;
+                invocation.action = Action::Completions(script);
+            }
             Some(Arg::Long("shell")) => shell = true,
             Some(Arg::Long("registry")) => {
                 let name = parser.value().map_err(usage)?;
@@ -83,7 +95,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
                 invocation.given.push(Given { option, flag, value });
             }
         }
-        if matches!(invocation.action, Action::Help | Action::Version) {
+        // What prints a text needs no command.
+        if invocation.action != Action::Shell {
             return Ok(invocation);
         }
     }
@@ -145,6 +158,11 @@ fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
 fn misplaced(flag: &str, command: &Command) -> Failure {
     let command = command.words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     usage(format!("{flag} runs a shell and takes no command, but {command:?} is given"))
+}
+
+fn no_shell(name: &str) -> Failure {
+    let known = SHELLS.join(", ");
+    usage(format!("--completions: there are none for {name:?}, but for {known}"))
 }
 
 fn unknown(argument: &Arg<'_>) -> Failure {
@@ -233,6 +251,8 @@ mod tests {
         assert_eq!(action("-h"), Action::Help);
         assert_eq!(action("--help x"), Action::Help);
         assert_eq!(action("--version"), Action::Version);
+        assert_eq!(action("-d --man x"), Action::Manual);
+        assert!(matches!(action("--completions bash"), Action::Completions(_)));
         assert_eq!(given("-dP 9150 x").len(), 2);
     }
 
@@ -251,6 +271,8 @@ mod tests {
             "doctor --self-test x",
             "--registry",
             "--registry tree x",
+            "--completions",
+            "--completions csh",
             "--debug=5 x",
         ];
         for line in lines {

@@ -2,27 +2,32 @@
 
 use std::fmt::Write;
 
-use epochsocks::config::{FlagSpec, OPTIONS};
-
-use crate::registry;
+use crate::listing::{self, Flag};
 
 /// Where the texts behind the options start.
 const COLUMN: usize = 41;
 
-const USAGE: &str = "\
-Usage: epochsocks [OPTIONS] COMMAND [ARGUMENTS]    run a command through Tor
-       epochsocks [OPTIONS] --shell                run your shell through Tor
-       epochsocks [OPTIONS] doctor [--self-test]   see whether all is in place
-       eval \"$(epochsocks [OPTIONS] on)\"           what this shell starts goes through Tor
-       eval \"$(epochsocks off)\"                    and no longer
-       epochsocks show                             print LD_PRELOAD
+/// The ways to call it, and what each does.
+pub const WORDS: [(&str, &str); 6] = [
+    ("epochsocks [OPTIONS] COMMAND [ARGUMENTS]", "run a command through Tor"),
+    ("epochsocks [OPTIONS] --shell", "run your shell through Tor"),
+    ("epochsocks [OPTIONS] doctor [--self-test]", "see whether all is in place"),
+    ("eval \"$(epochsocks [OPTIONS] on)\"", "what this shell starts goes through Tor"),
+    ("eval \"$(epochsocks off)\"", "and no longer"),
+    ("epochsocks show", "print LD_PRELOAD"),
+];
 
+/// The words that are no programs.
+pub const OWN_WORDS: [&str; 4] = ["on", "off", "show", "doctor"];
+
+const NOTES: &str = "
 A command that can't be protected (static, Go, setuid, 32-bit) is not run. A program that is
 called on, off, show, sh or doctor is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
 epochsocks is no shell script.
 ";
 
-const EXIT: &str = "
+/// What the exit status says.
+pub const EXIT: &str = "
 Exit status: the command's own, or 127 if it is not found, 126 if it can't be run or protected,
 125 if library or configuration are not usable, 2 if the command line is wrong. The doctor's: 1 if
 something is amiss.
@@ -35,40 +40,25 @@ pub fn version() -> String {
 
 /// `--help`.
 pub fn text() -> String {
-    let mut text = USAGE.to_owned();
-    text.push_str("\nOptions:\n");
-    row(&mut text, "-h, --help", "Print this.", "");
-    row(&mut text, "-V, --version", "Print the version.", "");
-    let names: Vec<_> = registry::names().collect();
-    let registries = format!("Connection registry: {}.", names.join(", "));
-    row(&mut text, "    --registry NAME", &registries, names[0]);
-    text.push_str("\nSettings; each is also a line of the configuration file and a variable:\n");
-    for option in &OPTIONS {
-        for flag in option.flags {
-            let left = spelling(flag, option.kind.placeholder());
-            match (flag.sets, option.flags.iter().find(|flag| flag.sets.is_none())) {
-                (Some(value), Some(long)) => {
-                    row(&mut text, &left, &format!("The same as {} {value}.", long.long), "")
-                }
-                (Some(_), None) => row(&mut text, &left, option.help, ""),
-                (None, _) => row(&mut text, &left, option.help, option.default),
-            }
-        }
+    let mut text = String::new();
+    for (index, (command, what)) in WORDS.iter().enumerate() {
+        let start = if index == 0 { "Usage:" } else { "" };
+        let _ = writeln!(text, "{start:<6} {command:<43} {what}");
     }
+    text.push_str(NOTES);
+    text.push_str("\nOptions:\n");
+    listing::own().iter().for_each(|flag| row(&mut text, flag));
+    text.push_str("\nSettings; each is also a line of the configuration file and a variable:\n");
+    listing::settings().iter().for_each(|flag| row(&mut text, flag));
     text.push_str(EXIT);
     text
 }
 
-fn spelling(flag: &FlagSpec, placeholder: &str) -> String {
-    let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    match flag.sets {
-        Some(_) => format!("{short}{}", flag.long),
-        None => format!("{short}{} {placeholder}", flag.long),
-    }
-}
-
 /// Appends an option with its explanation, in lines of at most 100 columns.
-fn row(text: &mut String, left: &str, help: &str, default: &str) {
+fn row(text: &mut String, Flag { long, short, placeholder, help, default, .. }: &Flag) {
+    let short = short.map_or("    ".to_owned(), |short| format!("-{short}, "));
+    let argument = placeholder.map_or(String::new(), |argument| format!(" {argument}"));
+    let left = format!("{short}{long}{argument}");
     let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
     let mut line = format!("  {left:<0$}", COLUMN - 2);
     for word in format!("{help}{default}").split(' ') {
@@ -87,6 +77,7 @@ fn row(text: &mut String, left: &str, help: &str, default: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use epochsocks::config::OPTIONS;
 
     #[test]
     fn the_help_names_every_flag_and_fits_a_terminal() {

@@ -1,6 +1,7 @@
 //! The `epochsocks` command: checks that a program can be protected, then becomes it.
 //!
-//! - [`flags`]: the command line; [`help`]: what is printed about it
+//! - [`flags`]: the command line; [`help`], [`manual`], [`completions`]: what is printed about it,
+//!   from one [`listing`]
 //! - [`settings`], [`environment`]: what the program gets to know
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
@@ -12,6 +13,7 @@
 //! inherit that.
 #![cfg_attr(not(test), no_main)]
 
+mod completions;
 mod doctor;
 mod environment;
 mod exec;
@@ -19,7 +21,9 @@ mod failure;
 mod flags;
 mod help;
 mod inherited;
+mod listing;
 mod locate;
+mod manual;
 mod preflight;
 mod registry;
 mod search;
@@ -75,6 +79,8 @@ fn run() -> Result<c_int, Failure> {
         Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
         Action::Help => Ok(print(help::text().as_bytes())),
         Action::Version => Ok(print(help::version().as_bytes())),
+        Action::Manual => Ok(print(manual::page().as_bytes())),
+        Action::Completions(script) => Ok(print(script.as_bytes())),
         Action::Doctor { self_test } => doctor::run(&invocation, *self_test),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }

@@ -40,11 +40,42 @@ fn help_and_version_are_printed_without_a_library() {
         ("--help", "Usage: epochsocks"),
         ("-h", "Usage: epochsocks"),
         ("--version", concat!("epochsocks ", env!("CARGO_PKG_VERSION"))),
+        ("--man", ".TH EPOCHSOCKS 1"),
     ] {
         let outcome = outcome(launcher().arg(flag).env("EPOCHSOCKS_LIBRARY", "/nonexistent"));
         assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{flag}");
         assert!(outcome.stdout.starts_with(text), "{outcome:?}");
     }
+}
+
+#[test]
+fn bash_completes_flags_their_values_and_commands() {
+    let script = r#"
+        eval "$("$0" --completions bash)"
+        complete_last() {
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _epochsocks
+            echo "${COMPREPLY[*]}"
+        }
+        complete_last epochsocks --pa
+        complete_last epochsocks -d --names ""
+        complete_last epochsocks --registry mut
+        complete_last epochsocks -P 9150 docto
+        complete_last epochsocks -P ""
+        complete_last epochsocks curl --pa
+    "#;
+    let mut shell = Command::new("bash");
+    shell.args(["--norc", "-c", script, env!("CARGO_BIN_EXE_epochsocks")]);
+    let outcome = outcome(&mut shell);
+    let words: Vec<_> = outcome.stdout.lines().collect();
+    let [flags, names, registries, doctor, port, of_curl] = words[..] else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(flags, "--pass --passed-sockets");
+    assert_eq!(names, "resolve cookie");
+    assert_eq!(registries, "mutex mutex-slots");
+    assert!(doctor.split(' ').any(|word| word == "doctor"), "{doctor}");
+    assert_eq!((port, of_curl), ("", ""), "nothing is known of either");
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! Every flag, as help, manual and completions list them: the launcher's own, then the settings'.
+
+use epochsocks::config::OPTIONS;
+
+use crate::registry;
+
+/// One flag.
+pub struct Flag {
+    /// The long form, with its dashes.
+    pub long: &'static str,
+    /// The letter of the short form.
+    pub short: Option<char>,
+    /// What stands for its argument, if it takes one.
+    pub placeholder: Option<&'static str>,
+    /// All values of the argument, where there are few.
+    pub choices: Vec<&'static str>,
+    /// What it does, in one sentence.
+    pub help: String,
+    /// The default of its argument; empty where there is none.
+    pub default: &'static str,
+}
+
+/// The shells that completions are made for.
+pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The launcher's own flags.
+pub fn own() -> Vec<Flag> {
+    let plain = |long, short, help: &str| Flag {
+        long,
+        short,
+        placeholder: None,
+        choices: Vec::new(),
+        help: help.to_owned(),
+        default: "",
+    };
+    let registries: Vec<_> = registry::names().collect();
+    vec![
+        plain("--help", Some('h'), "Print this."),
+        plain("--version", Some('V'), "Print the version."),
+        plain("--shell", None, "Run your shell in place of a command."),
+        Flag {
+            placeholder: Some("NAME"),
+            default: registries[0],
+            choices: registries.clone(),
+            ..plain("--registry", None, &format!("Connection registry: {}.", registries.join(", ")))
+        },
+        plain("--man", None, "Print the manual page: epochsocks --man | man -l -"),
+        Flag {
+            placeholder: Some("SHELL"),
+            choices: SHELLS.to_vec(),
+            ..plain("--completions", None, "Print what completes the flags in bash, zsh or fish.")
+        },
+    ]
+}
+
+/// The flags of the settings.
+pub fn settings() -> Vec<Flag> {
+    let flags =
+        OPTIONS.iter().flat_map(|option| option.flags.iter().map(move |flag| (option, flag)));
+    let listed = flags.map(|(option, flag)| {
+        let long = option.flags.iter().find(|flag| flag.sets.is_none());
+        let help = match (flag.sets, long) {
+            (Some(value), Some(long)) => format!("The same as {} {value}.", long.long),
+            _ => option.help.to_owned(),
+        };
+        let takes = flag.sets.is_none();
+        Flag {
+            long: flag.long,
+            short: flag.short,
+            placeholder: takes.then(|| option.kind.placeholder()),
+            choices: if takes { option.kind.choices().to_vec() } else { Vec::new() },
+            help,
+            default: if takes { option.default } else { "" },
+        }
+    });
+    listed.collect()
+}
