@@ -77,6 +77,13 @@ pub fn next(symbol: Symbol) -> Option<*mut c_void> {
     None
 }
 
+/// What libc itself has for `symbol`, whoever stands before it. `None` if libc has none or can't be
+/// read. Async-signal-safe.
+pub fn in_libc(symbol: Symbol) -> Option<*mut c_void> {
+    let libc = following().flatten().find(|object| object.is_named(LIBC))?;
+    libc.find(symbol.name, symbol.hash)?.address()
+}
+
 /// Whether [`next`] can read every object up to libc. Async-signal-safe.
 pub fn is_readable() -> bool {
     let mut read = following().map_while(|object| object);

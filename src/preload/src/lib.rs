@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `table` | one row per hook; everything else follows from it |
 //! | `exports` | the C symbols, each a call of its handler |
-//! | `real`, `libc_symbol` | the functions that the hooks stand in front of |
+//! | `real` | the functions that the hooks stand in front of |
 //! | `unhooked` | other functions of libc, found when they are needed |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `registry` | the one registry of the process |
@@ -28,7 +28,6 @@ pub mod exports;
 mod hooks;
 mod inheritance;
 mod label;
-mod libc_symbol;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;

@@ -5,7 +5,9 @@ use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use crate::{libc_symbol, real};
+use epochsocks::linkage::{self, Symbol};
+
+use crate::real;
 
 type Function = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
@@ -18,18 +20,23 @@ static NEXT_VERSIONED: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
 /// libc's dlsym, which both hooks stand in front of: nobody else could be asked for it.
 extern "C" fn resolve() -> *mut c_void {
-    found(&NEXT, c"dlsym")
+    found(&NEXT, const { Symbol::new(c"dlsym") })
 }
 
 fn resolve_versioned() -> Versioned {
     // SAFETY: libc's dlvsym, or a stand-in that looks at no argument.
-    unsafe { transmute::<*mut c_void, Versioned>(found(&NEXT_VERSIONED, c"dlvsym")) }
+    unsafe {
+        transmute::<*mut c_void, Versioned>(found(
+            &NEXT_VERSIONED,
+            const { Symbol::new(c"dlvsym") },
+        ))
+    }
 }
 
-fn found(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+fn found(place: &AtomicPtr<c_void>, symbol: Symbol) -> *mut c_void {
     let mut next = place.load(Relaxed);
     if next.is_null() {
-        next = libc_symbol::find(name);
+        next = linkage::in_libc(symbol).unwrap_or(null_mut());
         if next.is_null() {
             return absent as extern "C" fn() -> *mut c_void as *mut c_void;
         }
