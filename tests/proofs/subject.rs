@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
@@ -178,7 +178,7 @@ pub fn seen<S: Subject>(subject: &S) -> [Seen; FDS] {
 pub struct Account {
     /// Nodes that are nowhere, or retired with references that nobody has.
     pub lost: usize,
-    /// Nodes that are in two lists.
+    /// Nodes that are in two lists, or in one and still in use.
     pub doubled: usize,
     /// Claims that nobody holds.
     pub claims: usize,
@@ -188,35 +188,47 @@ pub struct Account {
     pub nodes: usize,
 }
 
-/// Counts the memory of a subject that has no entries and no operation under way.
+/// Where a node was met.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// Lists of free or retired nodes that it is in.
+    lists: usize,
+    /// A descriptor names it, or a retired record keeps it.
+    used: bool,
+}
+
+/// Counts the memory of a subject that has no operation under way. What is still named or held
+/// counts as lost, so that this is meant for one without entries; `doubled` is right for any.
 pub fn account<S: Subject>(subject: &S) -> Account {
     let Some(audit) = subject.audit() else { return Account::default() };
-    let mut times = vec![0; audit.handed_out() as usize];
-    let mut kept = vec![false; times.len()];
-    let mut account = Account { claims: audit.claims(), nodes: times.len(), ..Account::default() };
-    let count = || {
-        let mut visit = |number: u32, usage| {
-            let number = number as usize;
-            match usage {
-                Use::Named => panic!("a descriptor names node {number}"),
-                Use::Kept => return kept[number] = true,
-                Use::Free => {}
-                Use::Retired(references) => {
-                    account.retired += 1;
-                    account.lost += usize::from(references != 1);
-                }
+    let mut met = vec![Met::default(); audit.handed_out() as usize];
+    let mut account = Account { claims: audit.claims(), nodes: met.len(), ..Account::default() };
+    let mut visit = |number: u32, usage| {
+        let met = &mut met[number as usize];
+        match usage {
+            Use::Named => {
+                met.used = true;
+                account.lost += 1;
             }
-            times[number] += 1;
-            account.doubled += usize::from(times[number] == 2);
-            // A list that leads back into itself has no end.
-            assert!(times[number] < 100, "node {number} is in a circle");
-        };
-        // SAFETY: at rest, as the caller says.
-        unsafe { audit.each_node(&mut visit) }
+            Use::Kept => met.used = true,
+            Use::Free => met.lists += 1,
+            Use::Retired(references) => {
+                met.lists += 1;
+                account.retired += 1;
+                account.lost += usize::from(references != 1);
+            }
+        }
+        // A list that leads back into itself has no end.
+        if met.lists == 100 {
+            resume_unwind(Box::new("a circle"));
+        }
     };
-    if catch_unwind(AssertUnwindSafe(count)).is_ok() {
-        let nowhere = |(times, kept): &(&usize, &bool)| **times == 0 && !**kept;
-        account.lost += times.iter().zip(&kept).filter(nowhere).count();
+    // SAFETY: at rest, as the caller says.
+    let count = || unsafe { audit.each_node(&mut visit) };
+    let complete = catch_unwind(AssertUnwindSafe(count)).is_ok();
+    account.doubled = met.iter().filter(|met| met.lists + usize::from(met.used) > 1).count();
+    if complete {
+        account.lost += met.iter().filter(|met| met.lists == 0 && !met.used).count();
     }
     account
 }

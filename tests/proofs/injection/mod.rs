@@ -1,25 +1,30 @@
 //! Signal handlers at every instruction boundary of every operation (guarantee H).
 //!
-//! An operation is single-stepped in a forked child; behind one of its instructions a handler does
-//! another operation on the same descriptors, and then frees and reuses all that may be freed. The
-//! next child does the same behind the next instruction.
+//! An operation is single-stepped in a forked child; behind one of its instructions a handler, or
+//! another thread while the first is stopped there, does another operation on the same descriptors,
+//! and then frees and reuses all that may be freed. The next trial does the same behind the next
+//! instruction.
 
+mod beside;
+mod post_mortem;
 mod step;
 mod trial;
 mod watch;
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::model::Operation;
 use crate::subject::{Subject, is_signal_safe};
-use trial::{Pair, Report};
+use step::{Approach, Route};
+use trial::{Boundary, Pair, Report, Who};
 use watch::End;
 
 pub use watch::Shared;
 
 /// How many instructions `operation` takes. For a process with one thread.
 pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
-    step::inject_at(u64::MAX, operation, &mut || ())
+    step::inject_at(u64::MAX, Approach::Step, None, operation, &mut || ())
 }
 
 const OPERATIONS: [Operation; 13] = [
@@ -58,6 +63,10 @@ struct Verdict {
     unprotected: u64,
     disordered: u64,
     leaked_claims: u64,
+    /// Boundaries at which any of these was seen.
+    bad: u64,
+    /// Boundaries that a later run did not come to; they are not counted.
+    missed: u64,
     first_bad: Option<String>,
 }
 
@@ -66,7 +75,7 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "{} boundaries: {} deadlocks, {} crashes, {} lost and {} doubled frees, {} unprotected \
-             reads, {} out of order, {} leaked claims",
+             reads, {} out of order, {} leaked claims, {} missed",
             self.boundaries,
             self.deadlocks,
             self.crashes,
@@ -74,84 +83,122 @@ impl fmt::Display for Verdict {
             self.doubled,
             self.unprotected,
             self.disordered,
-            self.leaked_claims
+            self.leaked_claims,
+            self.missed
         )?;
         self.first_bad.iter().try_for_each(|first| write!(f, "; the first: {first}"))
     }
 }
 
 impl Verdict {
-    fn bad(&self) -> u64 {
-        self.deadlocks
-            + self.crashes
-            + self.lost
-            + self.doubled
-            + self.unprotected
-            + self.disordered
-            + self.leaked_claims
-    }
-
     fn add(&mut self, pair: Pair, boundary: u64, report: &Report, end: End) {
-        let before = self.bad();
-        self.boundaries += 1;
-        match end {
-            End::Deadlock => self.deadlocks += 1,
-            End::Crash => self.crashes += 1,
-            End::Done => {
-                self.lost += u64::from(report.account.lost > 0);
-                self.doubled += u64::from(report.account.doubled > 0);
-                self.unprotected += u64::from(report.unprotected);
-                self.disordered += u64::from(report.disordered);
-                self.leaked_claims += u64::from(report.account.claims > 0);
-            }
+        if end == End::Done && !report.met && report.is_good() {
+            self.missed += 1;
+            return;
         }
-        if before == 0 && self.bad() > 0 {
-            self.first_bad =
-                Some(format!("{pair:?} behind instruction {boundary}: {end:?} {report:?}"));
+        self.boundaries += 1;
+        self.deadlocks += u64::from(end == End::Deadlock);
+        self.crashes += u64::from(end == End::Crash);
+        self.lost += u64::from(report.account.lost > 0);
+        // Also where the process went down by it.
+        self.doubled += u64::from(report.account.doubled > 0);
+        self.unprotected += u64::from(report.unprotected);
+        self.disordered += u64::from(report.disordered);
+        self.leaked_claims += u64::from(report.account.claims > 0);
+        if end != End::Done || !report.is_good() {
+            self.bad += 1;
+            self.first_bad.get_or_insert_with(|| {
+                format!("{pair:?} behind instruction {boundary}: {end:?} {report:?}")
+            });
         }
     }
 }
 
 /// Which boundaries of how many are tried; `turn` differs from pair to pair, so that together they
 /// try others.
-fn sample(boundaries: u64, samples: Option<u64>, turn: usize) -> impl Iterator<Item = u64> {
+fn sample(boundaries: u64, samples: Option<u64>, turn: usize) -> Vec<u64> {
     let step = samples.map_or(1, |samples| boundaries.div_ceil(samples)).max(1);
-    (1 + turn as u64 % step..=boundaries).step_by(step as usize)
+    (1 + turn as u64 % step..=boundaries).step_by(step as usize).collect()
 }
 
-/// Tries each of `operations` interrupted by each.
-fn inject<S: Subject>(operations: &[Operation], samples: Option<u64>) -> Verdict {
-    let shared = Shared::<Report>::new();
+/// What is tried: each of `operations` interrupted by each, by everyone in `who`, at all boundaries
+/// or so many samples.
+struct Plan<'p> {
+    operations: &'p [Operation],
+    who: &'p [Who],
+    samples: Option<u64>,
+}
+
+/// Carries a plan out.
+fn inject<S: Subject>(plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
-    for &interrupted in operations {
-        for retired in [0, ALMOST_A_BATCH] {
-            let idle = Pair { interrupted, injected: Operation::Put, retired };
-            let (whole, end) = shared.run(|report| trial::run::<S>(idle, u64::MAX, report));
-            assert_eq!(end, End::Done, "{idle:?}, not interrupted");
-            for (turn, &injected) in operations.iter().enumerate() {
-                let pair = Pair { interrupted, injected, retired };
-                for boundary in sample(whole.boundaries, samples, turn * 7) {
-                    let (report, end) =
-                        shared.run(|report| trial::run::<S>(pair, boundary, report));
-                    verdict.add(pair, boundary, &report, end);
-                }
+    for &interrupted in plan.operations {
+        for &who in plan.who {
+            for retired in [0, ALMOST_A_BATCH] {
+                interrupt::<S>(plan, interrupted, who, retired, &mut verdict);
             }
+        }
+        if crate::long() {
+            eprintln!("{}: {interrupted:?} done; {verdict}", S::VARIANT.name);
         }
     }
     eprintln!("{}: {verdict}", S::VARIANT.name);
     verdict
 }
 
+/// Tries one operation interrupted by each.
+fn interrupt<S: Subject>(
+    plan: &Plan,
+    interrupted: Operation,
+    who: Who,
+    retired: usize,
+    verdict: &mut Verdict,
+) {
+    let shared = Shared::<Report>::new();
+    let idle = Pair { interrupted, injected: Operation::Put, who: Who::Handler, retired };
+    let route = Route::new();
+    let (whole, end) = shared.run(|report| {
+        let all = Boundary { number: u64::MAX, approach: Approach::Step, route: Some(&route) };
+        trial::run::<S>(idle, all, report);
+    });
+    assert_eq!(end, End::Done, "{idle:?}, not interrupted");
+    let approaches = route.approaches(whole.boundaries);
+    // A handler that comes at a bad moment can spoil the malloc that later trials would use.
+    let together = if is_signal_safe::<S>() { usize::MAX } else { 1 };
+    for (turn, &injected) in plan.operations.iter().enumerate() {
+        let pair = Pair { interrupted, injected, who, retired };
+        let boundaries = sample(whole.boundaries, plan.samples, turn * 7);
+        let work = |trial: usize, report: &mut Report| {
+            let number = boundaries[trial];
+            let approach = approaches[number as usize - 1];
+            trial::run::<S>(pair, Boundary { number, approach, route: None }, report);
+            if report.is_good() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        shared.run_each(boundaries.len(), together, work, |trial, report, end| {
+            verdict.add(pair, boundaries[trial], report, end);
+        });
+    }
+}
+
 /// H, and C to G as far as one thread and its handlers can break them: where a backend promises H,
 /// nothing is wrong at any boundary; where it does not, the deadlocks are there.
 fn handlers_may_do_anything_anywhere<S: Subject>() {
+    let long = crate::long();
     if is_signal_safe::<S>() {
-        let verdict = inject::<S>(&OPERATIONS, (!crate::long()).then_some(SAMPLES));
+        let verdict = inject::<S>(&Plan {
+            operations: &OPERATIONS,
+            who: &[Who::Handler, Who::Thread],
+            samples: (!long).then_some(SAMPLES),
+        });
         assert!(verdict.boundaries > 300, "{verdict}");
-        assert_eq!(verdict.bad(), 0, "{verdict}");
+        assert_eq!((verdict.bad, verdict.missed), (0, 0), "{verdict}");
     } else {
-        let operations = if crate::long() { &OPERATIONS[..] } else { &FEW };
-        let verdict = inject::<S>(operations, Some(SAMPLES_WITH_LOCKS));
+        let verdict = inject::<S>(&Plan {
+            operations: if long { &OPERATIONS } else { &FEW },
+            // A thread would wait for the lock of the one that is stopped.
+            who: &[Who::Handler],
+            samples: (!long).then_some(SAMPLES_WITH_LOCKS),
+        });
         // Who only mallocs is seldom caught at it by a sample.
         let only_mallocs = ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name);
         assert!(only_mallocs || verdict.deadlocks > 0, "{verdict}");
@@ -163,7 +210,7 @@ mod every_boundary {
 }
 
 mod planted_bugs {
-    use super::{Verdict, inject};
+    use super::{Plan, Verdict, Who, inject};
     use crate::planted::{
         Bug, FreesTwice, LosesTheReference, Planted, ReadsUnguarded, StoresInsteadOfSwapping,
     };
@@ -172,32 +219,41 @@ mod planted_bugs {
 
     /// Each operation of a few against each at every boundary, or nearly so in code that was not
     /// optimised.
-    fn verdict<B: Bug>(operations: &[Operation]) -> Verdict {
-        inject::<Planted<B>>(operations, cfg!(debug_assertions).then_some(100))
+    fn verdict<B: Bug>(operations: &[Operation], who: Who) -> Verdict {
+        let samples = cfg!(debug_assertions).then_some(100);
+        let verdict = inject::<Planted<B>>(&Plan { operations, who: &[who], samples });
+        assert!(verdict.boundaries > 100, "{verdict}");
+        verdict
     }
 
     #[test]
     fn an_unguarded_read_is_found() {
-        let found = verdict::<ReadsUnguarded>(&[Operation::Borrow(2), Operation::Remove(2)]);
-        assert!(found.unprotected > 0, "{found}");
+        for who in [Who::Handler, Who::Thread] {
+            let operations = [Operation::Borrow(2), Operation::Remove(2)];
+            let found = verdict::<ReadsUnguarded>(&operations, who);
+            assert!(found.unprotected > 0, "{who:?}: {found}");
+        }
     }
 
     #[test]
     fn a_lost_reference_is_found() {
-        let found = verdict::<LosesTheReference>(&[Operation::Remove(2)]);
+        let found = verdict::<LosesTheReference>(&[Operation::Remove(2)], Who::Handler);
         assert!(found.lost > 0, "{found}");
     }
 
     #[test]
     fn a_doubled_free_is_found() {
-        let found = verdict::<FreesTwice>(&[Operation::Remove(2)]);
-        // A node that is in two lists can also end the process before it is counted.
-        assert!(found.doubled + found.crashes > 0, "{found}");
+        for who in [Who::Handler, Who::Thread] {
+            let found = verdict::<FreesTwice>(&[Operation::Remove(2)], who);
+            // A node that is in two lists can also end the process before it is counted.
+            assert!(found.doubled + found.crashes > 0, "{who:?}: {found}");
+        }
     }
 
     #[test]
     fn an_insert_in_two_steps_is_found() {
-        let found = verdict::<StoresInsteadOfSwapping>(&[Operation::Insert(4, 14)]);
+        let operations = [Operation::Insert(4, 14)];
+        let found = verdict::<StoresInsteadOfSwapping>(&operations, Who::Handler);
         assert!(found.disordered > 0, "{found}");
     }
 }

@@ -2,24 +2,47 @@
 
 use epochsocks::registry::Cookie;
 
-use crate::injection::step::inject_at;
+use crate::injection::beside::{Ask, beside};
+use crate::injection::post_mortem::in_case_of_a_crash;
+use crate::injection::step::{Approach, Route, inject_at};
 use crate::model::{Answer, FDS, Model, Operation, Run, Seen};
 use crate::subject::{self, Account, Held, Subject, is_signal_safe, perform};
+
+/// Who does the other operation, and then reclaims and reuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A signal handler on the same thread.
+    Handler,
+    /// Another thread, while the first is stopped at the boundary. It goes on reclaiming beside it.
+    Thread,
+}
 
 /// What interrupts what.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
     pub interrupted: Operation,
     pub injected: Operation,
+    pub who: Who,
     /// Records that are retired before, so that the interrupted operation is also seen as the one
     /// that reclaims.
     pub retired: usize,
 }
 
+/// Behind which instruction, and how it is come to.
+#[derive(Clone, Copy)]
+pub struct Boundary<'r> {
+    pub number: u64,
+    pub approach: Approach,
+    /// Where the instructions are noted.
+    pub route: Option<&'r Route>,
+}
+
 /// What a trial has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
+    /// The boundary, or how many there are if it was not met.
     pub boundaries: u64,
+    pub met: bool,
     /// A record was read that was another one's by then.
     pub unprotected: bool,
     /// No order of the two explains the answers and what was there at the end.
@@ -27,13 +50,23 @@ pub struct Report {
     pub account: Account,
 }
 
+impl Report {
+    /// Whether nothing was wrong.
+    pub fn is_good(&self) -> bool {
+        let Account { lost, doubled, claims, .. } = self.account;
+        !self.unprotected && !self.disordered && (lost, doubled, claims) == (0, 0, 0)
+    }
+}
+
 /// Cookies from here on belong to the reclaimer's records.
 const FOREIGN: u64 = 1000;
 /// The reclaimer's descriptors.
 const CHURN: i32 = FDS as i32;
 const RESIDENTS: std::ops::Range<i32> = CHURN + 1..CHURN + 5;
+/// The descriptor of the thread beside.
+const BESIDE: i32 = CHURN + 5;
 /// Descriptors of a program with many connections.
-const MANY: std::ops::Range<i32> = CHURN + 5..CHURN + 200;
+const MANY: std::ops::Range<i32> = CHURN + 6..CHURN + 200;
 /// More than any backend leaves to a later reclamation.
 const ENOUGH: usize = 72;
 
@@ -46,35 +79,52 @@ const BEFORE: [Operation; 5] = [
     Operation::Connect(2, 82),
 ];
 
-/// Interrupts behind the `boundary`th instruction and counts what went wrong. For a process of its
-/// own.
-pub fn run<S: Subject>(pair: Pair, boundary: u64, report: &mut Report) {
+/// Interrupts at a boundary and counts what went wrong. For a process of its own.
+pub fn run<S: Subject>(pair: Pair, boundary: Boundary, report: &mut Report) {
     let subject = S::fresh();
+    let report = &raw mut *report;
+    // SAFETY: the report outlives the trial, and a crash ends what else writes to it.
+    let (trial, doubled) = unsafe { (&mut *report, &raw mut (*report).account.doubled) };
+    in_case_of_a_crash(&subject, doubled, || run_on(&subject, pair, boundary, trial));
+}
+
+fn run_on<S: Subject>(subject: &S, pair: Pair, boundary: Boundary, report: &mut Report) {
     if !is_signal_safe::<S>() {
-        make_malloc_lock(&subject);
+        make_malloc_lock(subject);
     }
     let held = Held::default();
     for operation in BEFORE {
-        perform(&subject, &held, operation);
+        perform(subject, &held, operation);
     }
-    retire_with_a_handle(&subject, &held);
-    churn(&subject, pair.retired);
+    retire_with_a_handle(subject, &held);
+    churn(subject, CHURN, pair.retired);
 
     let (mut answer, mut injected) = (Answer::Torn, None);
-    report.boundaries = inject_at(
-        boundary,
-        &mut || answer = perform(&subject, &held, pair.interrupted),
-        &mut || {
-            injected = Some(perform(&subject, &held, pair.injected));
-            reclaim_and_reuse(&subject);
-        },
-    );
+    let mut interrupt = |other: &mut Ask| {
+        let mut interrupted = || answer = perform(subject, &held, pair.interrupted);
+        let Boundary { number, approach, route } = boundary;
+        report.boundaries = inject_at(number, approach, route, &mut interrupted, &mut || {
+            other(&mut || {
+                injected = Some(perform(subject, &held, pair.injected));
+                reclaim_and_reuse(subject);
+            })
+        });
+    };
+    match pair.who {
+        Who::Handler => interrupt(&mut |work| work()),
+        Who::Thread => beside(&|| churn(subject, BESIDE, 1), &mut interrupt),
+    }
 
-    let seen = subject::seen(&subject);
+    report.met = injected.is_some();
+    let seen = subject::seen(subject);
     report.unprotected = is_foreign(answer) || seen.iter().flatten().any(|seen| seen.0 >= FOREIGN);
     report.disordered = !is_explained(pair, (answer, injected), seen);
-    empty(&subject, &held);
-    report.account = subject::account(&subject);
+    report.account.doubled = subject::account(subject).doubled;
+    // What is done to a node that is in two lists need not end.
+    if report.account.doubled == 0 {
+        empty(subject, &held);
+        report.account = subject::account(subject);
+    }
 }
 
 /// malloc takes its lock only in a process that has had a second thread, and not for the smallest
@@ -97,28 +147,27 @@ fn retire_with_a_handle<S: Subject>(subject: &S, held: &Held) {
     subject.remove(3);
 }
 
-fn churn<S: Subject>(subject: &S, times: usize) {
+fn churn<S: Subject>(subject: &S, fd: i32, times: usize) {
     for cookie in 0..times {
-        let _ = subject.insert(CHURN, Cookie(FOREIGN + cookie as u64));
-        subject.remove(CHURN);
+        let _ = subject.insert(fd, Cookie(FOREIGN + cookie as u64));
+        subject.remove(fd);
     }
 }
 
-/// What a reclaimer that runs beside does: it frees all that may be freed, and what was free is
-/// other records soon.
+/// Frees all that may be freed, and makes other records of what was free.
 fn reclaim_and_reuse<S: Subject>(subject: &S) {
-    churn(subject, ENOUGH);
+    churn(subject, CHURN, ENOUGH);
     for fd in RESIDENTS {
         let _ = subject.insert(fd, Cookie(FOREIGN + fd as u64));
     }
 }
 
 fn empty<S: Subject>(subject: &S, held: &Held) {
-    for fd in (0..FDS as i32).chain(RESIDENTS) {
+    for fd in (0..FDS as i32).chain(RESIDENTS).chain(MANY) {
         subject.remove(fd);
     }
     held.put(subject);
-    churn(subject, ENOUGH);
+    churn(subject, CHURN, ENOUGH);
 }
 
 fn is_foreign(answer: Answer) -> bool {
