@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::audit::{Audit, Use};
 use super::node::{List, Node};
 use super::ordering::TotalOrder;
-use super::primitive::{AtomicU64, const_new};
+use super::primitive::{AtomicU64, Bug, SETTLE_AT, const_new, planted};
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
@@ -26,8 +26,6 @@ const TAKEN_BITS: u32 = 16;
 const TAKEN: u64 = (1 << TAKEN_BITS) - 1;
 /// The references that a slot is worth: more than its word can give away.
 const SHARE: u64 = 1 << TAKEN_BITS;
-/// References taken through a slot that make the taker settle them with the node.
-const SETTLE_AT: u64 = SHARE / 2;
 
 /// What a slot holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,6 +112,11 @@ impl Counted {
         let mut word = slot.load(Acquire);
         loop {
             let node = Word(word).node()?;
+            if planted(Bug::BlindIncrement) {
+                // SAFETY: nodes are never unmapped; it may be another record's by now: the bug.
+                unsafe { node.as_ref() }.count.fetch_add(1, Acquire);
+                return Some(Reference { node, registry: self, not_auto: PhantomData });
+            }
             if Word(word).taken() == TAKEN {
                 // Thirty thousand takers are between the two halves of `settle`; one of them moves.
                 word = slot.load(Acquire);
@@ -139,6 +142,14 @@ impl Counted {
             let word = Word(slot.load(Relaxed));
             if word.node() != Some(node) || word.taken() < SETTLE_AT {
                 return;
+            }
+            if planted(Bug::LateSettlement) {
+                if slot.compare_exchange(word.0, Word::of(node).0, AcqRel, Relaxed).is_ok() {
+                    // SAFETY: the caller's reference keeps the node.
+                    unsafe { node.as_ref() }.count.fetch_add(word.taken(), Relaxed);
+                    return;
+                }
+                continue;
             }
             // First the node, then the word, so that the count never lacks what the word gave.
             // SAFETY: the caller's reference keeps the node.
@@ -166,6 +177,8 @@ impl Counted {
             // Acquire pairs with `supersede`.
             // SAFETY: nodes are never unmapped; this one is ours.
             let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Acquire));
+            // SAFETY: as above.
+            unsafe { node.as_ref() }.died();
             self.slab.push(List::one(node));
             // SAFETY: the dead node's reference kept it.
             dead = next.filter(|next| unsafe { next.as_ref() }.count.fetch_sub(1, AcqRel) == 1);
@@ -188,6 +201,10 @@ impl Counted {
 
     /// Puts `node` into an empty slot; the caller has given it the share.
     fn fill(&self, slot: &AtomicU64, node: NonNull<Node>) -> bool {
+        if planted(Bug::StoreOnInsert) {
+            slot.store(Word::of(node).0, core::sync::atomic::Ordering::Release);
+            return true;
+        }
         // Total order: before the load in `update`.
         slot.replace_total(Word::EMPTY.0, Word::of(node).0).is_ok()
     }
@@ -209,6 +226,9 @@ impl Counted {
 
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
     fn update(&self, slot: &AtomicU64, node: &Reference<'_>) {
+        if planted(Bug::NoSettle) {
+            return;
+        }
         let mut current = node.node;
         // Total order with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
@@ -345,8 +365,10 @@ unsafe impl Registry for Counted {
             return Ok(false);
         };
         let slot = self.table.slot_or_map(target)?;
-        // Relaxed: the reference keeps the node.
-        node.node().count.fetch_add(SHARE, Relaxed);
+        if !planted(Bug::UnvalidatedShare) {
+            // Relaxed: the reference keeps the node.
+            node.node().count.fetch_add(SHARE, Relaxed);
+        }
         let before = Word(slot.swap_total(Word::of(node.node).0));
         self.update(slot, &node);
         if let Some(old) = before.node() {

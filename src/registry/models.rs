@@ -5,7 +5,7 @@
 //! of C++11 except those that SeqCst accesses have and fences don't. A record's memory is modelled:
 //! a read that races with its next life is found even where the values look right.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use loom::sync::Arc;
 use loom::thread;
@@ -15,13 +15,59 @@ use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::node::{List, Node};
 use super::primitive::{ALIVE, AtomicU64, Bug, plant, set_home};
 use super::slab::Slab;
-use super::{Cookie, Registry, SlotRegistry, Variant};
+use super::{Cookie, Counted, Registry, SlotRegistry, Variant};
 
-type Model<P> = SlotRegistry<EpochDomain<P>>;
+macro_rules! models {
+    ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $outcome($($argument),*);
+            }
+        )*
+    };
+}
 
-fn registry<P: Policy>() -> Arc<Model<P>> {
+mod last_slot;
+
+/// A registry that a model can be made of.
+trait Subject: Registry + Send + 'static {
+    fn fresh() -> Self;
+
+    /// Frees, with nothing else under way, all that may be freed.
+    fn reclaim(&self);
+}
+
+type Slots<P> = SlotRegistry<EpochDomain<P>>;
+
+impl<P: Policy + Send> Subject for Slots<P> {
+    fn fresh() -> Self {
+        SlotRegistry::over(EpochDomain::new())
+    }
+
+    /// Retires until nothing that is free can be left in limbo.
+    fn reclaim(&self) {
+        // A second round for what a freed record kept.
+        for home in [0, 1, 0, 1] {
+            set_home(home);
+            self.insert(3, Cookie(99)).expect("an unused descriptor");
+            self.remove(3);
+        }
+    }
+}
+
+impl Subject for Counted {
+    fn fresh() -> Self {
+        Counted::new()
+    }
+
+    /// The last reference has freed.
+    fn reclaim(&self) {}
+}
+
+fn registry<S: Subject>() -> Arc<S> {
     ALIVE.store(0, SeqCst);
-    Arc::new(SlotRegistry::over(EpochDomain::new()))
+    Arc::new(S::fresh())
 }
 
 /// Runs a model in every interleaving, without bugs.
@@ -32,7 +78,13 @@ pub(crate) fn holds(model: impl Fn() + Sync + Send + 'static) {
 fn check(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
     let _one_at_a_time = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     plant(bugs);
-    loom::model(model);
+    let executions = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&executions);
+    loom::model(move || {
+        count.fetch_add(1, SeqCst);
+        model();
+    });
+    eprintln!("{} executions", executions.load(SeqCst));
 }
 
 static RUNNING: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -43,10 +95,10 @@ pub(crate) fn fails(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'stat
     assert!(std::panic::catch_unwind(run).is_err(), "the planted mistake was not found");
 }
 
-/// Runs in a second thread while the model's own goes on.
-fn beside<P: Policy>(
-    registry: &Arc<Model<P>>,
-    work: impl FnOnce(&Model<P>) + Send + 'static,
+/// Runs in another thread while the model's own goes on.
+fn beside<S: Subject>(
+    registry: &Arc<S>,
+    work: impl FnOnce(&S) + Send + 'static,
 ) -> thread::JoinHandle<()> {
     let registry = Arc::clone(registry);
     thread::spawn(move || {
@@ -55,20 +107,15 @@ fn beside<P: Policy>(
     })
 }
 
-/// Retires until nothing that is free can be left in limbo, and counts what is alive.
-fn alive_at_rest<P: Policy>(registry: &Model<P>) -> isize {
-    // A second round for what a freed record kept.
-    for home in [0, 1, 0, 1] {
-        set_home(home);
-        registry.insert(3, Cookie(99)).expect("an unused descriptor");
-        registry.remove(3);
-    }
+/// Counts what is alive when nothing is under way.
+fn alive_at_rest(registry: &impl Subject) -> isize {
+    registry.reclaim();
     ALIVE.load(SeqCst)
 }
 
 /// F: a reader that meets the reuse of its record's memory.
-fn read_while_reused<P: Policy>() {
-    let registry = registry::<P>();
+fn read_while_reused<S: Subject>() {
+    let registry = registry::<S>();
     registry.insert(0, Cookie(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
         if let Some(cookie) = registry.borrow(0, |record| record.cookie().0) {
@@ -81,12 +128,12 @@ fn read_while_reused<P: Policy>() {
     }
     registry.remove(0);
     reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&registry), 0, "every record is freed");
+    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
 }
 
 /// C, E: a handle outlives its guard and the entry.
-fn count_while_removed<P: Policy>() {
-    let registry = registry::<P>();
+fn count_while_removed<S: Subject>() {
+    let registry = registry::<S>();
     registry.insert(0, Cookie(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
         if let Some(handle) = registry.lookup(0) {
@@ -98,12 +145,12 @@ fn count_while_removed<P: Policy>() {
     registry.insert(1, Cookie(11)).expect("vacant");
     registry.remove(1);
     reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&registry), 0, "every record is freed");
+    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
 }
 
 /// G: of two inserts one wins.
-fn insert_twice() {
-    let registry = registry::<Era>();
+fn insert_twice<S: Subject>() {
+    let registry = registry::<S>();
     let other = beside(&registry, |registry| {
         let _ = registry.insert(0, Cookie(10));
     });
@@ -111,29 +158,29 @@ fn insert_twice() {
     other.join().expect("no panic");
     assert!(registry.remove(0));
     assert!(!registry.remove(0));
-    assert_eq!(alive_at_rest(&registry), 0, "the loser's record is freed, too");
+    assert_eq!(alive_at_rest(&*registry), 0, "the loser's record is freed, too");
 }
 
 /// D, E: a duplicate made while its source goes away has the record, or nothing.
-fn duplicate_while_removed<P: Policy>() {
-    let registry = registry::<P>();
+fn duplicate_while_removed<S: Subject>() {
+    let registry = registry::<S>();
     registry.insert(0, Cookie(10)).expect("vacant");
     let other = beside(&registry, |registry| {
         registry.duplicate(0, 1).expect("memory");
     });
     registry.remove(0);
     other.join().expect("no panic");
-    alive_at_rest(&registry);
+    alive_at_rest(&*registry);
     if let Some(cookie) = registry.borrow(1, |record| record.cookie()) {
         assert_eq!(cookie, Cookie(10));
         registry.remove(1);
     }
-    assert_eq!(alive_at_rest(&registry), 0, "the record is freed once");
+    assert_eq!(alive_at_rest(&*registry), 0, "the record is freed once");
 }
 
 /// A: a duplicate made while the connection is dissolved doesn't keep the old record.
-fn duplicate_while_superseded() {
-    let registry = registry::<Era>();
+fn duplicate_while_superseded<S: Subject>() {
+    let registry = registry::<S>();
     registry.insert(0, Cookie(10)).expect("vacant");
     let other = beside(&registry, |registry| {
         registry.duplicate(0, 1).expect("memory");
@@ -146,12 +193,12 @@ fn duplicate_while_superseded() {
     drop((first, second));
     registry.remove(0);
     registry.remove(1);
-    assert_eq!(alive_at_rest(&registry), 0, "both records are freed");
+    assert_eq!(alive_at_rest(&*registry), 0, "both records are freed");
 }
 
 /// F, when every claim cell is taken for good.
-fn read_without_a_cell<P: Policy>() {
-    let registry = registry::<P>();
+fn read_without_a_cell<P: Policy + Send>() {
+    let registry = registry::<Slots<P>>();
     registry.domain().abandon_all_cells();
     registry.insert(0, Cookie(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
@@ -163,7 +210,26 @@ fn read_without_a_cell<P: Policy>() {
     registry.insert(0, Cookie(11)).expect("vacant");
     registry.remove(0);
     reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&registry), 0, "every record is freed");
+    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+}
+
+/// C: readers take so many references through a slot that they settle them with the node, while the
+/// slot is emptied.
+fn settle_while_removed() {
+    let registry = registry::<Counted>();
+    registry.insert(0, Cookie(10)).expect("vacant");
+    let reader = beside(&registry, |registry| {
+        let handles = [registry.lookup(0), registry.lookup(0)];
+        for handle in handles.iter().flatten() {
+            assert_eq!(handle.cookie(), Cookie(10));
+        }
+    });
+    if let Some(handle) = registry.lookup(0) {
+        assert_eq!(handle.cookie(), Cookie(10));
+    }
+    registry.remove(0);
+    reader.join().expect("no panic");
+    assert_eq!(alive_at_rest(&*registry), 0, "the record is freed once");
 }
 
 /// The spill stack gives each node to one arena.
@@ -239,47 +305,59 @@ impl<P: Policy> Policy for Unvalidated<P> {
     }
 }
 
-macro_rules! models {
-    ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
-        $(
-            #[test]
-            fn $name() {
-                $outcome($($argument),*);
-            }
-        )*
-    };
-}
-
 models! {
-    era_protects_a_reader_from_reuse: holds(read_while_reused::<Era>);
-    epoch_protects_a_reader_from_reuse: holds(read_while_reused::<Epoch>);
-    hazard_protects_a_reader_from_reuse: holds(read_while_reused::<Hazard>);
-    twin_free_without_epoch: fails(&[], read_while_reused::<Disregarded>);
-    twin_era_without_validation: fails(&[], read_while_reused::<Unvalidated<Era>>);
-    twin_hazard_without_validation: fails(&[], read_while_reused::<Unvalidated<Hazard>>);
-    twin_era_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Era>);
-    twin_epoch_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Epoch>);
-    twin_hazard_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Hazard>);
-    twin_lost_retire: fails(&[Bug::LostRetire], read_while_reused::<Era>);
+    era_protects_a_reader_from_reuse: holds(read_while_reused::<Slots<Era>>);
+    epoch_protects_a_reader_from_reuse: holds(read_while_reused::<Slots<Epoch>>);
+    hazard_protects_a_reader_from_reuse: holds(read_while_reused::<Slots<Hazard>>);
+    twin_free_without_epoch: fails(&[], read_while_reused::<Slots<Disregarded>>);
+    twin_era_without_validation: fails(&[], read_while_reused::<Slots<Unvalidated<Era>>>);
+    twin_hazard_without_validation: fails(&[], read_while_reused::<Slots<Unvalidated<Hazard>>>);
+    twin_era_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Era>>);
+    twin_epoch_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Epoch>>);
+    twin_hazard_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Hazard>>);
+    twin_lost_retire: fails(&[Bug::LostRetire], read_while_reused::<Slots<Era>>);
 
-    era_keeps_a_counted_record: holds(count_while_removed::<Era>);
-    hazard_keeps_a_counted_record: holds(count_while_removed::<Hazard>);
-    twin_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Era>);
+    era_keeps_a_counted_record: holds(count_while_removed::<Slots<Era>>);
+    epoch_keeps_a_counted_record: holds(count_while_removed::<Slots<Epoch>>);
+    hazard_keeps_a_counted_record: holds(count_while_removed::<Slots<Hazard>>);
+    twin_era_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Era>>);
+    twin_epoch_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Epoch>>);
+    twin_hazard_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Hazard>>);
 
-    one_of_two_inserts_wins: holds(insert_twice);
-    twin_store_on_insert: fails(&[Bug::StoreOnInsert], insert_twice);
+    one_of_two_inserts_wins: holds(insert_twice::<Slots<Era>>);
+    twin_store_on_insert: fails(&[Bug::StoreOnInsert], insert_twice::<Slots<Era>>);
 
-    era_duplicate_while_removed: holds(duplicate_while_removed::<Era>);
-    hazard_duplicate_while_removed: holds(duplicate_while_removed::<Hazard>);
-    twin_unvalidated_share: fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Era>);
+    era_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Era>>);
+    hazard_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Hazard>>);
+    twin_era_unvalidated_share:
+        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Slots<Era>>);
+    twin_hazard_unvalidated_share:
+        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Slots<Hazard>>);
 
-    supersede_reaches_a_fresh_duplicate: holds(duplicate_while_superseded);
-    twin_duplicate_not_settled: fails(&[Bug::NoSettle], duplicate_while_superseded);
+    supersede_reaches_a_fresh_duplicate: holds(duplicate_while_superseded::<Slots<Era>>);
+    twin_duplicate_not_settled: fails(&[Bug::NoSettle], duplicate_while_superseded::<Slots<Era>>);
 
     era_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Era>);
     hazard_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Hazard>);
-    twin_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Era>);
+    twin_era_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Era>);
+    twin_hazard_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Hazard>);
 
     spill_stack_gives_each_node_once: holds(share_nodes);
     twin_spill_stack_without_tag: fails(&[Bug::NoTag], share_nodes);
+
+    share_protects_a_reader_from_reuse: holds(read_while_reused::<Counted>);
+    share_keeps_a_counted_record: holds(count_while_removed::<Counted>);
+    twin_share_is_not_taken_first: fails(&[Bug::BlindIncrement], read_while_reused::<Counted>);
+    twin_share_is_not_taken_first_for_a_handle:
+        fails(&[Bug::BlindIncrement], count_while_removed::<Counted>);
+    share_is_made_up_for_in_time: holds(settle_while_removed);
+    twin_share_made_up_for_too_late: fails(&[Bug::LateSettlement], settle_while_removed);
+    one_of_two_inserts_into_shares_wins: holds(insert_twice::<Counted>);
+    twin_store_on_insert_into_a_share: fails(&[Bug::StoreOnInsert], insert_twice::<Counted>);
+    share_duplicate_while_removed: holds(duplicate_while_removed::<Counted>);
+    twin_share_duplicate_is_not_counted:
+        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Counted>);
+    supersede_reaches_a_fresh_duplicates_share: holds(duplicate_while_superseded::<Counted>);
+    twin_share_duplicate_not_settled:
+        fails(&[Bug::NoSettle], duplicate_while_superseded::<Counted>);
 }

@@ -111,9 +111,9 @@ impl Node {
         // there the raise and then a load of the slot. One of the two sees the other. The CAS's
         // Release hands the node from those who drop a count to the one who retires it.
         let mut slots = self.slots.load_total();
-        while slots > 1 {
+        while slots > 1 || planted(Bug::LastTokenTaken) {
             match self.slots.replace_total(slots, slots - 1) {
-                Ok(()) => return false,
+                Ok(()) => return slots == 1,
                 Err(other) => slots = other,
             }
         }

@@ -22,6 +22,9 @@ mod real {
     pub const RECLAIM_AT: u32 = 16;
     /// Retired nodes of those who had no arena that start a reclamation.
     pub const ORPHANS_AT: u32 = 64;
+    /// References taken through a slot with a share that make the taker settle them with the node:
+    /// half of what the slot's word can count.
+    pub const SETTLE_AT: u64 = 1 << 15;
 
     /// A type for which all-zero bytes are a valid value, which is what fresh memory holds.
     ///
@@ -79,6 +82,9 @@ mod real {
         NoNews,
         IgnoredNews,
         NoSecondLook,
+        LastTokenTaken,
+        BlindIncrement,
+        LateSettlement,
     }
 
     /// Whether the mistake is to be made: no.

@@ -13,6 +13,7 @@ pub const CHUNKS: usize = 1;
 pub const BATCH: u32 = 1;
 pub const RECLAIM_AT: u32 = 1;
 pub const ORPHANS_AT: u32 = 0;
+pub const SETTLE_AT: u64 = 1;
 
 /// A type that fresh memory holds. loom's atomics must be made, zeroes won't do.
 ///
@@ -89,6 +90,12 @@ pub enum Bug {
     IgnoredNews = 512,
     /// The news are taken for known without another look.
     NoSecondLook = 1024,
+    /// The last slot count is taken away, too, instead of being left standing.
+    LastTokenTaken = 1 << 16,
+    /// A reference is taken from the node that a slot named a moment ago, instead of from the slot.
+    BlindIncrement = 1 << 17,
+    /// The node is made up for what its slot gave only when the slot has forgotten it.
+    LateSettlement = 1 << 18,
 }
 
 static PLANTED: Flags = Flags::new(0);
@@ -134,6 +141,10 @@ impl Witness {
     }
 
     pub fn dies(&self) {
+        // A failed model drops what it has; its second panic would end the process.
+        if std::thread::panicking() {
+            return;
+        }
         self.writes();
         assert!(self.alive.replace(false), "a dead record is freed again");
         ALIVE.fetch_sub(1, SeqCst);
