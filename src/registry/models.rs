@@ -28,6 +28,8 @@ macro_rules! models {
     };
 }
 
+pub(crate) use models;
+
 mod last_slot;
 
 /// A registry that a model can be made of.

@@ -4,6 +4,7 @@
 mod real {
     pub use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 
+    use core::marker::PhantomData;
     use core::ptr::NonNull;
 
     /// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
@@ -53,6 +54,49 @@ mod real {
         unsafe { crate::sys::unmap(array.cast(), count * size_of::<T>()) };
     }
 
+    /// Bytes that several parties write and read, each after the other.
+    #[derive(Clone, Copy)]
+    pub struct Bytes<'b> {
+        start: NonNull<u8>,
+        length: u32,
+        lifetime: PhantomData<&'b [u8]>,
+    }
+
+    impl<'b> Bytes<'b> {
+        /// # Safety
+        /// From `start` on there are `length` bytes of memory, which outlive `'b`.
+        pub unsafe fn new(start: NonNull<u8>, length: u32) -> Self {
+            Bytes { start, length, lifetime: PhantomData }
+        }
+
+        pub fn length(self) -> u32 {
+            self.length
+        }
+
+        /// `length` bytes from `offset` on, if there are so many.
+        ///
+        /// # Safety
+        /// Nobody writes them any more.
+        pub unsafe fn get(self, offset: u32, length: u32) -> Option<&'b [u8]> {
+            let end = offset.checked_add(length)?;
+            if end > self.length {
+                return None;
+            }
+            // SAFETY: within the memory, and the caller's word.
+            Some(unsafe {
+                let first = self.start.add(offset as usize);
+                core::slice::from_raw_parts(first.as_ptr(), length as usize)
+            })
+        }
+
+        /// # Safety
+        /// The byte is within the memory, and nobody else reads or writes it.
+        pub unsafe fn set(self, offset: u32, value: u8) {
+            // SAFETY: as the caller says.
+            unsafe { self.start.add(offset as usize).write(value) };
+        }
+    }
+
     /// Nothing: only loom watches who reads and writes a record.
     pub struct Witness;
 
@@ -85,6 +129,8 @@ mod real {
         LastTokenTaken,
         BlindIncrement,
         LateSettlement,
+        TornCursor,
+        EarlyName,
     }
 
     /// Whether the mistake is to be made: no.

@@ -4,7 +4,7 @@
 //! - [`node`]: what a program's host name is, decided without asking anybody
 //! - [`ipv4_text`]: the numeric forms of IPv4 that libc accepts
 //! - [`cookie_range`]: the two networks that cookie addresses come from
-//! - [`onion_pool`]: cookie address <-> name, lock-free
+//! - [`onion_pool`]: cookie address <-> name, lock-free, over an `onion_table`
 //! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
@@ -21,7 +21,10 @@ pub mod error;
 pub mod hostent;
 pub mod ipv4_text;
 pub mod lookup;
+#[cfg(all(test, crossbeam_loom))]
+mod models;
 pub mod node;
 pub mod onion_pool;
+mod onion_table;
 pub mod query;
 pub mod reverse;

@@ -17,13 +17,15 @@
 //! - **e** No operation blocks or allocates from the host; each may interrupt any other.
 
 use super::cookie_range::{Cookie, CookieRange};
+use super::onion_table::Table;
+use crate::registry::primitive::Bytes;
 use crate::sys::{self, Errno};
 use core::net::IpAddr;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{
-    AtomicPtr, AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::registry::primitive::AtomicU32;
 
 /// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
 pub const MAX_NAME: usize = 255;
@@ -119,7 +121,7 @@ impl OnionPool {
         NonNull::new(self.mapping.load(Acquire)).map(|header| {
             // SAFETY: what was published is a whole mapping, and is never unmapped while `self`
             // is borrowed.
-            unsafe { Table::from_header(header) }
+            unsafe { view(header) }
         })
     }
 
@@ -129,7 +131,7 @@ impl OnionPool {
         }
         let capacity = range.capacity();
         let arena = (capacity as usize).saturating_mul(MAX_ENTRY).min(MAX_ARENA);
-        let size = Table::bytes(capacity, arena);
+        let size = bytes(capacity, arena);
         let mapped = sys::map_shared(size).map_err(PoolError::NoMemory)?.cast::<Header>();
         let header = Header { capacity, arena: arena as u32, taken: AtomicU32::new(0) };
         // SAFETY: the fresh mapping is page-aligned, longer than a header and nobody else's yet.
@@ -137,7 +139,7 @@ impl OnionPool {
         // Release pairs with the Acquire in `table`.
         match self.mapping.compare_exchange(null_mut(), mapped.as_ptr(), Release, Relaxed) {
             // SAFETY: as in `table`; it is published for good now.
-            Ok(_) => Ok(unsafe { Table::from_header(mapped) }),
+            Ok(_) => Ok(unsafe { view(mapped) }),
             Err(_) => {
                 // SAFETY: nobody has seen the mapping that lost.
                 unsafe { sys::unmap(mapped.cast(), size) };
@@ -156,122 +158,33 @@ impl Default for OnionPool {
 #[cfg(test)]
 impl Drop for OnionPool {
     fn drop(&mut self) {
-        if let Some(table) = self.table() {
-            let size = Table::bytes(table.header.capacity, table.header.arena as usize);
-            let start = NonNull::from(table.header).cast();
-            // SAFETY: `self` is the pool's only user, and no borrow of it is left.
-            unsafe { sys::unmap(start, size) };
-        }
-    }
-}
-
-/// A view of the mapping.
-#[derive(Clone, Copy)]
-struct Table<'p> {
-    header: &'p Header,
-    slots: &'p [AtomicU32],
-    arena: NonNull<u8>,
-}
-
-impl<'p> Table<'p> {
-    fn bytes(capacity: u32, arena: usize) -> usize {
-        size_of::<Header>() + capacity as usize * size_of::<AtomicU32>() + arena
-    }
-
-    /// # Safety
-    /// `header` starts a mapping of `bytes(capacity, arena)` bytes that outlives `'p`.
-    unsafe fn from_header(header: NonNull<Header>) -> Self {
-        // SAFETY: the mapping holds a header, its slots (zero: a valid AtomicU32) and its arena.
+        let Some(start) = NonNull::new(*self.mapping.get_mut()) else { return };
+        // SAFETY: `self` is the pool's only user, and no borrow of it is left.
         unsafe {
-            let first = header.add(1).cast::<AtomicU32>();
-            let header = header.as_ref();
-            let slots = core::slice::from_raw_parts(first.as_ptr(), header.capacity as usize);
-            Table { header, slots, arena: first.add(slots.len()).cast() }
+            let Header { capacity, arena, .. } = *start.as_ref();
+            sys::unmap(start.cast(), bytes(capacity, arena as usize));
         }
-    }
-
-    fn name(self, cookie: Cookie) -> Option<&'p [u8]> {
-        // Acquire pairs with the Release in `find_or_insert`: the name is written.
-        self.entry(self.slots.get(cookie.0 as usize)?.load(Acquire))
-    }
-
-    /// The name that slot value `slot` points to; the bounds are checked because another process
-    /// may share the mapping.
-    fn entry(self, slot: u32) -> Option<&'p [u8]> {
-        let offset = slot.checked_sub(1)? as usize;
-        let arena = self.header.arena as usize;
-        if offset >= arena {
-            return None;
-        }
-        // SAFETY: the offset is inside the arena.
-        let length = unsafe { self.arena.add(offset).read() } as usize;
-        if offset + 1 + length > arena {
-            return None;
-        }
-        // SAFETY: the bytes are inside the arena, and nobody writes a published name.
-        Some(unsafe { core::slice::from_raw_parts(self.arena.add(offset + 1).as_ptr(), length) })
-    }
-
-    fn find_or_insert(self, name: &[u8]) -> Result<Cookie, PoolError> {
-        let mut mine = 0;
-        for index in probe(hash(name), self.header.capacity) {
-            let Some(slot) = self.slots.get(index as usize) else { break };
-            // Acquire pairs with the Release below: the name is written.
-            let mut value = slot.load(Acquire);
-            if value == 0 {
-                if mine == 0 {
-                    mine = self.store(name).ok_or(PoolError::Exhausted)?;
-                }
-                // Release pairs with the Acquire in `name` and here.
-                match slot.compare_exchange(0, mine, AcqRel, Acquire) {
-                    Ok(_) => return Ok(Cookie(index)),
-                    Err(winner) => value = winner,
-                }
-            }
-            if self.entry(value).is_some_and(|other| other.eq_ignore_ascii_case(name)) {
-                return Ok(Cookie(index));
-            }
-        }
-        Err(PoolError::Exhausted)
-    }
-
-    /// Writes `name` in lower case to the arena; the value for its slot. The bytes of a name whose
-    /// slot another thread won are lost: at most one name for each racing thread.
-    fn store(self, name: &[u8]) -> Option<u32> {
-        let length = u8::try_from(name.len()).ok()?;
-        let size = 1 + u32::from(length);
-        let arena = self.header.arena;
-        // Relaxed: only the number matters, the name is published by its slot.
-        let offset = self
-            .header
-            .taken
-            .fetch_update(Relaxed, Relaxed, |taken| {
-                taken.checked_add(size).filter(|end| *end <= arena)
-            })
-            .ok()?;
-        // SAFETY: `offset..offset + size` is inside the arena and was given to nobody else.
-        unsafe {
-            let entry = self.arena.add(offset as usize);
-            entry.write(length);
-            for (index, byte) in name.iter().enumerate() {
-                entry.add(1 + index).write(byte.to_ascii_lowercase());
-            }
-        }
-        Some(offset + 1)
     }
 }
 
-/// FNV-1a over the name in lower case.
-fn hash(name: &[u8]) -> u32 {
-    name.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-    })
+/// The view of a mapping.
+///
+/// # Safety
+/// `header` starts a mapping of `bytes(capacity, arena)` bytes that outlives `'p`.
+unsafe fn view<'p>(header: NonNull<Header>) -> Table<'p> {
+    // SAFETY: the mapping holds a header, its slots (zero: a valid AtomicU32) and its arena.
+    unsafe {
+        let first = header.add(1).cast::<AtomicU32>();
+        let header = header.as_ref();
+        let slots = core::slice::from_raw_parts(first.as_ptr(), header.capacity as usize);
+        let arena = Bytes::new(first.add(slots.len()).cast(), header.arena);
+        Table { taken: &header.taken, slots, arena }
+    }
 }
 
-/// Every index below `capacity` once, from the hash's own on.
-fn probe(hash: u32, capacity: u32) -> impl Iterator<Item = u32> {
-    let start = hash.checked_rem(capacity).unwrap_or(0);
-    (start..capacity).chain(0..start)
+/// How long a mapping is.
+fn bytes(capacity: u32, arena: usize) -> usize {
+    size_of::<Header>() + capacity as usize * size_of::<AtomicU32>() + arena
 }
 
 #[cfg(test)]
@@ -383,6 +296,54 @@ mod tests {
         let cookie = pool.cookie(RANGE, b"from-the-child.onion").unwrap();
         let address = RANGE.ipv4(cookie).into();
         assert_eq!(pool.lookup(RANGE, address), Lookup::Name(b"from-the-child.onion"));
+    }
+
+    /// a, b and d at once: threads and children ask for the same names in different orders.
+    #[test]
+    fn racing_threads_and_children_give_every_name_one_cookie_of_its_own() {
+        const NAMES: usize = 200;
+        let pool = OnionPool::new();
+        pool.open(RANGE).unwrap();
+        let ask = |first: usize| {
+            (0..NAMES)
+                .map(|n| (first + n) % NAMES)
+                .all(|n| pool.cookie(RANGE, format!("{n}.onion").as_bytes()).is_ok())
+        };
+        let child = |first: usize| {
+            // SAFETY: malloc is usable after fork(3), and nothing else of the parent's is used.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let right = ask(first);
+                // SAFETY: ends the child without running the parent's destructors.
+                unsafe { libc::_exit((!right).into()) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child made above.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            status == 0
+        };
+        std::thread::scope(|scope| {
+            let parties = (0..4).flat_map(|n| {
+                let child = &child;
+                let ask = &ask;
+                [scope.spawn(move || child(n * 50)), scope.spawn(move || ask(n * 50 + 25))]
+            });
+            let parties: Vec<_> = parties.collect();
+            assert!(parties.into_iter().all(|party| party.join().unwrap()));
+        });
+        let cookies: HashSet<u32> = (0..NAMES)
+            .map(|n| {
+                let name = format!("{n}.onion");
+                let cookie = pool.cookie(RANGE, name.as_bytes()).unwrap();
+                let found = pool.lookup(RANGE, RANGE.ipv4(cookie).into());
+                assert_eq!(found, Lookup::Name(name.as_bytes()));
+                cookie.0
+            })
+            .collect();
+        assert_eq!(cookies.len(), NAMES, "no cookie has two names");
+        let given = (0..RANGE.capacity()).map(|n| RANGE.ipv4(Cookie(n)).into());
+        let given = given.filter(|address| pool.lookup(RANGE, *address) != Lookup::Unknown);
+        assert_eq!(given.count(), NAMES, "no name has two cookies");
     }
 
     #[test]

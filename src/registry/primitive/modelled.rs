@@ -50,6 +50,53 @@ pub fn map_array<T: Zeroed>(count: usize) -> Option<NonNull<T>> {
 /// None here.
 pub unsafe fn unmap_array<T: Zeroed>(_: NonNull<T>, _: usize) {}
 
+/// Bytes that loom watches.
+#[derive(Clone, Copy)]
+pub struct Bytes<'b>(&'b [loom::cell::UnsafeCell<u8>]);
+
+// SAFETY: loom finds what is read and written at once.
+unsafe impl Send for Bytes<'_> {}
+
+impl Bytes<'static> {
+    /// Zeroes in leaked memory.
+    pub fn leaked(length: usize) -> Self {
+        let cells: Vec<_> = (0..length).map(|_| loom::cell::UnsafeCell::new(0)).collect();
+        Bytes(Box::leak(cells.into_boxed_slice()))
+    }
+}
+
+impl<'b> Bytes<'b> {
+    /// Views no real memory.
+    ///
+    /// # Safety
+    /// Never called.
+    pub unsafe fn new(_: NonNull<u8>, _: u32) -> Self {
+        unreachable!("a model makes its own")
+    }
+
+    pub fn length(self) -> u32 {
+        self.0.len() as u32
+    }
+
+    /// A leaked copy.
+    ///
+    /// # Safety
+    /// loom looks after it.
+    pub unsafe fn get(self, offset: u32, length: u32) -> Option<&'b [u8]> {
+        let cells = self.0.get(offset as usize..)?.get(..length as usize)?;
+        // SAFETY: as above.
+        let bytes: Vec<u8> = cells.iter().map(|cell| cell.with(|byte| unsafe { *byte })).collect();
+        Some(bytes.leak())
+    }
+
+    /// # Safety
+    /// loom looks after it.
+    pub unsafe fn set(self, offset: u32, value: u8) {
+        // SAFETY: as above.
+        self.0[offset as usize].with_mut(|byte| unsafe { *byte = value });
+    }
+}
+
 loom::thread_local! {
     static HOME: core::cell::Cell<usize> = core::cell::Cell::new(0);
 }
@@ -96,6 +143,10 @@ pub enum Bug {
     BlindIncrement = 1 << 17,
     /// The node is made up for what its slot gave only when the slot has forgotten it.
     LateSettlement = 1 << 18,
+    /// Two callers may read the end of what is taken before either moves it.
+    TornCursor = 1 << 19,
+    /// The place of a name is told without the name.
+    EarlyName = 1 << 20,
 }
 
 static PLANTED: Flags = Flags::new(0);

@@ -1,0 +1,107 @@
+//! The lock-free table behind the [pool](super::onion_pool) of cookie addresses: name <-> place.
+
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::cookie_range::Cookie;
+use super::onion_pool::PoolError;
+use crate::registry::primitive::{AtomicU32, Bug, Bytes, planted};
+
+/// A view of the memory that parents and children share. Zeroed memory is an empty table.
+#[derive(Clone, Copy)]
+pub struct Table<'p> {
+    /// Bytes of the arena that are taken.
+    pub taken: &'p AtomicU32,
+    /// One slot a cookie: 0, or where its name lies in the arena, plus 1.
+    pub slots: &'p [AtomicU32],
+    /// The names, each behind its length.
+    pub arena: Bytes<'p>,
+}
+
+impl<'p> Table<'p> {
+    /// The name that `cookie` stands for. Async-signal-safe.
+    pub fn name(self, cookie: Cookie) -> Option<&'p [u8]> {
+        // Acquire pairs with the AcqRel in `find_or_insert`: the name is written.
+        self.entry(self.slots.get(cookie.0 as usize)?.load(Acquire))
+    }
+
+    /// The name that slot value `slot` points to; the bounds are checked because another process
+    /// may share the memory.
+    fn entry(self, slot: u32) -> Option<&'p [u8]> {
+        let offset = slot.checked_sub(1)?;
+        // SAFETY: nobody writes a published name.
+        unsafe {
+            let length = u32::from(*self.arena.get(offset, 1)?.first()?);
+            self.arena.get(offset + 1, length)
+        }
+    }
+
+    /// The cookie of `name`, which has 1 to 255 bytes. Async-signal-safe.
+    pub fn find_or_insert(self, name: &[u8]) -> Result<Cookie, PoolError> {
+        let mut mine = 0;
+        for index in probe(hash(name), self.slots.len() as u32) {
+            let Some(slot) = self.slots.get(index as usize) else { break };
+            // Acquire pairs with the AcqRel below: the name is written.
+            let mut value = slot.load(Acquire);
+            if value == 0 {
+                if mine == 0 {
+                    mine = self.store(name).ok_or(PoolError::Exhausted)?;
+                }
+                if planted(Bug::StoreOnInsert) {
+                    slot.store(mine, Release);
+                    return Ok(Cookie(index));
+                }
+                // Release pairs with the Acquire in `name` and here.
+                let published = if planted(Bug::EarlyName) { Relaxed } else { AcqRel };
+                match slot.compare_exchange(0, mine, published, Acquire) {
+                    Ok(_) => return Ok(Cookie(index)),
+                    Err(winner) => value = winner,
+                }
+            }
+            if self.entry(value).is_some_and(|other| other.eq_ignore_ascii_case(name)) {
+                return Ok(Cookie(index));
+            }
+        }
+        Err(PoolError::Exhausted)
+    }
+
+    /// Writes `name` in lower case to the arena; the value for its slot. The bytes of a name whose
+    /// slot another thread won are lost: at most one name for each racing thread.
+    fn store(self, name: &[u8]) -> Option<u32> {
+        let length = u8::try_from(name.len()).ok()?;
+        let size = 1 + u32::from(length);
+        let offset = self.take(size)?;
+        // SAFETY: these bytes of the arena were given to nobody else.
+        unsafe {
+            self.arena.set(offset, length);
+            for (place, byte) in (offset + 1..).zip(name) {
+                self.arena.set(place, byte.to_ascii_lowercase());
+            }
+        }
+        Some(offset + 1)
+    }
+
+    /// Takes `size` bytes of the arena.
+    fn take(self, size: u32) -> Option<u32> {
+        let end = |taken: u32| taken.checked_add(size).filter(|end| *end <= self.arena.length());
+        if planted(Bug::TornCursor) {
+            let taken = self.taken.load(Relaxed);
+            self.taken.store(end(taken)?, Relaxed);
+            return Some(taken);
+        }
+        // Relaxed: only the number matters, the name is published by its slot.
+        self.taken.fetch_update(Relaxed, Relaxed, end).ok()
+    }
+}
+
+/// FNV-1a over the name in lower case.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// Every index below `capacity` once, from the hash's own on.
+fn probe(hash: u32, capacity: u32) -> impl Iterator<Item = u32> {
+    let start = hash.checked_rem(capacity).unwrap_or(0);
+    (start..capacity).chain(0..start)
+}
