@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::{Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
+use super::{Audit, Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
 
 type Bare<P> = SlotRegistry<EpochDomain<P>>;
 
@@ -91,25 +91,96 @@ fn one_stopped_reader_keeps_everything_from_plain_epochs() {
     assert!(nodes_with_stopped_readers::<Epoch>(1) > 40_000);
 }
 
-/// Each costs its cell, with the batch in the cell's arena, and the record that it protects; what
-/// comes after them costs nothing more.
-#[test]
-fn thousands_of_abandoned_claims_do_not_stop_reclamation() {
-    const ABANDONED: i32 = 2_000;
-    let registry = bare::<Era>();
-    for fd in 0..ABANDONED {
+/// Nodes and retired records after readers were abandoned and four threads have churned.
+fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
+    let registry = bare::<P>();
+    for fd in 0..abandoned {
         registry.insert(fd, Cookie(fd as u64)).expect("vacant");
         registry.abandon_guard(fd);
     }
-    for fd in 0..ABANDONED {
+    for fd in 0..abandoned {
         assert!(registry.remove(fd));
     }
-    churn_in_threads(&registry, 4, 5_000);
-    let before = registry.domain().nodes();
-    assert!(before <= 19 * ABANDONED as u32, "{before} nodes");
+    churn_in_threads(&registry, 4, 10_000);
+    let nodes = registry.domain().nodes();
+    churn_in_threads(&registry, 4, 20_000);
+    let grown = registry.domain().nodes() - nodes;
+    assert!(grown <= 4 * ARENA, "{nodes} nodes grew by {grown}");
+    assert_eq!(registry.claims(), abandoned as usize, "nobody else's claim is left");
+    (registry.domain().nodes(), registry.domain().in_limbo())
+}
+
+/// Nodes that an arena has at most beside what guards and handles keep: three batches and one that
+/// waits in limbo.
+const ARENA: u32 = 64;
+
+/// Each costs its cell and the record that it protects: no arena, and none of what comes later.
+#[test]
+fn thousands_of_abandoned_readers_keep_what_they_protect_and_nothing_else() {
+    const ABANDONED: i32 = 3_000;
+    fn costs<P: Policy>(name: &str) {
+        let (nodes, limbo) = after_abandoned_readers::<P>(0);
+        let (more_nodes, more_limbo) = after_abandoned_readers::<P>(ABANDONED);
+        let spread = 8 * ARENA;
+        assert!(more_nodes <= ABANDONED as u32 + nodes + spread, "{name}: {more_nodes} nodes");
+        assert!(more_limbo <= ABANDONED as u32 + limbo + spread, "{name}: {more_limbo} in limbo");
+    }
+    costs::<Era>("era");
+    costs::<Hazard>("hazard");
+}
+
+/// What a thread has retired is freed after one of its readers was abandoned.
+#[test]
+fn an_abandoned_reader_keeps_no_arena() {
+    let registry = bare::<Era>();
+    registry.insert(0, Cookie(0)).expect("vacant");
+    churn(&registry, 1, 10);
+    let before = registry.domain().in_limbo();
+    assert!(before > 0, "the thread's arena has retired nodes");
+    registry.abandon_guard(0);
+    assert_eq!(registry.domain().in_limbo(), before, "they can still be reached");
+    churn(&registry, 1, 10_000);
+    let nodes = registry.domain().nodes();
+    assert!(nodes <= ARENA, "they are used again, but {nodes} nodes were");
+}
+
+/// Each costs its cell and the nodes of its arena: so many and no more.
+#[test]
+fn an_abandoned_mutation_costs_one_arena() {
+    const ABANDONED: u32 = 500;
+    let registry = bare::<Era>();
+    for _ in 0..ABANDONED {
+        churn(&registry, 1, 100);
+        registry.domain().abandon_arena();
+    }
+    assert_eq!(registry.claims(), ABANDONED as usize);
+    let nodes = registry.domain().nodes();
+    assert!(nodes <= ABANDONED * ARENA, "{nodes} nodes");
     churn_in_threads(&registry, 4, 20_000);
     let after = registry.domain().nodes();
-    assert!(after <= before + ABANDONED as u32, "{before} nodes became {after}");
+    assert!(after <= nodes + 8 * ARENA, "{nodes} nodes became {after}");
+}
+
+/// However many nodes come back at once, other threads get all but a few of them.
+#[test]
+fn an_arena_keeps_few_free_nodes() {
+    const RECORDS: i32 = 2_000;
+    let registry = bare::<Era>();
+    for fd in 0..RECORDS {
+        registry.insert(fd, Cookie(0)).expect("vacant");
+    }
+    registry.borrow(0, |_| {
+        for fd in 1..RECORDS {
+            assert!(registry.remove(fd));
+        }
+    });
+    churn(&registry, 1, 200);
+    let nodes = registry.domain().nodes();
+    registry.domain().abandon_arena();
+    for fd in 1..RECORDS - ARENA as i32 {
+        registry.insert(fd, Cookie(0)).expect("vacant");
+    }
+    assert_eq!(registry.domain().nodes(), nodes, "what the arena kept is not missed");
 }
 
 #[test]

@@ -9,9 +9,11 @@ mod real {
 
     /// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
     pub const PAGE: usize = 1 << 20;
-    /// Claim cells of one generation.
+    /// Readers' cells of one generation.
     pub const CELLS: usize = 4096;
-    /// Cells at which the search for a free one starts.
+    /// Mutations' cells of one generation, each with an arena.
+    pub const ARENAS: usize = 1024;
+    /// Cells of a kind at which the search for a free one starts.
     pub const HOMES: usize = 256;
     /// Nodes of the slab's first chunk.
     pub const FIRST_CHUNK: u32 = 512;

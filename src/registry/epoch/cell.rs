@@ -1,5 +1,8 @@
-//! A claim cell: the one word by which a thread or a handler says what it protects, and the arena
-//! that belongs to it meanwhile.
+//! Claim cells: the one word by which a reader says what it protects, and the arena that a mutation
+//! has to itself meanwhile.
+//!
+//! The two are kinds of their own, so that a reader who never comes back keeps no memory but what
+//! it protects, and a mutation who never comes back is none of the reclaimer's concern.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::{Relaxed, Release};
@@ -8,6 +11,94 @@ use super::super::node::List;
 use super::super::ordering::TotalOrder;
 use super::super::primitive::{AtomicU32, AtomicU64};
 use super::policy::{BUSY, FREE};
+
+/// The word of a cell.
+///
+/// # Life of a cell
+/// ```text
+///   UNUSED --list, claim (CAS)--> BUSY or a policy's word --release (store)--> FREE
+///                                       ^                                       |
+///                                       +------------- claim (CAS) -------------+
+/// ```
+/// A claim that is never released (its thread was cancelled, its handler jumped away) stays: to
+/// guess that it is dead would not be safe.
+#[derive(Debug)]
+pub struct Word {
+    word: AtomicU64,
+    /// For the threads whose home this is: where one of them found a free cell last.
+    pub hint: AtomicU32,
+}
+
+impl Word {
+    #[cfg(crossbeam_loom)]
+    fn new() -> Self {
+        Word { word: AtomicU64::new(super::policy::UNUSED), hint: AtomicU32::new(0) }
+    }
+
+    /// Claims the cell, if its word is `current`, and publishes `word` in the same step.
+    #[inline(always)]
+    #[must_use = "a claimed cell must be released"]
+    pub fn claim(&self, current: u64, word: u64) -> bool {
+        // Total order: before a reader's load of the slot. Acquires a mutation's arena.
+        self.word.replace_total(current, word).is_ok()
+    }
+
+    /// Ends a claim.
+    #[inline(always)]
+    pub fn release(&self) {
+        // Release pairs with the next claim (the arena) and with the reclaimer's load (the counts
+        // that were raised and the reads that were made under the guard).
+        self.word.store(FREE, Release);
+    }
+
+    /// Whether it may be claimed, or was never: a hint for the search; the claim's CAS decides.
+    pub fn vacancy(&self) -> Option<u64> {
+        let seen = self.word.load(Relaxed);
+        (seen <= FREE).then_some(seen)
+    }
+
+    /// What a reader has published, if anything.
+    pub fn published(&self) -> Option<u64> {
+        // Total order: after the unlinking of everything in limbo; Acquire pairs with `release`.
+        let word = self.word.load_total();
+        (word > BUSY).then_some(word)
+    }
+}
+
+/// A cell of either kind.
+pub trait Cell {
+    /// Its word.
+    fn word(&self) -> &Word;
+}
+
+/// A reader's cell, alone on its cache line. A claim that is abandoned costs the cell and what it
+/// protects.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Reader(Word);
+
+impl Cell for Reader {
+    #[inline(always)]
+    fn word(&self) -> &Word {
+        &self.0
+    }
+}
+
+impl Reader {
+    #[cfg(crossbeam_loom)]
+    pub fn new() -> Self {
+        Reader(Word::new())
+    }
+}
+
+/// A mutation's cell, alone on its cache line. A claim that is abandoned costs the cell and the
+/// nodes in its arena.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Mutator {
+    word: Word,
+    arena: UnsafeCell<Arena>,
+}
 
 /// Plain memory of whoever holds the cell.
 #[derive(Debug)]
@@ -27,65 +118,25 @@ impl Arena {
     }
 }
 
-/// One cell, alone on its cache line.
-///
-/// # Life of a cell
-/// ```text
-///   UNUSED --list, claim (CAS)--> BUSY or a policy's word --release (store)--> FREE
-///                                       ^                                       |
-///                                       +------------- claim (CAS) -------------+
-/// ```
-/// A claim that is never released (its thread was cancelled, its handler jumped away) stays: the
-/// cell and what it protects are lost, which is safe; to guess that it is dead would not be.
-#[repr(C, align(64))]
-#[derive(Debug)]
-pub struct Cell {
-    word: AtomicU64,
-    /// For the threads whose home this is: where one of them found a free cell last.
-    pub hint: AtomicU32,
-    arena: UnsafeCell<Arena>,
+// SAFETY: the arena is touched by the holder of the claim only, and the claim is handed on by the
+// Release in `Word::release` and the CAS in `Word::claim`.
+unsafe impl Sync for Mutator {}
+
+impl Cell for Mutator {
+    #[inline(always)]
+    fn word(&self) -> &Word {
+        &self.word
+    }
 }
 
-// SAFETY: the arena is touched by the holder of the claim only, and the claim is handed on by the
-// Release in `release` and the CAS in `claim`.
-unsafe impl Sync for Cell {}
-
-impl Cell {
+impl Mutator {
     #[cfg(crossbeam_loom)]
     pub fn new() -> Self {
-        let arena = UnsafeCell::new(Arena::new());
-        Cell { word: AtomicU64::new(super::policy::UNUSED), hint: AtomicU32::new(0), arena }
-    }
-
-    /// Claims the cell, if its word is `current`, and publishes `word` in the same step.
-    #[inline(always)]
-    #[must_use = "a claimed cell must be released"]
-    pub fn claim(&self, current: u64, word: u64) -> bool {
-        // Total order: before the claimant's load of the slot; acquires the arena.
-        self.word.replace_total(current, word).is_ok()
-    }
-
-    /// Ends a claim.
-    #[inline(always)]
-    pub fn release(&self) {
-        // Release pairs with the next claim (the arena) and with the reclaimer's load (the counts
-        // that were raised and the reads that were made under the guard).
-        self.word.store(FREE, Release);
-    }
-
-    /// The word as a hint for the search: the claim's CAS decides.
-    pub fn word_hint(&self) -> u64 {
-        self.word.load(Relaxed)
-    }
-
-    /// What a reader has published, if anything.
-    pub fn published(&self) -> Option<u64> {
-        // Total order: after the unlinking of everything in limbo; Acquire pairs with `release`.
-        let word = self.word.load_total();
-        (word > BUSY).then_some(word)
+        Mutator { word: Word::new(), arena: UnsafeCell::new(Arena::new()) }
     }
 
     /// The arena of a claimed cell.
+    #[inline(always)]
     pub fn arena(&self) -> *mut Arena {
         self.arena.get()
     }

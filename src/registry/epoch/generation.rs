@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::super::ordering::TotalOrder;
-use super::super::primitive::{AtomicU64, CELLS, HOMES, thread_hash};
-use super::cell::{Arena, Cell};
+use super::super::ordering::{TotalCount, TotalOrder};
+use super::super::primitive::{ARENAS, AtomicU64, CELLS, HOMES, thread_hash};
+use super::cell::{Arena, Cell, Mutator, Reader};
 use super::policy::{BUSY, FREE, UNUSED};
 
 const USED_WORDS: usize = CELLS.div_ceil(64);
@@ -14,13 +14,23 @@ const USED_WORDS: usize = CELLS.div_ceil(64);
 #[repr(C)]
 #[derive(Debug)]
 pub struct Generation {
-    cells: [Cell; CELLS],
+    /// The cells of readers, which a reclaimer looks at.
+    pub readers: Cells<Reader, CELLS>,
+    /// The cells of mutations. They protect nothing.
+    pub mutators: Cells<Mutator, ARENAS>,
+    /// Readers that found every cell taken. While there are any, nothing is reclaimed.
+    overflow: AtomicU64,
+}
+
+/// Cells of one kind; `N` is at most `CELLS` and at least `HOMES`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Cells<C, const N: usize> {
+    cells: [C; N],
     /// One bit a cell: it was claimed at least once.
     used: [AtomicU64; USED_WORDS],
     /// One bit a word of `used`: it is not zero.
     used_words: AtomicU64,
-    /// Readers that found every cell taken. While there are any, nothing is reclaimed.
-    overflow: AtomicU64,
 }
 
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
@@ -31,15 +41,23 @@ unsafe impl super::super::primitive::Zeroed for Generation {}
 unsafe impl super::super::primitive::Zeroed for Generation {
     fn zeroed() -> Self {
         Generation {
-            cells: core::array::from_fn(|_| Cell::new()),
-            used: core::array::from_fn(|_| AtomicU64::new(0)),
-            used_words: AtomicU64::new(0),
+            readers: Cells::of(Reader::new),
+            mutators: Cells::of(Mutator::new),
             overflow: AtomicU64::new(0),
         }
     }
 }
 
-impl Generation {
+impl<C: Cell, const N: usize> Cells<C, N> {
+    #[cfg(crossbeam_loom)]
+    fn of(new: impl Fn() -> C) -> Self {
+        Cells {
+            cells: core::array::from_fn(|_| new()),
+            used: core::array::from_fn(|_| AtomicU64::new(0)),
+            used_words: AtomicU64::new(0),
+        }
+    }
+
     /// Where this thread starts its search.
     #[inline(always)]
     fn home_index() -> usize {
@@ -48,38 +66,35 @@ impl Generation {
 
     /// The cell where this thread starts its search.
     #[inline(always)]
-    pub fn home(&self) -> &Cell {
+    pub fn home(&self) -> &C {
         &self.cells[Self::home_index()]
     }
 
     /// Claims a cell and publishes `word`; `None` if all are taken.
-    #[inline]
-    pub fn claim(&self, word: u64) -> Option<&Cell> {
+    #[inline(always)]
+    pub fn claim(&self, word: u64) -> Option<&C> {
         let home = self.home();
-        if home.claim(FREE, word) { Some(home) } else { self.claim_elsewhere(word) }
+        if home.word().claim(FREE, word) { Some(home) } else { self.claim_elsewhere(word) }
     }
 
     /// Looks at every cell once, from where a free one was found last.
     #[cold]
-    fn claim_elsewhere(&self, word: u64) -> Option<&Cell> {
+    pub fn claim_elsewhere(&self, word: u64) -> Option<&C> {
         let home = self.home();
         // Relaxed: a hint.
-        let start = match home.hint.load(Relaxed) {
+        let start = match home.word().hint.load(Relaxed) {
             0 => Self::home_index(),
             hint => hint as usize,
         };
-        for index in (start..CELLS).chain(0..start) {
+        for index in (start..N).chain(0..start) {
             let cell = self.cells.get(index)?;
-            let seen = cell.word_hint();
-            if seen > FREE {
-                continue;
-            }
+            let Some(seen) = cell.word().vacancy() else { continue };
             if seen == UNUSED {
                 self.list(index);
             }
-            if cell.claim(seen, word) {
+            if cell.word().claim(seen, word) {
                 if !core::ptr::eq(cell, home) {
-                    home.hint.store(index as u32, Relaxed);
+                    home.word().hint.store(index as u32, Relaxed);
                 }
                 return Some(cell);
             }
@@ -87,37 +102,46 @@ impl Generation {
         None
     }
 
-    /// Lets reclaimers look at this cell from now on. Both marks are in the total order before the
-    /// claimant reads its slot, and are read there before the words.
+    /// Lets those who visit look at this cell from now on. Both marks are in the total order before
+    /// the claimant reads its slot, and are read there before the words.
     fn list(&self, index: usize) {
         mark(&self.used[index / 64], index % 64);
         mark(&self.used_words, index / 64);
     }
 
-    /// Visits what every claimed cell has published.
-    pub fn each_published(&self, mut visit: impl FnMut(u64)) {
-        self.each_used(|cell| {
-            if let Some(published) = cell.published() {
-                visit(published);
-            }
-        });
-    }
-
     /// Visits every cell that was ever claimed.
-    fn each_used(&self, mut visit: impl FnMut(&Cell)) {
+    fn each_used(&self, mut visit: impl FnMut(&C)) {
         each_bit(self.used_words.load_total(), |word| {
             each_bit(self.used[word].load_total(), |bit| visit(&self.cells[word * 64 + bit]));
         });
     }
 
-    /// Nodes in the limbo lists of all cells that nobody holds at this moment.
+    /// How many are claimed.
+    fn claims(&self) -> usize {
+        let mut claims = 0;
+        self.each_used(|cell| claims += usize::from(cell.word().vacancy().is_none()));
+        claims
+    }
+}
+
+impl Generation {
+    /// Visits what every reader has published.
+    pub fn each_published(&self, mut visit: impl FnMut(u64)) {
+        self.readers.each_used(|cell| {
+            if let Some(published) = cell.word().published() {
+                visit(published);
+            }
+        });
+    }
+
+    /// Nodes in the limbo lists of all arenas that nobody holds at this moment.
     pub fn in_limbo(&self) -> u32 {
         let mut count = 0;
-        self.each_used(|cell| {
-            if cell.claim(FREE, BUSY) {
+        self.mutators.each_used(|cell| {
+            if cell.word().claim(FREE, BUSY) {
                 // SAFETY: the claim makes the arena ours.
                 count += unsafe { &*cell.arena() }.limbo.len();
-                cell.release();
+                cell.word().release();
             }
         });
         count
@@ -125,30 +149,27 @@ impl Generation {
 
     /// How many claims there are, with those of readers without a cell.
     pub fn claims(&self) -> usize {
-        let mut claims = self.overflow.load_total() as usize;
-        self.each_used(|cell| claims += usize::from(cell.word_hint() > FREE));
-        claims
+        self.overflow.load_total() as usize + self.readers.claims() + self.mutators.claims()
     }
 
-    /// Visits the arena of every cell that ever was claimed.
+    /// Visits every arena that ever was claimed.
     ///
     /// # Safety
     /// As [`Audit::each_node`](crate::registry::Audit::each_node).
     pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena)) {
         // SAFETY: nobody holds a claim, as the caller vouches.
-        self.each_used(|cell| visit(unsafe { &*cell.arena() }));
+        self.mutators.each_used(|cell| visit(unsafe { &*cell.arena() }));
     }
 
     /// The wait-free way to protect everything: before reading the slot.
     pub fn enter_overflow(&self) -> &AtomicU64 {
-        use super::super::ordering::TotalCount;
         self.overflow.add_total(1);
         &self.overflow
     }
 
     /// Ends what `enter_overflow` began.
     pub fn leave_overflow(overflow: &AtomicU64) {
-        // Release pairs with the load in `is_overflowing`, as in `Cell::release`.
+        // Release pairs with the load in `is_overflowing`, as in `Word::release`.
         overflow.fetch_sub(1, Release);
     }
 

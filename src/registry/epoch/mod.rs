@@ -6,7 +6,7 @@
 //! another, and none waits for any other.
 //!
 //! - [`policy`]: what a claim publishes (epoch, era, hazard);
-//! - [`cell`]: the claim, and the arena that its holder owns meanwhile;
+//! - [`cell`]: the claim of a reader, and that of a mutation, who owns an arena meanwhile;
 //! - [`generation`]: all the cells of one process, and the counter for when they are all taken;
 //! - [`reclaim`]: the limbo lists, and when a node in them may be reused.
 //!
@@ -30,7 +30,7 @@ use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
 use super::slab::Slab;
 use super::variant::Variant;
-use cell::Cell;
+use cell::{Cell, Reader};
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
 
@@ -64,7 +64,7 @@ pub struct EpochDomain<P> {
 /// How a guard ends.
 #[derive(Debug)]
 enum Pin<'d> {
-    Cell(&'d Cell),
+    Cell(&'d Reader),
     Overflow(&'d AtomicU64),
     /// The node will never be freed.
     Permanent,
@@ -74,7 +74,7 @@ impl Drop for Pin<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         match self {
-            Pin::Cell(cell) => cell.release(),
+            Pin::Cell(cell) => cell.word().release(),
             Pin::Overflow(overflow) => Generation::leave_overflow(overflow),
             Pin::Permanent => {}
         }
@@ -122,7 +122,17 @@ impl<P> EpochDomain<P> {
     /// Claims every cell and never releases it, as cancelled threads would.
     #[cfg(test)]
     pub fn abandon_all_cells(&self) {
-        while self.generation().and_then(|generation| generation.claim(BUSY)).is_some() {}
+        let generation = self.generation().expect("memory for cells");
+        while generation.readers.claim(BUSY).is_some() {}
+        while generation.mutators.claim(BUSY).is_some() {}
+    }
+
+    /// Claims the arena of the calling thread and never releases it, as a handler that jumps out
+    /// of a mutation would.
+    #[cfg(test)]
+    pub fn abandon_arena(&self) {
+        let generation = self.generation().expect("memory for cells");
+        assert!(generation.mutators.claim(BUSY).is_some());
     }
 
     /// Retired nodes that are not free yet, in the arenas that nobody holds at this moment. For
@@ -168,7 +178,7 @@ impl<P: Policy> EpochDomain<P> {
         &'d self,
         slot: &Slot,
         generation: &Generation,
-        cell: &'d Cell,
+        cell: &'d Reader,
         word: u64,
     ) -> Option<Guard<'d>> {
         let pin = Pin::Cell(cell);
@@ -194,7 +204,7 @@ impl<P: Policy> EpochDomain<P> {
                 // SAFETY: nodes are never unmapped.
                 return unsafe { seen.as_ref() }.map(|node| Guard { node, _pin: Pin::Permanent });
             };
-            let Some(cell) = generation.claim(word) else { break };
+            let Some(cell) = generation.readers.claim_elsewhere(word) else { break };
             if let Some(guard) = self.validate(slot, generation, cell, word) {
                 return Some(guard);
             }
@@ -237,8 +247,8 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         // Acquire pairs with the AcqRel in `map_generation`.
         // SAFETY: generations are never unmapped once they are visible.
         if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
-            let home = generation.home();
-            if home.claim(FREE, word)
+            let home = generation.readers.home();
+            if home.word().claim(FREE, word)
                 && let Some(guard) = self.validate(slot, generation, home, word)
             {
                 return Some(guard);
@@ -251,7 +261,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         let word = P::word(&self.clock.0, node.as_ptr());
         let pin = match self.generation() {
             None => Pin::Permanent,
-            Some(generation) => match generation.claim(word) {
+            Some(generation) => match generation.readers.claim(word) {
                 Some(cell) => Pin::Cell(cell),
                 None => Pin::Overflow(generation.enter_overflow()),
             },
@@ -264,11 +274,11 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     #[inline]
     fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>> {
         let generation = self.generation()?;
-        let node = match generation.claim(BUSY) {
+        let node = match generation.mutators.claim(BUSY) {
             Some(cell) => {
                 // SAFETY: the claim makes the arena ours.
                 let node = self.allocate_from(unsafe { &mut (*cell.arena()).free });
-                cell.release();
+                cell.word().release();
                 node
             }
             None => {
@@ -286,12 +296,12 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     fn release(&self, node: NonNull<Node>) {
         // SAFETY: nodes are never unmapped; the caller owns this one.
         unsafe { node.as_ref() }.died();
-        let cell = self.generation().and_then(|generation| generation.claim(BUSY));
+        let cell = self.generation().and_then(|generation| generation.mutators.claim(BUSY));
         match cell {
             Some(cell) => {
                 // SAFETY: the claim makes the arena ours.
                 unsafe { &mut (*cell.arena()).free }.push(node);
-                cell.release();
+                cell.word().release();
             }
             None => self.slab.push(List::one(node)),
         }

@@ -15,7 +15,7 @@ use super::super::node::{List, Node};
 use super::super::ordering::{TotalCount, TotalOrder};
 use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
 use super::EpochDomain;
-use super::cell::Arena;
+use super::cell::{Arena, Cell};
 use super::generation::Generation;
 use super::policy::{BUSY, Policy, Span};
 
@@ -47,7 +47,9 @@ impl<P: Policy> EpochDomain<P> {
     /// Puts a retired node into limbo.
     #[inline]
     pub(super) fn retire_in(&self, generation: &Generation, node: NonNull<Node>) {
-        let Some(cell) = generation.claim(BUSY) else { return self.orphan(generation, node) };
+        let Some(cell) = generation.mutators.claim(BUSY) else {
+            return self.orphan(generation, node);
+        };
         // SAFETY: the claim makes the arena ours.
         let arena = unsafe { &mut *cell.arena() };
         arena.limbo.push(node);
@@ -55,7 +57,7 @@ impl<P: Policy> EpochDomain<P> {
         if arena.limbo.len() >= arena.survivors + RECLAIM_AT.max(arena.survivors) {
             self.reclaim(generation, arena);
         }
-        cell.release();
+        cell.word().release();
     }
 
     /// As `retire_in`, when every cell is taken.
@@ -117,7 +119,7 @@ impl<P: Policy> EpochDomain<P> {
             self.free_unprotected(arena);
         }
         arena.survivors = arena.limbo.len();
-        if arena.free.len() >= 3 * BATCH {
+        while arena.free.len() >= 3 * BATCH {
             self.slab.spill(&mut arena.free);
         }
     }

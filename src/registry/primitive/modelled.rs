@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicIsize, AtomicU32 as Flags, Ordering::SeqCst};
 
 pub const PAGE: usize = 4;
 pub const CELLS: usize = 2;
+pub const ARENAS: usize = 2;
 pub const HOMES: usize = 2;
 pub const FIRST_CHUNK: u32 = 8;
 pub const CHUNKS: usize = 1;
