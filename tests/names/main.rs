@@ -105,6 +105,21 @@ fn getaddrinfo_asks_tor_and_libc_adds_the_service() {
 }
 
 #[test]
+fn more_onion_names_than_addresses_are_an_error_that_says_so() {
+    let mut command = launcher();
+    command.env("EPOCHSOCKS_ONION_ADDR_RANGE", "127.42.42.0/30");
+    command.arg(program()).args(["cookies", "4"]);
+    let output = finish(&mut command, LIMIT);
+    let answers = String::from_utf8_lossy(&output.stdout);
+    let mut lines: Vec<&str> = answers.lines().collect();
+    lines.sort_unstable();
+    let error = format!("EAI {}", libc::EAI_FAIL);
+    assert_eq!(lines, ["127.42.42.1", "127.42.42.2", &error, &error]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("2.onion: every address of OnionAddrRange is taken"), "{log}");
+}
+
+#[test]
 fn getaddrinfo_without_hints_asks_tor_too() {
     let tor = Tor::with_ipv4();
     let answer = tor.addrinfo("a.example", -1, 0);

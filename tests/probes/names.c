@@ -121,6 +121,24 @@ static int nameinfo(char **a)
     return 0;
 }
 
+/* cookies COUNT: so many onion names, one line each. */
+static int cookies(char **a)
+{
+    for (int i = 0; i < atoi(a[0]); i++) {
+        char name[20], text[INET_ADDRSTRLEN];
+        struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *list;
+        snprintf(name, sizeof name, "%d.onion", i);
+        int code = getaddrinfo(name, NULL, &hints, &list);
+        if (code) {
+            failed("EAI", code);
+            continue;
+        }
+        puts(inet_ntop(AF_INET, &((struct sockaddr_in *)list->ai_addr)->sin_addr, text, sizeof text));
+        freeaddrinfo(list);
+    }
+    return 0;
+}
+
 /* forked NAME: a child looks NAME up and tells the address, the parent asks for its name. */
 static int forked(char **a)
 {
@@ -294,7 +312,7 @@ int main(int count, char **a)
 {
     static const struct { const char *name; int arguments; int (*run)(char **); } commands[] = {
         {"addrinfo", 4, addrinfo}, {"byname", 2, byname}, {"byname_r", 3, byname_r}, {"byaddr", 1, byaddr},
-        {"nameinfo", 2, nameinfo}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"older", 1, older}, {"hostid", 0, hostid}, {"networks", 1, networks},
+        {"nameinfo", 2, nameinfo}, {"cookies", 1, cookies}, {"forked", 1, forked}, {"threads", 1, threads}, {"dns", 4, dns}, {"old", 2, old}, {"older", 1, older}, {"hostid", 0, hostid}, {"networks", 1, networks},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (count == commands[i].arguments + 2 && !strcmp(a[1], commands[i].name))

@@ -4,6 +4,8 @@
 
 mod claims;
 #[cfg(target_arch = "x86_64")]
+mod guarantees;
+#[cfg(target_arch = "x86_64")]
 mod injection;
 mod linearizability;
 mod model;

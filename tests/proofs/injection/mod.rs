@@ -18,9 +18,8 @@ use crate::model::Operation;
 use crate::subject::{Subject, is_signal_safe};
 use step::{Approach, Route};
 use trial::{Boundary, Pair, Report, Who};
-use watch::End;
 
-pub use watch::Shared;
+pub use watch::{End, Shared};
 
 /// How many instructions `operation` takes. For a process with one thread.
 pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
@@ -49,8 +48,8 @@ const SAMPLES: u64 = if cfg!(debug_assertions) { 1 } else { 6 };
 const SAMPLES_WITH_LOCKS: u64 = 8;
 /// What its short form tries.
 const FEW: [Operation; 3] = [Operation::Lookup(2), Operation::Insert(4, 14), Operation::Remove(2)];
-/// Retired records that make the next one start a reclamation, together with the trial's own.
-const ALMOST_A_BATCH: usize = 14;
+/// None, and as many as make the next one start a reclamation, together with the trial's own.
+const RETIRED: [usize; 2] = [0, 14];
 
 /// What came of all the trials of a backend.
 #[derive(Debug, Default)]
@@ -126,6 +125,8 @@ fn sample(boundaries: u64, samples: Option<u64>, turn: usize) -> Vec<u64> {
 struct Plan<'p> {
     operations: &'p [Operation],
     who: &'p [Who],
+    /// Records that are retired before.
+    retired: &'p [usize],
     samples: Option<u64>,
 }
 
@@ -134,7 +135,7 @@ fn inject<S: Subject>(plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
     for &interrupted in plan.operations {
         for &who in plan.who {
-            for retired in [0, ALMOST_A_BATCH] {
+            for &retired in plan.retired {
                 interrupt::<S>(plan, interrupted, who, retired, &mut verdict);
             }
         }
@@ -188,6 +189,7 @@ fn handlers_may_do_anything_anywhere<S: Subject>() {
         let verdict = inject::<S>(&Plan {
             operations: &OPERATIONS,
             who: &[Who::Handler, Who::Thread],
+            retired: &RETIRED,
             samples: (!long).then_some(SAMPLES),
         });
         assert!(verdict.boundaries > 300, "{verdict}");
@@ -197,6 +199,7 @@ fn handlers_may_do_anything_anywhere<S: Subject>() {
             operations: if long { &OPERATIONS } else { &FEW },
             // A thread would wait for the lock of the one that is stopped.
             who: &[Who::Handler],
+            retired: &RETIRED,
             samples: (!long).then_some(SAMPLES_WITH_LOCKS),
         });
         // Who only mallocs is seldom caught at it by a sample.
@@ -209,8 +212,34 @@ mod every_boundary {
     crate::subject::for_each_backend!(handlers_may_do_anything_anywhere);
 }
 
+/// What takes no lock of its own still waits for malloc's: seldom, so the moments are chosen.
+#[cfg(feature = "std")]
+mod malloc {
+    use super::{Operation, Plan, Subject, Who, inject};
+    use epochsocks::registry::{Owned, SlotsCrossbeam, Snapshot};
+
+    fn waits_for_malloc<S: Subject>(operations: &[Operation], retired: &[usize]) {
+        let who = &[Who::Handler];
+        let verdict = inject::<S>(&Plan { operations, who, retired, samples: Some(400) });
+        assert!(verdict.deadlocks > 0, "{verdict}");
+    }
+
+    /// It copies the map.
+    #[test]
+    fn snapshot_waits_for_malloc() {
+        waits_for_malloc::<Owned<Snapshot>>(&[Operation::Insert(4, 14)], &[0]);
+    }
+
+    /// A bag of 64 deferred frees is full.
+    #[test]
+    fn slots_crossbeam_waits_for_malloc() {
+        let retired: Vec<usize> = (62..65).collect();
+        waits_for_malloc::<SlotsCrossbeam>(&[Operation::Remove(2)], &retired);
+    }
+}
+
 mod planted_bugs {
-    use super::{Plan, Verdict, Who, inject};
+    use super::{Plan, RETIRED, Verdict, Who, inject};
     use crate::planted::{
         Bug, FreesTwice, LosesTheReference, Planted, ReadsUnguarded, StoresInsteadOfSwapping,
     };
@@ -221,7 +250,8 @@ mod planted_bugs {
     /// optimised.
     fn verdict<B: Bug>(operations: &[Operation], who: Who) -> Verdict {
         let samples = cfg!(debug_assertions).then_some(100);
-        let verdict = inject::<Planted<B>>(&Plan { operations, who: &[who], samples });
+        let plan = Plan { operations, who: &[who], retired: &RETIRED, samples };
+        let verdict = inject::<Planted<B>>(&plan);
         assert!(verdict.boundaries > 100, "{verdict}");
         verdict
     }

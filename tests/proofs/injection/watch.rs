@@ -92,7 +92,8 @@ impl<T: Copy + Default> Shared<T> {
                 tell(first, report, End::Done);
                 first += 1;
             }
-            if end != End::Done {
+            // Or it has ended its process itself.
+            if end != End::Done || finished == 0 {
                 tell(first, &batch.reports[finished], end);
                 first += 1;
             }

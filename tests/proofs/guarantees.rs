@@ -1,0 +1,246 @@
+//! What a backend declares is so, and what it says it lacks is really lacking. `injection` does
+//! the same for H; `conformance` in the library, for every backend, what all of them give.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use epochsocks::registry::{Cookie, Guarantee, InsertError};
+
+use crate::injection::{End, Shared};
+use crate::subject::Subject;
+
+const ENTRY: i32 = 3;
+const DUPLICATE: i32 = 4;
+const VACANT: i32 = 5;
+
+fn with_an_entry<S: Subject>() -> S {
+    let subject = S::fresh();
+    subject.insert(ENTRY, Cookie(30)).expect("vacant");
+    assert_eq!(subject.duplicate(ENTRY, DUPLICATE), Ok(true));
+    subject
+}
+
+/// Ends a child that has seen something wrong.
+fn expect(right: bool) {
+    if !right {
+        // SAFETY: ends this process.
+        unsafe { libc::_exit(1) }
+    }
+}
+
+/// Every kind of read that finds something, and every operation that finds nothing.
+fn read<S: Subject>(subject: &S) {
+    expect(subject.borrow(ENTRY, |record| record.cookie()) == Some(Cookie(30)));
+    expect(subject.lookup(DUPLICATE).is_some_and(|record| record.cookie() == Cookie(30)));
+    expect(subject.contains(ENTRY));
+    miss(subject);
+}
+
+fn miss<S: Subject>(subject: &S) {
+    for fd in [VACANT, 1 << 19, i32::MAX, -1] {
+        expect(!subject.contains(fd));
+        expect(subject.borrow(fd, |_| ()).is_none());
+        expect(subject.lookup(fd).is_none());
+        expect(!subject.remove(fd));
+        expect(subject.detach(fd).is_none());
+    }
+}
+
+/// How a child ends that does `work` where the kernel kills whoever makes a system call.
+fn without_system_calls(work: impl Fn()) -> End {
+    Shared::<()>::new()
+        .run(|()| {
+            // SAFETY: this process has one thread and ends here, by the one call that is permitted.
+            unsafe {
+                assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT), 0);
+                work();
+                libc::syscall(libc::SYS_exit, 0);
+            }
+        })
+        .1
+}
+
+/// Reads make no system call; a change asks at least for the process id.
+fn reads_make_no_system_call<S: Subject>() {
+    let subject = with_an_entry::<S>();
+    // What is made at the first use is made.
+    read(&subject);
+    let reads = || (0..10_000).for_each(|_| read(&subject));
+    assert_eq!(without_system_calls(reads), End::Done);
+    let change = || expect(subject.remove(ENTRY));
+    assert_eq!(without_system_calls(change), End::Crash, "the filter lets system calls through");
+}
+
+mod system_calls {
+    crate::subject::for_each_backend!(reads_make_no_system_call);
+}
+
+/// A page of its own for a registry, so that it can be made read-only.
+struct Page<S>(*mut S);
+
+impl<S: Subject> Page<S> {
+    fn new() -> Page<S> {
+        assert!(size_of::<S>() <= PAGE);
+        // SAFETY: a new mapping that is never unmapped.
+        unsafe {
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                PAGE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            assert_ne!(page, libc::MAP_FAILED, "{}", io::Error::last_os_error());
+            let page = page.cast::<S>();
+            page.write(S::fresh());
+            Page(page)
+        }
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// The private writable mappings of this process that have no name: where registries are.
+fn unnamed_memory() -> Vec<(usize, usize)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("proc is mounted");
+    let unnamed = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [range, "rw-p", _, _, "0"] = fields[..] else { return None };
+        let (start, end) = range.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some((number(start)?, number(end)?))
+    };
+    maps.lines().filter_map(unnamed).collect()
+}
+
+/// A miss writes nothing: the registry's memory may be read-only.
+fn a_miss_writes_nothing<S: Subject>() {
+    let locks = ["mutex", "mutex-slots"].contains(&S::VARIANT.name);
+    // Before there is anything, and beside entries.
+    for entries in [false, true] {
+        let (_, end) = Shared::<()>::new().run(|()| {
+            let before = unnamed_memory();
+            let Page(subject) = Page::<S>::new();
+            // SAFETY: just made, and never freed.
+            let subject = unsafe { &*subject };
+            if entries {
+                subject.insert(ENTRY, Cookie(30)).expect("vacant");
+                expect(subject.contains(ENTRY));
+            }
+            // A mapping may have grown by another's.
+            let is_new = |(start, end): &(usize, usize)| {
+                !before.iter().any(|(old, until)| old <= start && end <= until)
+            };
+            for (start, end) in unnamed_memory().into_iter().filter(is_new) {
+                let begins = before.iter().filter(|(old, until)| *old < end && start < *until);
+                let start = begins.map(|(_, until)| *until).max().unwrap_or(start);
+                let memory = start as *mut c_void;
+                // SAFETY: pages that the registry has mapped; who writes there is to be found.
+                expect(unsafe { libc::mprotect(memory, end - start, libc::PROT_READ) } == 0);
+            }
+            miss(subject);
+        });
+        match (locks, entries) {
+            (false, _) => assert_eq!(end, End::Done, "{}, {entries}", S::VARIANT.name),
+            (true, true) => assert_eq!(end, End::Crash, "{} takes a lock", S::VARIANT.name),
+            (true, false) => {}
+        }
+    }
+}
+
+mod misses {
+    // The others keep what they write to a miss in malloc's memory.
+    crate::subject::for_each_backend! { a_miss_writes_nothing:
+        slots: epochsocks::registry::Slots;
+        slots_epoch: epochsocks::registry::SlotsEpoch;
+        slots_hazard: epochsocks::registry::SlotsHazard;
+        counted: epochsocks::registry::Owned<epochsocks::registry::Counted>;
+        mutex_slots: epochsocks::registry::Owned<epochsocks::registry::MutexSlots>;
+        mutex: epochsocks::registry::Owned<epochsocks::registry::Mutex>;
+    }
+}
+
+/// Children of a process whose threads are in the midst of everything.
+const CHILDREN: usize = 30;
+/// The same for backends whose children may wait for ever: one of so many does.
+const MANY_CHILDREN: usize = 3_000;
+
+/// J: a child of fork does everything at once; or, where that is not promised, some child waits for
+/// a lock that a thread held which it does not have.
+fn forked_children_work_at_once<S: Subject>() {
+    let subject = with_an_entry::<S>();
+    let over = AtomicBool::new(false);
+    let promised = S::VARIANT.guarantees.has(Guarantee::J);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (subject, over) = (&subject, &over);
+            scope.spawn(move || {
+                while !over.load(SeqCst) {
+                    let _ = subject.insert(100 + thread, Cookie(1));
+                    subject.remove(100 + thread);
+                    subject.lookup(ENTRY);
+                }
+            });
+        }
+        let child = || Shared::<()>::new().run(|()| everything(&subject)).1;
+        let count = if promised { CHILDREN } else { MANY_CHILDREN };
+        let bad = (0..count).map(|_| child()).find(|end| *end != End::Done);
+        over.store(true, SeqCst);
+        let expected = (!promised).then_some(End::Deadlock);
+        assert_eq!(bad, expected, "{}", S::VARIANT.name);
+    });
+}
+
+fn everything<S: Subject>(subject: &S) {
+    read(subject);
+    for cookie in 0..200 {
+        expect(subject.insert(VACANT, Cookie(cookie)).is_ok());
+        expect(subject.duplicate(VACANT, VACANT + 1) == Ok(true));
+        expect(subject.supersede(VACANT));
+        expect(subject.borrow(VACANT + 1, |record| record.cookie()) == Some(Cookie(cookie)));
+        expect(subject.remove(VACANT) && subject.remove(VACANT + 1));
+    }
+}
+
+mod forks {
+    crate::subject::for_each_backend!(forked_children_work_at_once);
+}
+
+/// J: whatever a child does that shares the memory but not the descriptors, the parent's registry
+/// stays as it was.
+fn a_vfork_child_changes_nothing<S: Subject>() {
+    extern "C" fn child<S: Subject>(subject: *mut c_void) -> c_int {
+        // SAFETY: the parent keeps it and waits.
+        let subject = unsafe { &*subject.cast::<S>() };
+        let left_alone = !subject.may_change()
+            && !subject.remove(ENTRY)
+            && subject.detach(ENTRY).is_none()
+            && subject.insert(VACANT, Cookie(50)) == Err(InsertError::Foreign)
+            && subject.duplicate(ENTRY, VACANT) == Err(InsertError::Foreign)
+            && subject.duplicate(VACANT, ENTRY) == Err(InsertError::Foreign)
+            && !subject.supersede(ENTRY)
+            && subject.borrow(ENTRY, |record| record.cookie()) == Some(Cookie(30));
+        i32::from(!left_alone)
+    }
+    let subject = Box::into_raw(Box::new(with_an_entry::<S>()));
+    let mut stack = vec![0u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let mut status = 0;
+    // SAFETY: the stack is the child's until it ends, for which CLONE_VFORK waits.
+    unsafe {
+        let top = stack.as_mut_ptr_range().end;
+        let child = libc::clone(child::<S>, top.cast(), flags, subject.cast());
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+    }
+    assert_eq!(status, 0, "{}", S::VARIANT.name);
+    // SAFETY: made above.
+    let subject = unsafe { Box::from_raw(subject) };
+    assert!(subject.may_change() && !subject.contains(VACANT));
+    read(&*subject);
+}
+
+mod vforks {
+    crate::subject::for_each_backend!(a_vfork_child_changes_nothing);
+}
