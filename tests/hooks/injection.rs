@@ -58,6 +58,22 @@ fn getpeername_stands_a_handler_that_replaces() {
     interrupts("getpeername-replace", 5);
 }
 
+/// J: also a child whose parent was in the midst of a guard, by fork, `_Fork` or a raw clone.
+#[test]
+fn getpeername_stands_a_handler_that_makes_a_child() {
+    interrupts("getpeername-child", 5);
+}
+
+#[test]
+fn dup2_stands_a_handler_that_makes_a_child() {
+    interrupts("dup2-child", 14);
+}
+
+#[test]
+fn close_stands_a_handler_that_makes_a_child() {
+    interrupts("close-child", 10);
+}
+
 #[test]
 fn dup2_stands_a_handler_that_closes_its_source() {
     interrupts("dup2-close-source", 5);

@@ -7,6 +7,7 @@ mod behaviour;
 mod cancellation;
 mod document;
 mod fd_life;
+mod forks;
 mod headers;
 #[cfg(target_arch = "x86_64")]
 mod injection;

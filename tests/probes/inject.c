@@ -108,6 +108,28 @@ static void replace_target(void) { dup2(PLAIN, TARGET), churn(); }
 static void duplicate_fresh(void) { dup2(FRESH, SPARE), churn(); }
 static void look(void) { agrees(CONNECTED), agrees(PLAIN), churn(); }
 
+/* Makes a child where the operation is: it works at once, and then both go on with what was
+   interrupted. */
+static void make_child(int looks)
+{
+    int status;
+    pid_t child = chosen % 3 == 0 ? fork() : chosen % 3 == 1 ? _Fork() : raw(SYS_clone, SIGCHLD, 0, 0, 0);
+    if (child == 0) {
+        alarm(setting("INJECT_SECONDS", 30));
+        if (looks)
+            look();
+        int fd = connected("192.0.2.2", 80);
+        EXPECT(peer_is(fd, "192.0.2.2", 80) && echoes(fd) && close(fd) == 0 && is_forgotten(fd));
+        return;
+    }
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    churn();
+}
+
+static void make_child_that_looks(void) { make_child(1); }
+/* An entry goes before its descriptor: meanwhile the proxy is seen. */
+static void make_child_that_does_not_look(void) { make_child(0); }
+
 static void stepped_connect(void)
 {
     int result;
@@ -208,6 +230,9 @@ SCENE(connect_close_other, stepped_connect, close_connected)
 SCENE(connect_duplicate, stepped_connect, duplicate_fresh)
 SCENE(getpeername_close, stepped_getpeername, close_connected)
 SCENE(getpeername_replace, stepped_getpeername, replace_connected)
+SCENE(getpeername_child, stepped_getpeername, make_child_that_looks)
+SCENE(dup2_child, stepped_dup2, make_child_that_looks)
+SCENE(close_child, stepped_close, make_child_that_does_not_look)
 SCENE(dup2_close_source, stepped_dup2, close_connected)
 SCENE(dup2_close_target, stepped_dup2, close_target)
 SCENE(dup2_replace_target, stepped_dup2, replace_target)
@@ -221,6 +246,9 @@ static const struct scene scenes[] = {
     {"connect-duplicate", connect_duplicate},
     {"getpeername-close", getpeername_close},
     {"getpeername-replace", getpeername_replace},
+    {"getpeername-child", getpeername_child},
+    {"dup2-child", dup2_child},
+    {"close-child", close_child},
     {"dup2-close-source", dup2_close_source},
     {"dup2-close-target", dup2_close_target},
     {"dup2-replace-target", dup2_replace_target},

@@ -1,0 +1,51 @@
+//! Children of every kind, made amid threads: tests/probes/forks.c. Those that are made in a handler
+//! behind each instruction of a lookup are in `injection`.
+
+use crate::scene::{command, echoing_proxy, play};
+use crate::support::preload::{every_preload_library, preload_library};
+use crate::support::process::{finish, text};
+use std::time::Duration;
+
+#[test]
+fn a_forked_child_works_at_once() {
+    play("forks", "fork", &echoing_proxy());
+}
+
+#[test]
+fn a_child_without_fork_handlers_works_at_once() {
+    play("forks", "_Fork", &echoing_proxy());
+}
+
+#[test]
+fn a_child_of_a_raw_clone_works_at_once() {
+    play("forks", "clone", &echoing_proxy());
+}
+
+/// The twin: with the 2013 proposal some child waits for a lock that a thread held.
+#[test]
+fn a_child_waits_for_ever_with_the_mutex() {
+    every_preload_library();
+    let mut command = command("forks", "clone", &echoing_proxy());
+    let library = preload_library().with_file_name("libepochsocks_preload-mutex.so");
+    command
+        .env("EPOCHSOCKS_LIBRARY", library)
+        .env("FORKS_SECONDS", "2")
+        .env("FORKS_ROUNDS", "1000");
+    let seen = text(&finish(&mut command, Duration::from_secs(60)));
+    assert!(seen.contains("not so: status == 0"), "{seen}");
+}
+
+#[test]
+fn a_vfork_child_that_closes_copies_and_connects_changes_nothing() {
+    play("forks", "vfork", &echoing_proxy());
+}
+
+#[test]
+fn a_child_that_shares_the_memory_changes_nothing() {
+    play("forks", "clone-vm", &echoing_proxy());
+}
+
+#[test]
+fn a_child_that_shares_the_memory_and_suspends_its_parent_changes_nothing() {
+    play("forks", "clone-vfork", &echoing_proxy());
+}

@@ -1,0 +1,143 @@
+/* Children of every kind: those with memory of their own work at once, those that share their
+   parent's change nothing of its registry. */
+#define _GNU_SOURCE 1
+#include "scene.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+
+enum { THREADS = 4, ROUNDS = 15, FIRST = 200, SECOND, PLAIN, EMPTY, NEXT_EMPTY, OWN = 300 };
+
+static void set_up(void)
+{
+    int first = connected("192.0.2.1", 80), second = connected("192.0.2.2", 80), pair[2];
+    EXPECT(dup2(first, FIRST) == FIRST && close(first) == 0);
+    EXPECT(dup2(second, SECOND) == SECOND && close(second) == 0);
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(dup2(pair[0], PLAIN) == PLAIN && close(pair[0]) == 0 && close(pair[1]) == 0);
+}
+
+static volatile int over;
+
+/* In the midst of everything, on numbers that nobody else is given. */
+static void *busy_thread(void *number)
+{
+    int own = OWN + (int)(long)number;
+    long wrong = 0;
+    while (!over) {
+        wrong += dup2(SECOND, own) != own || !peer_is(own, "192.0.2.2", 80);
+        wrong += !peer_is(FIRST, "192.0.2.1", 80) || close(own) != 0;
+    }
+    return (void *)wrong;
+}
+
+static void amid_threads(void (*work)(void))
+{
+    pthread_t threads[THREADS];
+    set_up();
+    for (long i = 0; i < THREADS; i++)
+        EXPECT(pthread_create(&threads[i], NULL, busy_thread, (void *)i) == 0);
+    int rounds = getenv("FORKS_ROUNDS") ? atoi(getenv("FORKS_ROUNDS")) : ROUNDS;
+    for (int i = 0; i < rounds; i++)
+        work();
+    over = 1;
+    for (int i = 0; i < THREADS; i++) {
+        void *wrong;
+        EXPECT(pthread_join(threads[i], &wrong) == 0 && wrong == NULL);
+    }
+}
+
+static void succeeds(pid_t child)
+{
+    int status;
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child);
+    EXPECT(status == 0);
+}
+
+/* Connects, looks up and closes at once. */
+static int child_works(void)
+{
+    /* A child that waits for ever is ended. */
+    alarm(getenv("FORKS_SECONDS") ? atoi(getenv("FORKS_SECONDS")) : 20);
+    int fd = socket(AF_INET, SOCK_STREAM, 0), right = fd >= 0;
+    right &= peer_is(FIRST, "192.0.2.1", 80) && reach(fd, "192.0.2.3", 80) == 0;
+    right &= peer_is(fd, "192.0.2.3", 80) && echoes(fd);
+    right &= dup2(fd, FIRST) == FIRST && peer_is(FIRST, "192.0.2.3", 80);
+    right &= close(FIRST) == 0 && is_forgotten(FIRST) && close(fd) == 0 && is_forgotten(fd);
+    return right && peer_is(SECOND, "192.0.2.2", 80) && close(SECOND) == 0 && is_forgotten(SECOND);
+}
+
+#define CHILD_WORKS(form)                                                                 \
+    do {                                                                                  \
+        pid_t child = form;                                                               \
+        if (child == 0)                                                                   \
+            _exit(!child_works());                                                        \
+        succeeds(child);                                                                  \
+        EXPECT(peer_is(FIRST, "192.0.2.1", 80) && peer_is(SECOND, "192.0.2.2", 80));      \
+    } while (0)
+
+static void by_fork(void) { CHILD_WORKS(fork()); }
+static void by_Fork(void) { CHILD_WORKS(_Fork()); }
+static void by_clone(void) { CHILD_WORKS(raw(SYS_clone, SIGCHLD, 0, 0, 0)); }
+static void scene_fork(void) { amid_threads(by_fork); }
+static void scene_Fork(void) { amid_threads(by_Fork); }
+static void scene_clone(void) { amid_threads(by_clone); }
+
+/* What the child's socket() gave: a number that has no entry in the parent. */
+static volatile int given;
+
+/* Closes, replaces, duplicates into empty slots and connects in one. */
+static int child_meddles(void *unused)
+{
+    (void)unused;
+    int right = close(FIRST) == 0;
+    right &= dup2(SECOND, EMPTY) == EMPTY && fcntl(EMPTY, F_DUPFD, NEXT_EMPTY) == NEXT_EMPTY;
+    right &= dup2(PLAIN, SECOND) == SECOND && close_range(EMPTY, EMPTY, 0) == 0;
+    given = socket(AF_INET, SOCK_STREAM, 0);
+    right &= given >= 0 && reach(given, "192.0.2.3", 80) == 0 && echoes(given);
+    return !right;
+}
+
+static void nothing_has_changed(void)
+{
+    EXPECT(peer_is(FIRST, "192.0.2.1", 80) && echoes(FIRST));
+    EXPECT(peer_is(SECOND, "192.0.2.2", 80) && echoes(SECOND));
+    EXPECT(is_forgotten(EMPTY) && is_forgotten(NEXT_EMPTY) && is_forgotten(given));
+    int copy = fcntl(FIRST, F_DUPFD, given);
+    EXPECT(copy >= 0 && peer_is(copy, "192.0.2.1", 80) && close(copy) == 0);
+}
+
+static void by_vfork(void)
+{
+    pid_t child = vfork();
+    if (child == 0)
+        _exit(child_meddles(NULL));
+    succeeds(child);
+    nothing_has_changed();
+}
+
+static void by_clone_vm(int flags)
+{
+    static _Alignas(16) char stack[1 << 16];
+    succeeds(clone(child_meddles, stack + sizeof stack, CLONE_VM | SIGCHLD | flags, NULL));
+    nothing_has_changed();
+}
+
+static void by_shared_memory(void) { by_clone_vm(0); }
+static void by_suspended_parent(void) { by_clone_vm(CLONE_VFORK); }
+static void scene_vfork(void) { amid_threads(by_vfork); }
+static void scene_clone_vm(void) { amid_threads(by_shared_memory); }
+static void scene_clone_vfork(void) { amid_threads(by_suspended_parent); }
+
+static const struct scene scenes[] = {
+    {"fork", scene_fork},
+    {"_Fork", scene_Fork},
+    {"clone", scene_clone},
+    {"vfork", scene_vfork},
+    {"clone-vm", scene_clone_vm},
+    {"clone-vfork", scene_clone_vfork},
+    {NULL, NULL},
+};
+
+int main(int count, char **arguments) { return play(scenes, count, arguments); }
