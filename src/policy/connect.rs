@@ -35,8 +35,8 @@ pub fn connect(
     }
     let destination = match address {
         Address::Unspecified => return Dissolve,
-        Address::Other => return Libc,
-        Address::Short => return Refuse(Refusal::AddressLength),
+        // The kernel takes neither, and knows which errno it is.
+        Address::Other | Address::Short => return Libc,
         Address::Inet(destination) => destination,
     };
     if !socket.is_tcp() {

@@ -41,8 +41,6 @@ pub enum Refusal {
     Passed,
     /// An address of another family than the socket's.
     AddressFamily,
-    /// An address shorter than its family asks for.
-    AddressLength,
 }
 
 impl Refusal {
@@ -64,7 +62,6 @@ impl Refusal {
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
             Refusal::Ipv6Disabled | Refusal::BoundV6Only => libc::ENETUNREACH,
             Refusal::TorAddressFamily | Refusal::AddressFamily => libc::EAFNOSUPPORT,
-            Refusal::AddressLength => libc::EINVAL,
         })
     }
 }
@@ -105,7 +102,6 @@ impl fmt::Display for Refusal {
                 "a network socket that was passed would bypass Tor; PassedSockets permits it",
             ),
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
-            Refusal::AddressLength => f.write_str("address too short for its family"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod support;
 mod behaviour;
 mod cancellation;
 mod document;
+mod errnos;
 mod fd_life;
 mod forks;
 mod headers;

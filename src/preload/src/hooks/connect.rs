@@ -25,6 +25,12 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         // No address leads a socket of another family to where it could be judged.
         // SAFETY: the caller's contract.
         Ok(_) => return unsafe { real::connect(fd, address, length) },
+        // Of what is no socket the address is looked at first.
+        // SAFETY: the caller's contract.
+        Err(Errno(libc::ENOTSOCK)) => unsafe {
+            let copied = AddressArgument::copy(address, length);
+            return errno::fail(copied.err().unwrap_or(Errno(libc::ENOTSOCK)));
+        },
         Err(errno) => return errno::fail(errno),
     };
     // SAFETY: the caller's contract.
