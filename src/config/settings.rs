@@ -50,7 +50,8 @@ pub enum PassedSockets {
     Refuse,
     /// It is closed, and the message comes without it and with `MSG_CTRUNC`.
     Drop,
-    /// It is taken if it is connected to Tor's port, refused otherwise.
+    /// It is taken if it is connected to Tor's port or one of this process's own, refused
+    /// otherwise.
     Torified,
     /// It is taken.
     Allow,

@@ -18,11 +18,12 @@ pub enum PassDecision {
 /// What is known of a TCP socket that came in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// It is one of this process's own, or another program under this library has connected it
-    /// through Tor and labelled it.
+    /// It is connected through Tor, by this process or by another program under this library, which
+    /// has labelled it.
     Proved,
-    /// The kernel says that it is connected to the Tor port.
-    AtTor,
+    /// The kernel says that it is connected to the Tor port; or it is this process's own and not
+    /// connected.
+    Likely,
     /// It may lead anywhere.
     Unknown,
 }
@@ -38,7 +39,7 @@ pub fn pass(
     let Some(socket) = socket.filter(|socket| !stays_local(socket.domain)) else { return Take };
     match (settings.passed_sockets, provenance) {
         (_, Provenance::Proved) if socket.is_tcp() => Take,
-        (PassedSockets::Torified, Provenance::AtTor) if socket.is_tcp() => Take,
+        (PassedSockets::Torified, Provenance::Likely) if socket.is_tcp() => Take,
         (PassedSockets::Refuse | PassedSockets::Torified, _) => Refuse,
         (PassedSockets::Drop, _) => Drop,
         (PassedSockets::Allow, _) => Take,
@@ -84,13 +85,16 @@ mod tests {
         use PassDecision::*;
         use libc::{AF_INET, AF_INET6, AF_PACKET, SOCK_DGRAM, SOCK_STREAM};
         for (domain, kind) in [(AF_INET, SOCK_STREAM), (AF_INET6, SOCK_DGRAM), (AF_PACKET, 3)] {
-            assert_eq!(decide(PassedSockets::Refuse, domain, kind, Provenance::AtTor), Refuse);
-            assert_eq!(decide(PassedSockets::Drop, domain, kind, Provenance::AtTor), Drop);
+            assert_eq!(decide(PassedSockets::Refuse, domain, kind, Provenance::Likely), Refuse);
+            assert_eq!(decide(PassedSockets::Drop, domain, kind, Provenance::Likely), Drop);
             assert_eq!(decide(PassedSockets::Torified, domain, kind, Provenance::Unknown), Refuse);
             assert_eq!(decide(PassedSockets::Allow, domain, kind, Provenance::Unknown), Take);
         }
-        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_STREAM, Provenance::AtTor), Take);
-        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_DGRAM, Provenance::AtTor), Refuse);
+        assert_eq!(decide(PassedSockets::Torified, AF_INET, SOCK_STREAM, Provenance::Likely), Take);
+        assert_eq!(
+            decide(PassedSockets::Torified, AF_INET, SOCK_DGRAM, Provenance::Likely),
+            Refuse
+        );
     }
 
     #[test]

@@ -145,6 +145,19 @@ static void refused_by(ssize_t (*form)(int, struct msghdr *, int))
     FAILS(form(ends[1], &message, 0), EACCES);
     EXPECT(text == 'd' && open_descriptors() == before);
 
+    /* Not even the program's own comes back, unless it leads through Tor. */
+    int own[] = {socket(AF_INET, SOCK_STREAM, 0)};
+    pass('e', own, 1);
+    message = empty(sizeof control);
+    FAILS(form(ends[1], &message, 0), EACCES);
+    int proved[] = {connected("192.0.2.1", 80)}, kept = dup(proved[0]);
+    pass('f', proved, 1);
+    message = empty(sizeof control);
+    EXPECT(form(ends[1], &message, 0) == 1 && descriptors_of(&message, got) == 1);
+    EXPECT(peer_is(got[0], "192.0.2.1", 80) && echoes(got[0]) && close(kept) == 0);
+    close_all(got, 1);
+    EXPECT(open_descriptors() == before);
+
     FAILS(form(ends[1], NULL, MSG_DONTWAIT), EFAULT);
     FAILS(form(999, &message, 0), EBADF);
     message = empty(0);

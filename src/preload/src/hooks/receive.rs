@@ -94,42 +94,37 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
     let kind = socket_kind(fd).ok();
-    let provenance = match kind {
-        Some(kind) if kind.is_tcp() => provenance(fd),
-        _ => {
-            forget_stale(fd);
-            Provenance::Unknown
-        }
-    };
+    let is_tcp = kind.is_some_and(|kind| kind.is_tcp());
+    if is_tcp && is_in_flight(fd) {
+        return PassDecision::Take;
+    }
+    // An entry belongs to a descriptor that was closed behind our back.
+    REGISTRY.remove(fd);
+    let own = if is_tcp { same_socket(fd) } else { None };
+    let provenance = if is_tcp { provenance(fd, own) } else { Provenance::Unknown };
     let decision = policy::pass(kind, provenance, runtime::loaded());
-    if decision != PassDecision::Take {
-        log!(Warning, "descriptor {fd} closed: {}", Refusal::Passed);
-        let _ = sys::close(fd);
+    match (decision, own) {
+        (PassDecision::Take, Some(own)) => follow(own, fd),
+        (PassDecision::Take, None) => {}
+        (PassDecision::Drop | PassDecision::Refuse, _) => {
+            log!(Warning, "descriptor {fd} closed: {}", Refusal::Passed);
+            let _ = sys::close(fd);
+        }
     }
     decision
 }
 
-/// What is known of the TCP socket `fd`, which gets its record if that is all.
-fn provenance(fd: c_int) -> Provenance {
-    if is_in_flight(fd) {
-        return Provenance::Proved;
+/// What is known of the TCP socket `fd`, of which `own` is another descriptor of this process. One
+/// that another program has labelled gets its record.
+fn provenance(fd: c_int, own: Option<c_int>) -> Provenance {
+    let is_connected = |own| REGISTRY.borrow(own, |record| record.connection().is_some());
+    match own {
+        Some(own) if is_connected(own) == Some(true) => Provenance::Proved,
+        Some(_) => Provenance::Likely,
+        None if label::adopt(fd).is_some() => Provenance::Proved,
+        None if label::is_connected_to_tor(fd) => Provenance::Likely,
+        None => Provenance::Unknown,
     }
-    forget_stale(fd);
-    if let Some(own) = same_socket(fd) {
-        follow(own, fd);
-        Provenance::Proved
-    } else if label::adopt(fd).is_some() {
-        Provenance::Proved
-    } else if label::is_connected_to_tor(fd) {
-        Provenance::AtTor
-    } else {
-        Provenance::Unknown
-    }
-}
-
-/// An entry of a number that has just come belongs to a descriptor that was closed behind our back.
-fn forget_stale(fd: c_int) {
-    REGISTRY.remove(fd);
 }
 
 /// Whether a socket has come in the middle of its handshake, from a process that shares it with this
