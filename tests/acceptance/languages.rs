@@ -116,6 +116,17 @@ fn multiprocessing_of_python_works_by_fork_spawn_and_forkserver() {
 }
 
 #[test]
+fn connections_that_python_hands_over_keep_their_destination() {
+    let Some(network) = network_with(&["python3"]) else { return };
+    let python = Subject::new(python()).arg(script("hand_over.py")).arg(network.onion());
+    let seen = python.succeed_where_it_would_leak(network);
+    let greeting = "80 hello from the world";
+    let expected = format!("198.51.100.1 {greeting}\n{} {greeting}\n", network.onion());
+    assert_eq!(seen.stdout(), expected, "{seen:#?}");
+    assert_eq!(connections(&seen, 80), 2);
+}
+
+#[test]
 fn threads_of_a_c_program_resolve_connect_and_close_at_once() {
     let Some(network) = network_with(&["cc"]) else { return };
     let threads = Subject::new(probe("threads")).args(["20", "5"]);

@@ -90,6 +90,18 @@ fn nc_speaks_http_in_a_shell_pipe() {
     assert_asked_by_name(&seen, "v4only.test", 80);
 }
 
+#[test]
+fn s_client_of_openssl_speaks_https() {
+    let Some(network) = network_with(&["openssl"]) else { return };
+    // The origin closes without a word of TLS.
+    let script = r#"printf 'GET /peer HTTP/1.0\r\n\r\n' | openssl s_client -quiet -verify_return_error \
+        -ignore_unexpected_eof -CAfile "$0" -connect secure.test:443"#;
+    let client = Subject::new("bash").args(["-c", script]).arg(network.path("certificate.pem"));
+    let seen = client.succeed_where_it_would_leak(network);
+    assert!(seen.stdout().ends_with("198.51.100.9\n"), "{seen:#?}");
+    assert_asked_by_name(&seen, "secure.test", 443);
+}
+
 /// tor has no half-close, so socat must not tell it that its standard input has ended.
 #[test]
 fn socat_reaches_ipv4_and_ipv6() {
