@@ -53,6 +53,7 @@ impl<'a> Sources<'a> {
 /// The file is the one that [`CONF_FILE_VARIABLES`] name, or else the first that exists of
 /// `$XDG_CONFIG_HOME/epochsocks/epochsocks.conf` (`$HOME/.config` without that variable) and the
 /// system files; there may be none.
+#[inline(never)] // It stays beside the functions that it calls, in their pages.
 pub fn load<'a>(
     sources: &Sources<'a>,
     warn: &mut dyn FnMut(Warning<'a>),

@@ -42,22 +42,24 @@ unsafe extern "C" {
     static _DYNAMIC: Dynamic;
 }
 
-/// A symbol's name, with the hash that tables are asked by.
+/// A symbol's name, with the hash that tables are asked by. Two registers: as a constant in memory,
+/// each would have to be relocated at every exec.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol {
-    name: &'static CStr,
+    name: *const c_char,
     hash: u32,
 }
 
 impl Symbol {
     /// The symbol `name`; in a constant, so that nothing of it is left to do at run time.
     pub const fn new(name: &'static CStr) -> Self {
-        Symbol { name, hash: object::hash(name) }
+        Symbol { name: name.as_ptr(), hash: object::hash(name) }
     }
 
     /// Its name.
-    pub const fn name(self) -> &'static CStr {
-        self.name
+    pub fn name(self) -> &'static CStr {
+        // SAFETY: `new` took it from a C string that stays.
+        unsafe { CStr::from_ptr(self.name) }
     }
 }
 
@@ -67,7 +69,7 @@ impl Symbol {
 pub fn next(symbol: Symbol) -> Option<*mut c_void> {
     for object in following() {
         let object = object?;
-        if let Some(definition) = object.find(symbol.name, symbol.hash) {
+        if let Some(definition) = object.find(symbol.name(), symbol.hash) {
             return definition.address();
         }
         if object.is_named(LIBC) {

@@ -19,7 +19,9 @@ extern "C" fn constructor() {
     real::resolve_at_load();
     inheritance::remember(environment::at_load());
     // Bad settings end the program before it has begun.
-    runtime::loaded();
+    if runtime::settings().is_none() {
+        runtime::load_now();
+    }
     // Before the first vfork, so that no child is taken for the registry's owner.
     let _ = REGISTRY.may_change();
     // SAFETY: the handlers are async-signal-safe and live as long as the library, which is never

@@ -78,6 +78,13 @@ pub fn credentials() -> Option<Credentials> {
 
 #[cold]
 fn load() -> &'static Settings {
+    load_now()
+}
+
+/// Loads the settings: for the constructor, beside whose code this comes to stand, so that an exec
+/// touches fewer pages.
+#[inline(always)]
+pub fn load_now() -> &'static Settings {
     let place = place();
     match environment::load_settings() {
         Ok(settings) => {
@@ -111,6 +118,7 @@ fn place() -> *mut Settings {
     }
 }
 
+#[cold]
 fn give_up(why: impl core::fmt::Display) -> ! {
     log!(Error, "{why}");
     sys::exit_group(BAD_SETTINGS)
