@@ -17,8 +17,6 @@ pub struct OptionSpec {
     pub variable: &'static str,
     /// The variable that torsocks reads, where it has one.
     pub torsocks_variable: Option<&'static str>,
-    /// The launcher's flags that set it.
-    pub flags: &'static [FlagSpec],
     /// What text it takes.
     pub kind: Kind,
     /// The default as text; empty where it is "not set".
@@ -65,6 +63,12 @@ impl OptionSpec {
         text
     }
 
+    /// The launcher's flags that set it.
+    pub fn flags(&self) -> &'static [FlagSpec] {
+        let place = OPTIONS.iter().position(|option| core::ptr::eq(option, self));
+        place.and_then(|place| FLAGS.get(place)).copied().unwrap_or_default()
+    }
+
     /// The option that `directive` names in a file, in upper or lower case.
     pub fn of_directive(directive: &[u8]) -> Option<&'static OptionSpec> {
         OPTIONS.iter().find(|option| option.directive.as_bytes().eq_ignore_ascii_case(directive))
@@ -100,13 +104,24 @@ macro_rules! show {
     }};
 }
 
-/// Every option, in the order of the manual.
-pub static OPTIONS: [OptionSpec; 15] = [
+/// Takes the flags out of the rows: the preload library needs none of them, and every pointer that
+/// it carries is relocated at every exec.
+macro_rules! options {
+    ($(OptionSpec { flags: $flags:expr, $($field:ident: $value:expr),* $(,)? },)*) => {
+        /// Every option, in the order of the manual.
+        pub static OPTIONS: [OptionSpec; 15] = [$(OptionSpec { $($field: $value),* }),*];
+
+        /// The flags of each option.
+        static FLAGS: [&[FlagSpec]; OPTIONS.len()] = [$($flags),*];
+    };
+}
+
+options! {
     OptionSpec {
+        flags: &[takes("--address", Some('a'))],
         directive: "TorAddress",
         variable: "EPOCHSOCKS_TOR_ADDRESS",
         torsocks_variable: Some("TORSOCKS_TOR_ADDRESS"),
-        flags: &[takes("--address", Some('a'))],
         kind: Kind::Address,
         default: "127.0.0.1",
         help: "Address of Tor's SOCKS port.",
@@ -114,10 +129,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.tor_address),
     },
     OptionSpec {
+        flags: &[takes("--port", Some('P'))],
         directive: "TorPort",
         variable: "EPOCHSOCKS_TOR_PORT",
         torsocks_variable: Some("TORSOCKS_TOR_PORT"),
-        flags: &[takes("--port", Some('P'))],
         kind: Kind::Port,
         default: "9050",
         help: "Tor's SOCKS port.",
@@ -125,10 +140,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.tor_port),
     },
     OptionSpec {
+        flags: &[takes("--onion-addr-range", None)],
         directive: "OnionAddrRange",
         variable: "EPOCHSOCKS_ONION_ADDR_RANGE",
         torsocks_variable: None,
-        flags: &[takes("--onion-addr-range", None)],
         kind: Kind::Network,
         default: "127.42.42.0/24",
         help: "Network whose addresses stand for onion names; nothing else can be reached in it.",
@@ -136,10 +151,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.onion_range),
     },
     OptionSpec {
+        flags: &[takes("--names", None)],
         directive: "Names",
         variable: "EPOCHSOCKS_NAMES",
         torsocks_variable: None,
-        flags: &[takes("--names", None)],
         kind: Kind::Names,
         default: "resolve",
         help: "What a program gets for a host name: the address that Tor resolves it to, or a \
@@ -154,10 +169,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         },
     },
     OptionSpec {
+        flags: &[takes("--user", Some('u'))],
         directive: "SOCKS5Username",
         variable: "EPOCHSOCKS_USERNAME",
         torsocks_variable: Some("TORSOCKS_USERNAME"),
-        flags: &[takes("--user", Some('u'))],
         kind: Kind::Username,
         default: "",
         help: "User name for Tor, which gives each user name and password circuits of their own; \
@@ -168,10 +183,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         },
     },
     OptionSpec {
+        flags: &[takes("--pass", Some('p'))],
         directive: "SOCKS5Password",
         variable: "EPOCHSOCKS_PASSWORD",
         torsocks_variable: Some("TORSOCKS_PASSWORD"),
-        flags: &[takes("--pass", Some('p'))],
         kind: Kind::Password,
         default: "",
         help: "Password for Tor; needs a user name.",
@@ -186,10 +201,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         },
     },
     OptionSpec {
+        flags: &[sets("--isolate", Some('i'), "1")],
         directive: "IsolatePID",
         variable: "EPOCHSOCKS_ISOLATE_PID",
         torsocks_variable: Some("TORSOCKS_ISOLATE_PID"),
-        flags: &[sets("--isolate", Some('i'), "1")],
         kind: Kind::Switch,
         default: "0",
         help: "Give each process circuits of its own; excludes user name and password.",
@@ -197,10 +212,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, u8::from(settings.isolate_pid)),
     },
     OptionSpec {
+        flags: &[sets("--allow-inbound", None, "1")],
         directive: "AllowInbound",
         variable: "EPOCHSOCKS_ALLOW_INBOUND",
         torsocks_variable: Some("TORSOCKS_ALLOW_INBOUND"),
-        flags: &[sets("--allow-inbound", None, "1")],
         kind: Kind::Switch,
         default: "0",
         help: "Allow listen and accept on addresses that are not local.",
@@ -208,10 +223,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, u8::from(settings.allow_inbound)),
     },
     OptionSpec {
+        flags: &[takes("--allow-outbound-localhost", None)],
         directive: "AllowOutboundLocalhost",
         variable: "EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST",
         torsocks_variable: None,
-        flags: &[takes("--allow-outbound-localhost", None)],
         kind: Kind::Localhost,
         default: "0",
         help: "Allow connections to the loopback interface beside Tor: \
@@ -222,10 +237,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.allow_outbound_localhost as u8),
     },
     OptionSpec {
+        flags: &[takes("--passed-sockets", None)],
         directive: "PassedSockets",
         variable: "EPOCHSOCKS_PASSED_SOCKETS",
         torsocks_variable: None,
-        flags: &[takes("--passed-sockets", None)],
         kind: Kind::PassedSockets,
         default: "refuse",
         help: "Network sockets that other processes pass: refuse fails the call, drop takes them \
@@ -242,10 +257,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         },
     },
     OptionSpec {
+        flags: &[takes("--enable-ipv6", None)],
         directive: "EnableIPv6",
         variable: "EPOCHSOCKS_ENABLE_IPV6",
         torsocks_variable: Some("TORSOCKS_ENABLE_IPV6"),
-        flags: &[takes("--enable-ipv6", None)],
         kind: Kind::Switch,
         default: "1",
         help: "Allow IPv6 sockets and addresses.",
@@ -253,10 +268,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, u8::from(settings.enable_ipv6)),
     },
     OptionSpec {
+        flags: &[takes("--handshake-timeout", None)],
         directive: "HandshakeTimeout",
         variable: "EPOCHSOCKS_HANDSHAKE_TIMEOUT",
         torsocks_variable: None,
-        flags: &[takes("--handshake-timeout", None)],
         kind: Kind::Seconds,
         default: "150",
         help: "How long a connection through Tor may take; Tor itself gives a silent host up \
@@ -265,14 +280,14 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.handshake_timeout.as_secs()),
     },
     OptionSpec {
-        directive: "LogLevel",
-        variable: "EPOCHSOCKS_LOG_LEVEL",
-        torsocks_variable: Some("TORSOCKS_LOG_LEVEL"),
         flags: &[
             takes("--log-level", None),
             sets("--debug", Some('d'), "5"),
             sets("--quiet", Some('q'), "1"),
         ],
+        directive: "LogLevel",
+        variable: "EPOCHSOCKS_LOG_LEVEL",
+        torsocks_variable: Some("TORSOCKS_LOG_LEVEL"),
         kind: Kind::LogLevel,
         default: "3",
         help: "What is logged: 1 nothing, 2 errors, 3 warnings, 4 notices, 5 everything.",
@@ -280,10 +295,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, settings.log_level),
     },
     OptionSpec {
+        flags: &[takes("--log-time", None)],
         directive: "LogTime",
         variable: "EPOCHSOCKS_LOG_TIME",
         torsocks_variable: Some("TORSOCKS_LOG_TIME"),
-        flags: &[takes("--log-time", None)],
         kind: Kind::Switch,
         default: "1",
         help: "Start each log line with the time.",
@@ -291,10 +306,10 @@ pub static OPTIONS: [OptionSpec; 15] = [
         show: |settings, text| show!(text, u8::from(settings.log_time)),
     },
     OptionSpec {
+        flags: &[takes("--log-file", None)],
         directive: "LogFile",
         variable: "EPOCHSOCKS_LOG_FILE_PATH",
         torsocks_variable: Some("TORSOCKS_LOG_FILE_PATH"),
-        flags: &[takes("--log-file", None)],
         kind: Kind::Path,
         default: "",
         help: "File that the log is appended to, instead of standard error.",
@@ -303,7 +318,7 @@ pub static OPTIONS: [OptionSpec; 15] = [
             text.extend(settings.log_file.as_ref().map_or(&[], Bytes::as_slice));
         },
     },
-];
+}
 
 #[cfg(test)]
 mod tests;

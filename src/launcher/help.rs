@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_help_names_every_flag_and_fits_a_terminal() {
         let text = text();
-        for flag in OPTIONS.iter().flat_map(|option| option.flags) {
+        for flag in OPTIONS.iter().flat_map(|option| option.flags()) {
             assert!(text.contains(flag.long), "{}", flag.long);
         }
         for line in text.lines() {

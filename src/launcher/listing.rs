@@ -56,9 +56,9 @@ pub fn own() -> Vec<Flag> {
 /// The flags of the settings.
 pub fn settings() -> Vec<Flag> {
     let flags =
-        OPTIONS.iter().flat_map(|option| option.flags.iter().map(move |flag| (option, flag)));
+        OPTIONS.iter().flat_map(|option| option.flags().iter().map(move |flag| (option, flag)));
     let listed = flags.map(|(option, flag)| {
-        let long = option.flags.iter().find(|flag| flag.sets.is_none());
+        let long = option.flags().iter().find(|flag| flag.sets.is_none());
         let help = match (flag.sets, long) {
             (Some(value), Some(long)) => format!("The same as {} {value}.", long.long),
             _ => option.help.to_owned(),

@@ -42,7 +42,7 @@ pub fn find(argument: &Arg<'_>) -> Option<(&'static OptionSpec, &'static FlagSpe
         Arg::Value(_) => false,
     };
     let flags =
-        OPTIONS.iter().flat_map(|option| option.flags.iter().map(move |flag| (option, flag)));
+        OPTIONS.iter().flat_map(|option| option.flags().iter().map(move |flag| (option, flag)));
     flags.into_iter().find(|(_, flag)| is_meant(flag))
 }
 

@@ -55,6 +55,7 @@ impl ReplyCode {
         self.row().is_some()
     }
 
+    #[inline(never)] // Each copy would have a table of pointers, to be relocated at every exec.
     fn row(self) -> Option<&'static Row> {
         TABLE.iter().find(|row| row.0 == self)
     }

@@ -38,7 +38,7 @@ fn flags(option: &OptionSpec) -> String {
             None => format!("{short}`{} {placeholder}`", flag.long),
         }
     };
-    option.flags.iter().map(one).collect::<Vec<_>>().join("; ")
+    option.flags().iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn code(text: &str) -> String {

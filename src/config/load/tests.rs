@@ -91,7 +91,7 @@ impl Start {
 fn assignment((long, value): (&'static str, &'static str)) -> Assignment<'static> {
     OPTIONS
         .iter()
-        .flat_map(|option| option.flags.iter().map(move |flag| (option, flag)))
+        .flat_map(|option| option.flags().iter().map(move |flag| (option, flag)))
         .find(|(_, flag)| flag.long == long)
         .map(|(option, flag)| Assignment { option, flag, value: value.as_bytes() })
         .unwrap()

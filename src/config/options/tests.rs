@@ -49,7 +49,7 @@ fn every_name_stands_for_one_option() {
     let mut names = BTreeSet::new();
     for option in &OPTIONS {
         assert!(names.insert(option.directive.to_lowercase()), "{}", option.directive);
-        for flag in option.flags {
+        for flag in option.flags() {
             assert!(names.insert(flag.long.to_string()), "{}", flag.long);
             assert!(flag.short.is_none_or(|short| names.insert(format!("-{short}"))));
         }
@@ -60,7 +60,7 @@ fn every_name_stands_for_one_option() {
 #[test]
 fn every_flag_without_argument_sets_a_value_that_its_option_takes() {
     for option in &OPTIONS {
-        for value in option.flags.iter().filter_map(|flag| flag.sets) {
+        for value in option.flags().iter().filter_map(|flag| flag.sets) {
             takes_as_they_are(option.directive, &[value]);
         }
     }
@@ -105,12 +105,12 @@ fn cookies_for_all_names_come_from_a_large_range_unless_one_is_set() {
 #[test]
 fn every_flag_and_variable_of_torsocks_is_there() {
     let flags: BTreeSet<&str> =
-        OPTIONS.iter().flat_map(|option| option.flags).map(|flag| flag.long).collect();
+        OPTIONS.iter().flat_map(|option| option.flags()).map(|flag| flag.long).collect();
     for flag in ["--debug", "--quiet", "--user", "--pass", "--isolate", "--address", "--port"] {
         assert!(flags.contains(flag), "{flag}");
     }
     let shorts: BTreeSet<char> =
-        OPTIONS.iter().flat_map(|option| option.flags).filter_map(|flag| flag.short).collect();
+        OPTIONS.iter().flat_map(|option| option.flags()).filter_map(|flag| flag.short).collect();
     assert!(shorts.into_iter().eq(['P', 'a', 'd', 'i', 'p', 'q', 'u']));
     let variables: BTreeSet<&str> = variables().collect();
     for name in [
