@@ -27,8 +27,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let program = compile(EMPTY, scratch)?;
     let (peers, notes) = torifier::peers(9050, scratch)?;
     results.notes = notes;
-    let mut torifiers =
-        vec![Torifier::nothing(), Torifier::floor(scratch)?, torifier::epochsocks(9050)?];
+    let mut torifiers = vec![Torifier::nothing(), Torifier::floor(scratch)?, torifier::unset()?];
     torifiers.extend(peers);
     let mut progress = Progress::new(&results.experiment, 2);
     for workload in ["library", "launcher"] {

@@ -108,6 +108,12 @@ pub fn epochsocks(port: u16) -> io::Result<Torifier> {
     ours(OURS, "libepochsocks_preload.so", port)
 }
 
+/// Our library as the launcher hands it on where nothing is set.
+pub fn unset() -> io::Result<Torifier> {
+    let variables = vec![("EPOCHSOCKS_CONF_FILE", "none".to_owned())];
+    Ok(Torifier { variables, ..epochsocks(9050)? })
+}
+
 /// Our library with each of the other registries that was built; the names of those that were not.
 pub fn variants(port: u16) -> (Vec<Torifier>, Vec<String>) {
     let mut missing = Vec::new();

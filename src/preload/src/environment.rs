@@ -51,6 +51,9 @@ fn variable(name: &str) -> Option<&'static [u8]> {
 pub fn load_settings() -> Result<Settings, ConfigError<'static>> {
     // SAFETY: getauxval reads the process's own vector.
     let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if !is_secure && inheritance::sets_nothing() {
+        return Ok(Settings::DEFAULT);
+    }
     let sources =
         Sources { environment: &variable, is_secure, flags: &[], system_files: SYSTEM_FILES };
     load(&sources, &mut |warning: Warning<'static>| log!(Warning, "{warning}"))

@@ -81,6 +81,13 @@ pub fn variable(name: &str) -> Option<Option<&'static [u8]>> {
     Some(entries().find_map(|entry| value_of(entry.to_bytes(), name.as_bytes())))
 }
 
+/// Whether the launcher has handed on that nothing differs from the defaults and no file is to be
+/// read: the usual case, in which an exec need not touch the code that reads settings.
+pub fn sets_nothing() -> bool {
+    let mut entries = entries();
+    entries.next() == Some(c"EPOCHSOCKS_CONF_FILE=none") && entries.next().is_none()
+}
+
 /// The remembered entries, `NAME=value` each. Async-signal-safe.
 pub fn entries() -> impl Iterator<Item = &'static CStr> {
     let mut rest = copied().unwrap_or_default();
