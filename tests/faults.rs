@@ -98,6 +98,26 @@ fn the_server_closes_instead_of_answering() {
 }
 
 #[test]
+fn the_server_may_close_after_any_byte() {
+    let ipv6 = [&[5, 0, 0, 4][..], &[0; 18]].concat();
+    let name = [&[5, 0, 0, 3, 3][..], b"abc", &[0, 80]].concat();
+    for reply in [reply_bytes(0), ipv6, name] {
+        let answers = [&[5, 0][..], &reply].concat();
+        for said in 0..answers.len() {
+            let awaited = if said < 2 { "the greeting" } else { "the request" };
+            let script = [Greeting, Request, Reply(answers[..said].to_vec()), Close];
+            script_fails(&script, "ECONNRESET", &format!("instead of answering {awaited}"));
+        }
+    }
+    for said in [&[][..], &[1]] {
+        let script = [Greeting, method(2), Authentication, Reply(said.to_vec()), Close];
+        let mut command = connect_through(ScriptedProxy::start(&script).port());
+        command.args(["-u", "alice", "-p", "secret"]);
+        fails(command, "ECONNRESET", "instead of answering user name and password");
+    }
+}
+
+#[test]
 fn the_server_resets_the_connection() {
     let words = "the connection to the Tor port failed";
     script_fails(&[Greeting, Request, Reset], "ECONNRESET", words);
