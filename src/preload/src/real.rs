@@ -114,20 +114,39 @@ macro_rules! hooks {
             #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
             pub unsafe fn $name($($argument: $type),*) -> $result {
                 type Signature = unsafe extern "C" fn($($type),*) -> $result;
-                let mut next = statics::$name.get();
+                let next = statics::$name.get();
                 if next.is_null() {
-                    next = statics::$name.find(symbols::$name);
-                }
-                if next.is_null() {
-                    return before_resolution!(
-                        $before $(($number))?, statics::$name, symbols::$name, $result, Signature,
-                        ($($argument),*)
-                    );
+                    // SAFETY: the caller's contract.
+                    return unsafe { first_calls::$name($($argument),*) };
                 }
                 // SAFETY: the table's signature is the symbol's, as the header test shows.
                 unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
             }
         )*
+
+        /// Apart, so that the later calls need not save their arguments for it.
+        mod first_calls {
+            #![allow(dead_code, reason = "some hooks never call what they stand in front of")]
+            #![expect(non_snake_case, reason = "named as the C symbols")]
+            use super::*;
+            $(
+                #[cold]
+                #[inline(never)]
+                #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
+                pub unsafe fn $name($($argument: $type),*) -> $result {
+                    type Signature = unsafe extern "C" fn($($type),*) -> $result;
+                    let next = statics::$name.find(symbols::$name);
+                    if next.is_null() {
+                        return before_resolution!(
+                            $before $(($number))?, statics::$name, symbols::$name, $result,
+                            Signature, ($($argument),*)
+                        );
+                    }
+                    // SAFETY: the table's signature is the symbol's, as the header test shows.
+                    unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
+                }
+            )*
+        }
 
         mod statics {
             #![expect(non_upper_case_globals, reason = "named as the C symbols")]
