@@ -256,7 +256,7 @@ impl Pending {
 
     /// Puts a handshake into flight on the socket `fd`: from here on the socket's registrations
     /// carry tokens. The caller has the baton and goes on to connect the socket, then to
-    /// [`Pending::run_on`] or [`Pending::scrub`].
+    /// [`Pending::look_until_quiet`] or [`Pending::scrub`].
     /// `forks` is [`super::Arena::forks_over`], read before.
     pub fn launch(
         &self,
