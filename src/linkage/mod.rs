@@ -83,7 +83,7 @@ pub fn next(symbol: Symbol) -> Option<*mut c_void> {
 /// read. Async-signal-safe.
 pub fn in_libc(symbol: Symbol) -> Option<*mut c_void> {
     let libc = following().flatten().find(|object| object.is_named(LIBC))?;
-    libc.find(symbol.name, symbol.hash)?.address()
+    libc.find(symbol.name(), symbol.hash)?.address()
 }
 
 /// Whether [`next`] can read every object up to libc. Async-signal-safe.
