@@ -75,3 +75,38 @@ fn no_other_name_of_a_hooked_function_leads_past_its_hook() {
         assert!(others.is_empty(), "{others:?} of {same:?}");
     }
 }
+
+/// Loadable segments' permissions and sizes in memory, as `readelf` lists them, and the number of
+/// pointers to relocate.
+fn layout() -> (Vec<(String, u64)>, u64) {
+    let output = Command::new("readelf")
+        .args(["--wide", "--segments", "--dynamic"])
+        .arg(preload_library())
+        .output()
+        .expect("readelf is installed");
+    let text = String::from_utf8(output.stdout).expect("readelf prints text");
+    let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap();
+    let lines = || text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let segments = lines().filter(|words| words.first() == Some(&"LOAD")).map(|words| {
+        let permissions = words[6..words.len() - 1].concat();
+        (permissions, number(words[5]))
+    });
+    let relocations = lines()
+        .find(|words| words.get(1) == Some(&"(RELACOUNT)"))
+        .map_or(0, |words| words[2].parse().expect("a decimal number"));
+    (segments.collect(), relocations)
+}
+
+/// design/performance.md says what each of these costs every program that is executed.
+#[test]
+fn an_exec_pays_for_few_mappings_pages_and_look_ups() {
+    const PAGE: u64 = 4096;
+    let (segments, relocations) = layout();
+    assert!(segments.len() <= 3, "{segments:?}");
+    let written = segments.iter().filter(|(permissions, _)| permissions.contains('W'));
+    let pages: u64 = written.map(|(_, size)| size.div_ceil(PAGE)).sum();
+    assert!(pages <= 3, "{segments:?}");
+    assert!(relocations <= 250, "{relocations} relocations");
+    let imports = symbols("--undefined-only");
+    assert!(imports.len() <= 24, "{} imports: {imports:?}", imports.len());
+}
