@@ -47,14 +47,23 @@ fn variable(name: &str) -> Option<&'static [u8]> {
     inheritance::variable(name).unwrap_or_else(|| at_load().get(name))
 }
 
+/// Whether the settings are the defaults, as the launcher says; see [`inheritance::sets_nothing`].
+pub fn sets_nothing() -> bool {
+    inheritance::sets_nothing() && !is_secure()
+}
+
+fn is_secure() -> bool {
+    // SAFETY: getauxval reads the process's own vector.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// Loads the settings from the environment and the file that it names.
 pub fn load_settings() -> Result<Settings, ConfigError<'static>> {
-    // SAFETY: getauxval reads the process's own vector.
-    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    if !is_secure && inheritance::sets_nothing() {
-        return Ok(Settings::DEFAULT);
-    }
-    let sources =
-        Sources { environment: &variable, is_secure, flags: &[], system_files: SYSTEM_FILES };
+    let sources = Sources {
+        environment: &variable,
+        is_secure: is_secure(),
+        flags: &[],
+        system_files: SYSTEM_FILES,
+    };
     load(&sources, &mut |warning: Warning<'static>| log!(Warning, "{warning}"))
 }

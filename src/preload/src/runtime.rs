@@ -26,6 +26,9 @@ pub static ONION_POOL: OnionPool = OnionPool::new();
 
 static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(null_mut());
 
+/// What SETTINGS points to where nothing is set: nothing is copied, and no page written.
+static DEFAULTS: Settings = Settings::DEFAULT;
+
 /// Where the settings are, in memory that the library brings along: a mapping would cost every exec
 /// two microseconds.
 struct Place(UnsafeCell<MaybeUninit<Settings>>);
@@ -85,6 +88,24 @@ fn load() -> &'static Settings {
 /// touches fewer pages.
 #[inline(always)]
 pub fn load_now() -> &'static Settings {
+    let place = if environment::sets_nothing() {
+        (&raw const DEFAULTS).cast_mut()
+    } else {
+        loaded_from_environment()
+    };
+    // AcqRel: Release publishes the settings to `settings`, Acquire sees another thread's. Who
+    // loses leaves its place behind, once.
+    match SETTINGS.compare_exchange(null_mut(), place, AcqRel, Acquire) {
+        // SAFETY: as in `settings`.
+        Ok(_) => unsafe { &*place },
+        // SAFETY: as in `settings`.
+        Err(first) => unsafe { &*first },
+    }
+}
+
+/// The settings in a place of their own, not published yet.
+#[inline(never)]
+fn loaded_from_environment() -> *mut Settings {
     let place = place();
     match environment::load_settings() {
         Ok(settings) => {
@@ -96,14 +117,7 @@ pub fn load_now() -> &'static Settings {
         }
         Err(error) => give_up(error),
     }
-    // AcqRel: Release publishes the settings to `settings`, Acquire sees another thread's. Who
-    // loses leaves its place behind, once.
-    match SETTINGS.compare_exchange(null_mut(), place, AcqRel, Acquire) {
-        // SAFETY: as in `settings`.
-        Ok(_) => unsafe { &*place },
-        // SAFETY: as in `settings`.
-        Err(first) => unsafe { &*first },
-    }
+    place
 }
 
 /// Memory for settings that is nobody else's: another thread, or what a handler has interrupted, may
