@@ -38,6 +38,15 @@ fn a_missing_library_is_refused() {
 }
 
 #[test]
+fn a_library_that_can_not_be_read_is_refused() {
+    let workshop = Workshop::new();
+    let library = workshop.file(FILE, std::fs::read(workshop.library(FILE)).unwrap(), 0o111);
+    let mut launcher = workshop.without_capabilities();
+    launcher.args(["echo", "ran"]).env("EPOCHSOCKS_LIBRARY", &library);
+    outcome(&mut launcher).assert_ended(125, &[FILE, "can't be read: Permission denied"]);
+}
+
+#[test]
 fn a_library_whose_path_can_not_stand_in_ld_preload_is_refused() {
     let workshop = Workshop::new();
     for (name, what) in [("a b", "a space"), ("a:b", "a colon"), ("$ORIGIN", "a dollar sign")] {

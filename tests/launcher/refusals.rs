@@ -90,6 +90,15 @@ fn programs_for_another_word_size_processor_or_c_library_are_refused() {
 }
 
 #[test]
+fn a_program_that_can_not_be_read_is_refused() {
+    let workshop = Workshop::new();
+    let program = workshop.program_with_mode("secret", 0o111);
+    let mut launcher = workshop.without_capabilities();
+    outcome(launcher.arg(program))
+        .assert_ended(126, &["/secret can't be read, so nobody can tell"]);
+}
+
+#[test]
 fn damaged_programs_and_other_formats_are_refused() {
     let workshop = Workshop::new();
     let cut = workshop.file("cut", &std::fs::read("/bin/sh").unwrap()[..100], 0o755);
