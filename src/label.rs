@@ -99,6 +99,14 @@ impl Label {
 /// The first slot's range: offset and length.
 pub const HEADER: (i64, i64) = (0, SLOT);
 
+/// The range of the longest label.
+pub const WHOLE: (i64, i64) = (0, (1 + LONGEST.div_ceil(SLOT_BYTES) as i64) * SLOT);
+
+/// The range of the slot that a lock lies in.
+pub const fn slot_of(lock: i64) -> (i64, i64) {
+    (lock - lock % SLOT, SLOT)
+}
+
 fn parse(body: &[u8]) -> Option<Label> {
     let (&length, rest) = body.split_first()?;
     let (address, name) = rest.split_at_checked(usize::from(length))?;
@@ -187,6 +195,16 @@ mod tests {
             assert_eq!(read(&other), None, "{changed} changed");
         }
         assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn every_lock_lies_in_the_range_of_the_longest_label() {
+        let (start, length) = WHOLE;
+        for lock in label("[100::1]:1", Some(&[0xff; 255])).locks() {
+            assert!((start..start + length).contains(&lock));
+            let (start, length) = slot_of(lock);
+            assert!((start..start + length).contains(&lock) && start % SLOT == 0);
+        }
     }
 
     proptest! {

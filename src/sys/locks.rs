@@ -8,29 +8,36 @@ pub fn lock(fd: i32, start: i64) -> Result<(), Errno> {
     control(fd, libc::F_OFD_SETLK, &mut range(libc::F_RDLCK, start, 1))
 }
 
-/// Gives up every lock of the open file description.
-pub fn unlock_all(fd: i32) -> Result<(), Errno> {
-    // A length of 0 is all that follows.
-    control(fd, libc::F_OFD_SETLK, &mut range(libc::F_UNLCK, 0, 0))
+/// Gives up what the open file description has locked of `length` bytes from `start` on.
+pub fn unlock(fd: i32, start: i64, length: i64) -> Result<(), Errno> {
+    control(fd, libc::F_OFD_SETLK, &mut range(libc::F_UNLCK, start, length))
 }
 
-/// Whether an open file description has a lock on any range of the file of `fd`, or another process
-/// has one.
-pub fn is_locked(fd: i32) -> bool {
-    let mut lock = range(libc::F_WRLCK, 0, 0);
-    control(fd, libc::F_GETLK, &mut lock).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
+/// What is locked of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// Nothing, or it can't be found out.
+    Nothing,
+    /// First comes one byte, which an open file description has locked for reading.
+    Byte(i64),
+    /// First comes another lock.
+    Other,
 }
 
-/// Where the first lock of an open file description begins that lies within `length` bytes from
-/// `start` on; locks of processes are not told.
-pub fn first_lock(fd: i32, start: i64, length: i64) -> Option<i64> {
+/// The first lock within `length` bytes from `start` on, but for the calling process's own.
+pub fn first_lock(fd: i32, start: i64, length: i64) -> Locked {
     /// What the kernel says in place of a process.
     const DESCRIPTION: libc::pid_t = -1;
     // A process's wish to write: also its own description's lock is in the way.
     let mut lock = range(libc::F_WRLCK, start, length);
-    control(fd, libc::F_GETLK, &mut lock).ok()?;
-    let found = i32::from(lock.l_type) == libc::F_RDLCK && lock.l_pid == DESCRIPTION;
-    (found && lock.l_len == 1).then_some(lock.l_start)
+    if control(fd, libc::F_GETLK, &mut lock).is_err() {
+        return Locked::Nothing;
+    }
+    match (i32::from(lock.l_type), lock.l_pid, lock.l_len) {
+        (libc::F_UNLCK, _, _) => Locked::Nothing,
+        (libc::F_RDLCK, DESCRIPTION, 1) => Locked::Byte(lock.l_start),
+        _ => Locked::Other,
+    }
 }
 
 fn range(kind: i32, start: i64, length: i64) -> libc::flock {
@@ -60,16 +67,16 @@ mod tests {
         let socket = || net::socket(libc::AF_INET, libc::SOCK_STREAM, 0).unwrap();
         let (one, other) = (socket(), socket());
         lock(one, 1 << 60).unwrap();
-        assert!(is_locked(one) && !is_locked(other));
         // SAFETY: dup takes an integer.
         let copy = unsafe { libc::dup(one) };
         close(one).unwrap();
-        assert_eq!(first_lock(copy, 0, i64::MAX), Some(1 << 60));
-        assert_eq!(first_lock(copy, 0, 1 << 60), None);
-        assert_eq!(first_lock(other, 0, i64::MAX), None);
-        unlock_all(copy).unwrap();
-        assert_eq!(first_lock(copy, 0, i64::MAX), None);
-        assert!(!is_locked(copy));
+        assert_eq!(first_lock(copy, 0, i64::MAX), Locked::Byte(1 << 60));
+        assert_eq!(first_lock(copy, 0, 1 << 60), Locked::Nothing);
+        assert_eq!(first_lock(other, 0, i64::MAX), Locked::Nothing);
+        lock(copy, (1 << 60) + 1).unwrap();
+        assert_eq!(first_lock(copy, 0, i64::MAX), Locked::Other, "two that touch are one");
+        unlock(copy, 0, 1 << 61).unwrap();
+        assert_eq!(first_lock(copy, 0, i64::MAX), Locked::Nothing);
         close(copy).unwrap();
         close(other).unwrap();
     }

@@ -60,6 +60,11 @@ fn a_passed_socket_leads_where_it_led_last() {
 }
 
 #[test]
+fn threads_that_pass_a_connection_at_once_all_prove_it() {
+    play("hand_over", "at-once", &echoing_proxy());
+}
+
+#[test]
 fn a_handshake_in_flight_is_not_passed_as_a_connection() {
     let slow = Action::Delay(Duration::from_millis(200));
     let script = [Action::Greeting, method(0), Action::Request, slow, reply(0), Action::Echo];

@@ -35,6 +35,11 @@ fn asynchronous_lookups_leave_the_programs_signals_and_ids_alone() {
 }
 
 #[test]
+fn without_a_thread_an_asynchronous_lookup_fails_at_once() {
+    play("no-threads", &silent());
+}
+
+#[test]
 fn a_forked_child_does_not_wait_for_its_parents_lookups() {
     play("forked", &silent());
 }

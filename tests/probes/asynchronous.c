@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -124,6 +125,20 @@ static void scene_signals(void)
     EXPECT(setgid(getgid()) == 0 && setuid(getuid()) == 0);
 }
 
+/* No memory for a thread's stack: told at once, by the call and by every request. */
+static void scene_no_threads(void)
+{
+    enum { LITTLE = 128 << 10 };
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "r");
+    int count = fill(3);
+    EXPECT(file && fscanf(file, "%lu", &pages) == 1 && fclose(file) == 0);
+    struct rlimit limit = {pages * (unsigned long)getpagesize() + LITTLE, RLIM_INFINITY};
+    EXPECT(setrlimit(RLIMIT_AS, &limit) == 0);
+    EXPECT(getaddrinfo_a(GAI_NOWAIT, list, count, NULL) == EAI_AGAIN && all_are(3, EAI_AGAIN));
+    EXPECT(gai_suspend(waited, count, NULL) == EAI_ALLDONE);
+}
+
 static void scene_forked(void)
 {
     int count = fill(2), status;
@@ -236,6 +251,7 @@ static const struct scene scenes[] = {
     {"under-way", scene_under_way},
     {"bounded", scene_bounded},
     {"signals", scene_signals},
+    {"no-threads", scene_no_threads},
     {"forked", scene_forked},
     {"cancelled", scene_cancelled},
     {"long-list", scene_long_list},

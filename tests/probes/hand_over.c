@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -254,6 +255,52 @@ static void scene_receiver_again(void)
     }
 }
 
+enum { ROUNDS = 100, THREADS = 4 };
+
+static int line, shared;
+static pthread_barrier_t together;
+
+static void *passes(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_barrier_wait(&together);
+        pass(line, shared, 0);
+        pthread_barrier_wait(&together);
+    }
+    return NULL;
+}
+
+/* Several threads pass a connection that nobody has passed before: each message is as good. */
+static void scene_at_once(void)
+{
+    int ends[2];
+    pthread_t threads[THREADS];
+    EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    EXPECT(pthread_barrier_init(&together, NULL, THREADS + 1) == 0);
+    pid_t child = executed("receiver-at-once", ends[1], NULL);
+    line = ends[0];
+    for (int i = 0; i < THREADS; i++)
+        EXPECT(pthread_create(&threads[i], NULL, passes, NULL) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        shared = connected6("2001:db8::1", 81);
+        pthread_barrier_wait(&together);
+        pthread_barrier_wait(&together);
+        EXPECT(close(shared) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+    ends_well(child);
+}
+
+static void scene_receiver_at_once(void)
+{
+    for (int i = 0; i < ROUNDS * THREADS; i++) {
+        int fd = take(LINE);
+        EXPECT(fd >= 0 && peer6_is_text(fd, "2001:db8::1", 81) && close(fd) == 0);
+    }
+}
+
 /* A handshake in flight is no connection, also where there was one before; behind a slow proxy. */
 static void scene_in_flight(void)
 {
@@ -453,6 +500,8 @@ static const struct scene scenes[] = {
     {"receiver", scene_receiver},
     {"again", scene_again},
     {"receiver-again", scene_receiver_again},
+    {"at-once", scene_at_once},
+    {"receiver-at-once", scene_receiver_at_once},
     {"in-flight", scene_in_flight},
     {"refuser", scene_refuser},
     {"forged", scene_forged},

@@ -3,12 +3,12 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use epochsocks::label::{HEADER, Label};
+use epochsocks::label::{HEADER, Label, WHOLE, slot_of};
 use epochsocks::policy::Address;
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::registry::{Connection, Registry};
 use epochsocks::resolver::onion_pool::Lookup;
-use epochsocks::sys::{self, net};
+use epochsocks::sys::{self, Locked, net};
 
 use crate::registry::{self, REGISTRY, entries};
 use crate::runtime;
@@ -23,17 +23,20 @@ pub fn write(fd: i32) {
         return;
     }
     let label = Label { destination, name: runtime::name_behind(destination) };
-    if sys::is_locked(fd) {
-        if look_for(fd) == Some(label) {
-            return;
-        }
-        remove(fd);
-        if sys::is_locked(fd) {
-            return;
-        }
+    if look_for(fd) == Some(label) {
+        return;
     }
-    // The header is the last, and without it there is no label.
-    let _ = label.locks().try_for_each(|lock| sys::lock(fd, lock));
+    remove(fd);
+    // Another thread may be at it: its locks are the same.
+    let is_vacant = |lock: i64| {
+        let (start, length) = slot_of(lock);
+        let found = sys::first_lock(fd, start, length);
+        found == Locked::Nothing || found == Locked::Byte(lock)
+    };
+    if label.locks().all(is_vacant) {
+        // The header is the last, and without it there is no label.
+        let _ = label.locks().try_for_each(|lock| sys::lock(fd, lock));
+    }
 }
 
 /// Labels every connected socket that a program which is executed would inherit.
@@ -45,8 +48,11 @@ pub fn write_inheritable() {
 /// Takes the label off, if there is one: the socket has lost its peer. Async-signal-safe.
 pub fn remove(fd: i32) {
     let (start, length) = HEADER;
-    if sys::first_lock(fd, start, length).is_some_and(Label::begins_at) {
-        let _ = sys::unlock_all(fd);
+    if let Locked::Byte(header) = sys::first_lock(fd, start, length)
+        && Label::begins_at(header)
+    {
+        let (start, length) = WHOLE;
+        let _ = sys::unlock(fd, start, length);
     }
 }
 
@@ -82,7 +88,10 @@ pub fn adopt(fd: i32) -> Option<SocketAddr> {
 }
 
 fn look_for(fd: i32) -> Option<Label> {
-    Label::read(|start, length| sys::first_lock(fd, start, length))
+    Label::read(|start, length| match sys::first_lock(fd, start, length) {
+        Locked::Byte(lock) => Some(lock),
+        Locked::Nothing | Locked::Other => None,
+    })
 }
 
 /// Whether the kernel's peer of `fd` is the Tor port. Async-signal-safe.
