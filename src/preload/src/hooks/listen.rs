@@ -47,8 +47,10 @@ fn stranger(fd: c_int) -> c_int {
 /// Runs `call` if the policy lets the socket be reached from outside. A socket whose address can't
 /// be had goes to `call`, which fails for the same reason.
 fn admitted(fd: c_int, name: &str, call: impl FnOnce() -> c_int) -> c_int {
-    let refusal = local_address(fd).ok().and_then(|local| inbound(local, runtime::loaded()));
-    match refusal {
+    let settings = runtime::loaded();
+    // Where everybody may come in, the kernel need not be asked for the address.
+    let local = if settings.allow_inbound { None } else { local_address(fd).ok() };
+    match local.and_then(|local| inbound(local, settings)) {
         None => call(),
         Some(refusal) => {
             log!(Warning, "{name} refused: {refusal}");
