@@ -267,6 +267,42 @@ fn an_address_has_the_name_that_tor_says() {
     assert!(tor.asked().iter().all(|(command, _)| *command == RESOLVE_PTR));
 }
 
+/// Runs the probe `name` with and without us: it must print the same, and nobody be asked.
+fn is_the_same_without_us(name: &'static str) {
+    let tor = Tor::with_name();
+    let program = probe(name);
+    let without_us = finish(&mut Command::new(&program), LIMIT);
+    let mut command = launcher();
+    command.env("EPOCHSOCKS_TOR_PORT", tor.0.port().to_string()).arg(&program);
+    let under_us = finish(&mut command, LIMIT);
+    assert!(without_us.status.success() && under_us.status.success(), "{}", text(&under_us));
+    let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
+    let (expected, seen): (Vec<_>, Vec<_>) = (lines(&without_us.stdout), lines(&under_us.stdout));
+    let differs = expected.iter().zip(&seen).find(|(one, other)| one != other);
+    assert_eq!((differs, expected.len()), (None, seen.len()), "without and with us");
+    assert!(expected.len() > 40);
+    assert_eq!(tor.asked(), []);
+}
+
+#[test]
+fn getnameinfo_is_libcs_where_no_name_is_asked_for() {
+    is_the_same_without_us("nameinfo");
+}
+
+#[test]
+fn getaddrinfo_is_libcs_where_no_name_is_asked_for() {
+    is_the_same_without_us("addrinfo");
+}
+
+#[test]
+fn nobody_is_asked_in_a_call_that_must_fail() {
+    let tor = Tor::with_ipv4();
+    let addrinfo = |service, family| tor.ask(&["addrinfo", "a.example", service, family, "0"]);
+    assert_eq!(addrinfo("no such service", "0"), format!("EAI {}\n", libc::EAI_SERVICE));
+    assert_eq!(addrinfo("443", "99"), format!("EAI {}\n", libc::EAI_FAMILY));
+    assert_eq!(tor.asked(), []);
+}
+
 #[test]
 fn an_address_without_a_name_is_numeric_unless_a_name_is_required() {
     let tor = Tor::without_answer();

@@ -51,17 +51,39 @@ pub unsafe fn getaddrinfo(
         Node::Numeric { .. } => unsafe {
             real::getaddrinfo(node, service, &hints.numeric(), result)
         },
-        _ if hints.0.ai_flags & libc::AI_NUMERICHOST != 0 => libc::EAI_NONAME,
-        other => match resolve(name, other, &hints) {
-            // SAFETY: the caller's pointers.
-            Ok(answer) => unsafe { List::build(name, answer, service, &hints, result) },
-            Err(error) => failed(error),
+        // SAFETY: the caller's service.
+        other => match unsafe { mistake(service, &hints) } {
+            0 if hints.0.ai_flags & libc::AI_NUMERICHOST != 0 => libc::EAI_NONAME,
+            0 => match resolve(name, other, &hints) {
+                // SAFETY: the caller's pointers.
+                Ok(answer) => unsafe { List::build(name, answer, service, &hints, result) },
+                Err(error) => failed(error),
+            },
+            code => code,
         },
     });
     if code != libc::EAI_SYSTEM {
         errno::set(saved);
     }
     code
+}
+
+/// What libc says of everything but the name, 0 if nothing: Tor is not asked for a call that must
+/// fail.
+///
+/// # Safety
+/// `service` as getaddrinfo(3) wants it.
+unsafe fn mistake(service: *const c_char, hints: &Hints) -> c_int {
+    let some = if hints.0.ai_family == libc::AF_INET6 { c"::1" } else { c"127.0.0.1" };
+    let mut list = null_mut();
+    // SAFETY: a numeric C string, the caller's service and a place of our own.
+    unsafe {
+        let code = real::getaddrinfo(some.as_ptr(), service, &hints.of_answer(), &mut list);
+        if code == 0 {
+            libc::freeaddrinfo(list);
+        }
+        code
+    }
 }
 
 fn resolve(name: &[u8], node: Node<'_>, hints: &Hints) -> Result<Answer, LookupError> {
