@@ -122,18 +122,26 @@ pub fn handlers_restart() -> bool {
 const SYNCHRONOUS: [i32; 6] =
     [libc::SIGILL, libc::SIGTRAP, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
 
-/// Runs `call` with every signal blocked that comes from outside, also libc's own for cancellation:
-/// none of them interrupts it.
-pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
-    let mask = |new: *const u64, old: *mut u64| {
-        let how = libc::SIG_SETMASK as usize;
-        // SAFETY: the kernel reads and writes one mask of 8 bytes each.
-        unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
-    };
+/// Blocks every signal that comes from outside, also libc's own for cancellation; gives the mask
+/// before, for [`set_signals`].
+pub fn block_signals() -> u64 {
     let blocked = SYNCHRONOUS.iter().fold(u64::MAX, |all, signal| all & !(1 << (signal - 1)));
+    set_signals(blocked)
+}
+
+/// Blocks the signals of `mask` and lets in all others; gives the mask before.
+pub fn set_signals(mask: u64) -> u64 {
     let mut before = 0u64;
-    mask(&blocked, &raw mut before);
+    let (how, new, old) = (libc::SIG_SETMASK as usize, &raw const mask, &raw mut before);
+    // SAFETY: the kernel reads and writes one mask of 8 bytes each.
+    unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
+    before
+}
+
+/// Runs `call` with every signal blocked that comes from outside: none of them interrupts it.
+pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
+    let before = block_signals();
     let result = call();
-    mask(&before, core::ptr::null_mut());
+    set_signals(before);
     result
 }

@@ -25,10 +25,20 @@ fn every_call_that_moves_data_takes_the_same_way_by_its_number() {
     play(PROBE, "syscall-data");
 }
 
-#[test]
-fn nothing_waits_busily() {
+/// The probe behind a library that counts its waits and disturbs them.
+fn watched(scene: &str) {
     let counter = probe_as("count_waits.so", "count_waits", &["-shared", "-fPIC"]);
-    let mut command = command(PROBE, "sleeps", &late_proxy(0));
+    let mut command = command(PROBE, scene, &late_proxy(0));
     command.env("LD_PRELOAD", counter);
     ends(command);
+}
+
+#[test]
+fn nothing_waits_busily() {
+    watched("sleeps");
+}
+
+#[test]
+fn a_signal_between_two_waits_of_a_call_ends_it() {
+    watched("signalled");
 }

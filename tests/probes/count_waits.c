@@ -1,21 +1,31 @@
-/* Preloaded behind our library: counts how often something is waited for with libc's functions. */
+/* Preloaded behind our library: counts how often something is waited for with libc's functions, and
+ * raises SIGALRM before the one that it is told to. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <time.h>
 
-static atomic_int waits;
+static atomic_int waits, alarm_at;
 
 int waits_so_far(void) { return waits; }
+
+void raise_at_wait(int number) { alarm_at = number; }
+
+static void note_wait(void)
+{
+    if (++waits == alarm_at)
+        raise(SIGALRM);
+}
 
 #define COUNTED(name, types, arguments)                  \
     int name types                                       \
     {                                                    \
         int(*next) types = dlsym(RTLD_NEXT, #name);      \
-        waits++;                                         \
+        note_wait();                                     \
         return next arguments;                           \
     }
 
@@ -31,3 +41,6 @@ COUNTED(pselect,
         (count, in, out, bad, limit, mask))
 COUNTED(epoll_wait, (int set, struct epoll_event *events, int most, int limit),
         (set, events, most, limit))
+COUNTED(epoll_pwait,
+        (int set, struct epoll_event *events, int most, int limit, const sigset_t *mask),
+        (set, events, most, limit, mask))

@@ -134,6 +134,7 @@ static void scene_silence(void)
 
 /* Of the library that is preloaded behind ours. */
 extern int waits_so_far(void) __attribute__((weak));
+extern void raise_at_wait(int number) __attribute__((weak));
 
 /* Half a second is slept through, whatever waits for it: a look now and then is all. */
 static void scene_sleeps(void)
@@ -155,6 +156,44 @@ static void scene_sleeps(void)
         }
         int waits = waits_so_far() - before;
         EXPECT(waits > 0 && waits < MOST);
+        close(fd);
+        close(set);
+    }
+}
+
+/* A signal that comes while the library looks at a handshake, between two waits of the one call, ends
+   the call all the same. */
+static void scene_signalled(void)
+{
+    struct sigaction action = {.sa_handler = ignore};
+    struct sockaddr_in address = v4(HOST, 80);
+    EXPECT(raise_at_wait && sigaction(SIGALRM, &action, NULL) == 0);
+    for (int way = 0; way < 5; way++) {
+        struct epoll_event event;
+        int fd = way < 3 ? begun() : socket(AF_INET, SOCK_STREAM, 0);
+        struct pollfd entry = {.fd = fd, .events = POLLOUT};
+        fd_set out;
+        FD_ZERO(&out);
+        FD_SET(fd, &out);
+        set = epoll_create1(0);
+        if (way == 4)
+            FAILS((alarmed(0), connect(fd, (struct sockaddr *)&address, sizeof address)), EINTR);
+        else if (way < 3)
+            add(set, fd, EPOLLOUT);
+        raise_at_wait(waits_so_far() + 2);
+        if (way == 0)
+            FAILS(poll(&entry, 1, -1), EINTR);
+        else if (way == 1)
+            FAILS(select(fd + 1, NULL, &out, NULL, NULL), EINTR);
+        else if (way == 2)
+            FAILS(epoll_wait(set, &event, 1, -1), EINTR);
+        else if (way == 3)
+            FAILS(connect(fd, (struct sockaddr *)&address, sizeof address), EINTR);
+        else
+            FAILS(send(fd, "x", 1, 0), EINTR);
+        raise_at_wait(0);
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        is_connected(fd);
         close(fd);
         close(set);
     }
@@ -354,6 +393,7 @@ static const struct scene scenes[] = {
     {"failure", scene_failure},
     {"fails", scene_fails},
     {"sleeps", scene_sleeps},
+    {"signalled", scene_signalled},
     {"down", scene_down},
     {"silence", scene_silence},
     {"syscall-waits", scene_syscall_waits},

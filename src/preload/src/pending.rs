@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use epochsocks::pending::{ARENA, Pending, Ran, Report};
 use epochsocks::registry::{Connection, Flight, Outcome, Phase, Registry, busy};
-use epochsocks::sys::{self, Errno, net};
+use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::{DialError, DriveError};
 
 use crate::log::log;
@@ -197,11 +197,24 @@ pub fn take_error(fd: i32) -> Option<Errno> {
 /// the socket's `option`, SO_SNDTIMEO or SO_RCVTIMEO, says; then the standing is not pending. A
 /// cancellation point, at which nothing is held. `EAGAIN` after that time; `EINTR` if a signal was
 /// handled that is not to restart the call.
-pub fn wait(fd: i32, mut standing: Standing, option: i32) -> Result<Standing, Errno> {
+pub fn wait(fd: i32, standing: Standing, option: i32) -> Result<Standing, Errno> {
     if !standing.is_pending() {
         return Ok(standing);
     }
-    let end = timeout(fd, option).map(|limit| clock::now().saturating_add(limit));
+    // As in `hooks::waiting`: a signal ends a sleep, or nothing.
+    let before = sys::block_signals();
+    let waited = rounds(fd, standing, timeout(fd, option), before);
+    sys::set_signals(before);
+    waited
+}
+
+fn rounds(
+    fd: i32,
+    mut standing: Standing,
+    limit: Option<Duration>,
+    mask: u64,
+) -> Result<Standing, Errno> {
+    let end = limit.map(|limit| clock::now().saturating_add(limit));
     while standing.is_pending() {
         let now = clock::now();
         let left = match end.map(|end| end.checked_sub(now)) {
@@ -209,22 +222,22 @@ pub fn wait(fd: i32, mut standing: Standing, option: i32) -> Result<Standing, Er
             Some(Some(left)) if !left.is_zero() => left,
             Some(_) => return Err(Errno(libc::EAGAIN)),
         };
-        sleep(fd, standing, standing.slice(now.as_nanos() as u64).min(left))?;
+        sleep(fd, standing, standing.slice(now.as_nanos() as u64).min(left), mask)?;
         standing = drive(fd);
     }
     Ok(standing)
 }
 
-fn sleep(fd: i32, standing: Standing, time: Duration) -> Result<(), Errno> {
+fn sleep(fd: i32, standing: Standing, time: Duration, mask: u64) -> Result<(), Errno> {
     let events = if let Standing::Waits { events, .. } = standing { events } else { 0 };
     let mut entry = libc::pollfd { fd, events, revents: 0 };
-    // Rounded up, so that the wait does not end before its time and spin.
-    let milliseconds = time.as_millis().saturating_add(1).min(i32::MAX as u128) as i32;
+    let limit = time::timespec(time);
     let saved = errno::get();
     // Nothing of the descriptor while another drives it, not even an error.
     let count = if events == 0 { 0 } else { 1 };
-    // SAFETY: libc's poll, with at most one pollfd of ours.
-    let result = unsafe { real::poll(&raw mut entry, count, milliseconds) };
+    let mask: *const libc::sigset_t = (&raw const mask).cast();
+    // SAFETY: libc's ppoll, with at most one pollfd, a time and the kernel's mask of ours.
+    let result = unsafe { real::ppoll(&raw mut entry, count, &raw const limit, mask) };
     if result >= 0 || errno::get() != libc::EINTR || sys::handlers_restart() {
         errno::set(saved);
         return Ok(());

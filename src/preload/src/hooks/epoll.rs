@@ -212,7 +212,13 @@ pub unsafe fn epoll_wait(
         }
     }
     // SAFETY: the caller's contract.
-    let call = |time| unsafe { real::epoll_wait(epoll, events, most, milliseconds(time)) };
+    let call = |time, own: *const sigset_t| unsafe {
+        let time = milliseconds(time);
+        match own.is_null() {
+            true => real::epoll_wait(epoll, events, most, time),
+            false => real::epoll_pwait(epoll, events, most, time, own),
+        }
+    };
     wait(epoll, events, from_milliseconds(timeout), call)
 }
 
@@ -233,7 +239,10 @@ pub unsafe fn epoll_pwait(
         }
     }
     // SAFETY: the caller's contract.
-    let call = |time| unsafe { real::epoll_pwait(epoll, events, most, milliseconds(time), mask) };
+    let call = |time, own| unsafe {
+        let mask = if mask.is_null() { own } else { mask };
+        real::epoll_pwait(epoll, events, most, milliseconds(time), mask)
+    };
     wait(epoll, events, from_milliseconds(timeout), call)
 }
 
@@ -252,7 +261,8 @@ pub unsafe fn epoll_pwait2(
         Some(None) => return unsafe { real::epoll_pwait2(epoll, events, most, timeout, mask) },
         limit => limit.flatten(),
     };
-    let call = |time: Option<Duration>| {
+    let call = |time: Option<Duration>, own| {
+        let mask = if mask.is_null() { own } else { mask };
         let time = time.map(time::timespec);
         let timeout = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: the caller's contract.
@@ -280,13 +290,31 @@ fn milliseconds(time: Option<Duration>) -> c_int {
     time.as_nanos().div_ceil(1_000_000).min(c_int::MAX as u128) as c_int
 }
 
-/// Waits by `call`, again as long as only tokens come and there is time. Never the last thing that
-/// a hook does: a thread that sleeps here may meet the token of a connect that begins later.
+/// Waits by `call`, which gets a time and the thread's own signal mask if it is to be used, again as
+/// long as only tokens come and there is time. Never the last thing that a hook does: a thread that
+/// sleeps here may meet the token of a connect that begins later.
 fn wait(
     epoll: c_int,
     events: *mut epoll_event,
     limit: Option<Duration>,
-    call: impl Fn(Option<Duration>) -> c_int,
+    call: impl Fn(Option<Duration>, *const sigset_t) -> c_int,
+) -> c_int {
+    let mut own = None;
+    let result = rounds(epoll, events, limit, &mut own, call);
+    if let Some(own) = own {
+        sys::set_signals(own);
+    }
+    result
+}
+
+/// As in `hooks::waiting`, a signal comes in only where the kernel waits: from the moment on at which
+/// something is in flight, `own` is the mask that the thread had before.
+fn rounds(
+    epoll: c_int,
+    events: *mut epoll_event,
+    limit: Option<Duration>,
+    own: &mut Option<u64>,
+    call: impl Fn(Option<Duration>, *const sigset_t) -> c_int,
 ) -> c_int {
     let end =
         limit.filter(|limit| !limit.is_zero()).map(|limit| time::monotonic().saturating_add(limit));
@@ -294,7 +322,11 @@ fn wait(
     let mut is_last = false;
     loop {
         let slice = epoll_slice().filter(|slice| left.is_none_or(|left| *slice < left));
-        let count = call(slice.or(left));
+        if own.is_none() && !quiet() {
+            *own = Some(sys::block_signals());
+        }
+        let mask = own.as_ref().map_or(core::ptr::null(), |own| core::ptr::from_ref(own).cast());
+        let count = call(slice.or(left), mask);
         match count {
             0 if slice.is_some() => sweep(),
             1.. => {

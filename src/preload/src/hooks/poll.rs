@@ -110,7 +110,7 @@ unsafe fn wait(
         }
         // SAFETY: the array was readable a moment ago, and belongs to the call.
         let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
-        Some(waiting::wait(&mut Entries { original, copy, marks, mask }, limit))
+        Some(waiting::wait(&mut Entries { original, copy, marks }, limit, mask))
     });
     waited.unwrap_or_else(|errno| Some(errno::fail(errno)))
 }
@@ -121,7 +121,6 @@ struct Entries<'w> {
     copy: &'w mut [pollfd],
     /// The entries that wait for a handshake in place of what the program wants.
     marks: &'w mut [u64],
-    mask: *const sigset_t,
 }
 
 impl Wait for Entries<'_> {
@@ -139,9 +138,9 @@ impl Wait for Entries<'_> {
         }
     }
 
-    fn sleep(&mut self, limit: *const timespec) -> c_int {
-        // SAFETY: our copy of the array, and the caller's mask.
-        unsafe { real::ppoll(self.copy.as_mut_ptr(), self.copy.len() as nfds_t, limit, self.mask) }
+    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int {
+        // SAFETY: our copy of the array; a mask of ours, or the caller's.
+        unsafe { real::ppoll(self.copy.as_mut_ptr(), self.copy.len() as nfds_t, limit, mask) }
     }
 
     fn drive(&mut self) -> bool {

@@ -112,8 +112,8 @@ unsafe fn wait(
                 unsafe { copy_from_program(set.cast(), bytes(words)) }.ok()?;
             }
         }
-        let mut asked = Asked { count, length, sets, mask, originals, copies, flying };
-        asked.concerned().then(|| waiting::wait(&mut asked, limit))
+        let mut asked = Asked { count, length, sets, originals, copies, flying };
+        asked.concerned().then(|| waiting::wait(&mut asked, limit, mask))
     });
     waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
 }
@@ -124,7 +124,6 @@ struct Asked<'w> {
     /// Words of one set.
     length: usize,
     sets: Sets,
-    mask: *const sigset_t,
     /// The three sets, one behind the other: the caller's, and the kernel's copy.
     originals: &'w mut [u64],
     copies: &'w mut [u64],
@@ -164,15 +163,13 @@ impl Wait for Asked<'_> {
         }
     }
 
-    fn sleep(&mut self, limit: *const timespec) -> c_int {
+    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int {
         let mut sets = self.copies.chunks_exact_mut(self.length);
         let mut next =
             || sets.next().map_or(core::ptr::null_mut(), |set| set.as_mut_ptr().cast::<fd_set>());
         let (readable, writable, exceptional) = (next(), next(), next());
-        // SAFETY: our copies, as long as `count` asks for, and the caller's mask.
-        unsafe {
-            real::pselect(self.count as c_int, readable, writable, exceptional, limit, self.mask)
-        }
+        // SAFETY: our copies, as long as `count` asks for; a mask of ours, or the caller's.
+        unsafe { real::pselect(self.count as c_int, readable, writable, exceptional, limit, mask) }
     }
 
     fn drive(&mut self) -> bool {

@@ -3,8 +3,8 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::time;
-use libc::timespec;
+use epochsocks::sys::{self, time};
+use libc::{sigset_t, timespec};
 
 use crate::pending::Look;
 use crate::{clock, errno};
@@ -15,8 +15,9 @@ pub trait Wait {
     /// what its handshake does.
     fn translate(&mut self, look: &mut Look);
 
-    /// Waits on the copy as libc's function does, for ever if `limit` is null.
-    fn sleep(&mut self, limit: *const timespec) -> c_int;
+    /// Waits on the copy as libc's function does, for ever if `limit` is null, with the signals of
+    /// `mask` blocked.
+    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int;
 
     /// Takes what came for handshakes out of the kernel's answer, and drives them; whether anything
     /// did.
@@ -29,9 +30,21 @@ pub trait Wait {
     fn report(&mut self);
 }
 
-/// Waits at most `limit`, and answers as libc's function does. What comes for a handshake ends no
-/// wait; it leads to another one with what remains of the time.
-pub fn wait(call: &mut impl Wait, limit: Option<Duration>) -> c_int {
+/// Waits at most `limit` with the signals of `mask` blocked, those of the thread if it is null, and
+/// answers as libc's function does.
+///
+/// Signals come in only where the kernel waits: one that was handled in between would not end the
+/// call, and its program might wait for that.
+pub fn wait(call: &mut impl Wait, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+    let before = sys::block_signals();
+    let own: *const sigset_t = (&raw const before).cast();
+    let result = rounds(call, limit, if mask.is_null() { own } else { mask });
+    sys::set_signals(before);
+    result
+}
+
+/// What comes for a handshake ends no wait; it leads to another one with what remains of the time.
+fn rounds(call: &mut impl Wait, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
     let end = limit.map(|limit| clock::now().saturating_add(limit));
     let saved = errno::get();
     let mut left = limit;
@@ -45,7 +58,8 @@ pub fn wait(call: &mut impl Wait, limit: Option<Duration>) -> c_int {
         let time = if peeks { Duration::ZERO } else { left.map_or(nap, |left| left.min(nap)) };
         let spelled = time::timespec(time);
         let forever = time == Duration::MAX;
-        if call.sleep(if forever { core::ptr::null() } else { &raw const spelled }) < 0 {
+        let spelled = if forever { core::ptr::null() } else { &raw const spelled };
+        if call.sleep(spelled, mask) < 0 {
             return -1;
         }
         let moved = call.drive();
