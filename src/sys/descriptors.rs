@@ -30,6 +30,11 @@ fn fcntl(fd: i32, command: i32, argument: i32) -> Result<i32, Errno> {
     .map(|value| value as i32)
 }
 
+/// Another descriptor of what `fd` names, closed on exec and none of the standard ones.
+pub fn duplicate(fd: i32) -> Result<i32, Errno> {
+    fcntl(fd, libc::F_DUPFD_CLOEXEC, 3)
+}
+
 /// The status flags of an open file description, as fcntl(2) gives them.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusFlags(i32);

@@ -24,8 +24,9 @@ pub mod time;
 pub use arch::syscall6;
 pub use calls::*;
 pub use descriptors::{
-    StatusFlags, block_signals, epoll_ctl, exists, gettid, handlers_restart, is_close_on_exec,
-    set_close_on_exec, set_signals, status_flags, without_blocking, without_signals, yield_now,
+    StatusFlags, block_signals, duplicate, epoll_ctl, exists, gettid, handlers_restart,
+    is_close_on_exec, set_close_on_exec, set_signals, status_flags, without_blocking,
+    without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};

@@ -12,7 +12,7 @@
 
 #include "scene.h"
 
-enum { THREADS = 4, OUTSTANDING = 32, MOST = 4096 };
+enum { THREADS = 4, OUTSTANDING = 32, MOST = 4096, PATIENCE = 100000 };
 
 static int total;
 static atomic_int served, dropped, forked;
@@ -116,8 +116,8 @@ static void *run(void *argument)
             begin(work);
         if (work->open == 0)
             continue;
-        int count = epoll_wait(work->set, events, 1 + work->begun % 16, 20000);
-        /* None within 20 s: an event was lost. */
+        int count = epoll_wait(work->set, events, 1 + work->begun % 16, PATIENCE);
+        /* None within that time: an event was lost, or the machine is of no use. */
         EXPECT(count > 0);
         for (int i = 0; i < count; i++)
             serve(work, events[i].data.u64, events[i].events);

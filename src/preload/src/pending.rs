@@ -258,8 +258,15 @@ pub fn timeout(fd: i32, option: i32) -> Option<Duration> {
 pub fn attend(place: u32, pending: &Pending) {
     let cookie = pending.cookie();
     let fd = pending.descriptor_in(sys::getpid());
+    // By a name of its own: another thread may close the program's at any moment, and open another
+    // socket there, whose bytes the step would take.
+    let own = fd.and_then(|fd| sys::duplicate(fd).ok());
+    let safe = own.or(fd).filter(|fd| net::cookie(*fd) == Ok(cookie));
     // Without a descriptor there is only the end of another's handshake to take note of.
-    let ran = pending.run(place, cookie, fd.unwrap_or(-1));
+    let ran = pending.run(place, cookie, safe.unwrap_or(-1));
+    if let Some(own) = own {
+        let _ = sys::close(own);
+    }
     let Some(fd) = fd else { return };
     match REGISTRY.borrow(fd, |record| record.flight()).flatten() {
         Some(flight) if flight.cookie.0 == cookie => {
