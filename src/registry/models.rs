@@ -317,6 +317,7 @@ models! {
     twin_era_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Era>>);
     twin_epoch_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Epoch>>);
     twin_hazard_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Hazard>>);
+    twin_unguarded_read: fails(&[Bug::UnguardedRead], read_while_reused::<Slots<Era>>);
     twin_lost_retire: fails(&[Bug::LostRetire], read_while_reused::<Slots<Era>>);
 
     era_keeps_a_counted_record: holds(count_while_removed::<Slots<Era>>);

@@ -202,6 +202,12 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     #[inline]
     fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
         let node = self.domain.protect(self.table.slot(fd)?)?;
+        if planted(Bug::UnguardedRead) {
+            let unguarded = NonNull::from(&*node);
+            drop(node);
+            // SAFETY: none, that is the bug; but nodes are never unmapped.
+            return Some(read(unsafe { unguarded.as_ref() }.record()));
+        }
         Some(read(node.record()))
     }
 

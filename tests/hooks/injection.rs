@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use crate::scene::{command, echoing_proxy};
-use crate::support::preload::{every_preload_library, preload_library};
+use crate::support::preload::{every_preload_library, planted_library, preload_library};
 use crate::support::process::{finish, text};
+
+fn long() -> bool {
+    std::env::var_os("EPOCHSOCKS_PROOFS").is_some_and(|form| form == "long")
+}
 
 /// More than the long form takes.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -12,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// Lets a scene try every boundary, or in the short form every `step`th.
 fn interrupts(scene: &str, step: u32) {
     let mut command = command("inject", scene, &echoing_proxy());
-    if std::env::var_os("EPOCHSOCKS_PROOFS").is_none_or(|form| form != "long") {
+    if !long() {
         command.env("INJECT_STEP", step.to_string());
     }
     let output = finish(&mut command, LIMIT);
@@ -31,6 +35,24 @@ fn the_mutex_deadlocks_where_the_default_does_not() {
     command.env("INJECT_STEP", "31").env("INJECT_SECONDS", "2");
     let seen = text(&finish(&mut command, LIMIT));
     assert!(seen.contains(" deadlocks, ") && !seen.contains(" 0 deadlocks, "), "{seen}");
+}
+
+#[test]
+fn getpeername_stands_a_handler_that_reuses_what_it_reads() {
+    interrupts("getpeername-reuse", 5);
+}
+
+/// In the long form, since the library takes its time to build.
+#[test]
+fn an_unguarded_read_in_the_library_is_found() {
+    if !long() {
+        return;
+    }
+    let mut command = command("inject", "getpeername-reuse", &echoing_proxy());
+    command.env("EPOCHSOCKS_LIBRARY", planted_library());
+    let seen = text(&finish(&mut command, LIMIT));
+    assert!(seen.contains(" deadlocks, ") && !seen.contains(" 0 wrong"), "{seen}");
+    eprintln!("{seen}");
 }
 
 #[test]

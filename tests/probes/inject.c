@@ -100,6 +100,14 @@ static void agrees(int fd)
         EXPECT(peer_is(fd, "192.0.2.1", 80) || peer_is(fd, "192.0.2.2", 80));
 }
 
+/* Closes, and puts other connections into the memory of what was closed. */
+static void reuse_connected(void)
+{
+    close(CONNECTED), churn();
+    for (int i = 0; i < 40; i++)
+        EXPECT(peer_is(connected("192.0.2.9", 80), "192.0.2.9", 80));
+}
+
 static void close_connected(void) { close(CONNECTED), churn(); }
 static void close_fresh(void) { close(FRESH), churn(); }
 static void close_target(void) { close(TARGET), churn(); }
@@ -230,6 +238,7 @@ SCENE(connect_close_other, stepped_connect, close_connected)
 SCENE(connect_duplicate, stepped_connect, duplicate_fresh)
 SCENE(getpeername_close, stepped_getpeername, close_connected)
 SCENE(getpeername_replace, stepped_getpeername, replace_connected)
+SCENE(getpeername_reuse, stepped_getpeername, reuse_connected)
 SCENE(getpeername_child, stepped_getpeername, make_child_that_looks)
 SCENE(dup2_child, stepped_dup2, make_child_that_looks)
 SCENE(close_child, stepped_close, make_child_that_does_not_look)
@@ -246,6 +255,7 @@ static const struct scene scenes[] = {
     {"connect-duplicate", connect_duplicate},
     {"getpeername-close", getpeername_close},
     {"getpeername-replace", getpeername_replace},
+    {"getpeername-reuse", getpeername_reuse},
     {"getpeername-child", getpeername_child},
     {"dup2-child", dup2_child},
     {"close-child", close_child},

@@ -45,6 +45,17 @@ pub fn package_program(package: &str, binary: &str) -> PathBuf {
     target().join("debug").join(binary)
 }
 
+/// The library with a read behind the end of its guard, for a proof that must find it.
+pub fn planted_library() -> PathBuf {
+    let target = target().with_file_name("preload-planted");
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release", "--package", "epochsocks-preload"]);
+    build.env("RUSTFLAGS", "--cfg epochsocks_planted").arg("--target-dir").arg(&target);
+    let output = build.output().expect("the build can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join("release/libepochsocks_preload.so")
+}
+
 fn target() -> PathBuf {
     let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
     tests.parent().unwrap_or(tests).join("preload-tests")

@@ -148,6 +148,8 @@ pub enum Bug {
     TornCursor = 1 << 19,
     /// The place of a name is told without the name.
     EarlyName = 1 << 20,
+    /// The guard of a borrow ends before the read.
+    UnguardedRead = 1 << 21,
 }
 
 static PLANTED: Flags = Flags::new(0);
