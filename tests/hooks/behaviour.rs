@@ -29,6 +29,11 @@ fn getpeername_answers_the_destination() {
 }
 
 #[test]
+fn getpeername_of_a_connection_makes_no_system_call() {
+    play("quiet", &echoing_proxy());
+}
+
+#[test]
 fn duplicates_share_one_connection() {
     let proxy = echoing_proxy();
     play("duplicates", &proxy);

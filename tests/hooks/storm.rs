@@ -109,17 +109,27 @@ fn valgrind_sees_no_error_in_a_storm() {
     for scene in ["signals", "forks"] {
         ends(unlaunched(Path::new("valgrind"), scene, rounds));
     }
+    // It watches what the library does.
+    let seen = text(&finish(&mut unlaunched(Path::new("valgrind"), "overflow", 1), LIMIT));
+    assert!(seen.contains("Invalid write") && seen.contains("libepochsocks_preload"), "{seen}");
 }
 
 #[test]
 fn address_sanitizer_sees_no_error_in_a_storm() {
-    // The runtime is linked statically: as a library it would have to be loaded before ours.
-    let program = built("storm-sanitized", &["-fsanitize=address", "-static-libasan"]);
+    let program = sanitized();
     let rounds = if long() { 100_000 } else { 1500 };
     for scene in ["signals", "forks", "forks-in-handlers", "cancelled"] {
         let rounds = if scene == "cancelled" { rounds / 10 } else { rounds };
         ends(unlaunched(&program, scene, rounds));
     }
+    // It watches what the library is given.
+    let seen = text(&finish(&mut unlaunched(&program, "overflow", 1), LIMIT));
+    assert!(seen.contains("heap-buffer-overflow"), "{seen}");
+}
+
+/// The runtime is linked statically: as a library it would have to be loaded before ours.
+fn sanitized() -> PathBuf {
+    built("storm-sanitized", &["-fsanitize=address", "-static-libasan"])
 }
 
 /// tests/probes/storm.c, built with more options.

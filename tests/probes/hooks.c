@@ -4,7 +4,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -295,6 +297,39 @@ static void scene_signals(void)
     EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
 }
 
+/* How a child ends that does `work` where the kernel kills whoever makes a system call. */
+static int without_system_calls(int (*work)(int), int fd)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+            _exit(2);
+        raw(SYS_exit, !work(fd), 0, 0, 0);
+    }
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child);
+    return status;
+}
+
+static int asks(int fd)
+{
+    int right = 1;
+    for (int i = 0; i < 10000; i++)
+        right &= peer_is(fd, "192.0.2.1", 80);
+    return right;
+}
+
+static int closes(int fd) { return close(fd) == 0; }
+
+static void scene_quiet(void)
+{
+    int fd = connected("192.0.2.1", 80);
+    EXPECT(without_system_calls(asks, fd) == 0);
+    /* The kernel does what it is told. */
+    int status = without_system_calls(closes, fd);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 static const struct scene scenes[] = {
     {"connect", scene_connect},   {"connect6", scene_connect6},
     {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
@@ -304,7 +339,8 @@ static const struct scene scenes[] = {
     {"fast-open", scene_fast_open}, {"inbound", scene_inbound},
     {"syscall", scene_syscall},   {"exec", scene_exec},
     {"vfork", scene_vfork},       {"fork", scene_fork},
-    {"signals", scene_signals},   {NULL, NULL},
+    {"signals", scene_signals},   {"quiet", scene_quiet},
+    {NULL, NULL},
 };
 
 int main(int count, char **arguments)

@@ -278,12 +278,23 @@ static void scene_jumps(void)
 }
 #endif
 
+/* Lets the library write behind the end of a block: what a tool must see. */
+static void scene_overflow(void)
+{
+    set_up();
+    void *small = malloc(4);
+    socklen_t length = sizeof(struct sockaddr_in);
+    EXPECT(small && getpeername(FIRST, small, &length) == 0);
+    free(small);
+}
+
 static const struct scene scenes[] = {
     {"signals", scene_signals},
     {"forks", scene_forks},
     {"forks-in-handlers", scene_forks_in_handlers},
     {"flat", scene_flat},
     {"cancelled", scene_cancelled},
+    {"overflow", scene_overflow},
 #if defined(__x86_64__)
     {"jumps", scene_jumps},
 #endif
