@@ -61,15 +61,23 @@ impl<R: Registry> Owned<R> {
     /// be the first. Says whether this process may change the registry. Async-signal-safe.
     pub fn adopt(&self) -> bool {
         let Some(owner) = self.owner() else { return false };
-        let this = sys::getpid();
-        // Relaxed: the number is compared with one that only this process has, and what the one
-        // who wrote it does next is safe beside everything that others do.
-        match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
-            Ok(_) => {
-                self.inner.after_fork_in_child();
-                true
+        loop {
+            let this = sys::getpid();
+            // Relaxed: the number is compared with one that only this process has, and what the one
+            // who wrote it does next is safe beside everything that others do.
+            match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
+                Err(owner) if owner == this => return true,
+                // A handler that forked in between has left its child with the parent's number: the
+                // child asks again. Else this is a foreign process.
+                Err(_) if sys::getpid() == this => return false,
+                Err(_) => {}
+                Ok(_) if sys::getpid() == this => {
+                    self.inner.after_fork_in_child();
+                    return true;
+                }
+                // Relaxed: the child has one thread.
+                Ok(_) => owner.0.store(0, Relaxed),
             }
-            Err(owner) => owner == this,
         }
     }
 

@@ -118,7 +118,7 @@ static void look(void) { agrees(CONNECTED), agrees(PLAIN), churn(); }
 
 /* Makes a child where the operation is: it works at once, and then both go on with what was
    interrupted. */
-static void make_child(int looks)
+static void make_child(int looks, int works)
 {
     int status;
     pid_t child = chosen % 3 == 0 ? fork() : chosen % 3 == 1 ? _Fork() : raw(SYS_clone, SIGCHLD, 0, 0, 0);
@@ -126,6 +126,8 @@ static void make_child(int looks)
         alarm(setting("INJECT_SECONDS", 30));
         if (looks)
             look();
+        if (!works)
+            return;
         int fd = connected("192.0.2.2", 80);
         EXPECT(peer_is(fd, "192.0.2.2", 80) && echoes(fd) && close(fd) == 0 && is_forgotten(fd));
         return;
@@ -134,9 +136,10 @@ static void make_child(int looks)
     churn();
 }
 
-static void make_child_that_looks(void) { make_child(1); }
+static void make_child_that_looks(void) { make_child(1, 1); }
 /* An entry goes before its descriptor: meanwhile the proxy is seen. */
-static void make_child_that_does_not_look(void) { make_child(0); }
+static void make_child_that_works(void) { make_child(0, 1); }
+static void make_child_that_rests(void) { make_child(0, 0); }
 
 static void stepped_connect(void)
 {
@@ -241,7 +244,8 @@ SCENE(getpeername_replace, stepped_getpeername, replace_connected)
 SCENE(getpeername_reuse, stepped_getpeername, reuse_connected)
 SCENE(getpeername_child, stepped_getpeername, make_child_that_looks)
 SCENE(dup2_child, stepped_dup2, make_child_that_looks)
-SCENE(close_child, stepped_close, make_child_that_does_not_look)
+SCENE(close_child, stepped_close, make_child_that_works)
+SCENE(close_resting_child, stepped_close, make_child_that_rests)
 SCENE(dup2_close_source, stepped_dup2, close_connected)
 SCENE(dup2_close_target, stepped_dup2, close_target)
 SCENE(dup2_replace_target, stepped_dup2, replace_target)
@@ -259,6 +263,7 @@ static const struct scene scenes[] = {
     {"getpeername-child", getpeername_child},
     {"dup2-child", dup2_child},
     {"close-child", close_child},
+    {"close-resting-child", close_resting_child},
     {"dup2-close-source", dup2_close_source},
     {"dup2-close-target", dup2_close_target},
     {"dup2-replace-target", dup2_replace_target},
