@@ -61,10 +61,16 @@ impl<R: Registry> Owned<R> {
     /// be the first. Says whether this process may change the registry. Async-signal-safe.
     pub fn adopt(&self) -> bool {
         let Some(owner) = self.owner() else { return false };
+        // Relaxed: the number is compared with one that only this process has, and what the one who
+        // wrote it does next is safe beside everything that others do.
+        owner.0.load(Relaxed) == sys::getpid() || self.adopt_now(owner)
+    }
+
+    #[cold]
+    fn adopt_now(&self, owner: &Owner) -> bool {
         loop {
             let this = sys::getpid();
-            // Relaxed: the number is compared with one that only this process has, and what the one
-            // who wrote it does next is safe beside everything that others do.
+            // Relaxed: as above.
             match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
                 Err(owner) if owner == this => return true,
                 // A handler that forked in between has left its child with the parent's number: the
