@@ -16,9 +16,9 @@ use std::sync::OnceLock;
 use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 
 use super::Cookie;
-use super::domain::{Domain, Slot};
+use super::domain::Domain;
+use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
-use super::ordering::TotalOrder;
 use super::primitive::thread_hash;
 use super::slab::Slab;
 use super::variant::{self, Variant};
@@ -154,12 +154,10 @@ unsafe impl Domain for Crossbeam {
 
     fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
         // Relaxed: only whether it is empty, without a pin.
-        if slot.load(Relaxed).is_null() {
-            return None;
-        }
+        Entry::of(slot.load(Relaxed)).named()?;
         let pinned = self.shared().pin();
-        // SAFETY: slots hold null or nodes, which are never unmapped.
-        let node = unsafe { slot.load_total().as_ref() }?;
+        // SAFETY: slots lead to nodes, which are never unmapped.
+        let node = unsafe { slot.look().named()?.as_ref() };
         Some(Guard { node, _pinned: pinned })
     }
 

@@ -3,13 +3,10 @@
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-use super::Cookie;
+use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
-use super::primitive::AtomicPtr;
 use super::variant::Variant;
-
-/// One descriptor's entry: null, or a node that is kept alive by one of its `slots` counts.
-pub type Slot = AtomicPtr<Node>;
+use super::{Cookie, InsertError};
 
 /// Hands out nodes and takes them back when no reader can see them any more.
 ///
@@ -25,7 +22,7 @@ pub unsafe trait Domain: Sync {
     where
         Self: 'd;
 
-    /// The node that `slot` holds, protected; `None` if it is empty.
+    /// The node that `slot` names, protected; `None` if it names none.
     fn protect<'d>(&'d self, slot: &Slot) -> Option<Self::Guard<'d>>;
 
     /// Protects a node of which the caller owns a slot count.
@@ -33,6 +30,12 @@ pub unsafe trait Domain: Sync {
 
     /// A revived node that nobody else can see; `None` without memory.
     fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>>;
+
+    /// Lets `slot`, which names nothing and was seen to say `seen`, name a new record.
+    #[inline]
+    fn insert(&self, slot: &Slot, seen: Entry, cookie: Cookie) -> Result<(), InsertError> {
+        insert_old(self, slot, seen, cookie)
+    }
 
     /// Takes a node back that nobody else has ever seen since `allocate`.
     fn release(&self, node: NonNull<Node>);
@@ -46,4 +49,33 @@ pub unsafe trait Domain: Sync {
 
     /// Called in the child after `fork`.
     fn after_fork_in_child(&self);
+}
+
+/// A domain that can count what is not free yet.
+pub trait Unreclaimed {
+    /// Retired nodes that are not free yet, in the arenas that nobody holds at this moment.
+    fn in_limbo(&self) -> u32;
+}
+
+/// [`Domain::insert`] for a slot that is noted nowhere.
+pub fn insert_old<D: Domain + ?Sized>(
+    domain: &D,
+    slot: &Slot,
+    mut seen: Entry,
+    cookie: Cookie,
+) -> Result<(), InsertError> {
+    let node = domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
+    // Total order: releases the record to `protect`.
+    while let Err(other) = slot.step(seen, Entry::old(node)) {
+        if other.is_named() {
+            domain.release(node);
+            return Err(InsertError::Occupied);
+        }
+        seen = other;
+    }
+    // SAFETY: nodes are never unmapped; the slot's count of this one is the caller's now.
+    if let Some(left) = seen.left().filter(|left| unsafe { left.as_ref() }.drop_slot()) {
+        domain.retire(left);
+    }
+    Ok(())
 }

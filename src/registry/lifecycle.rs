@@ -4,6 +4,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use super::domain::Unreclaimed;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::{Audit, Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
@@ -107,12 +108,14 @@ fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
     let grown = registry.domain().nodes() - nodes;
     assert!(grown <= 4 * ARENA, "{nodes} nodes grew by {grown}");
     assert_eq!(registry.claims(), abandoned as usize, "nobody else's claim is left");
-    (registry.domain().nodes(), registry.domain().in_limbo())
+    (registry.domain().nodes(), registry.unreclaimed())
 }
 
-/// Nodes that an arena has at most beside what guards and handles keep: three batches and one that
-/// waits in limbo.
-const ARENA: u32 = 64;
+/// Nodes that an arena has at most beside what guards and handles keep: three free batches, one in
+/// limbo, and eight in slots.
+const ARENA: u32 = 72;
+/// Of those, the ones that are retired.
+const RETIRED: u32 = 24;
 
 /// Each costs its cell and the record that it protects: no arena, and none of what comes later.
 #[test]
@@ -135,10 +138,10 @@ fn an_abandoned_reader_keeps_no_arena() {
     let registry = bare::<Era>();
     registry.insert(0, Cookie(0)).expect("vacant");
     churn(&registry, 1, 10);
-    let before = registry.domain().in_limbo();
+    let before = registry.unreclaimed();
     assert!(before > 0, "the thread's arena has retired nodes");
     registry.abandon_guard(0);
-    assert_eq!(registry.domain().in_limbo(), before, "they can still be reached");
+    assert_eq!(registry.unreclaimed(), before, "they can still be reached");
     churn(&registry, 1, 10_000);
     let nodes = registry.domain().nodes();
     assert!(nodes <= ARENA, "they are used again, but {nodes} nodes were");
@@ -149,8 +152,8 @@ fn an_abandoned_reader_keeps_no_arena() {
 fn an_abandoned_mutation_costs_one_arena() {
     const ABANDONED: u32 = 500;
     let registry = bare::<Era>();
-    for _ in 0..ABANDONED {
-        churn(&registry, 1, 100);
+    for turn in 0..ABANDONED as i32 {
+        (0..12).for_each(|fd| churn(&registry, 12 * turn + fd, 10));
         registry.domain().abandon_arena();
     }
     assert_eq!(registry.claims(), ABANDONED as usize);
@@ -159,6 +162,52 @@ fn an_abandoned_mutation_costs_one_arena() {
     churn_in_threads(&registry, 4, 20_000);
     let after = registry.domain().nodes();
     assert!(after <= nodes + 8 * ARENA, "{nodes} nodes became {after}");
+}
+
+/// A removed record stays in its slot for a while, also if the descriptor is never used again.
+#[test]
+fn no_removed_record_waits_for_its_descriptor_to_come_back() {
+    let registry = bare::<Era>();
+    let left_in_slots = || registry.unreclaimed() - registry.domain().in_limbo();
+    churn(&registry, 7, 1);
+    assert_eq!(left_in_slots(), 1);
+    for fd in 100..120 {
+        registry.insert(fd, Cookie(0)).expect("vacant");
+    }
+    assert_eq!(left_in_slots(), 0);
+}
+
+#[test]
+fn few_records_are_unreclaimed_however_many_descriptors_come_and_go() {
+    const THREADS: u32 = 4;
+    let registry = bare::<Era>();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS as i32 {
+            let registry = &registry;
+            scope.spawn(move || {
+                for round in 0..20_000 {
+                    churn(registry, 1_000 * thread + round % 777, 1);
+                }
+            });
+        }
+    });
+    let unreclaimed = registry.unreclaimed();
+    assert!(unreclaimed <= 2 * THREADS * RETIRED, "{unreclaimed} records");
+}
+
+/// Those that have been open for long are not left in their slots.
+#[test]
+fn few_records_are_unreclaimed_when_all_are_closed_at_last() {
+    const RECORDS: i32 = 1_000;
+    let registry = bare::<Era>();
+    for fd in 0..RECORDS {
+        registry.insert(fd, Cookie(0)).expect("vacant");
+    }
+    for fd in 0..RECORDS {
+        assert!(registry.remove(fd));
+    }
+    let unreclaimed = registry.unreclaimed();
+    assert!(unreclaimed <= RETIRED, "{unreclaimed} records");
 }
 
 /// However many nodes come back at once, other threads get all but a few of them.

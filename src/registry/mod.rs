@@ -29,6 +29,7 @@ mod counted;
 #[cfg(feature = "std")]
 mod crossbeam;
 mod domain;
+mod entry;
 mod epoch;
 mod lock;
 mod mutex;

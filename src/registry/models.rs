@@ -38,6 +38,9 @@ trait Subject: Registry + Send + 'static {
 
     /// Frees, with nothing else under way, all that may be freed.
     fn reclaim(&self);
+
+    /// Gives up what removals have left in slots.
+    fn sweep(&self) {}
 }
 
 type Slots<P> = SlotRegistry<EpochDomain<P>>;
@@ -54,7 +57,12 @@ impl<P: Policy + Send> Subject for Slots<P> {
             set_home(home);
             self.insert(3, Cookie(99)).expect("an unused descriptor");
             self.remove(3);
+            self.sweep();
         }
+    }
+
+    fn sweep(&self) {
+        SlotRegistry::sweep(self);
     }
 }
 
@@ -98,14 +106,14 @@ pub(crate) fn fails(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'stat
 }
 
 /// Runs in another thread while the model's own goes on.
-fn beside<S: Subject>(
+fn beside<S: Subject, T: 'static>(
     registry: &Arc<S>,
-    work: impl FnOnce(&S) + Send + 'static,
-) -> thread::JoinHandle<()> {
+    work: impl FnOnce(&S) -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
     let registry = Arc::clone(registry);
     thread::spawn(move || {
         set_home(1);
-        work(&registry);
+        work(&registry)
     })
 }
 
@@ -129,6 +137,7 @@ fn read_while_reused<S: Subject>() {
         registry.insert(0, Cookie(cookie)).expect("vacant");
     }
     registry.remove(0);
+    registry.sweep();
     reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
 }
@@ -163,6 +172,31 @@ fn insert_twice<S: Subject>() {
     assert_eq!(alive_at_rest(&*registry), 0, "the loser's record is freed, too");
 }
 
+/// G: of two inserts one wins, and one of them takes out what a removal has left.
+fn insert_twice_after_removal<S: Subject>() {
+    let registry = registry::<S>();
+    registry.insert(0, Cookie(9)).expect("vacant");
+    registry.remove(0);
+    let other = beside(&registry, |registry| registry.insert(0, Cookie(10)).is_ok());
+    let won = registry.insert(0, Cookie(11)).is_ok();
+    assert!(won != other.join().expect("no panic"));
+    assert!(registry.remove(0));
+    assert_eq!(alive_at_rest(&*registry), 0, "all three records are freed");
+}
+
+/// D, E: an entry is removed while an arena looks again at its slot.
+fn remove_while_looked_at_again<S: Subject>() {
+    let registry = registry::<S>();
+    registry.insert(0, Cookie(10)).expect("vacant");
+    let other = beside(&registry, |registry| registry.remove(0));
+    // One slot is all that an arena notes here.
+    registry.insert(1, Cookie(11)).expect("vacant");
+    assert!(other.join().expect("no panic"));
+    assert!(!registry.contains(0), "what was removed stays removed");
+    assert!(registry.remove(1));
+    assert_eq!(alive_at_rest(&*registry), 0, "both records are freed");
+}
+
 /// D, E: a duplicate made while its source goes away has the record, or nothing.
 fn duplicate_while_removed<S: Subject>() {
     let registry = registry::<S>();
@@ -171,6 +205,7 @@ fn duplicate_while_removed<S: Subject>() {
         registry.duplicate(0, 1).expect("memory");
     });
     registry.remove(0);
+    registry.sweep();
     other.join().expect("no panic");
     alive_at_rest(&*registry);
     if let Some(cookie) = registry.borrow(1, |record| record.cookie()) {
@@ -329,6 +364,12 @@ models! {
 
     one_of_two_inserts_wins: holds(insert_twice::<Slots<Era>>);
     twin_store_on_insert: fails(&[Bug::StoreOnInsert], insert_twice::<Slots<Era>>);
+    one_of_two_inserts_after_a_removal_wins: holds(insert_twice_after_removal::<Slots<Era>>);
+    twin_store_on_insert_after_a_removal:
+        fails(&[Bug::StoreOnInsert], insert_twice_after_removal::<Slots<Era>>);
+    removed_stays_removed: holds(remove_while_looked_at_again::<Slots<Era>>);
+    twin_store_on_second_look:
+        fails(&[Bug::StoreOnSecondLook], remove_while_looked_at_again::<Slots<Era>>);
 
     era_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Era>>);
     hazard_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Hazard>>);

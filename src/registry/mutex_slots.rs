@@ -8,7 +8,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::audit::{Audit, Use};
-use super::domain::Slot;
+use super::entry::Slot;
 use super::lock::PthreadMutex;
 use super::node::{List, Node};
 use super::primitive::const_new;

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Bug, Witness, Zeroed, planted};
-use super::{Cookie, Record};
+use super::{Cookie, Record, Use};
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.
@@ -96,7 +96,14 @@ impl Node {
         self.successor.store(null_mut(), Relaxed);
         self.witness.born();
         // SAFETY: the caller owns the node.
-        unsafe { (*self.record.get()).write(Record::new(cookie)) };
+        unsafe { Record::renew(self.record.get().cast(), cookie) };
+    }
+
+    /// Whether `drop_slot` would find the last slot count and nothing else to do.
+    #[inline(always)]
+    pub fn is_sole(&self) -> bool {
+        // Total order as in `drop_slot`.
+        self.slots.load_total() == 1 && !self.holds_a_place() && !planted(Bug::LostRetire)
     }
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
@@ -117,7 +124,9 @@ impl Node {
                 Err(other) => slots = other,
             }
         }
-        self.record().forsake();
+        if self.holds_a_place() {
+            self.record().forsake();
+        }
         !planted(Bug::LostRetire)
     }
 
@@ -146,6 +155,29 @@ impl Node {
         self.witness.reads();
         // SAFETY: whoever has a reference to the node got it from a slot, after `revive`.
         unsafe { (*self.record.get()).assume_init_ref() }
+    }
+
+    /// Whether the record has a place among the handshakes, which must be given up with its last
+    /// descriptor. The caller has met the node in a slot; it may be in its next life by now.
+    #[inline(always)]
+    pub fn holds_a_place(&self) -> bool {
+        // SAFETY: whoever found the node in a slot is ordered after `revive`.
+        unsafe { Record::holds_a_place(self.record.get().cast()) }
+    }
+
+    /// Tells an audit of a retired node and of what it keeps.
+    ///
+    /// # Safety
+    /// As [`Audit::each_node`](super::Audit::each_node).
+    pub unsafe fn visit_retired(&self, visit: &mut dyn FnMut(u32, Use)) {
+        // Relaxed: nothing else runs.
+        visit(self.number.get(), Use::Retired(self.count.load(Relaxed)));
+        let mut kept = self;
+        // SAFETY: nodes are never unmapped.
+        while let Some(next) = unsafe { kept.successor.load(Relaxed).as_ref() } {
+            visit(next.number.get(), Use::Kept);
+            kept = next;
+        }
     }
 
     /// The record's address, with the right to come back by [`Node::of`].

@@ -23,6 +23,8 @@ mod real {
     pub const BATCH: u32 = 16;
     /// Retired nodes of one arena that start a reclamation.
     pub const RECLAIM_AT: u32 = 16;
+    /// Slots that an arena remembers to look at again.
+    pub const NOTED: usize = 8;
     /// Retired nodes of those who had no arena that start a reclamation.
     pub const ORPHANS_AT: u32 = 64;
     /// References taken through a slot with a share that make the taker settle them with the node:
@@ -134,6 +136,7 @@ mod real {
         TornCursor,
         EarlyName,
         UnguardedRead,
+        StoreOnSecondLook,
     }
 
     /// Whether the mistake is to be made: no, but for one in the library that the signal injection

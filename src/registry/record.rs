@@ -173,6 +173,31 @@ impl Record {
         }
     }
 
+    /// Makes a new record in memory that nobody reads but by [`Record::holds_a_place`].
+    ///
+    /// # Safety
+    /// `place` is good for a record, and the caller's.
+    #[inline(always)]
+    pub(super) unsafe fn renew(place: *mut Record, cookie: Cookie) {
+        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
+        unsafe {
+            (&raw mut (*place).cookie).write(cookie);
+            // Relaxed: whatever makes the record visible releases it.
+            (*place).state.store(State::UNCONNECTED.0, Relaxed);
+        }
+    }
+
+    /// Whether the record at `place`, in whatever life of its memory, has a place in the arena.
+    ///
+    /// # Safety
+    /// A record was made at `place` before.
+    #[inline(always)]
+    pub(super) unsafe fn holds_a_place(place: *const Record) -> bool {
+        // Relaxed: nothing is read through it; who sets a place later gives it up later.
+        // SAFETY: an atomic that was written before.
+        State(unsafe { (*place).state.load(Relaxed) }).place().is_some()
+    }
+
     /// The identity of the socket. Async-signal-safe.
     pub fn cookie(&self) -> Cookie {
         self.cookie

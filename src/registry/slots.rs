@@ -6,7 +6,8 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
-use super::domain::{Domain, Slot};
+use super::domain::{Domain, Unreclaimed};
+use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
 use super::ordering::TotalOrder;
 use super::primitive::{Bug, const_new, planted};
@@ -14,16 +15,7 @@ use super::table::Table;
 use super::variant::Variant;
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
-/// A table of descriptors whose nodes live in the domain `D`.
-///
-/// # Life of a slot
-/// ```text
-///            insert: CAS                    swap: remove, detach, duplicate
-///   empty ----------------> names node ------------------------------------> empty
-///     ^                       |    ^                                           |
-///     |                       +----+ CAS: supersede                            |
-///     +------------------------------------------------------------------------+
-/// ```
+/// A table of descriptors whose nodes live in the domain `D`. See [`Entry`] for the life of a slot.
 #[derive(Debug)]
 pub struct SlotRegistry<D> {
     table: Table<Slot>,
@@ -85,6 +77,72 @@ impl<D: Domain> SlotRegistry<D> {
         core::mem::forget(self.domain.protect(slot).expect("an entry"));
     }
 
+    /// Records that no descriptor names any more and that are not free yet, but for those in the
+    /// hands of others. For tests and benches.
+    pub fn unreclaimed(&self) -> u32
+    where
+        D: Unreclaimed,
+    {
+        let mut left = 0;
+        self.table.each_slot(|slot| left += u32::from(slot.look().left().is_some()));
+        left + self.domain.in_limbo()
+    }
+
+    /// Gives up what removals have left in slots.
+    #[cfg(test)]
+    pub fn sweep(&self) {
+        self.table.each_slot(|slot| {
+            let entry = slot.look();
+            if let Some(left) = entry.left()
+                && slot.step(entry, Entry::EMPTY).is_ok()
+            {
+                self.forget(left);
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn insert_at(&self, slot: &Slot, cookie: Cookie) -> Result<(), InsertError> {
+        // Acquire is more than a first look needs; a CAS decides.
+        let seen = Entry::of(slot.load(Acquire));
+        if seen.is_named() {
+            return Err(InsertError::Occupied);
+        }
+        self.domain.insert(slot, seen, cookie)
+    }
+
+    /// As `insert_at`, for a descriptor higher than any before.
+    #[cold]
+    fn insert_first(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+        self.insert_at(self.table.slot_or_map(fd)?, cookie)
+    }
+
+    #[inline(always)]
+    fn remove_at(&self, slot: &Slot) -> bool {
+        // Acquire: the node's memory. Strangers' descriptors cost no write.
+        let seen = Entry::of(slot.load(Acquire));
+        let Some(node) = seen.named() else { return false };
+        // SAFETY: nodes are never unmapped, and this look at one needs no protection.
+        let may_stay = seen.is_young() && !unsafe { node.as_ref() }.holds_a_place();
+        // Total order as in `take`.
+        if may_stay && slot.step(seen, seen.removed()).is_ok() {
+            return true;
+        }
+        self.remove_now(slot)
+    }
+
+    /// As `remove_at`, when the node must not stay in the slot.
+    #[inline(never)]
+    fn remove_now(&self, slot: &Slot) -> bool {
+        self.take(slot, Entry::EMPTY).map(|node| self.forget(node)).is_some()
+    }
+
+    /// As `remove_at`, for a descriptor that is not on the table's first page.
+    #[cold]
+    fn remove_far(&self, fd: i32) -> bool {
+        self.table.slot(fd).is_some_and(|slot| self.remove_at(slot))
+    }
+
     /// Gives up the slot count of a node that was taken out of a slot.
     fn forget(&self, node: NonNull<Node>) {
         // SAFETY: the slot count, which the caller owns, keeps the node until here.
@@ -93,11 +151,16 @@ impl<D: Domain> SlotRegistry<D> {
         }
     }
 
-    /// Empties `slot`; the slot count of what it named is the caller's now.
-    fn take(&self, slot: &Slot) -> Option<NonNull<Node>> {
+    /// Lets `slot` say `next`; gives up the slot count of what a removal had left there, and
+    /// hands that of what it named to the caller.
+    fn take(&self, slot: &Slot, next: Entry) -> Option<NonNull<Node>> {
         // Total order: after this swap, loads of the node's slot count and of the cells' words; pairs
         // with the guards' publication and `Node::add_slot`. Acquire: what `insert` wrote.
-        NonNull::new(slot.swap_total(null_mut()))
+        let before = slot.exchange(next);
+        if let Some(left) = before.left() {
+            self.forget(left);
+        }
+        before.named()
     }
 
     /// The node of `slot`, with one more slot count, under the guard that it was found by.
@@ -106,10 +169,11 @@ impl<D: Domain> SlotRegistry<D> {
             let node = self.domain.protect(slot)?;
             node.add_slot();
             // Total order: see `Node::drop_slot`.
-            if core::ptr::eq(slot.load_total(), &*node) || planted(Bug::UnvalidatedShare) {
+            let found = NonNull::from(&*node);
+            if slot.look().named() == Some(found) || planted(Bug::UnvalidatedShare) {
                 return Some(node);
             }
-            self.forget(NonNull::from(&*node));
+            self.forget(found);
         }
     }
 
@@ -133,9 +197,15 @@ impl<D: Domain> SlotRegistry<D> {
     fn replace(&self, slot: &Slot, node: NonNull<Node>, next: NonNull<Node>) {
         // SAFETY: protected by the caller.
         unsafe { next.as_ref() }.add_slot();
-        // Total order as in `take`.
-        let taken = slot.replace_total(node.as_ptr(), next.as_ptr());
-        self.forget(if taken.is_ok() { node } else { next });
+        let mut seen = slot.look();
+        while seen.named() == Some(node) {
+            // Total order as in `take`.
+            match slot.step(seen, Entry::old(next)) {
+                Ok(()) => return self.forget(node),
+                Err(other) => seen = other,
+            }
+        }
+        self.forget(next);
     }
 }
 
@@ -150,9 +220,14 @@ impl<D: Domain + Audit> Audit for SlotRegistry<D> {
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
         self.table.each_slot(|slot| {
-            // SAFETY: slots hold null or nodes, which are never unmapped.
-            if let Some(node) = unsafe { slot.load(Acquire).as_ref() } {
-                visit(node.number.get(), Use::Named);
+            let entry = slot.look();
+            let Some(node) = entry.node() else { return };
+            // SAFETY: nodes are never unmapped, and nothing else runs, as the caller vouches.
+            unsafe {
+                match entry.is_named() {
+                    true => visit(node.as_ref().number.get(), Use::Named),
+                    false => node.as_ref().visit_retired(visit),
+                }
             }
         });
         // SAFETY: as the caller vouches.
@@ -162,7 +237,8 @@ impl<D: Domain + Audit> Audit for SlotRegistry<D> {
 
 // SAFETY: A is the record's. B: `Node::revive`. C to F: the domain's contract; a node is retired
 // when its last slot count goes, which `take` and the CASes hand over exactly once. G: the CAS from
-// null. I: the slot is swapped empty before `remove` and `detach` return. H, J: the domain's.
+// a word that names nothing. I: the slot names nothing when `remove` and `detach` return. H, J: the
+// domain's.
 unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     const VARIANT: &'static Variant = D::VARIANT;
 
@@ -174,28 +250,13 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     #[inline]
     fn contains(&self, fd: i32) -> bool {
         // Acquire is more than a yes or no needs; a plain load on x86.
-        self.table.slot(fd).is_some_and(|slot| !slot.load(Acquire).is_null())
+        self.table.slot(fd).is_some_and(|slot| Entry::of(slot.load(Acquire)).is_named())
     }
 
     fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
-        let slot = self.table.slot_or_map(fd)?;
-        // Acquire is more than a first look needs; the CAS below decides.
-        if !slot.load(Acquire).is_null() {
-            return Err(InsertError::Occupied);
-        }
-        let node = self.domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
-        if planted(Bug::StoreOnInsert) {
-            slot.store(node.as_ptr(), core::sync::atomic::Ordering::Release);
-            return Ok(());
-        }
-        // Total order: releases the record to `protect`, and is one point of the order in which guards
-        // publish and validate.
-        match slot.replace_total(null_mut(), node.as_ptr()) {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                self.domain.release(node);
-                Err(InsertError::Occupied)
-            }
+        match self.table.slot_in_use(fd) {
+            Some(slot) => self.insert_at(slot, cookie),
+            None => self.insert_first(fd, cookie),
         }
     }
 
@@ -230,27 +291,37 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     }
 
     fn remove(&self, fd: i32) -> bool {
-        self.detach(fd).map(|entry| self.discard(entry)).is_some()
+        match self.table.near_slot(fd) {
+            Some(slot) => self.remove_at(slot),
+            None => self.remove_far(fd),
+        }
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
         let slot = self.table.slot(fd)?;
         // Acquire is more than a miss needs: strangers' descriptors cost no write.
-        if slot.load(Acquire).is_null() {
+        if !Entry::of(slot.load(Acquire)).is_named() {
             return None;
         }
-        self.take(slot).map(|node| Detached(node.cast()))
+        self.take(slot, Entry::EMPTY).map(|node| Detached(node.cast()))
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
         let node = entry.0.cast::<Node>();
         let Some(slot) = self.table.slot(fd) else { return self.forget(node) };
         let guard = self.domain.hold(node);
-        // Total order as in `insert`.
-        match slot.replace_total(null_mut(), node.as_ptr()) {
-            Ok(_) => self.settle(slot, &guard),
-            Err(_) => self.forget(node),
+        let mut seen = Entry::of(slot.load(Acquire));
+        while !seen.is_named() {
+            // Total order as in `insert`, and before the load in `settle`.
+            match slot.step(seen, Entry::old(node)) {
+                Ok(()) => {
+                    seen.left().into_iter().for_each(|left| self.forget(left));
+                    return self.settle(slot, &guard);
+                }
+                Err(other) => seen = other,
+            }
         }
+        self.forget(node);
     }
 
     fn discard(&self, entry: Detached) {
@@ -273,9 +344,9 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
             }
         };
         // Total order as in `take`, and before the load in `settle`.
-        let before = slot.swap_total((&raw const *node).cast_mut());
+        let before = self.take(slot, Entry::old(NonNull::from(&*node)));
         self.settle(slot, &node);
-        if let Some(before) = NonNull::new(before) {
+        if let Some(before) = before {
             self.forget(before);
         }
         Ok(true)
@@ -300,7 +371,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         };
         let node = NonNull::from(&*node);
         self.table.each_slot(|slot| {
-            if core::ptr::eq(slot.load_total(), node.as_ptr()) {
+            if slot.look().named() == Some(node) {
                 self.replace(slot, node, next);
             }
         });

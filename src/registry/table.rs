@@ -35,25 +35,41 @@ impl<S: Zeroed> Table<S> {
     /// The slot of `fd`, if its page is mapped. Never maps.
     #[inline(always)]
     pub fn slot(&self, fd: i32) -> Option<&S> {
+        if (fd as u32 as usize) < PAGE { self.near_slot(fd) } else { self.far_slot(fd) }
+    }
+
+    /// The slot of `fd`, if it is on the first page.
+    #[inline(always)]
+    pub fn near_slot(&self, fd: i32) -> Option<&S> {
         let index = fd as u32 as usize;
-        if index < PAGE {
-            // Acquire pairs with the AcqRel in `page_or_map`.
-            return element(self.near.load(Acquire), index);
-        }
-        self.far_slot(fd)
+        // Acquire pairs with the AcqRel in `map_page`.
+        if index < PAGE { element(self.near.load(Acquire), index) } else { None }
     }
 
     #[cold]
     fn far_slot(&self, fd: i32) -> Option<&S> {
         let index = usize::try_from(fd).ok()?;
-        // Both Acquires pair with the AcqRel in `page_or_map`.
+        // Both Acquires pair with the AcqRel in `map_page`.
         let page = element(self.far.load(Acquire), index / PAGE)?.load(Acquire);
         element(page, index % PAGE)
     }
 
     /// The slot of `fd`; maps its page at first use. `OutOfRange` for a negative descriptor,
     /// `Exhausted` without memory.
+    #[inline(always)]
     pub fn slot_or_map(&self, fd: i32) -> Result<&S, InsertError> {
+        self.slot_in_use(fd).map_or_else(|| self.map_slot(fd), Ok)
+    }
+
+    /// The slot of `fd`, if it is on the first page and this or one above it was asked for before.
+    #[inline(always)]
+    pub fn slot_in_use(&self, fd: i32) -> Option<&S> {
+        // Relaxed: `each_slot` needs the mark only of entries whose slot it is ordered after.
+        if self.highest.load(Relaxed) >= fd { self.near_slot(fd) } else { None }
+    }
+
+    #[cold]
+    fn map_slot(&self, fd: i32) -> Result<&S, InsertError> {
         let index = usize::try_from(fd).map_err(|_| InsertError::OutOfRange)?;
         let page = if index < PAGE {
             page_or_map(&self.near, PAGE)?
@@ -61,10 +77,8 @@ impl<S: Zeroed> Table<S> {
             let pages = page_or_map(&self.far, PAGES)?;
             page_or_map(element(pages, index / PAGE).ok_or(InsertError::OutOfRange)?, PAGE)?
         };
-        // Relaxed: `each_slot` needs the mark only of entries whose slot it is ordered after.
-        if self.highest.load(Relaxed) < fd {
-            self.highest.fetch_max(fd, Relaxed);
-        }
+        // Relaxed: as above.
+        self.highest.fetch_max(fd, Relaxed);
         element(page, index % PAGE).ok_or(InsertError::OutOfRange)
     }
 

@@ -5,11 +5,13 @@
 //! it protects, and a mutation who never comes back is none of the reclaimer's concern.
 
 use core::cell::UnsafeCell;
+use core::ptr::{NonNull, null};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::super::node::List;
+use super::super::entry::Slot;
+use super::super::node::{List, Node};
 use super::super::ordering::TotalOrder;
-use super::super::primitive::{AtomicU32, AtomicU64};
+use super::super::primitive::{AtomicU32, AtomicU64, NOTED};
 use super::policy::{BUSY, FREE};
 
 /// The word of a cell.
@@ -107,14 +109,53 @@ pub struct Arena {
     pub free: List,
     /// Retired nodes that a guard or a handle may still use.
     pub limbo: List,
-    /// Nodes that the last reclamation had to leave in limbo.
-    pub survivors: u32,
+    /// How many may be in limbo before they are looked at.
+    pub patience: u32,
+    /// Slots to look at again.
+    pub noted: Noted,
 }
 
 impl Arena {
     /// An arena without nodes.
     pub const fn new() -> Self {
-        Arena { free: List::new(), limbo: List::new(), survivors: 0 }
+        Arena { free: List::new(), limbo: List::new(), patience: 0, noted: Noted::new() }
+    }
+
+    /// Takes a node back that nobody else has seen since it was revived.
+    pub fn give_back(&mut self, node: NonNull<Node>) {
+        // SAFETY: nodes are never unmapped; this one is the caller's.
+        unsafe { node.as_ref() }.died();
+        self.free.push(node);
+    }
+}
+
+/// A few slots.
+#[derive(Debug)]
+pub struct Noted {
+    length: u32,
+    slots: [*const Slot; NOTED],
+}
+
+impl Noted {
+    const fn new() -> Self {
+        Noted { length: 0, slots: [null(); NOTED] }
+    }
+
+    /// Adds one; says whether there was room.
+    #[inline(always)]
+    #[must_use = "a slot that isn't noted must not become young"]
+    pub fn push(&mut self, slot: &Slot) -> bool {
+        let Some(place) = self.slots.get_mut(self.length as usize) else { return false };
+        *place = slot;
+        self.length += 1;
+        true
+    }
+
+    /// Takes one out.
+    pub fn pop(&mut self) -> Option<NonNull<Slot>> {
+        let last = self.length.checked_sub(1)?;
+        self.length = last;
+        NonNull::new(self.slots.get(last as usize)?.cast_mut())
     }
 }
 

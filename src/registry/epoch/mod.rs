@@ -22,14 +22,15 @@ use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::Cookie;
 use super::audit::{Audit, Use};
-use super::domain::{Domain, Slot};
+use super::domain::{Domain, Unreclaimed, insert_old};
+use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
 use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
 use super::slab::Slab;
 use super::variant::Variant;
+use super::{Cookie, InsertError};
 use cell::{Cell, Reader};
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
@@ -135,12 +136,6 @@ impl<P> EpochDomain<P> {
         assert!(generation.mutators.claim(BUSY).is_some());
     }
 
-    /// Retired nodes that are not free yet, in the arenas that nobody holds at this moment. For
-    /// tests and benches.
-    pub fn in_limbo(&self) -> u32 {
-        self.generation().map_or(0, Generation::in_limbo)
-    }
-
     /// The cells, mapped at first use; `None` without memory.
     fn generation(&self) -> Option<&Generation> {
         // Acquire pairs with the AcqRel in `map_generation`.
@@ -183,8 +178,8 @@ impl<P: Policy> EpochDomain<P> {
     ) -> Option<Guard<'d>> {
         let pin = Pin::Cell(cell);
         // Total order: after the claim. Acquires the record.
-        // SAFETY: slots hold null or nodes, which are never unmapped.
-        let node = unsafe { slot.load_total().as_ref() }?;
+        // SAFETY: slots lead to nodes, which are never unmapped.
+        let node = unsafe { slot.look().named()?.as_ref() };
         let current = !P::WATCHES_GENERATION || self.is_current(generation);
         (current && P::protects(word, node)).then_some(Guard { node, _pin: pin })
     }
@@ -194,15 +189,12 @@ impl<P: Policy> EpochDomain<P> {
     #[cold]
     fn protect_again(&self, slot: &Slot) -> Option<Guard<'_>> {
         for _ in 0..ATTEMPTS {
-            let seen = slot.load(Acquire);
-            if seen.is_null() {
-                return None;
-            }
-            let word = P::word(&self.clock.0, seen);
+            let seen = Entry::of(slot.load(Acquire)).named()?;
+            let word = P::word(&self.clock.0, seen.as_ptr());
             let Some(generation) = self.generation() else {
                 // No memory for cells, thus none for new nodes: this one is inherited.
                 // SAFETY: nodes are never unmapped.
-                return unsafe { seen.as_ref() }.map(|node| Guard { node, _pin: Pin::Permanent });
+                return Some(Guard { node: unsafe { seen.as_ref() }, _pin: Pin::Permanent });
             };
             let Some(cell) = generation.readers.claim_elsewhere(word) else { break };
             if let Some(guard) = self.validate(slot, generation, cell, word) {
@@ -212,6 +204,21 @@ impl<P: Policy> EpochDomain<P> {
         self.protect_everything(slot)
     }
 
+    /// As `insert`, when the home cell is taken or there are no cells yet.
+    #[cold]
+    fn insert_elsewhere(
+        &self,
+        slot: &Slot,
+        seen: Entry,
+        cookie: Cookie,
+    ) -> Result<(), InsertError> {
+        let generation = self.generation().ok_or(InsertError::Exhausted)?;
+        match generation.mutators.claim_elsewhere(BUSY) {
+            Some(cell) => self.insert_slowly(generation, cell, slot, seen, cookie),
+            None => insert_old(self, slot, seen, cookie),
+        }
+    }
+
     /// The wait-free way: while the counter is up, nothing is reclaimed.
     fn protect_everything(&self, slot: &Slot) -> Option<Guard<'_>> {
         loop {
@@ -219,7 +226,7 @@ impl<P: Policy> EpochDomain<P> {
             let pin = Pin::Overflow(generation.enter_overflow());
             // Total order: after the counter. Acquires the record.
             // SAFETY: as in `validate`.
-            let node = unsafe { slot.load_total().as_ref() }?;
+            let node = unsafe { slot.look().named()?.as_ref() };
             if self.is_current(generation) {
                 return Some(Guard { node, _pin: pin });
             }
@@ -237,13 +244,10 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     #[inline(always)]
     fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
         // Acquire: the policy may look at the node. A miss ends here and has written nothing.
-        let seen = slot.load(Acquire);
-        if seen.is_null() {
-            return None;
-        }
+        let seen = Entry::of(slot.load(Acquire)).named()?;
         // The clock before the generation: a fork changes them the other way round, so that an
         // epoch of the child is never published in a cell of the parent.
-        let word = P::word(&self.clock.0, seen);
+        let word = P::word(&self.clock.0, seen.as_ptr());
         // Acquire pairs with the AcqRel in `map_generation`.
         // SAFETY: generations are never unmapped once they are visible.
         if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
@@ -293,32 +297,44 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         Some(node)
     }
 
+    #[inline(always)]
+    fn insert(&self, slot: &Slot, seen: Entry, cookie: Cookie) -> Result<(), InsertError> {
+        // The generation before the fork's mark: see `may_retire`.
+        // Acquire pairs with the AcqRel in `map_generation`.
+        // SAFETY: generations are never unmapped once they are visible.
+        let Some(generation) = (unsafe { self.generation.load(Acquire).as_ref() }) else {
+            return self.insert_elsewhere(slot, seen, cookie);
+        };
+        let home = generation.mutators.home();
+        if home.word().claim(FREE, BUSY) {
+            self.insert_quickly(generation, home, slot, seen, cookie)
+        } else {
+            self.insert_elsewhere(slot, seen, cookie)
+        }
+    }
+
     fn release(&self, node: NonNull<Node>) {
-        // SAFETY: nodes are never unmapped; the caller owns this one.
-        unsafe { node.as_ref() }.died();
         let cell = self.generation().and_then(|generation| generation.mutators.claim(BUSY));
         match cell {
             Some(cell) => {
                 // SAFETY: the claim makes the arena ours.
-                unsafe { &mut (*cell.arena()).free }.push(node);
+                unsafe { &mut *cell.arena() }.give_back(node);
                 cell.word().release();
             }
-            None => self.slab.push(List::one(node)),
+            None => {
+                // SAFETY: nodes are never unmapped; the caller owns this one.
+                unsafe { node.as_ref() }.died();
+                self.slab.push(List::one(node));
+            }
         }
     }
 
     fn retire(&self, node: NonNull<Node>) {
-        // The generation before the fork's mark: a fork changes them the other way round.
+        // The generation before the fork's mark: see `may_retire`.
         let Some(generation) = self.generation() else { return };
-        // SAFETY: nodes are never unmapped; the caller owns this one.
-        let retired = unsafe { node.as_ref() };
-        // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.
-        if retired.birth.load(Relaxed) < self.inherited_before.load(Acquire) {
-            return;
+        if self.may_retire(node) {
+            self.retire_in(generation, node);
         }
-        // Total order: after the slot was emptied.
-        retired.retired.set(self.clock.0.load_total());
-        self.retire_in(generation, node);
     }
 
     #[inline(always)]
@@ -338,6 +354,12 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 }
 
+impl<P: Policy> Unreclaimed for EpochDomain<P> {
+    fn in_limbo(&self) -> u32 {
+        self.generation().map_or(0, Generation::in_limbo)
+    }
+}
+
 impl<P: Policy> Audit for EpochDomain<P> {
     fn handed_out(&self) -> u32 {
         self.slab.handed_out()
@@ -348,30 +370,21 @@ impl<P: Policy> Audit for EpochDomain<P> {
     }
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
-        // Relaxed: nothing else runs.
-        let retired = |node: &Node, visit: &mut dyn FnMut(u32, Use)| {
-            visit(node.number.get(), Use::Retired(node.count.load(Relaxed)));
-            let mut kept = node;
-            // SAFETY: nodes are never unmapped.
-            while let Some(next) = unsafe { kept.successor.load(Relaxed).as_ref() } {
-                visit(next.number.get(), Use::Kept);
-                kept = next;
-            }
-        };
         // SAFETY: as the caller vouches.
         unsafe {
             self.slab.each_spilled(|node| visit(node.number.get(), Use::Free));
             if let Some(generation) = self.generation() {
                 generation.each_arena(|arena| {
                     arena.free.each(|node| visit(node.number.get(), Use::Free));
-                    arena.limbo.each(|node| retired(node, visit));
+                    arena.limbo.each(|node| node.visit_retired(visit));
                 });
             }
         }
         let mut orphan = self.orphans.load(Acquire);
         // SAFETY: nodes are never unmapped, and nobody adopts these meanwhile.
         while let Some(node) = unsafe { orphan.as_ref() } {
-            retired(node, visit);
+            // SAFETY: as the caller vouches.
+            unsafe { node.visit_retired(visit) };
             orphan = node.next.get();
         }
     }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::super::node::Node;
+use super::super::node::{List, Node};
 use super::super::ordering::TotalOrder;
 use super::super::primitive::AtomicU64;
 use super::super::variant::{self, Variant};
@@ -51,14 +51,15 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span of no node.
-    pub const EMPTY: Span = Span { birth: u64::MAX, retired: 0 };
-
-    /// Adds a retired node of the caller's.
-    pub fn add(&mut self, node: &Node) {
-        // Relaxed: the node is in the reclaimer's own list.
-        self.birth = self.birth.min(node.birth.load(Relaxed));
-        self.retired = self.retired.max(node.retired.get());
+    /// That of the retired nodes in a list of the caller's.
+    pub fn of(list: &List) -> Span {
+        let mut span = Span { birth: u64::MAX, retired: 0 };
+        list.each(|node| {
+            // Relaxed: the node is in the reclaimer's own list.
+            span.birth = span.birth.min(node.birth.load(Relaxed));
+            span.retired = span.retired.max(node.retired.get());
+        });
+        span
     }
 }
 

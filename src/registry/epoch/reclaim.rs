@@ -11,20 +11,22 @@ use core::mem::take;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use super::super::entry::{Entry, Slot, Steps};
 use super::super::node::{List, Node};
 use super::super::ordering::{TotalCount, TotalOrder};
 use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
+use super::super::{Cookie, InsertError};
 use super::EpochDomain;
-use super::cell::{Arena, Cell};
+use super::cell::{Arena, Cell, Mutator};
 use super::generation::Generation;
 use super::policy::{BUSY, Policy, Span};
 
 /// Marks the nodes that a claim may protect.
 fn mark_protected<P: Policy>(generation: &Generation, limbo: &List) {
-    let mut span = Span::EMPTY;
-    limbo.each(|node| span.add(node));
+    // Most often nobody has published anything.
+    let mut span = None;
     generation.each_published(|word| {
-        if P::may_hold_back(word, &span) {
+        if P::may_hold_back(word, span.get_or_insert_with(|| Span::of(limbo))) {
             limbo.each(|node| {
                 if P::holds_back(word, node) {
                     node.protected.set(true);
@@ -44,25 +46,185 @@ impl<P: Policy> EpochDomain<P> {
         free.pop()
     }
 
+    /// Lets `slot`, which was seen to say `seen`, name a new record, and retires what a removal had
+    /// left there. The claim of `cell` is the caller's, and ends here.
+    ///
+    /// What happens nearly always, without a call, so that few registers are saved on the stack;
+    /// everything else is `insert_slowly`.
+    #[inline(always)]
+    pub(super) fn insert_quickly(
+        &self,
+        generation: &Generation,
+        cell: &Mutator,
+        slot: &Slot,
+        seen: Entry,
+        cookie: Cookie,
+    ) -> Result<(), InsertError> {
+        // SAFETY: the claim makes the arena ours.
+        let arena = unsafe { &mut *cell.arena() };
+        let is_noted = seen != Entry::EMPTY || arena.noted.push(slot);
+        let node = if is_noted { arena.free.pop() } else { None };
+        let Some(node) = node else {
+            return self.insert_slowly(generation, cell, slot, seen, cookie);
+        };
+        // SAFETY: nodes are never unmapped; this one is ours.
+        unsafe { node.as_ref() }.revive(cookie, self.clock.0.load_total());
+        // Total order: releases the record to `protect`, and is one point of the order in which
+        // guards publish and validate.
+        if let Err(other) = slot.step(seen, Entry::young(node)) {
+            arena.give_back(node);
+            return self.insert_slowly(generation, cell, slot, other, cookie);
+        }
+        if let Some(left) = seen.left() {
+            // SAFETY: the slot's count, which is ours, keeps the node until here.
+            let sole = unsafe { left.as_ref() }.is_sole();
+            if !sole || arena.limbo.len() >= arena.patience || !self.may_retire(left) {
+                return self.retire_left(generation, cell, left);
+            }
+            self.push_retired(arena, left);
+        }
+        cell.word().release();
+        Ok(())
+    }
+
+    /// As `insert_quickly`, whatever there is to be done first.
+    #[cold]
+    pub(super) fn insert_slowly(
+        &self,
+        generation: &Generation,
+        cell: &Mutator,
+        slot: &Slot,
+        mut seen: Entry,
+        cookie: Cookie,
+    ) -> Result<(), InsertError> {
+        // SAFETY: the claim makes the arena ours.
+        let arena = unsafe { &mut *cell.arena() };
+        let inserted = loop {
+            if seen.is_named() {
+                break Err(InsertError::Occupied);
+            }
+            if seen == Entry::EMPTY && !arena.noted.push(slot) {
+                self.look_again(generation, arena);
+                continue;
+            }
+            let Some(node) = self.allocate_from(&mut arena.free) else {
+                break Err(InsertError::Exhausted);
+            };
+            // SAFETY: nodes are never unmapped; this one is ours.
+            unsafe { node.as_ref() }.revive(cookie, self.clock.0.load_total());
+            if planted(Bug::StoreOnInsert) {
+                slot.store(Entry::young(node).word(), Release);
+                break Ok(());
+            }
+            // Total order as in `insert_quickly`.
+            match slot.step(seen, Entry::young(node)) {
+                Ok(()) => break Ok(()),
+                Err(other) => seen = other,
+            }
+            arena.give_back(node);
+        };
+        if let (Ok(()), Some(left)) = (inserted, seen.left()) {
+            self.forget_in(generation, arena, left);
+        }
+        cell.word().release();
+        inserted
+    }
+
+    /// Gives up the slot count of what a removal had left in a slot. The claim of `cell` is the
+    /// caller's, and ends here.
+    #[cold]
+    fn retire_left(
+        &self,
+        generation: &Generation,
+        cell: &Mutator,
+        left: NonNull<Node>,
+    ) -> Result<(), InsertError> {
+        // SAFETY: the claim makes the arena ours.
+        self.forget_in(generation, unsafe { &mut *cell.arena() }, left);
+        cell.word().release();
+        Ok(())
+    }
+
+    /// Makes young entries old and takes out what removals have left.
+    #[cold]
+    fn look_again(&self, generation: &Generation, arena: &mut Arena) {
+        while let Some(slot) = arena.noted.pop() {
+            // SAFETY: the table's memory is never unmapped.
+            let slot = unsafe { slot.as_ref() };
+            let mut seen = slot.look();
+            loop {
+                let next = if seen.is_young() { seen.aged() } else { Entry::EMPTY };
+                if seen == Entry::EMPTY || seen.is_named() && !seen.is_young() {
+                    break;
+                }
+                if planted(Bug::StoreOnSecondLook) {
+                    slot.store(next.word(), Release);
+                    break;
+                }
+                match slot.step(seen, next) {
+                    Ok(()) => {
+                        if let Some(left) = seen.left() {
+                            self.forget_in(generation, arena, left);
+                        }
+                        break;
+                    }
+                    Err(other) => seen = other,
+                }
+            }
+        }
+    }
+
+    /// Gives up the slot count of a node that was taken out of a slot.
+    fn forget_in(&self, generation: &Generation, arena: &mut Arena, node: NonNull<Node>) {
+        // SAFETY: the slot count, which the caller owns, keeps the node until here.
+        if unsafe { node.as_ref() }.drop_slot() && self.may_retire(node) {
+            self.retire_into(generation, arena, node);
+        }
+    }
+
+    /// Whether the node is not from before a fork. The caller has looked at the generation before:
+    /// a fork changes them the other way round.
+    #[inline(always)]
+    pub(super) fn may_retire(&self, node: NonNull<Node>) -> bool {
+        // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.
+        // SAFETY: nodes are never unmapped.
+        unsafe { node.as_ref() }.birth.load(Relaxed) >= self.inherited_before.load(Acquire)
+    }
+
     /// Puts a retired node into limbo.
+    #[inline(always)]
+    fn push_retired(&self, arena: &mut Arena, node: NonNull<Node>) {
+        // Total order: after the slot was emptied.
+        // SAFETY: nodes are never unmapped; the caller owns this one.
+        unsafe { node.as_ref() }.retired.set(self.clock.0.load_total());
+        arena.limbo.push(node);
+    }
+
+    /// As `push_retired`; frees what may be freed when there are many.
+    fn retire_into(&self, generation: &Generation, arena: &mut Arena, node: NonNull<Node>) {
+        self.push_retired(arena, node);
+        if arena.limbo.len() > arena.patience {
+            self.reclaim(generation, arena);
+        }
+    }
+
+    /// Retires a node, in an arena if one is free.
     #[inline]
     pub(super) fn retire_in(&self, generation: &Generation, node: NonNull<Node>) {
         let Some(cell) = generation.mutators.claim(BUSY) else {
             return self.orphan(generation, node);
         };
         // SAFETY: the claim makes the arena ours.
-        let arena = unsafe { &mut *cell.arena() };
-        arena.limbo.push(node);
-        // When many survive, they are looked at again only when as many have come.
-        if arena.limbo.len() >= arena.survivors + RECLAIM_AT.max(arena.survivors) {
-            self.reclaim(generation, arena);
-        }
+        self.retire_into(generation, unsafe { &mut *cell.arena() }, node);
         cell.word().release();
     }
 
     /// As `retire_in`, when every cell is taken.
     #[cold]
     fn orphan(&self, generation: &Generation, node: NonNull<Node>) {
+        // Total order: after the slot was emptied.
+        // SAFETY: nodes are never unmapped; the caller owns this one.
+        unsafe { node.as_ref() }.retired.set(self.clock.0.load_total());
         self.push_orphans(List::one(node));
         // Relaxed: an estimate of when it is worth it.
         if self.orphan_count.fetch_add(1, Relaxed) >= ORPHANS_AT {
@@ -114,11 +276,16 @@ impl<P: Policy> EpochDomain<P> {
             self.clock.0.add_total(1);
         }
         let overflowing = generation.is_overflowing() && !planted(Bug::IgnoredOverflow);
-        if !overflowing && self.is_current(generation) {
+        let looks = !overflowing && self.is_current(generation);
+        if looks {
             mark_protected::<P>(generation, &arena.limbo);
             self.free_unprotected(arena);
         }
-        arena.survivors = arena.limbo.len();
+        // When many survive, they are looked at again only when as many have come. When nobody
+        // has looked at them, it costs nothing to ask soon again whether one may.
+        let survivors = arena.limbo.len();
+        let more = if looks { RECLAIM_AT.max(survivors) } else { RECLAIM_AT };
+        arena.patience = survivors + more - 1;
         while arena.free.len() >= 3 * BATCH {
             self.slab.spill(&mut arena.free);
         }

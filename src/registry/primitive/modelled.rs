@@ -13,6 +13,7 @@ pub const FIRST_CHUNK: u32 = 8;
 pub const CHUNKS: usize = 1;
 pub const BATCH: u32 = 1;
 pub const RECLAIM_AT: u32 = 1;
+pub const NOTED: usize = 1;
 pub const ORPHANS_AT: u32 = 0;
 pub const SETTLE_AT: u64 = 1;
 
@@ -150,6 +151,8 @@ pub enum Bug {
     EarlyName = 1 << 20,
     /// The guard of a borrow ends before the read.
     UnguardedRead = 1 << 21,
+    /// A young entry is made old by a store where it should be compared and swapped.
+    StoreOnSecondLook = 1 << 22,
 }
 
 static PLANTED: Flags = Flags::new(0);

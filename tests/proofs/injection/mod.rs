@@ -48,8 +48,8 @@ const SAMPLES: u64 = if cfg!(debug_assertions) { 1 } else { 6 };
 const SAMPLES_WITH_LOCKS: u64 = 8;
 /// What its short form tries.
 const FEW: [Operation; 3] = [Operation::Lookup(2), Operation::Insert(4, 14), Operation::Remove(2)];
-/// None, and as many as make the next one start a reclamation, together with the trial's own.
-const RETIRED: [usize; 2] = [0, 14];
+/// More records than must be retired before one of the next operations starts a reclamation.
+const BATCHES: usize = 40;
 
 /// What came of all the trials of a backend.
 #[derive(Debug, Default)]
@@ -147,6 +147,31 @@ fn inject<S: Subject>(plan: &Plan) -> Verdict {
     verdict
 }
 
+/// One operation that nothing interrupts, after so many records were retired.
+fn whole<S: Subject>(
+    shared: &Shared<Report>,
+    interrupted: Operation,
+    retired: usize,
+    route: Option<&Route>,
+) -> Report {
+    let idle = Pair { interrupted, injected: Operation::Put, who: Who::Handler, retired };
+    let (whole, end) = shared.run(|report| {
+        let all = Boundary { number: u64::MAX, approach: Approach::Step, route };
+        trial::run::<S>(idle, all, report);
+    });
+    assert_eq!(end, End::Done, "{idle:?}, not interrupted");
+    whole
+}
+
+/// How many records are retired before: none, and as many as make a removal take longest. There it
+/// reclaims, and others do so about there.
+fn starts<S: Subject>() -> [usize; 2] {
+    let shared = Shared::<Report>::new();
+    let longest =
+        |retired: &usize| whole::<S>(&shared, Operation::Remove(2), *retired, None).boundaries;
+    [0, (1..BATCHES).max_by_key(longest).expect("a range")]
+}
+
 /// Tries one operation interrupted by each.
 fn interrupt<S: Subject>(
     plan: &Plan,
@@ -156,13 +181,8 @@ fn interrupt<S: Subject>(
     verdict: &mut Verdict,
 ) {
     let shared = Shared::<Report>::new();
-    let idle = Pair { interrupted, injected: Operation::Put, who: Who::Handler, retired };
     let route = Route::new();
-    let (whole, end) = shared.run(|report| {
-        let all = Boundary { number: u64::MAX, approach: Approach::Step, route: Some(&route) };
-        trial::run::<S>(idle, all, report);
-    });
-    assert_eq!(end, End::Done, "{idle:?}, not interrupted");
+    let whole = whole::<S>(&shared, interrupted, retired, Some(&route));
     let approaches = route.approaches(whole.boundaries);
     // A handler that comes at a bad moment can spoil the malloc that later trials would use.
     let together = if is_signal_safe::<S>() { usize::MAX } else { 1 };
@@ -189,7 +209,7 @@ fn handlers_may_do_anything_anywhere<S: Subject>() {
         let verdict = inject::<S>(&Plan {
             operations: &OPERATIONS,
             who: &[Who::Handler, Who::Thread],
-            retired: &RETIRED,
+            retired: &starts::<S>(),
             samples: (!long).then_some(SAMPLES),
         });
         assert!(verdict.boundaries > 300, "{verdict}");
@@ -199,7 +219,7 @@ fn handlers_may_do_anything_anywhere<S: Subject>() {
             operations: if long { &OPERATIONS } else { &FEW },
             // A thread would wait for the lock of the one that is stopped.
             who: &[Who::Handler],
-            retired: &RETIRED,
+            retired: &starts::<S>(),
             samples: (!long).then_some(SAMPLES_WITH_LOCKS),
         });
         // Who only mallocs is seldom caught at it by a sample.
@@ -239,7 +259,7 @@ mod malloc {
 }
 
 mod planted_bugs {
-    use super::{Plan, RETIRED, Verdict, Who, inject};
+    use super::{Plan, Verdict, Who, inject, starts};
     use crate::planted::{
         Bug, FreesTwice, LosesTheReference, Planted, ReadsUnguarded, StoresInsteadOfSwapping,
     };
@@ -250,7 +270,8 @@ mod planted_bugs {
     /// optimised.
     fn verdict<B: Bug>(operations: &[Operation], who: Who) -> Verdict {
         let samples = cfg!(debug_assertions).then_some(100);
-        let plan = Plan { operations, who: &[who], retired: &RETIRED, samples };
+        let retired = &starts::<Planted<B>>();
+        let plan = Plan { operations, who: &[who], retired, samples };
         let verdict = inject::<Planted<B>>(&plan);
         assert!(verdict.boundaries > 100, "{verdict}");
         verdict

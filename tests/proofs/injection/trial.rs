@@ -60,13 +60,15 @@ impl Report {
 
 /// Cookies from here on belong to the reclaimer's records.
 const FOREIGN: u64 = 1000;
-/// The reclaimer's descriptors.
-const CHURN: i32 = FDS as i32;
-const RESIDENTS: std::ops::Range<i32> = CHURN + 1..CHURN + 5;
-/// The descriptor of the thread beside.
-const BESIDE: i32 = CHURN + 5;
+/// Descriptors that the reclaimer leaves open.
+const RESIDENTS: std::ops::Range<i32> = FDS as i32..FDS as i32 + 4;
 /// Descriptors of a program with many connections.
-const MANY: std::ops::Range<i32> = CHURN + 6..CHURN + 200;
+const MANY: std::ops::Range<i32> = RESIDENTS.end..RESIDENTS.end + 195;
+/// More than one arena remembers to look at again.
+const SPREAD: usize = 16;
+/// The first of the reclaimer's other descriptors, and of those of the thread beside.
+const CHURN: i32 = MANY.end;
+const BESIDE: i32 = CHURN + SPREAD as i32;
 /// More than any backend leaves to a later reclamation.
 const ENOUGH: usize = 72;
 
@@ -147,8 +149,10 @@ fn retire_with_a_handle<S: Subject>(subject: &S, held: &Held) {
     subject.remove(3);
 }
 
-fn churn<S: Subject>(subject: &S, fd: i32, times: usize) {
+/// Over so many descriptors that what was removed elsewhere is not left there.
+fn churn<S: Subject>(subject: &S, first: i32, times: usize) {
     for cookie in 0..times {
+        let fd = first + (cookie % SPREAD) as i32;
         let _ = subject.insert(fd, Cookie(FOREIGN + cookie as u64));
         subject.remove(fd);
     }

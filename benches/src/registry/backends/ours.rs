@@ -75,13 +75,13 @@ ours! {
         "the 2013 proposal: one pthread mutex, chained hash, refcount", "malloc";
     Slots = Inner<library::Slots>, "slots",
         "descriptor table, own epoch domain, eras: the default", "own slab over mmap",
-        unreclaimed: |registry| registry.domain().in_limbo().into();
+        unreclaimed: |registry| registry.unreclaimed().into();
     SlotsEpoch = Inner<library::SlotsEpoch>, "slots-epoch",
         "the same, plain epochs", "own slab over mmap",
-        unreclaimed: |registry| registry.domain().in_limbo().into();
+        unreclaimed: |registry| registry.unreclaimed().into();
     SlotsHazard = Inner<library::SlotsHazard>, "slots-hazard",
         "the same, hazard pointers", "own slab over mmap",
-        unreclaimed: |registry| registry.domain().in_limbo().into();
+        unreclaimed: |registry| registry.unreclaimed().into();
     Counted = library::Counted, "counted",
         "the same table, split reference count, no epochs", "own slab over mmap";
     MutexSlots = library::MutexSlots, "mutex-slots",

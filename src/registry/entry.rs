@@ -1,0 +1,160 @@
+//! What the word of a slot says: which node a descriptor names, if any.
+
+use core::ptr::{NonNull, null_mut};
+
+use super::node::Node;
+use super::ordering::TotalOrder;
+use super::primitive::AtomicPtr;
+
+/// One descriptor's entry, as a word that is changed by one CAS or swap at a time.
+pub type Slot = AtomicPtr<Node>;
+
+/// The word of a [`Slot`]: an address whose low bits say how the slot stands to the node. Unless it
+/// is empty, the slot owns one of the node's `slots` counts.
+///
+/// # Life of a slot
+/// ```text
+///            insert: CAS            remove: CAS
+///   EMPTY -------------> YOUNG ---------------------> REMOVED --> EMPTY, and the count given up:
+///     |                   |  ^                         |   |      whoever noted the slot looks again
+///     |    looked at again|  +------- insert: CAS -----+   +----> or another entry, likewise
+///     |                   v
+///     +---------------> OLD ---> EMPTY
+///       restore, duplicate      remove, detach, duplicate: swap
+/// ```
+/// Most descriptors that are closed soon are opened again soon. A young entry's removal leaves the
+/// node where it is, which spares it the arena; the next insert, which has an arena anyway, takes
+/// the node out. So that no node waits for an insert that never comes, each slot that becomes young
+/// or removed is noted in one arena, which looks at it again when it has noted a few more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry(*mut Node);
+
+/// The descriptor names the node.
+const NAMES: usize = 1;
+/// No arena has noted the slot: it must not be left `REMOVED`.
+const OLD: usize = 2;
+
+impl Entry {
+    /// The descriptor names nothing.
+    pub const EMPTY: Entry = Entry(null_mut());
+
+    /// What a load of the slot gave.
+    #[inline(always)]
+    pub fn of(word: *mut Node) -> Entry {
+        Entry(word)
+    }
+
+    /// What to store.
+    #[inline(always)]
+    pub fn word(self) -> *mut Node {
+        self.0
+    }
+
+    /// Names `node`; the slot is noted in an arena.
+    #[inline(always)]
+    pub fn young(node: NonNull<Node>) -> Entry {
+        Entry(node.as_ptr().map_addr(|address| address | NAMES))
+    }
+
+    /// Names `node`, whether or not the slot is noted.
+    #[inline(always)]
+    pub fn old(node: NonNull<Node>) -> Entry {
+        Entry(node.as_ptr().map_addr(|address| address | NAMES | OLD))
+    }
+
+    /// The same name, old.
+    pub fn aged(self) -> Entry {
+        Entry(self.0.map_addr(|address| address | OLD))
+    }
+
+    /// A young entry's word after its removal.
+    #[inline(always)]
+    pub fn removed(self) -> Entry {
+        Entry(self.0.map_addr(|address| address & !NAMES))
+    }
+
+    /// Whether the descriptor names a node.
+    #[inline(always)]
+    pub fn is_named(self) -> bool {
+        self.0.addr() & NAMES != 0
+    }
+
+    /// Whether the descriptor names a node, and the slot is noted in an arena.
+    #[inline(always)]
+    pub fn is_young(self) -> bool {
+        self.0.addr() & (NAMES | OLD) == NAMES
+    }
+
+    /// The node that the descriptor names.
+    #[inline(always)]
+    pub fn named(self) -> Option<NonNull<Node>> {
+        // SAFETY: the bits are on the address of a node, which stays when they are taken off.
+        self.is_named().then(|| unsafe { NonNull::new_unchecked(self.bare()) })
+    }
+
+    /// The node whose name was removed, and of which the slot still owns a count.
+    #[inline(always)]
+    pub fn left(self) -> Option<NonNull<Node>> {
+        if self.is_named() { None } else { NonNull::new(self.0) }
+    }
+
+    /// The node of which the slot owns a count.
+    #[inline(always)]
+    pub fn node(self) -> Option<NonNull<Node>> {
+        NonNull::new(self.bare())
+    }
+
+    #[inline(always)]
+    fn bare(self) -> *mut Node {
+        self.0.map_addr(|address| address & !(NAMES | OLD))
+    }
+}
+
+/// The steps of a slot, all in the total order.
+pub trait Steps {
+    /// What it says, after what the caller wrote before.
+    fn look(&self) -> Entry;
+    /// Gives the slot another word, if it still has `seen`; else says what it has.
+    fn step(&self, seen: Entry, next: Entry) -> Result<(), Entry>;
+    /// Gives the slot another word, whatever it had.
+    fn exchange(&self, next: Entry) -> Entry;
+}
+
+impl Steps for Slot {
+    #[inline(always)]
+    fn look(&self) -> Entry {
+        Entry(self.load_total())
+    }
+
+    #[inline(always)]
+    fn step(&self, seen: Entry, next: Entry) -> Result<(), Entry> {
+        self.replace_total(seen.0, next.0).map_err(Entry)
+    }
+
+    #[inline(always)]
+    fn exchange(&self, next: Entry) -> Entry {
+        Entry(self.swap_total(next.0))
+    }
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_says_whether_it_names_a_node_and_whether_it_is_noted() {
+        // Any address that a node can have; nobody looks there.
+        let node = NonNull::<Node>::dangling();
+        let (young, old) = (Entry::young(node), Entry::old(node));
+        let removed = young.removed();
+        assert_eq!((young.named(), young.left(), young.is_young()), (Some(node), None, true));
+        assert_eq!((old.named(), old.left(), old.is_young()), (Some(node), None, false));
+        assert_eq!((removed.named(), removed.left()), (None, Some(node)));
+        assert_eq!((Entry::EMPTY.named(), Entry::EMPTY.left()), (None, None));
+        assert_eq!(young.aged(), old);
+        assert_eq!(
+            [young, old, removed, Entry::EMPTY].map(Entry::node),
+            [Some(node), Some(node), Some(node), None]
+        );
+    }
+}
