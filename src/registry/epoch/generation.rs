@@ -77,15 +77,20 @@ impl<C: Cell, const N: usize> Cells<C, N> {
         if home.word().claim(FREE, word) { Some(home) } else { self.claim_elsewhere(word) }
     }
 
-    /// Looks at every cell once, from where a free one was found last.
-    #[cold]
+    /// Claims a cell when the home is taken: most often the one that was found free last.
     pub fn claim_elsewhere(&self, word: u64) -> Option<&C> {
-        let home = self.home();
         // Relaxed: a hint.
-        let start = match home.word().hint.load(Relaxed) {
+        let start = match self.home().word().hint.load(Relaxed) {
             0 => Self::home_index(),
             hint => hint as usize,
         };
+        let last = self.cells.get(start)?;
+        if last.word().claim(FREE, word) { Some(last) } else { self.search(start, word) }
+    }
+
+    /// Looks at every cell once, from `start`.
+    #[cold]
+    fn search(&self, start: usize, word: u64) -> Option<&C> {
         for index in (start..N).chain(0..start) {
             let cell = self.cells.get(index)?;
             let Some(seen) = cell.word().vacancy() else { continue };
@@ -93,6 +98,7 @@ impl<C: Cell, const N: usize> Cells<C, N> {
                 self.list(index);
             }
             if cell.word().claim(seen, word) {
+                let home = self.home();
                 if !core::ptr::eq(cell, home) {
                     home.word().hint.store(index as u32, Relaxed);
                 }
