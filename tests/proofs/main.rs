@@ -3,6 +3,7 @@
 //! what; `EPOCHSOCKS_PROOFS=long` runs the long forms.
 
 mod claims;
+mod flat;
 #[cfg(target_arch = "x86_64")]
 mod guarantees;
 #[cfg(target_arch = "x86_64")]
