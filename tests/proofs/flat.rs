@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use epochsocks::registry::{Connection, Cookie, Registry, Slots, SlotsHazard};
+use epochsocks::registry::{Connection, Cookie, Slots, SlotsHazard};
 
 use crate::subject::{Account, Subject, account};
 
