@@ -15,7 +15,7 @@ use super::table::Table;
 use super::variant::Variant;
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
-/// A table of descriptors whose nodes live in the domain `D`. See [`Entry`] for the life of a slot.
+/// A table of descriptors whose nodes live in the domain `D`; `Entry` draws the life of a slot.
 #[derive(Debug)]
 pub struct SlotRegistry<D> {
     table: Table<Slot>,
