@@ -6,6 +6,7 @@ mod support;
 mod asynchronous;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
