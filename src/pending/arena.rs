@@ -117,7 +117,7 @@ impl Arena {
         sys::without_signals(|| {
             let me = sys::gettid();
             let found = self.allocate(cookie, me)?;
-            found.1.let_go(me);
+            found.1.let_go(found.0, me);
             Some(found)
         })
     }
@@ -246,7 +246,7 @@ impl Shared {
                 pending.assign(cookie, self.forks_over.load(Acquire));
                 return Some((place, pending));
             }
-            pending.let_go(me);
+            pending.let_go(place, me);
         }
         None
     }

@@ -103,7 +103,8 @@ pub struct Pending {
     /// A descriptor of the socket and the process that it is of, for the time when nobody touches it.
     process: AtomicI32,
     fd: AtomicI32,
-    cancelled: AtomicU32,
+    /// What was asked, and of the socket of which serial number.
+    cancelled: AtomicU64,
     /// How many forks were over when the socket was launched, see [`Pending::is_private`].
     forks: AtomicU32,
     /// Whether a descriptor of it was sent to somebody.
@@ -118,7 +119,7 @@ pub struct Pending {
 // SAFETY: everything but `script` is atomic, and that belongs to the baton's holder.
 unsafe impl Sync for Pending {}
 
-/// Values of `cancelled`.
+/// Values of the lower half of `cancelled`.
 const NOT_CANCELLED: u32 = 0;
 const CANCELLED: u32 = 1;
 const ABORTED: u32 = 2;
@@ -243,13 +244,13 @@ impl Pending {
 
     /// Takes the baton for the thread `me` to launch the socket `cookie` from here; `false` if
     /// somebody else has it or the place is another socket's.
-    pub fn take_to_launch(&self, cookie: u64, me: i32) -> bool {
+    pub fn take_to_launch(&self, place: u32, cookie: u64, me: i32) -> bool {
         if !self.baton.take_if_free(me) {
             return false;
         }
         let ours = self.is_of(cookie) && !self.is_aloft();
         if !ours {
-            self.let_go(me);
+            self.let_go(place, me);
         }
         ours
     }
@@ -272,7 +273,7 @@ impl Pending {
         self.fd.store(fd, Relaxed);
         self.deadline.store(deadline, Relaxed);
         self.interest.store(libc::POLLOUT as u32, Relaxed);
-        self.cancelled.store(NOT_CANCELLED, Relaxed);
+        self.cancelled.store(NOT_CANCELLED.into(), Relaxed);
         self.attendant.store(0, Relaxed);
         self.set_stage(Stage::Aloft);
         self.align(place);
@@ -290,7 +291,7 @@ impl Pending {
     pub fn scrub(&self, place: u32, me: i32) {
         self.set_stage(Stage::Idle);
         self.align(place);
-        self.let_go(me);
+        self.let_go(place, me);
     }
 
     /// Looks at the handshake of the socket `cookie` by its descriptor `fd`, goes as far as it goes
@@ -302,12 +303,13 @@ impl Pending {
                 Take::Taken => {}
                 // Killed in the middle of a step, which may be half done.
                 Take::Left(holder) if !sys::exists(holder) && self.baton.inherit(holder, me) => {
-                    self.abort();
+                    // Told to whoever still has the socket.
+                    self.mark(self.cookie(), ABORTED);
                 }
                 Take::Left(_) => return Ran::Busy,
             }
             if !self.is_of(cookie) {
-                self.let_go(me);
+                self.let_go(place, me);
                 return Ran::Gone;
             }
             self.look_until_quiet(place, fd, me)
@@ -329,7 +331,7 @@ impl Pending {
                 return None;
             }
             if !self.is_of(cookie) || matches!(self.stage(), Stage::Free | Stage::Idle) {
-                self.let_go(me);
+                self.let_go(place, me);
                 return None;
             }
             // SAFETY: written by `launch` before the stage, and the caller has the baton.
@@ -368,15 +370,27 @@ impl Pending {
 
     /// Gives the handshake up: its driver ends it at the next look, which the caller provides for
     /// by [`Pending::run`]. The caller disconnects the socket.
-    pub fn cancel(&self) {
-        // Release pairs with the Acquire in `look`; the baton's news make the driver look.
-        self.cancelled.store(CANCELLED, Release);
+    pub fn cancel(&self, cookie: u64) {
+        self.mark(cookie, CANCELLED);
     }
 
-    /// As [`Pending::cancel`], but whoever still has the socket is told ECONNABORTED.
-    fn abort(&self) {
-        // As in `cancel`.
-        self.cancelled.store(ABORTED, Release);
+    /// Asks for the end of the socket `cookie`, which may have lost the place meanwhile: the mark is
+    /// for its serial number alone.
+    fn mark(&self, cookie: u64, what: u32) {
+        let serial = self.serial();
+        // After the serial number, which a newer socket gets after its cookie.
+        if self.is_of(cookie) {
+            // Release pairs with the Acquire in `asked`; the baton's news make the driver look. The
+            // larger one is the newer socket's.
+            self.cancelled.fetch_max(u64::from(serial) << SERIAL | u64::from(what), Release);
+        }
+    }
+
+    /// What was asked of the socket at this place.
+    fn asked(&self) -> u32 {
+        // Acquire pairs with the Release in `mark`.
+        let mark = self.cancelled.load(Acquire);
+        if (mark >> SERIAL) as u32 == self.serial() { mark as u32 } else { NOT_CANCELLED }
     }
 
     /// Makes the thread `me` the one whose connect waits for the end, unless another does.
@@ -397,8 +411,7 @@ impl Pending {
     fn look(&self, fd: i32) -> Option<Report> {
         // SAFETY: written by `launch` before the stage, and the caller has the baton.
         let script = unsafe { (*self.script.get()).assume_init_mut() };
-        // Acquire pairs with the Release in `cancel` and `abort`.
-        match self.cancelled.load(Acquire) {
+        match self.asked() {
             NOT_CANCELLED => {}
             CANCELLED => {
                 self.set_stage(Stage::Landed(Outcome::Cancelled));
@@ -455,7 +468,7 @@ impl Pending {
             // Nobody has a descriptor to launch it again.
             return;
         }
-        self.abort();
+        self.mark(cookie, ABORTED);
         sys::without_signals(|| {
             let me = sys::gettid();
             if self.baton.take(me) != Take::Taken {
@@ -466,7 +479,7 @@ impl Pending {
                 self.set_stage(Stage::Free);
             }
             // No descriptor: the socket is closed.
-            let fd = if self.is_of(cookie) { -1 } else { return self.let_go(me) };
+            let fd = if self.is_of(cookie) { -1 } else { return self.let_go(place, me) };
             let _ = self.look_until_quiet(place, fd, me);
         });
     }
@@ -491,9 +504,12 @@ impl Pending {
         })
     }
 
-    /// Gives the baton back without a look; the news were for whoever had the place before.
-    pub(super) fn let_go(&self, me: i32) {
-        while !self.baton.give_back(me) {}
+    /// Gives the baton back without a step. What others left word of meanwhile is shown again: their
+    /// tokens are armed anew, and whoever meets them has a descriptor.
+    pub(super) fn let_go(&self, place: u32, me: i32) {
+        if !self.baton.give_back(me) {
+            let _ = self.look_until_quiet(place, -1, me);
+        }
     }
 }
 

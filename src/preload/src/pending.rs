@@ -295,7 +295,7 @@ pub fn epoll_slice() -> Option<Duration> {
 pub fn cancel(fd: i32) {
     let Some(flight) = REGISTRY.borrow(fd, |record| record.flight()).flatten() else { return };
     if let Some(pending) = ARENA.find(flight.place, flight.cookie.0) {
-        pending.cancel();
+        pending.cancel(flight.cookie.0);
     }
     drive(fd);
 }

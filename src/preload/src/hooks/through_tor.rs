@@ -213,7 +213,9 @@ fn take_off(
 fn place(record: &Record, me: i32) -> Option<(u32, &'static Pending)> {
     let cookie = record.cookie().0;
     match record.place().and_then(|place| Some((place, ARENA.find(place, cookie)?))) {
-        Some((place, pending)) => pending.take_to_launch(cookie, me).then_some((place, pending)),
+        Some((place, pending)) => {
+            pending.take_to_launch(place, cookie, me).then_some((place, pending))
+        }
         None => ARENA.allocate(cookie, me),
     }
 }
