@@ -80,6 +80,7 @@ fn two_duplicates_while_removed<S: Subject>() {
         })
     });
     registry.remove(0);
+    registry.sweep();
     others.into_iter().for_each(|other| other.join().expect("no panic"));
     // What was retired too early is free now.
     registry.reclaim();
