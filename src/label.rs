@@ -223,6 +223,8 @@ mod tests {
             destination: SocketAddr,
             name in prop::option::of(prop::collection::vec(1_u8.., 1..255)),
         ) {
+            // One trailing dot is taken off each time: of names with several, none is as it was.
+            let name = name.filter(|name| !name.ends_with(b".."));
             let name = name.and_then(|name| Name::new(&name).ok());
             let label = Label { destination, name };
             let locks: Vec<i64> = label.locks().collect();
