@@ -1,10 +1,10 @@
 //! Functions of libc that no hook stands in front of, found at their first call: as imports, each
 //! would be looked up at every exec, and few programs come to need them.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_void};
 
 use epochsocks::linkage::Symbol;
-use libc::{FILE, addrinfo};
+use libc::{Dl_info, FILE, addrinfo, pthread_attr_t, pthread_t, sigset_t, size_t};
 
 use crate::real::Real;
 
@@ -44,6 +44,26 @@ unhooked! {
     fn strdup(text: *const c_char) -> *mut c_char;
     /// freeaddrinfo(3).
     fn freeaddrinfo(list: *mut addrinfo) -> ();
+    /// dladdr(3).
+    fn dladdr(address: *const c_void, information: *mut Dl_info) -> c_int;
+    /// pthread_attr_init(3).
+    fn pthread_attr_init(attributes: *mut pthread_attr_t) -> c_int;
+    /// pthread_attr_destroy(3).
+    fn pthread_attr_destroy(attributes: *mut pthread_attr_t) -> c_int;
+    /// pthread_attr_setstacksize(3).
+    fn pthread_attr_setstacksize(attributes: *mut pthread_attr_t, size: size_t) -> c_int;
+    /// pthread_attr_setdetachstate(3).
+    fn pthread_attr_setdetachstate(attributes: *mut pthread_attr_t, state: c_int) -> c_int;
+    /// pthread_attr_getdetachstate(3).
+    fn pthread_attr_getdetachstate(attributes: *const pthread_attr_t, state: *mut c_int) -> c_int;
+    /// pthread_detach(3).
+    fn pthread_detach(thread: pthread_t) -> c_int;
+    /// pthread_sigmask(3).
+    fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int;
+    /// sigemptyset(3).
+    fn sigemptyset(set: *mut sigset_t) -> c_int;
+    /// sigfillset(3).
+    fn sigfillset(set: *mut sigset_t) -> c_int;
     /// The calling thread's `h_errno` (glibc, netdb.h).
     fn __h_errno_location() -> *mut c_int;
 }

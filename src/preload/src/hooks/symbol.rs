@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use epochsocks::linkage::{self, Symbol};
 
-use crate::real;
+use crate::{real, unhooked};
 
 type Function = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
@@ -239,6 +239,7 @@ fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
     let mut information = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: dladdr fills the structure when it answers non-zero.
     unsafe {
-        (libc::dladdr(address, information.as_mut_ptr()) != 0).then(|| information.assume_init())
+        (unhooked::dladdr(address, information.as_mut_ptr()) != 0)
+            .then(|| information.assume_init())
     }
 }

@@ -80,7 +80,7 @@ unsafe fn mistake(service: *const c_char, hints: &Hints) -> c_int {
     unsafe {
         let code = real::getaddrinfo(some.as_ptr(), service, &hints.of_answer(), &mut list);
         if code == 0 {
-            libc::freeaddrinfo(list);
+            unhooked::freeaddrinfo(list);
         }
         code
     }

@@ -14,6 +14,7 @@ use super::notification::Notification;
 use super::{FINISHED, announce, begin, finish};
 use crate::hooks::c_types::gaicb;
 use crate::hooks::names::getaddrinfo;
+use crate::unhooked;
 
 /// As many threads look up the names of one call.
 const MOST_WORKERS: usize = 8;
@@ -229,16 +230,16 @@ fn start_thread(
     let attributes = attributes.as_mut_ptr();
     // SAFETY: attributes and thread are ours; init comes first.
     unsafe {
-        if libc::pthread_attr_init(attributes) != 0 {
+        if unhooked::pthread_attr_init(attributes) != 0 {
             return false;
         }
-        libc::pthread_attr_setdetachstate(attributes, libc::PTHREAD_CREATE_DETACHED);
+        unhooked::pthread_attr_setdetachstate(attributes, libc::PTHREAD_CREATE_DETACHED);
         if let Some(stack) = stack {
-            libc::pthread_attr_setstacksize(attributes, stack);
+            unhooked::pthread_attr_setstacksize(attributes, stack);
         }
         let created =
             libc::pthread_create(thread.as_mut_ptr(), attributes, work, batch.to_argument());
-        libc::pthread_attr_destroy(attributes);
+        unhooked::pthread_attr_destroy(attributes);
         created == 0
     }
 }
@@ -249,10 +250,10 @@ fn with_signals_blocked<T>(call: impl FnOnce() -> T) -> T {
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: libc fills both sets.
     unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        unhooked::sigfillset(all.as_mut_ptr());
+        unhooked::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
         let result = call();
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        unhooked::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
         result
     }
 }

@@ -8,6 +8,7 @@ use epochsocks::sys;
 use libc::sigevent;
 
 use super::batch::Batch;
+use crate::unhooked;
 
 /// What the program wants.
 #[derive(Clone, Copy)]
@@ -76,7 +77,7 @@ fn start(attributes: *const libc::pthread_attr_t, batch: Batch) -> bool {
         let started =
             libc::pthread_create(thread.as_mut_ptr(), attributes, call, batch.to_argument()) == 0;
         if started && is_joinable(attributes) {
-            libc::pthread_detach(thread.assume_init());
+            unhooked::pthread_detach(thread.assume_init());
         }
         started
     }
@@ -85,16 +86,10 @@ fn start(attributes: *const libc::pthread_attr_t, batch: Batch) -> bool {
 /// # Safety
 /// `attributes` is null or initialised.
 unsafe fn is_joinable(attributes: *const libc::pthread_attr_t) -> bool {
-    unsafe extern "C" {
-        fn pthread_attr_getdetachstate(
-            attributes: *const libc::pthread_attr_t,
-            state: *mut c_int,
-        ) -> c_int;
-    }
     let mut state = libc::PTHREAD_CREATE_JOINABLE;
     if !attributes.is_null() {
         // SAFETY: the caller's contract.
-        unsafe { pthread_attr_getdetachstate(attributes, &mut state) };
+        unsafe { unhooked::pthread_attr_getdetachstate(attributes, &raw mut state) };
     }
     state == libc::PTHREAD_CREATE_JOINABLE
 }
@@ -109,8 +104,8 @@ extern "C" fn call(argument: *mut c_void) -> *mut c_void {
         let mut none = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: libc fills the set.
         unsafe {
-            libc::sigemptyset(none.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), null_mut());
+            unhooked::sigemptyset(none.as_mut_ptr());
+            unhooked::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), null_mut());
         }
         function(value);
     }
