@@ -39,6 +39,7 @@ const BY_SHELL: [&str; 3] = ["system", "popen", "_IO_popen"];
 /// What a shell makes of a command that could not be executed.
 const NOT_EXECUTED: &str = "status 126";
 const EPERM: &str = "errno 1";
+const ENOEXEC: &str = "errno 8";
 
 /// A directory of the test's own, gone at its end.
 struct Workshop(PathBuf);
@@ -160,6 +161,21 @@ fn a_missing_program_is_enoent_in_every_form() {
             "syscall-at" => assert_eq!(ended, "errno 9", "{form}: {all}"),
             _ => assert_eq!(ended, "errno 2", "{form}: {all}"),
         }
+    }
+}
+
+/// The C library runs such a script by the shell, or the kernel's ENOEXEC is told.
+#[test]
+fn a_script_that_names_no_interpreter_is_run_by_a_protected_shell_or_not_at_all() {
+    let workshop = Workshop::new("no-interpreter");
+    let check = "case $LD_PRELOAD in *libepochsocks_preload*) exit 42 ;; esac\nexit 1\n";
+    let script = workshop.script("script", check);
+    for form in FORMS {
+        let (ended, all) = execute(form, &script);
+        let by_a_shell =
+            BY_SHELL.contains(&form) || ["execvp", "execvpe", "execlp"].contains(&form);
+        let expected = if by_a_shell { "status 42" } else { ENOEXEC };
+        assert_eq!(ended, expected, "{form}: {all}");
     }
 }
 
