@@ -305,19 +305,6 @@ fn nobody_is_asked_in_a_call_that_must_fail() {
 }
 
 #[test]
-fn getnameinfo_is_libcs_where_no_name_is_asked_for() {
-    let tor = Tor::with_name();
-    let program = probe("nameinfo");
-    let without_us = finish(&mut Command::new(&program), LIMIT);
-    let mut command = launcher();
-    command.env("EPOCHSOCKS_TOR_PORT", tor.0.port().to_string()).arg(&program);
-    let under_us = finish(&mut command, LIMIT);
-    assert!(without_us.status.success() && without_us.stdout.len() > 1_000);
-    assert_eq!(text(&under_us), text(&without_us));
-    assert_eq!(tor.asked(), []);
-}
-
-#[test]
 fn an_address_without_a_name_is_numeric_unless_a_name_is_required() {
     let tor = Tor::without_answer();
     let nameinfo = |flags: i32| tor.ask(&["nameinfo", "192.0.2.1", &flags.to_string()]);
