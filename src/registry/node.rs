@@ -136,6 +136,12 @@ impl Node {
         self.slots.add_total(1);
     }
 
+    /// Whether the slot where it was found is the only one that owns a count.
+    pub fn is_in_one_slot(&self) -> bool {
+        // Relaxed: for an audit, beside which nothing else runs.
+        self.slots.load(Relaxed) == 1
+    }
+
     /// Whether the reclaimer may free the node that no guard protects: only the registry's own
     /// reference is left, and nobody can raise it (guarantees C, E).
     pub fn is_unreferenced(&self) -> bool {

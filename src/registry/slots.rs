@@ -224,9 +224,11 @@ impl<D: Domain + Audit> Audit for SlotRegistry<D> {
             let Some(node) = entry.node() else { return };
             // SAFETY: nodes are never unmapped, and nothing else runs, as the caller vouches.
             unsafe {
-                match entry.is_named() {
-                    true => visit(node.as_ref().number.get(), Use::Named),
-                    false => node.as_ref().visit_retired(visit),
+                let node = node.as_ref();
+                if entry.is_named() {
+                    visit(node.number.get(), Use::Named);
+                } else if node.is_in_one_slot() {
+                    node.visit_retired(visit);
                 }
             }
         });
