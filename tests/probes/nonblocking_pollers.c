@@ -1,6 +1,7 @@
 /* What waits for a socket sees nothing of its handshake, and then the connection. */
 #include "nonblocking.h"
 
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 
 /* Declared by the headers only in fortified programs. */
@@ -162,10 +163,14 @@ static void scene_registered_before(void)
     }
 }
 
+static atomic_int awake;
+
 static void *sleeps(void *argument)
 {
     /* Longer than the scene. */
-    return (void *)(intptr_t)by_epoll((intptr_t)argument, 60000);
+    int seen = by_epoll((intptr_t)argument, 60000);
+    atomic_fetch_add(&awake, 1);
+    return (void *)(intptr_t)seen;
 }
 
 /* Threads that were asleep in epoll_wait before the connect. */
@@ -184,13 +189,15 @@ static void scene_asleep(void)
         EXPECT(pthread_create(&threads[i], NULL, sleeps, (void *)(intptr_t)fd) == 0);
     usleep(50000);
     FAILS(reach(fd, HOST, 80), EINPROGRESS);
-    /* Whoever takes it sees it once; then each of the others is woken by an edge of its own. */
+    /* Whoever takes it sees it once; then each of the others is woken by an edge of its own, which
+       comes only when the one before was seen: two that meet are one. */
     EXPECT(by_poll(fd, -1) & POLLOUT);
     is_connected(fd);
-    for (int i = 0; i < 3; i++) {
+    for (int seen_by = 1; seen_by <= 3; seen_by++) {
+        while (atomic_load(&awake) < seen_by)
+            usleep(1000);
         struct epoll_event event = {.events = EPOLLET | EPOLLOUT, .data.fd = fd};
-        EXPECT(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
-        usleep(20000);
+        EXPECT(seen_by == 3 || epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
     }
     for (int i = 0; i < 3; i++) {
         EXPECT(pthread_join(threads[i], &seen) == 0);
