@@ -138,7 +138,9 @@ static void scene_threads_at_exit(void)
     pthread_t thread;
     for (int i = 0; i < 8; i++)
         EXPECT(pthread_create(&thread, NULL, forever, NULL) == 0);
-    use();
+    /* The number is another thread's at once. */
+    int fd = connected("192.0.2.1", 80);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd) && close(fd) == 0);
 }
 
 static pthread_key_t key;
