@@ -62,13 +62,13 @@ impl Report {
 const FOREIGN: u64 = 1000;
 /// Descriptors that the reclaimer leaves open.
 const RESIDENTS: std::ops::Range<i32> = FDS as i32..FDS as i32 + 4;
-/// Descriptors of a program with many connections.
-const MANY: std::ops::Range<i32> = RESIDENTS.end..RESIDENTS.end + 195;
 /// More than one arena remembers to look at again.
 const SPREAD: usize = 16;
 /// The first of the reclaimer's other descriptors, and of those of the thread beside.
-const CHURN: i32 = MANY.end;
+const CHURN: i32 = RESIDENTS.end;
 const BESIDE: i32 = CHURN + SPREAD as i32;
+/// Descriptors of a program with many connections.
+const MANY: std::ops::Range<i32> = BESIDE + SPREAD as i32..BESIDE + SPREAD as i32 + 195;
 /// More than any backend leaves to a later reclamation.
 const ENOUGH: usize = 72;
 
