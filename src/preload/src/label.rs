@@ -23,11 +23,13 @@ pub fn write(fd: i32) {
         return;
     }
     let label = Label { destination, name: runtime::name_behind(destination) };
-    if look_for(fd) == Some(label) {
-        return;
+    match look_for(fd) {
+        Some(found) if found == label => return,
+        Some(_) => remove(fd),
+        // None yet, or another thread is at it: what it has finished meanwhile must stay.
+        None => {}
     }
-    remove(fd);
-    // Another thread may be at it: its locks are the same.
+    // Another thread's locks are the same.
     let is_vacant = |lock: i64| {
         let (start, length) = slot_of(lock);
         let found = sys::first_lock(fd, start, length);
