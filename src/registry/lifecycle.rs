@@ -364,6 +364,19 @@ fn guards_and_handles_live_on_in_the_child() {
     assert_eq!(whole, Some(true));
 }
 
+/// Runs `child` in a process that shares the memory and stops this one meanwhile, as vfork(2) does.
+fn vfork_child_succeeds(child: extern "C" fn(*mut libc::c_void) -> libc::c_int) -> bool {
+    let mut stack = vec![0u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let make = || {
+        // SAFETY: the stack is the child's until it ends, for which CLONE_VFORK waits.
+        unsafe {
+            libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, core::ptr::null_mut())
+        }
+    };
+    child_succeeds(make, || ())
+}
+
 /// J: a `vfork` child shares the memory and must leave it alone.
 #[test]
 fn vfork_child_changes_nothing_of_its_parent() {
@@ -379,15 +392,67 @@ fn vfork_child_changes_nothing_of_its_parent() {
         i32::from(!left_alone)
     }
     REGISTRY.insert(3, Cookie(30)).expect("vacant");
-    let mut stack = vec![0u128; 4096];
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    let make = || {
-        // SAFETY: the stack is the child's until it ends, for which CLONE_VFORK waits.
-        unsafe {
-            libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, core::ptr::null_mut())
-        }
-    };
-    assert!(child_succeeds(make, || ()));
+    assert!(vfork_child_succeeds(child));
     assert!(REGISTRY.may_change());
     assert!(REGISTRY.contains(3) && !REGISTRY.contains(5));
+}
+
+/// J: nor may it where nobody has changed anything yet.
+#[test]
+fn vfork_child_is_not_the_first_to_change_anything() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let left_alone =
+            !REGISTRY.may_change() && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign);
+        i32::from(!left_alone)
+    }
+    REGISTRY.bind();
+    assert!(vfork_child_succeeds(child));
+    assert!(REGISTRY.may_change() && !REGISTRY.contains(5));
+}
+
+/// J: a forked child is the first to change its copy, with and without `pthread_atfork` handlers.
+#[test]
+fn forked_child_is_the_first_to_change_its_copy() {
+    for (make, is_told) in [(fork as fn() -> i32, true), (fork, false), (raw_fork, false)] {
+        let registry = Slots::new();
+        registry.bind();
+        let whole = child_succeeds(make, || {
+            if is_told {
+                registry.after_fork_in_child();
+            }
+            if registry.insert(3, Cookie(30)).is_err() || !operations_work(&registry) {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        });
+        assert!(whole, "told of the fork: {is_told}");
+        assert!(!registry.contains(3) && registry.may_change());
+    }
+}
+
+/// J: a child that was told of the fork owns its copy although its threads share it.
+#[test]
+fn forked_child_that_was_told_may_have_threads() {
+    let registry = Slots::new();
+    registry.bind();
+    let whole = child_succeeds(fork, || {
+        registry.after_fork_in_child();
+        let done = AtomicBool::new(false);
+        let inserted = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    std::thread::yield_now();
+                }
+            });
+            let inserted = registry.insert(3, Cookie(30));
+            done.store(true, Relaxed);
+            inserted
+        });
+        if inserted.is_err() {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+    });
+    assert!(whole);
 }

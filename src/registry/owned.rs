@@ -29,19 +29,36 @@ unsafe impl Zeroed for Owner {
 /// if `pthread_atfork` handlers were skipped.
 ///
 /// Reads make no system call and are the backend's own. Two processes with one id in different pid
-/// namespaces that share memory are not told apart.
+/// namespaces that share memory are not told apart. Of the children that skip the handlers before
+/// anything has changed, one that has started threads by its own first change is taken for a
+/// `vfork` child, and so is every one where a filter forbids unshare(2).
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,
+    /// The process that may be the first to change it; 0 for whoever comes first.
+    bound: AtomicI32,
+    /// The process that changes it; null before the first change, as a page costs an exec six
+    /// microseconds.
     owner: AtomicPtr<Owner>,
 }
 
 impl<R> Owned<R> {
     const_new! {
-        /// Binds `inner` to the process that first changes it, or that calls [`Owned::adopt`].
+        /// `inner`, owned by the process that calls [`Owned::bind`], or else first changes it.
         pub fn over(inner: R) -> Self {
-            Owned { inner, owner: AtomicPtr::new(null_mut()) }
+            Owned {
+                inner,
+                bound: AtomicI32::new(0),
+                owner: AtomicPtr::new(null_mut()),
+            }
         }
+    }
+
+    /// Lets no other process that has this memory be the first to change it: for a constructor,
+    /// before there are any. Async-signal-safe.
+    pub fn bind(&self) {
+        // Relaxed: as in `adopt`.
+        self.bound.store(sys::getpid(), Relaxed);
     }
 
     /// The backend itself.
@@ -57,9 +74,9 @@ impl<R: Default> Default for Owned<R> {
 }
 
 impl<R: Registry> Owned<R> {
-    /// Makes this process the owner, if none is yet: for a constructor, before a vfork child could
-    /// be the first. Says whether this process may change the registry. Async-signal-safe.
-    pub fn adopt(&self) -> bool {
+    /// Makes this process the owner, if none is yet and it may be. Says whether this process may
+    /// change the registry.
+    fn adopt(&self) -> bool {
         let Some(owner) = self.owner() else { return false };
         // Relaxed: the number is compared with one that only this process has, and what the one who
         // wrote it does next is safe beside everything that others do.
@@ -95,12 +112,22 @@ impl<R: Registry> Owned<R> {
 
     #[cold]
     fn first_owner(&self) -> Option<&Owner> {
+        if !self.may_be_first() {
+            return None;
+        }
         let fresh = map_array::<Owner>(1)?;
         // An older kernel can't wipe: there `after_fork_in_child` must be called.
         let _ = sys::wipe_on_fork(fresh.cast(), size_of::<Owner>());
-        // SAFETY: mapped and zeroed.
-        // Relaxed: the CAS releases it.
-        unsafe { fresh.as_ref() }.0.store(sys::getpid(), Relaxed);
+        loop {
+            let this = sys::getpid();
+            // SAFETY: mapped and zeroed.
+            // Relaxed: the CAS releases it.
+            unsafe { fresh.as_ref() }.0.store(this, Relaxed);
+            // A handler that forked in between has left its child with the parent's number.
+            if sys::getpid() == this {
+                break;
+            }
+        }
         let winner = match self.owner.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire)
         {
             Ok(_) => fresh.as_ptr(),
@@ -112,6 +139,13 @@ impl<R: Registry> Owned<R> {
         };
         // SAFETY: never unmapped once it is set.
         unsafe { winner.as_ref() }
+    }
+
+    /// Whether this process is the one that was bound, or has a copy of that one's memory.
+    fn may_be_first(&self) -> bool {
+        // Relaxed: as in `adopt`.
+        let bound = self.bound.load(Relaxed);
+        bound == 0 || bound == sys::getpid() || !sys::shares_memory()
     }
 }
 
@@ -201,9 +235,10 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     fn after_fork_in_child(&self) {
         // Acquire pairs with `first_owner`.
         // SAFETY: never unmapped once it is set.
-        if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
+        match unsafe { self.owner.load(Acquire).as_ref() } {
             // Relaxed: the child has one thread.
-            owner.0.store(0, Relaxed);
+            Some(owner) => owner.0.store(0, Relaxed),
+            None => self.bind(),
         }
     }
 }

@@ -37,6 +37,15 @@ pub fn wipe_on_fork(address: NonNull<u8>, length: usize) -> Result<(), Errno> {
     Errno::check(unsafe { syscall6(libc::SYS_madvise, address, length, advice, 0, 0, 0) }).map(drop)
 }
 
+/// Whether another process or thread has this process's memory, too: unshare(2) refuses `CLONE_VM`
+/// then, and changes nothing otherwise. Also true where a filter forbids the call.
+/// Async-signal-safe.
+pub fn shares_memory() -> bool {
+    // SAFETY: there is nothing to unshare for the only user of its memory.
+    Errno::check(unsafe { syscall6(libc::SYS_unshare, libc::CLONE_VM as usize, 0, 0, 0, 0, 0) })
+        .is_err()
+}
+
 /// Unmaps what a map call gave. Async-signal-safe.
 ///
 /// # Safety

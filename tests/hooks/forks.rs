@@ -49,3 +49,18 @@ fn a_child_that_shares_the_memory_changes_nothing() {
 fn a_child_that_shares_the_memory_and_suspends_its_parent_changes_nothing() {
     play("forks", "clone-vfork", &echoing_proxy());
 }
+
+#[test]
+fn a_vfork_child_is_not_the_first_to_change_anything() {
+    play("forks", "first-vfork", &echoing_proxy());
+}
+
+#[test]
+fn a_child_that_shares_the_memory_is_not_the_first_to_change_anything() {
+    play("forks", "first-clone-vm", &echoing_proxy());
+}
+
+#[test]
+fn a_forked_child_may_be_the_first_to_change_its_copy() {
+    play("forks", "first-copies", &echoing_proxy());
+}

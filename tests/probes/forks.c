@@ -130,6 +130,58 @@ static void scene_vfork(void) { amid_threads(by_vfork); }
 static void scene_clone_vm(void) { amid_threads(by_shared_memory); }
 static void scene_clone_vfork(void) { amid_threads(by_suspended_parent); }
 
+/* The same before the parent has opened any socket: nobody has changed the registry yet. */
+static int child_is_first(void *unused)
+{
+    (void)unused;
+    given = socket(AF_INET, SOCK_STREAM, 0);
+    return !(given >= 0 && reach(given, "192.0.2.3", 80) == 0 && echoes(given));
+}
+
+static void scene_first_vfork(void)
+{
+    pid_t child = vfork();
+    if (child == 0)
+        _exit(child_is_first(NULL));
+    succeeds(child);
+    EXPECT(is_forgotten(given));
+    set_up();
+    by_vfork();
+}
+
+static void scene_first_clone_vm(void)
+{
+    static _Alignas(16) char stack[1 << 16];
+    succeeds(clone(child_is_first, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+    EXPECT(is_forgotten(given));
+    set_up();
+    by_shared_memory();
+}
+
+/* Opens all its sockets itself, and is one whose own vfork child changes nothing. */
+static int first_child_works(void)
+{
+    set_up();
+    by_vfork();
+    return child_works();
+}
+
+static void scene_first_copies(void)
+{
+    pid_t child;
+    if ((child = fork()) == 0)
+        _exit(!first_child_works());
+    succeeds(child);
+    if ((child = _Fork()) == 0)
+        _exit(!first_child_works());
+    succeeds(child);
+    if ((child = raw(SYS_clone, SIGCHLD, 0, 0, 0)) == 0)
+        _exit(!first_child_works());
+    succeeds(child);
+    set_up();
+    by_vfork();
+}
+
 static const struct scene scenes[] = {
     {"fork", scene_fork},
     {"_Fork", scene_Fork},
@@ -137,6 +189,9 @@ static const struct scene scenes[] = {
     {"vfork", scene_vfork},
     {"clone-vm", scene_clone_vm},
     {"clone-vfork", scene_clone_vfork},
+    {"first-vfork", scene_first_vfork},
+    {"first-clone-vm", scene_first_clone_vm},
+    {"first-copies", scene_first_copies},
     {NULL, NULL},
 };
 

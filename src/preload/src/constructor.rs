@@ -23,7 +23,7 @@ extern "C" fn constructor() {
         runtime::load_now();
     }
     // Before the first vfork, so that no child is taken for the registry's owner.
-    let _ = REGISTRY.may_change();
+    REGISTRY.bind();
     // SAFETY: the handlers are async-signal-safe and live as long as the library, which is never
     // unloaded. ENOMEM is harmless: the registry notices a fork by itself.
     unsafe { __register_atfork(Some(before_fork), Some(after_fork), Some(in_child), null_mut()) };
