@@ -7,10 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, io};
 
-/// One segment for code and constants, as far as the linker can, as each costs an exec a mapping; and
-/// each at the start of a page, so that what is written lies in as few pages as it can.
-const SEGMENTS: [&str; 3] =
-    ["-Wl,-z,noseparate-code", "-Wl,--no-rosegment", "-Wl,-z,separate-loadable-segments"];
+/// One segment for code and constants, as each costs an exec a mapping. GNU ld makes one for what is
+/// written, too, and its relocated pointers are protected nonetheless; the usual linker of Rust makes
+/// two, and has to be told to begin each in a page of its own, so that few pages are written.
+const LINKERS: [&[&str]; 2] = [
+    &["-fuse-ld=bfd", "-Wl,-z,noseparate-code"],
+    &["-Wl,-z,noseparate-code", "-Wl,--no-rosegment", "-Wl,-z,separate-loadable-segments"],
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -19,10 +22,9 @@ fn main() {
     if env::var_os("CARGO_FEATURE_STD").is_none() {
         add("-nostartfiles");
     }
-    for argument in SEGMENTS {
-        if linker_takes(argument).unwrap_or(false) {
-            add(argument);
-        }
+    let links = |arguments: &&&[&str]| links_with(arguments).unwrap_or(false);
+    for argument in LINKERS.iter().find(links).copied().unwrap_or_default() {
+        add(argument);
     }
 }
 
@@ -31,11 +33,12 @@ fn add(argument: &str) {
 }
 
 /// Whether an empty library can be linked so: linkers differ.
-fn linker_takes(argument: &str) -> io::Result<bool> {
+fn links_with(arguments: &[&str]) -> io::Result<bool> {
     let variable = |name| env::var_os(name).ok_or(io::ErrorKind::NotFound);
     let mut rustc = Command::new(variable("RUSTC")?);
     rustc.args(["--crate-type", "cdylib", "--crate-name", "probe", "--edition", "2024"]);
-    rustc.args(["-C", "panic=abort", "-C", &format!("link-arg={argument}"), "--target"]);
+    rustc.args(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
+    rustc.args(["-C", "panic=abort", "--target"]);
     rustc.arg(variable("TARGET")?).arg("-o").arg(Path::new(&variable("OUT_DIR")?).join("probe.so"));
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut option = OsString::from("linker=");
