@@ -32,21 +32,34 @@ impl<'a> Environment<'a> {
 
     /// The entries, each `NAME=value`. Async-signal-safe.
     pub fn entries(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
+        // SAFETY: the block's strings live for 'a (contract of `from_raw`).
+        self.strings().map(|entry| unsafe { CStr::from_ptr(entry) })
+    }
+
+    /// The entries that begin with one of `prefixes`. Of the others nothing but what tells them apart
+    /// is read. Async-signal-safe.
+    pub fn entries_with(&self, prefixes: &[&str]) -> impl Iterator<Item = &'a CStr> {
+        let ours = self.strings().filter(|entry| {
+            // SAFETY: a prefix without a NUL differs at the string's NUL, if not before.
+            let begins = |(offset, byte)| unsafe { *entry.add(offset) as u8 == byte };
+            prefixes.iter().any(|prefix| prefix.bytes().enumerate().all(begins))
+        });
+        // SAFETY: as in `entries`.
+        ours.map(|entry| unsafe { CStr::from_ptr(entry) })
+    }
+
+    fn strings(&self) -> impl Iterator<Item = *const c_char> + use<'a> {
         let mut next = self.block;
         core::iter::from_fn(move || {
             if next.is_null() {
                 return None;
             }
-            // SAFETY: the block goes on to its null pointer, which ends the iteration; its strings
-            // live for 'a (contract of `from_raw`).
+            // SAFETY: the block goes on to its null pointer, which ends the iteration (contract of
+            // `from_raw`).
             unsafe {
                 let entry = *next;
-                if entry.is_null() {
-                    next = core::ptr::null();
-                    return None;
-                }
-                next = next.add(1);
-                Some(CStr::from_ptr(entry))
+                next = if entry.is_null() { core::ptr::null() } else { next.add(1) };
+                (!entry.is_null()).then_some(entry)
             }
         })
     }
@@ -78,6 +91,17 @@ mod tests {
         assert_eq!(get(&entries, "B"), Some(&b"x=y"[..]));
         assert_eq!(get(&entries, "E"), Some(&b""[..]));
         assert_eq!(get(&entries, "C"), None);
+    }
+
+    #[test]
+    fn entries_are_told_apart_by_their_beginning() {
+        let entries = [c"", c"A", c"ABC=1", c"B", c"AB", c"BAB=2"];
+        let block: Vec<*const c_char> =
+            entries.iter().map(|entry| entry.as_ptr()).chain([core::ptr::null()]).collect();
+        // SAFETY: as in `get`.
+        let environment = unsafe { Environment::from_raw(block.as_ptr()) };
+        let found: Vec<_> = environment.entries_with(&["AB", "BA"]).collect();
+        assert_eq!(found, [c"ABC=1", c"AB", c"BAB=2"]);
     }
 
     #[test]

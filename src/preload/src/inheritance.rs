@@ -13,7 +13,7 @@ use epochsocks::config::{Environment, value_of};
 use epochsocks::{linkage, sys};
 
 /// The prefixes of our variables and torsocks'.
-const PREFIXES: [&[u8]; 2] = [b"EPOCHSOCKS_", b"TORSOCKS_"];
+const PREFIXES: [&str; 2] = ["EPOCHSOCKS_", "TORSOCKS_"];
 /// The name of the dynamic linker's variable.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 
@@ -32,7 +32,7 @@ static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 /// Copies our variables of `environment`. Called once, by the constructor.
 pub fn remember(environment: Environment<'_>) {
-    let ours = || environment.entries().filter(|entry| is_ours(entry.to_bytes()));
+    let ours = || environment.entries_with(&PREFIXES);
     let length = ours().map(|entry| size_of::<usize>() + entry.count_bytes() + 1).sum::<usize>();
     let Some(start) = room_for(length) else { return };
     let mut end = start;
@@ -114,7 +114,7 @@ pub fn loads(value: &[u8], library: &CStr) -> bool {
 }
 
 fn is_ours(entry: &[u8]) -> bool {
-    PREFIXES.iter().any(|prefix| entry.starts_with(prefix))
+    PREFIXES.iter().any(|prefix| entry.starts_with(prefix.as_bytes()))
 }
 
 fn name_of(entry: &[u8]) -> &[u8] {
