@@ -27,7 +27,12 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let program = compile(EMPTY, scratch)?;
     let (peers, notes) = torifier::peers(9050, scratch)?;
     results.notes = notes;
-    let mut torifiers = vec![Torifier::nothing(), Torifier::floor(scratch)?, torifier::unset()?];
+    let prefix = scratch.join("prefix");
+    let mut torifiers = vec![
+        Torifier::nothing(),
+        Torifier::floor(scratch)?.installed(&prefix)?,
+        torifier::unset()?.installed(&prefix)?,
+    ];
     torifiers.extend(peers);
     let mut progress = Progress::new(&results.experiment, 2);
     for workload in ["library", "launcher"] {
@@ -60,8 +65,8 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
         }
     }
     results.notes.push(format!(
-        "from posix_spawn to the end of a program that does nothing, and the processor time of \
-             that program, which other programs disturb less, most of all the least of \
+        "from posix_spawn to the end of a program that does nothing, ours from an installed prefix; \
+             and the processor time of that program, which other programs disturb less, most of all the least of \
              {LEAST_OF} execs in a row, between which the other subjects have theirs"
     ));
     Ok(results)

@@ -40,6 +40,25 @@ impl Torifier {
         Ok(Torifier { name, library: Some(library), ..Torifier::nothing() })
     }
 
+    /// The same from an installed prefix, its files written in one go as a package manager does: what
+    /// a linker has written piece by piece lies in pieces in the page cache, and is slower to map.
+    pub fn installed(self, prefix: &Path) -> io::Result<Torifier> {
+        let prefix = std::path::absolute(prefix)?;
+        let place = |folder: &str, file: &Path| -> io::Result<PathBuf> {
+            let to = prefix.join(folder).join(file.file_name().unwrap_or_default());
+            std::fs::create_dir_all(prefix.join(folder))?;
+            std::fs::write(&to, std::fs::read(file)?)?;
+            std::fs::set_permissions(&to, std::fs::metadata(file)?.permissions())?;
+            Ok(to)
+        };
+        let library = self.library.map(|file| place("lib/epochsocks", &file)).transpose()?;
+        let mut launcher = self.launcher;
+        if let Some(program) = launcher.first_mut() {
+            *program = place("bin", Path::new(program))?.to_string_lossy().into_owned();
+        }
+        Ok(Torifier { library, launcher, ..self })
+    }
+
     /// Lets a command run under the library.
     pub fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         if let Some(library) = &self.library {
