@@ -6,7 +6,8 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::flight::{Pending, Stage};
+use super::flight::Pending;
+use super::stage::Stage;
 use crate::sys::{self, time};
 
 /// How many handshakes can be in flight at once, in all processes of a family.

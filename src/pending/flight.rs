@@ -8,26 +8,15 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use super::recall::{Demand, Recall};
 use super::registration::{REGISTRATIONS, Registration};
+use super::stage::{Stage, State};
 use super::{Baton, Take, Token};
 use crate::policy::address::encode;
 use crate::registry::Outcome;
 use crate::socks5::{Handshake, Request};
 use crate::sys::{self, Errno, net, time};
 use crate::tor::{Advance, DriveError, advance};
-
-/// What a place of the arena is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// For nothing.
-    Free,
-    /// An unconnected socket's registrations.
-    Idle,
-    /// A handshake in flight.
-    Aloft,
-    /// It has ended; kept for other processes until the place is needed.
-    Landed(Outcome),
-}
 
 /// What the driver works with; belongs to the baton's holder.
 pub struct Script {
@@ -88,7 +77,7 @@ pub enum Ran {
 /// | field | who writes it |
 /// | --- | --- |
 /// | `state`, `cookie`, `interest`, `script`, `process`, `fd`, `deadline`, `forks` | the baton's holder |
-/// | `cancelled` | anyone, before taking the baton |
+/// | `recall` | anyone, before taking the baton |
 /// | `is_passed` | anyone, before the descriptor is sent |
 /// | `attendant` | the thread itself |
 /// | `registrations` | see [`Registration`] |
@@ -96,15 +85,13 @@ pub enum Ran {
 pub struct Pending {
     baton: Baton,
     interest: AtomicU32,
-    /// Stage, errno of the end, and the serial number of the socket at this place.
-    state: AtomicU64,
+    state: State,
     cookie: AtomicU64,
     deadline: AtomicU64,
     /// A descriptor of the socket and the process that it is of, for the time when nobody touches it.
     process: AtomicI32,
     fd: AtomicI32,
-    /// What was asked, and of the socket of which serial number.
-    cancelled: AtomicU64,
+    recall: Recall,
     /// How many forks were over when the socket was launched, see [`Pending::is_private`].
     forks: AtomicU32,
     /// Whether a descriptor of it was sent to somebody.
@@ -119,50 +106,17 @@ pub struct Pending {
 // SAFETY: everything but `script` is atomic, and that belongs to the baton's holder.
 unsafe impl Sync for Pending {}
 
-/// Values of the lower half of `cancelled`.
-const NOT_CANCELLED: u32 = 0;
-const CANCELLED: u32 = 1;
-const ABORTED: u32 = 2;
-
 /// How often to try for the baton where a step of another's is waited out.
 const PATIENCE: u32 = 1_000;
 
-const SERIAL: u32 = 32;
-const ERRNO: u32 = 16;
-
 impl Pending {
     pub(super) fn stage(&self) -> Stage {
-        // Acquire pairs with the Release in `set_stage`.
-        let state = self.state.load(Acquire);
-        let errno = (state >> ERRNO) as u16;
-        match state as u8 {
-            0 => Stage::Free,
-            1 => Stage::Idle,
-            2 => Stage::Aloft,
-            3 => Stage::Landed(Outcome::Established),
-            4 => Stage::Landed(Outcome::Cancelled),
-            _ => Stage::Landed(Outcome::Failed(Errno(errno.into()))),
-        }
-    }
-
-    fn set_stage(&self, stage: Stage) {
-        let (number, errno) = match stage {
-            Stage::Free => (0, 0),
-            Stage::Idle => (1, 0),
-            Stage::Aloft => (2, 0),
-            Stage::Landed(Outcome::Established) => (3, 0),
-            Stage::Landed(Outcome::Cancelled) => (4, 0),
-            Stage::Landed(Outcome::Failed(Errno(errno))) => (5, errno as u16),
-        };
-        let serial = u64::from(self.serial()) << SERIAL;
-        // Release pairs with the Acquire in `stage`; only the baton's holder writes.
-        self.state.store(serial | u64::from(errno) << ERRNO | number, Release);
+        self.state.stage()
     }
 
     /// The serial number of the socket at this place.
     pub fn serial(&self) -> u32 {
-        // Acquire pairs with the Release in `set_stage`.
-        (self.state.load(Acquire) >> SERIAL) as u32
+        self.state.serial()
     }
 
     /// Whether a token with this serial number is of the socket at this place.
@@ -237,9 +191,7 @@ impl Pending {
         self.belongs_here(forks);
         // Release pairs with the Acquire in `is_of`.
         self.cookie.store(cookie, Release);
-        let serial = u64::from(self.serial().wrapping_add(1)) << SERIAL;
-        // As in `set_stage`; 1 is Idle.
-        self.state.store(serial | 1, Release);
+        self.state.take_over();
     }
 
     /// Takes the baton for the thread `me` to launch the socket `cookie` from here; `false` if
@@ -268,14 +220,14 @@ impl Pending {
         deadline: u64,
     ) {
         self.write(script);
-        // Relaxed throughout: the Release in `set_stage` publishes them.
+        // Relaxed throughout: the Release in `State::set` publishes them.
         self.belongs_here(forks);
         self.fd.store(fd, Relaxed);
         self.deadline.store(deadline, Relaxed);
         self.interest.store(libc::POLLOUT as u32, Relaxed);
-        self.cancelled.store(NOT_CANCELLED.into(), Relaxed);
+        self.recall.forget();
         self.attendant.store(0, Relaxed);
-        self.set_stage(Stage::Aloft);
+        self.state.set(Stage::Aloft);
         self.align(place);
     }
 
@@ -289,7 +241,7 @@ impl Pending {
     /// Takes a launch back: the socket could not be connected. The caller, the thread `me`, has the
     /// baton, which this gives back.
     pub fn scrub(&self, place: u32, me: i32) {
-        self.set_stage(Stage::Idle);
+        self.state.set(Stage::Idle);
         self.align(place);
         self.let_go(place, me);
     }
@@ -304,7 +256,7 @@ impl Pending {
                 // Killed in the middle of a step, which may be half done.
                 Take::Left(holder) if !sys::exists(holder) && self.baton.inherit(holder, me) => {
                     // Told to whoever still has the socket.
-                    self.mark(self.cookie(), ABORTED);
+                    self.recall(self.cookie(), Demand::Abort);
                 }
                 Take::Left(_) => return Ran::Busy,
             }
@@ -371,26 +323,17 @@ impl Pending {
     /// Gives the handshake up: its driver ends it at the next look, which the caller provides for
     /// by [`Pending::run`]. The caller disconnects the socket.
     pub fn cancel(&self, cookie: u64) {
-        self.mark(cookie, CANCELLED);
+        self.recall(cookie, Demand::Cancel);
     }
 
-    /// Asks for the end of the socket `cookie`, which may have lost the place meanwhile: the mark is
-    /// for its serial number alone.
-    fn mark(&self, cookie: u64, what: u32) {
+    /// Demands the end of the socket `cookie`, which may have lost the place meanwhile.
+    fn recall(&self, cookie: u64, demand: Demand) {
         let serial = self.serial();
         // After the serial number, which a newer socket gets after its cookie.
         if self.is_of(cookie) {
-            // Release pairs with the Acquire in `asked`; the baton's news make the driver look. The
-            // larger one is the newer socket's.
-            self.cancelled.fetch_max(u64::from(serial) << SERIAL | u64::from(what), Release);
+            // The baton's news make the driver look.
+            self.recall.demand(serial, demand);
         }
-    }
-
-    /// What was asked of the socket at this place.
-    fn asked(&self) -> u32 {
-        // Acquire pairs with the Release in `mark`.
-        let mark = self.cancelled.load(Acquire);
-        if (mark >> SERIAL) as u32 == self.serial() { mark as u32 } else { NOT_CANCELLED }
     }
 
     /// Makes the thread `me` the one whose connect waits for the end, unless another does.
@@ -411,15 +354,15 @@ impl Pending {
     fn look(&self, fd: i32) -> Option<Report> {
         // SAFETY: written by `launch` before the stage, and the caller has the baton.
         let script = unsafe { (*self.script.get()).assume_init_mut() };
-        match self.asked() {
-            NOT_CANCELLED => {}
-            CANCELLED => {
-                self.set_stage(Stage::Landed(Outcome::Cancelled));
+        match self.recall.demanded(self.serial()) {
+            Demand::None => {}
+            Demand::Cancel => {
+                self.state.set(Stage::Landed(Outcome::Cancelled));
                 return None;
             }
-            _ => {
+            Demand::Abort => {
                 kill(fd, script.tor);
-                self.set_stage(Stage::Landed(Outcome::Failed(Errno(libc::ECONNABORTED))));
+                self.state.set(Stage::Landed(Outcome::Failed(Errno(libc::ECONNABORTED))));
                 return None;
             }
         }
@@ -444,7 +387,7 @@ impl Pending {
                 Outcome::Failed(error.errno())
             }
         };
-        self.set_stage(Stage::Landed(outcome));
+        self.state.set(Stage::Landed(outcome));
         Some(Report { request: script.request, error })
     }
 
@@ -468,7 +411,7 @@ impl Pending {
             // Nobody has a descriptor to launch it again.
             return;
         }
-        self.mark(cookie, ABORTED);
+        self.recall(cookie, Demand::Abort);
         sys::without_signals(|| {
             let me = sys::gettid();
             if self.baton.take(me) != Take::Taken {
@@ -476,7 +419,7 @@ impl Pending {
                 return;
             }
             if self.is_of(cookie) && self.stage() == Stage::Idle {
-                self.set_stage(Stage::Free);
+                self.state.set(Stage::Free);
             }
             // No descriptor: the socket is closed.
             let fd = if self.is_of(cookie) { -1 } else { return self.let_go(place, me) };

@@ -14,7 +14,9 @@ mod baton;
 mod flight;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
+mod recall;
 mod registration;
+mod stage;
 mod token;
 
 pub use arena::{Arena, CAPACITY};
