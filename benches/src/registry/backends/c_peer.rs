@@ -6,6 +6,14 @@ use std::ptr::NonNull;
 
 use crate::registry::subject::Subject;
 
+/// Calls a C function of a registry.
+macro_rules! call {
+    ($function:ident, $registry:expr $(, $argument:expr)*) => {
+        // SAFETY: the registry is the one that `new` made, and threads attach first.
+        unsafe { $function($registry.0.as_ptr() $(, $argument)*) }
+    };
+}
+
 macro_rules! c_peer {
     ($($name:ident($cfg:ident) = $text:literal, $role:literal, {
         $new:ident $attach:ident $detach:ident $insert:ident $remove:ident $borrow:ident
@@ -35,44 +43,43 @@ macro_rules! c_peer {
         // SAFETY: as above.
         unsafe impl Sync for $name {}
 
-        // SAFETY of the calls: the registry is the one that `new` made; threads attach first.
         #[cfg($cfg)]
-        #[allow(clippy::undocumented_unsafe_blocks, reason = "see above")]
         impl Subject for $name {
             const NAME: &'static str = $text;
             const ROLE: &'static str = $role;
             const ALLOCATOR: &'static str = "malloc";
 
             fn new() -> Self {
+                // SAFETY: asks for memory, no more.
                 $name(NonNull::new(unsafe { $new() }).expect("memory for a registry"))
             }
             fn attach(&self) {
-                unsafe { $attach(self.0.as_ptr()) }
+                call!($attach, self)
             }
             fn detach(&self) {
-                unsafe { $detach(self.0.as_ptr()) }
+                call!($detach, self)
             }
             #[inline(always)]
             fn insert(&self, fd: i32, number: u64) -> bool {
-                unsafe { $insert(self.0.as_ptr(), fd, number) }
+                call!($insert, self, fd, number)
             }
             #[inline(always)]
             fn remove(&self, fd: i32) -> bool {
-                unsafe { $remove(self.0.as_ptr(), fd) }
+                call!($remove, self, fd)
             }
             #[inline(always)]
             fn borrow(&self, fd: i32) -> Option<u64> {
-                found(unsafe { $borrow(self.0.as_ptr(), fd) })
+                found(call!($borrow, self, fd))
             }
             #[inline(always)]
             fn counted(&self, fd: i32) -> Option<u64> {
-                found(unsafe { $counted(self.0.as_ptr(), fd) })
+                found(call!($counted, self, fd))
             }
             fn hold(&self, fd: i32, mut meanwhile: &mut dyn FnMut()) {
-                unsafe { $hold(self.0.as_ptr(), fd, call, (&raw mut meanwhile).cast()) }
+                call!($hold, self, fd, call_back, (&raw mut meanwhile).cast())
             }
             fn unreclaimed(&self) -> Option<u64> {
-                Some(unsafe { $unreclaimed(self.0.as_ptr()) })
+                Some(call!($unreclaimed, self))
             }
         }
     )* };
@@ -84,7 +91,7 @@ fn found(number: u64) -> Option<u64> {
     (number != u64::MAX).then_some(number)
 }
 
-extern "C" fn call(data: *mut c_void) {
+extern "C" fn call_back(data: *mut c_void) {
     // SAFETY: what `hold` gave, for the time of its call.
     unsafe { (*data.cast::<&mut dyn FnMut()>())() }
 }
