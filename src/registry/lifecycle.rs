@@ -274,7 +274,7 @@ fn fork() -> i32 {
     unsafe { libc::fork() }
 }
 
-/// A child that runs no `pthread_atfork` handlers.
+/// A child that nobody tells that it is one.
 fn raw_fork() -> i32 {
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }
@@ -411,7 +411,7 @@ fn vfork_child_is_not_the_first_to_change_anything() {
     assert!(REGISTRY.may_change() && !REGISTRY.contains(5));
 }
 
-/// J: a forked child is the first to change its copy, with and without `pthread_atfork` handlers.
+/// J: a forked child is the first to change its copy, whether it was told of the fork or not.
 #[test]
 fn forked_child_is_the_first_to_change_its_copy() {
     for (make, is_told) in [(fork as fn() -> i32, true), (fork, false), (raw_fork, false)] {

@@ -26,12 +26,12 @@ unsafe impl Zeroed for Owner {
 /// The backend `R`, kept from being changed by a `vfork` or `CLONE_VM` child, which shares the
 /// memory but not the descriptors of its parent (guarantee J): each change compares the process id,
 /// asked of the kernel, with the owner's. A child of `fork` becomes the owner of its own copy, also
-/// if `pthread_atfork` handlers were skipped.
+/// if nobody tells it that it is one.
 ///
 /// Reads make no system call and are the backend's own. Two processes with one id in different pid
-/// namespaces that share memory are not told apart. Of the children that skip the handlers before
-/// anything has changed, one that has started threads by its own first change is taken for a
-/// `vfork` child, and so is every one where a filter forbids unshare(2).
+/// namespaces that share memory are not told apart. Of the children that nobody tells, and of a
+/// parent that has changed nothing, one that has started threads by its own first change is taken
+/// for a `vfork` child, and so is every one where a filter forbids unshare(2).
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,

@@ -64,3 +64,8 @@ fn a_child_that_shares_the_memory_is_not_the_first_to_change_anything() {
 fn a_forked_child_may_be_the_first_to_change_its_copy() {
     play("forks", "first-copies", &echoing_proxy());
 }
+
+#[test]
+fn a_forked_child_may_have_threads_before_it_changes_anything() {
+    play("forks", "first-threads", &echoing_proxy());
+}

@@ -179,6 +179,16 @@ static void scene_aliases(void)
     message.msg_hdr.msg_name = &address;
     message.msg_hdr.msg_namelen = sizeof address;
     FAILS(send_many((int)raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0), &message, 1, 0), EPERM);
+    static const char *const forks[] = {"__fork", "__libc_fork"};
+    for (int i = 0; i < 2; i++) {
+        __typeof__(fork) *make_child = dlsym(libc, forks[i]);
+        EXPECT(make_child);
+        pid_t child = make_child();
+        if (child == 0)
+            _exit(!(tracked(four) && close(four) == 0 && is_forgotten(four)));
+        int status;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0 && tracked(four));
+    }
 }
 
 static void scene_shutdown(void)

@@ -182,6 +182,32 @@ static void scene_first_copies(void)
     by_vfork();
 }
 
+static void *idle_thread(void *unused)
+{
+    pause();
+    return unused;
+}
+
+/* Has threads before it opens its first socket. */
+static int child_with_threads_works(void)
+{
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, idle_thread, NULL) == 0);
+    set_up();
+    return child_works();
+}
+
+static void scene_first_threads(void)
+{
+    pid_t child;
+    if ((child = fork()) == 0)
+        _exit(!child_with_threads_works());
+    succeeds(child);
+    if ((child = _Fork()) == 0)
+        _exit(!child_with_threads_works());
+    succeeds(child);
+}
+
 static const struct scene scenes[] = {
     {"fork", scene_fork},
     {"_Fork", scene_Fork},
@@ -192,6 +218,7 @@ static const struct scene scenes[] = {
     {"first-vfork", scene_first_vfork},
     {"first-clone-vm", scene_first_clone_vm},
     {"first-copies", scene_first_copies},
+    {"first-threads", scene_first_threads},
     {NULL, NULL},
 };
 

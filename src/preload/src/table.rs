@@ -288,6 +288,54 @@ hooks! {
         policy: "as recv",
         test: "hooks::aliases_take_the_hooks_way",
     }
+    fork {
+        signature: () -> pid_t,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: fork::fork,
+        why: "the child has the parent's handshakes and names, and a registry that is a copy",
+        policy: "opens what both share first, and tells the child's registry",
+        test: "hooks::a_forked_child_works_at_once",
+    }
+    __fork {
+        signature: () -> pid_t,
+        header: "",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: fork::fork,
+        why: "libc exports fork by this name too",
+        policy: "as fork",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    __libc_fork {
+        signature: () -> pid_t,
+        header: "",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: alias,
+        handler: fork::fork,
+        why: "libc exports fork by this name too",
+        policy: "as fork",
+        test: "hooks::aliases_take_the_hooks_way",
+    }
+    _Fork {
+        signature: () -> pid_t,
+        header: "unistd.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: yes,
+        before_resolution: lookup,
+        handler: fork::fork_without_handlers,
+        why: "the child has the parent's handshakes and names, and a registry that is a copy",
+        policy: "as fork",
+        test: "hooks::a_child_without_fork_handlers_works_at_once",
+    }
     daemon {
         signature: (keeps_directory: c_int, keeps_standard: c_int) -> c_int,
         header: "unistd.h",

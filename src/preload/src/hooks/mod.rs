@@ -8,6 +8,7 @@ pub mod data;
 pub mod duplicate;
 pub mod epoll;
 pub mod exec;
+pub mod fork;
 mod hand_over;
 pub mod inside;
 mod kernel_waits;

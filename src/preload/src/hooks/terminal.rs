@@ -7,6 +7,7 @@ use core::ops::RangeInclusive;
 use epochsocks::registry::Registry;
 use libc::{termios, winsize};
 
+use super::fork;
 use super::replaced::replaced;
 use crate::real;
 use crate::registry::REGISTRY;
@@ -17,7 +18,8 @@ const STANDARD: RangeInclusive<c_int> = libc::STDIN_FILENO..=libc::STDERR_FILENO
 /// As daemon(3).
 pub unsafe fn daemon(keeps_directory: c_int, keeps_standard: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    let call = || unsafe { real::daemon(keeps_directory, keeps_standard) };
+    let daemon = || unsafe { real::daemon(keeps_directory, keeps_standard) };
+    let call = || fork::leaving_the_parent(daemon);
     if keeps_standard != 0 { call() } else { replaced([0, 1, 2], call) }
 }
 
@@ -39,7 +41,7 @@ pub unsafe fn forkpty(
     size: *const winsize,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    let child = unsafe { real::forkpty(terminal, name, attributes, size) };
+    let child = fork::around(|| unsafe { real::forkpty(terminal, name, attributes, size) });
     if child == 0 {
         for fd in STANDARD {
             REGISTRY.remove(fd);

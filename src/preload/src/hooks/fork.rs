@@ -1,0 +1,65 @@
+//! `fork`: what parent and child share is there before, and the child is told that it is one.
+//!
+//! libc would call handlers (pthread_atfork), whose registration costs every exec three microseconds.
+//! A child that comes by another way, a raw system call, notices by itself: see the registry.
+
+use core::ffi::c_int;
+
+use epochsocks::pending::ARENA;
+use epochsocks::registry::Registry;
+use epochsocks::sys;
+use libc::pid_t;
+
+use crate::registry::REGISTRY;
+use crate::{real, runtime};
+
+/// # Safety
+/// As fork(2).
+pub unsafe fn fork() -> pid_t {
+    // SAFETY: the caller's contract.
+    around(|| unsafe { real::fork() })
+}
+
+/// # Safety
+/// As _Fork(3).
+pub unsafe fn fork_without_handlers() -> pid_t {
+    // SAFETY: the caller's contract.
+    around(|| unsafe { real::_Fork() })
+}
+
+/// Runs `call`, which forks inside and answers 0 in the child.
+pub fn around(call: impl FnOnce() -> pid_t) -> pid_t {
+    prepare();
+    let child = call();
+    if child == 0 {
+        in_child()
+    } else {
+        ARENA.after_fork()
+    }
+    child
+}
+
+/// Runs `call`, which forks inside and ends the parent.
+pub fn leaving_the_parent(call: impl FnOnce() -> c_int) -> c_int {
+    prepare();
+    let parent = sys::getpid();
+    let result = call();
+    if sys::getpid() != parent {
+        in_child();
+    }
+    ARENA.after_fork();
+    result
+}
+
+/// Opens what parent and child share, unless its first use did. Most programs never fork, and a
+/// shared mapping costs an exec more than all of the constructor. A failure is reported at the first
+/// use.
+fn prepare() {
+    let _ = runtime::ONION_POOL.open(runtime::cookie_range());
+    ARENA.before_fork();
+}
+
+fn in_child() {
+    REGISTRY.after_fork_in_child();
+    sys::close_owned_sockets();
+}
