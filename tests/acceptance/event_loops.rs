@@ -111,7 +111,9 @@ fn aria2_fetches_eight_files_in_parallel() {
 fn nginx_passes_eight_requests_at_once_on() {
     let Some(network) = network_with(&["nginx", "curl", "bash"]) else { return };
     let folder = empty_directory("nginx-through-tor");
-    fs::write(folder.join("nginx.conf"), configuration()).expect("the folder is ours");
+    let forwarding = format!("rewrite ^ / break; proxy_pass http://{HOST}:80;");
+    let configuration = event_loops::nginx_configuration(PORT, &forwarding);
+    fs::write(folder.join("nginx.conf"), configuration).expect("the folder is ours");
     let mut bare = Command::new("bash");
     let leaks = network.run_until_leak(
         serve_and_ask(hermetic(&mut bare), &folder, &["nginx".as_ref()]),
@@ -130,7 +132,7 @@ fn nginx_passes_eight_requests_at_once_on() {
 }
 
 /// A port of the network's own loopback.
-const PORT: &str = "8080";
+const PORT: u16 = 8080;
 
 fn serve_and_ask<'c>(
     command: &'c mut Command,
@@ -146,20 +148,6 @@ fn serve_and_ask<'c>(
             "http://127.0.0.1:$port/[1-8]"
         kill "$nginx"
         wait"#;
-    command.args(["-c", script, "bash"]).arg(folder).arg(PORT).args(nginx);
+    command.args(["-c", script, "bash"]).arg(folder).arg(PORT.to_string()).args(nginx);
     command.env("PATH", crate::support::process::search_path())
-}
-
-fn configuration() -> String {
-    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {name};\n"))
-        .collect();
-    format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\n\
-         events {{ worker_connections 256; }}\n\
-         http {{ access_log off;\n{folders}\
-         server {{ listen 127.0.0.1:{PORT};\n\
-         location / {{ rewrite ^ / break; proxy_pass http://{HOST}:80; }} }} }}\n"
-    )
 }

@@ -146,7 +146,8 @@ fn nginx_passes_requests_on_in_parallel() {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nginx.{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for nginx");
     let port = free_port();
-    std::fs::write(folder.join("nginx.conf"), configuration(port)).expect("a configuration");
+    let configuration = event_loops::nginx_configuration(port, "proxy_pass http://192.0.2.1:80;");
+    std::fs::write(folder.join("nginx.conf"), configuration).expect("a configuration");
     let mut nginx = before(&proxy, "nginx");
     nginx.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
     let nginx = Running::start(&mut nginx);
@@ -169,17 +170,4 @@ fn nginx_passes_requests_on_in_parallel() {
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
     listener.local_addr().expect("a listener has an address").port()
-}
-
-fn configuration(port: u16) -> String {
-    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {name};\n"))
-        .collect();
-    format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\n\
-         events {{ worker_connections 256; }}\n\
-         http {{ access_log off;\n{folders}\
-         server {{ listen 127.0.0.1:{port};\nlocation / {{ proxy_pass http://192.0.2.1:80; }} }} }}\n"
-    )
 }

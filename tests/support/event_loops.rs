@@ -92,3 +92,18 @@ fn has_header(path: &str) -> bool {
     }
     found
 }
+
+/// The configuration of an nginx in its folder that hands on what it is asked at `port` as
+/// `forwarding` says.
+pub fn nginx_configuration(port: u16, forwarding: &str) -> String {
+    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {name};\n"))
+        .collect();
+    format!(
+        "daemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\n\
+         events {{ worker_connections 256; }}\n\
+         http {{ access_log off;\n{folders}\
+         server {{ listen 127.0.0.1:{port};\nlocation / {{ {forwarding} }} }} }}\n"
+    )
+}
