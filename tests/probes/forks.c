@@ -117,10 +117,15 @@ static void by_vfork(void)
     nothing_has_changed();
 }
 
-static void by_clone_vm(int flags)
+static void clone_vm(int (*child)(void *), int flags)
 {
     static _Alignas(16) char stack[1 << 16];
-    succeeds(clone(child_meddles, stack + sizeof stack, CLONE_VM | SIGCHLD | flags, NULL));
+    succeeds(clone(child, stack + sizeof stack, CLONE_VM | SIGCHLD | flags, NULL));
+}
+
+static void by_clone_vm(int flags)
+{
+    clone_vm(child_meddles, flags);
     nothing_has_changed();
 }
 
@@ -151,8 +156,7 @@ static void scene_first_vfork(void)
 
 static void scene_first_clone_vm(void)
 {
-    static _Alignas(16) char stack[1 << 16];
-    succeeds(clone(child_is_first, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+    clone_vm(child_is_first, 0);
     EXPECT(is_forgotten(given));
     set_up();
     by_shared_memory();
@@ -166,18 +170,19 @@ static int first_child_works(void)
     return child_works();
 }
 
+/* Both of a fork's processes come here. */
+static void in_child(pid_t child, int (*works)(void))
+{
+    if (child == 0)
+        _exit(!works());
+    succeeds(child);
+}
+
 static void scene_first_copies(void)
 {
-    pid_t child;
-    if ((child = fork()) == 0)
-        _exit(!first_child_works());
-    succeeds(child);
-    if ((child = _Fork()) == 0)
-        _exit(!first_child_works());
-    succeeds(child);
-    if ((child = raw(SYS_clone, SIGCHLD, 0, 0, 0)) == 0)
-        _exit(!first_child_works());
-    succeeds(child);
+    in_child(fork(), first_child_works);
+    in_child(_Fork(), first_child_works);
+    in_child(raw(SYS_clone, SIGCHLD, 0, 0, 0), first_child_works);
     set_up();
     by_vfork();
 }
@@ -199,13 +204,8 @@ static int child_with_threads_works(void)
 
 static void scene_first_threads(void)
 {
-    pid_t child;
-    if ((child = fork()) == 0)
-        _exit(!child_with_threads_works());
-    succeeds(child);
-    if ((child = _Fork()) == 0)
-        _exit(!child_with_threads_works());
-    succeeds(child);
+    in_child(fork(), child_with_threads_works);
+    in_child(_Fork(), child_with_threads_works);
 }
 
 static const struct scene scenes[] = {
