@@ -1,69 +1,66 @@
 //! `snapshot`: a copy-on-write map behind arc-swap. Reads are cheap; each change copies the map.
 
+use core::num::NonZeroUsize;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 
 use super::variant::{self, Variant};
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
-/// A record, counted by its `Arc`; the maps' references together are the registry's.
-#[repr(C)]
-struct Shared {
-    record: Record,
-    /// The record that `supersede` has put in this one's place.
-    successor: OnceLock<Arc<Shared>>,
+/// What is registered at one moment. The maps' references to a record together are the registry's.
+#[derive(Clone, Default)]
+struct Map {
+    named: HashMap<i32, Arc<Record>>,
+    /// What `detach` has taken away, by the numbers of its calls: `supersede` finds it here.
+    detached: HashMap<usize, Arc<Record>>,
 }
 
-impl Shared {
-    fn new(cookie: Cookie) -> Arc<Shared> {
-        Arc::new(Shared { record: Record::new(cookie), successor: OnceLock::new() })
-    }
-
-    /// What has come in this one's place.
-    fn latest(self: &Arc<Self>) -> Arc<Shared> {
-        let mut latest = self;
-        while let Some(next) = latest.successor.get() {
-            latest = next;
-        }
-        latest.clone()
+impl Map {
+    /// Lets `fd` name `record`, if it names none.
+    fn name(&mut self, fd: i32, record: &Arc<Record>) -> Option<()> {
+        let vacant = !self.named.contains_key(&fd);
+        vacant.then(|| drop(self.named.insert(fd, record.clone())))
     }
 }
-
-type Map = HashMap<i32, Arc<Shared>>;
 
 /// The registry over arc-swap.
 #[derive(Default)]
-pub struct Snapshot(LazyLock<ArcSwap<Map>>);
+pub struct Snapshot {
+    map: LazyLock<ArcSwap<Map>>,
+    /// How often `detach` was called.
+    detaches: AtomicUsize,
+}
 
 /// A counted reference to a record of a [`Snapshot`] registry.
-pub struct Counted(Arc<Shared>);
+pub struct Counted(Arc<Record>);
 
 impl Deref for Counted {
     type Target = Record;
 
     fn deref(&self) -> &Record {
-        &self.0.record
+        &self.0
     }
 }
 
 impl Snapshot {
     /// An empty registry.
     pub const fn new() -> Self {
-        Snapshot(LazyLock::new(ArcSwap::default))
+        Snapshot { map: LazyLock::new(ArcSwap::default), detaches: AtomicUsize::new(0) }
     }
 
     /// Puts a changed copy in the map's place, if `change` (which may be tried several times) wants
     /// to; gives what it said in the end.
     fn change<T>(&self, mut change: impl FnMut(&mut Map) -> Option<T>) -> Option<T> {
-        let mut current = self.0.load();
+        let mut current = self.map.load();
         loop {
             let mut copy = Map::clone(&current);
             let said = change(&mut copy)?;
-            let before = self.0.compare_and_swap(&*current, Arc::new(copy));
+            let before = self.map.compare_and_swap(&*current, Arc::new(copy));
             if Arc::ptr_eq(&before, &current) {
                 return Some(said);
             }
@@ -81,83 +78,82 @@ unsafe impl Registry for Snapshot {
     type Handle<'r> = Counted;
 
     fn contains(&self, fd: i32) -> bool {
-        self.0.load().contains_key(&fd)
+        self.map.load().named.contains_key(&fd)
     }
 
     fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
-        let shared = Shared::new(cookie);
-        let changed = self.change(|map| {
-            let vacant = !map.contains_key(&fd);
-            vacant.then(|| drop(map.insert(fd, shared.clone())))
-        });
-        changed.ok_or(InsertError::Occupied)
+        let record = Arc::new(Record::new(cookie));
+        self.change(|map| map.name(fd, &record)).ok_or(InsertError::Occupied)
     }
 
     fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
-        self.0.load().get(&fd).map(|shared| read(&shared.record))
+        self.map.load().named.get(&fd).map(|record| read(record))
     }
 
     fn lookup(&self, fd: i32) -> Option<Counted> {
-        self.0.load().get(&fd).cloned().map(Counted)
+        self.map.load().named.get(&fd).cloned().map(Counted)
     }
 
     fn into_raw(handle: Counted) -> *const Record {
-        // The record comes first.
-        Arc::into_raw(handle.0).cast()
+        Arc::into_raw(handle.0)
     }
 
     unsafe fn from_raw(&self, raw: *const Record) -> Counted {
         // SAFETY: `into_raw` made it.
-        Counted(unsafe { Arc::from_raw(raw.cast()) })
+        Counted(unsafe { Arc::from_raw(raw) })
     }
 
     fn remove(&self, fd: i32) -> bool {
-        self.change(|map| map.remove(&fd)).is_some()
+        self.change(|map| map.named.remove(&fd)).is_some()
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        let shared = self.change(|map| map.remove(&fd))?;
-        NonNull::new(Arc::into_raw(shared).cast_mut().cast()).map(Detached)
+        // Relaxed: only that each call has a number of its own matters. 0 is no pointer.
+        let number = NonZeroUsize::MIN.saturating_add(self.detaches.fetch_add(1, Relaxed));
+        self.change(|map| {
+            let record = map.named.remove(&fd)?;
+            map.detached.insert(number.get(), record);
+            Some(())
+        })?;
+        Some(Detached(NonNull::without_provenance(number)))
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        // SAFETY: `detach` made it.
-        let shared = unsafe { Arc::from_raw(entry.0.as_ptr().cast::<Shared>()) };
         self.change(|map| {
-            let vacant = !map.contains_key(&fd);
-            vacant.then(|| drop(map.insert(fd, shared.latest())))
+            let record = map.detached.remove(&entry.0.addr().get())?;
+            map.name(fd, &record);
+            Some(())
         });
     }
 
     fn discard(&self, entry: Detached) {
-        // SAFETY: `detach` made it.
-        drop(unsafe { Arc::from_raw(entry.0.as_ptr().cast::<Shared>()) });
+        self.change(|map| map.detached.remove(&entry.0.addr().get()));
     }
 
     fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
-        let named = self.change(|map| {
-            let shared = map.get(&source)?.clone();
-            (target >= 0).then(|| drop(map.insert(target, shared)))
+        if target < 0 {
+            return if self.contains(source) { Err(InsertError::OutOfRange) } else { Ok(false) };
+        }
+        let named = self.change(|map| match map.named.get(&source).cloned() {
+            Some(record) => {
+                map.named.insert(target, record);
+                Some(true)
+            }
+            None => map.named.remove(&target).and(Some(false)),
         });
-        if named.is_none() && target < 0 && self.contains(source) {
-            return Err(InsertError::OutOfRange);
-        }
-        if named.is_none() {
-            self.remove(target);
-        }
-        Ok(named.is_some())
+        Ok(named.unwrap_or(false))
     }
 
     fn supersede(&self, fd: i32) -> bool {
         let superseded = self.change(|map| {
-            let old = map.get(&fd)?.clone();
-            let fresh = || Shared::new(old.record.cookie());
-            let next = old.successor.get_or_init(fresh);
-            for shared in map.values_mut().filter(|shared| Arc::ptr_eq(shared, &old)) {
-                *shared = next.clone();
+            let old = map.named.get(&fd)?.clone();
+            let fresh = Arc::new(Record::new(old.cookie()));
+            let everywhere = map.named.values_mut().chain(map.detached.values_mut());
+            for record in everywhere.filter(|record| Arc::ptr_eq(record, &old)) {
+                *record = fresh.clone();
             }
             Some(())
         });
