@@ -9,12 +9,16 @@ mod real {
 
     /// Descriptors of one page of the table: 2^20, what Linux allows a process unless told otherwise.
     pub const PAGE: usize = 1 << 20;
-    /// Readers' cells of one generation.
-    pub const CELLS: usize = 4096;
+    /// Readers' cells of one generation: 2^16, more than programs abandon.
+    pub const CELLS: usize = 1 << 16;
     /// Mutations' cells of one generation, each with an arena.
     pub const ARENAS: usize = 1024;
     /// Cells of a kind at which the search for a free one starts.
     pub const HOMES: usize = 256;
+    /// Cells that a search looks at from its home on.
+    pub const NEAR: usize = 64;
+    /// Cells that it looks at then, from where one was found last.
+    pub const FAR: usize = 4096;
     /// Nodes of the slab's first chunk.
     pub const FIRST_CHUNK: u32 = 512;
     /// Chunks of the slab, each twice as long as the one before: 2^26 nodes, 8 GiB.

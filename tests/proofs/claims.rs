@@ -5,10 +5,10 @@ use epochsocks::registry::{Cookie, Registry, Slots, SlotsEpoch, SlotsHazard};
 
 use crate::subject::{Account, Subject, account};
 
-/// Abandoned claims of a program that does so thousands of times.
-const THOUSANDS: usize = 3000;
+/// Abandoned claims of a program that does so all the time.
+const THOUSANDS: usize = 30_000;
 /// More than there are cells.
-const TOO_MANY: usize = 4200;
+const TOO_MANY: usize = (1 << 16) + 200;
 /// Records that come and go meanwhile.
 const CHURN: u64 = 20_000;
 /// The readers' descriptors; each claim protects one of them.
@@ -53,7 +53,7 @@ fn churn_inside_guards<S: Subject>(depth: usize) -> Account {
 
 /// Guards inside of guards are calls inside of calls.
 fn on_deep_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let deep = std::thread::Builder::new().stack_size(64 << 20);
+    let deep = std::thread::Builder::new().stack_size(512 << 20);
     deep.spawn(work).expect("a thread").join().expect("no panic")
 }
 

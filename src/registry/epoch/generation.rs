@@ -3,11 +3,12 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::super::ordering::{TotalCount, TotalOrder};
-use super::super::primitive::{ARENAS, AtomicU64, CELLS, HOMES, thread_hash};
+use super::super::primitive::{ARENAS, AtomicU32, AtomicU64, CELLS, FAR, HOMES, NEAR, thread_hash};
 use super::cell::{Arena, Cell, Mutator, Reader};
 use super::policy::{BUSY, FREE, UNUSED};
 
-const USED_WORDS: usize = CELLS.div_ceil(64);
+const WORDS: usize = CELLS.div_ceil(64);
+const GROUPS: usize = WORDS.div_ceil(64);
 
 /// The claim cells of one process. A forked child gets new ones: of the parent's, those that other
 /// threads held would stay claimed for ever.
@@ -23,15 +24,24 @@ pub struct Generation {
 }
 
 /// Cells of one kind; `N` is at most `CELLS` and at least `HOMES`.
+///
+/// Cells that were abandoned lie side by side, as a search takes the first free one from a home on,
+/// or from the frontier. So it finds one soon, however many there are.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Cells<C, const N: usize> {
     cells: [C; N],
     /// One bit a cell: it was claimed at least once.
-    used: [AtomicU64; USED_WORDS],
+    used: [AtomicU64; WORDS],
     /// One bit a word of `used`: it is not zero.
-    used_words: AtomicU64,
+    used_words: [AtomicU64; GROUPS],
+    /// One bit a word of `used_words`: it is not zero.
+    used_groups: AtomicU64,
+    /// Where a search far from its home ended last.
+    frontier: AtomicU32,
 }
+
+const _: () = assert!(GROUPS <= 64 && HOMES <= ARENAS && ARENAS <= CELLS);
 
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
 #[cfg(not(crossbeam_loom))]
@@ -54,7 +64,9 @@ impl<C: Cell, const N: usize> Cells<C, N> {
         Cells {
             cells: core::array::from_fn(|_| new()),
             used: core::array::from_fn(|_| AtomicU64::new(0)),
-            used_words: AtomicU64::new(0),
+            used_words: core::array::from_fn(|_| AtomicU64::new(0)),
+            used_groups: AtomicU64::new(0),
+            frontier: AtomicU32::new(0),
         }
     }
 
@@ -70,7 +82,7 @@ impl<C: Cell, const N: usize> Cells<C, N> {
         &self.cells[Self::home_index()]
     }
 
-    /// Claims a cell and publishes `word`; `None` if all are taken.
+    /// Claims a cell and publishes `word`; `None` if all that were looked at are taken.
     #[inline(always)]
     pub fn claim(&self, word: u64) -> Option<&C> {
         let home = self.home();
@@ -80,45 +92,70 @@ impl<C: Cell, const N: usize> Cells<C, N> {
     /// Claims a cell when the home is taken: most often the one that was found free last.
     pub fn claim_elsewhere(&self, word: u64) -> Option<&C> {
         // Relaxed: a hint.
-        let start = match self.home().word().hint.load(Relaxed) {
-            0 => Self::home_index(),
-            hint => hint as usize,
+        let last = match self.home().word().hint.load(Relaxed) {
+            0 => self.home(),
+            hint => self.cells.get(hint as usize)?,
         };
-        let last = self.cells.get(start)?;
-        if last.word().claim(FREE, word) { Some(last) } else { self.search(start, word) }
+        if last.word().claim(FREE, word) { Some(last) } else { self.search(word) }
     }
 
-    /// Looks at every cell once, from `start`.
+    /// Looks at some cells near the home, and then at many more from where a free one was found last.
     #[cold]
-    fn search(&self, start: usize, word: u64) -> Option<&C> {
-        for index in (start..N).chain(0..start) {
-            let cell = self.cells.get(index)?;
-            let Some(seen) = cell.word().vacancy() else { continue };
-            if seen == UNUSED {
-                self.list(index);
-            }
-            if cell.word().claim(seen, word) {
-                let home = self.home();
-                if !core::ptr::eq(cell, home) {
-                    home.word().hint.store(index as u32, Relaxed);
-                }
-                return Some(cell);
-            }
+    fn search(&self, word: u64) -> Option<&C> {
+        let home = Self::home_index();
+        if let Ok(near) = self.first_free(home, NEAR, word) {
+            return self.found(near);
         }
-        None
+        // Relaxed throughout: a hint.
+        let found = self.first_free(self.frontier.load(Relaxed) as usize, FAR, word);
+        let (Ok(end) | Err(end)) = found;
+        self.frontier.store(end as u32, Relaxed);
+        self.found(found.ok()?)
     }
 
-    /// Lets those who visit look at this cell from now on. Both marks are in the total order before
+    /// Claims the first free one of `count` cells from `start` on, and tells its index; else where the
+    /// next ones begin.
+    fn first_free(&self, start: usize, count: usize, word: u64) -> Result<usize, usize> {
+        let mut index = start;
+        for _ in 0..count.min(N) {
+            let Some(cell) = self.cells.get(index) else { return Err(0) };
+            if let Some(seen) = cell.word().vacancy() {
+                if seen == UNUSED {
+                    self.list(index);
+                }
+                if cell.word().claim(seen, word) {
+                    return Ok(index);
+                }
+            }
+            index = (index + 1) % N;
+        }
+        Err(index)
+    }
+
+    /// Remembers the cell `index` for the threads whose home is this one's.
+    fn found(&self, index: usize) -> Option<&C> {
+        let (home, cell) = (self.home(), self.cells.get(index)?);
+        if !core::ptr::eq(cell, home) {
+            home.word().hint.store(index as u32, Relaxed);
+        }
+        Some(cell)
+    }
+
+    /// Lets those who visit look at this cell from now on. The marks are in the total order before
     /// the claimant reads its slot, and are read there before the words.
     fn list(&self, index: usize) {
-        mark(&self.used[index / 64], index % 64);
-        mark(&self.used_words, index / 64);
+        let (word, group) = (index / 64, index / 64 / 64);
+        mark(&self.used[word], index % 64);
+        mark(&self.used_words[group], word % 64);
+        mark(&self.used_groups, group);
     }
 
     /// Visits every cell that was ever claimed.
     fn each_used(&self, mut visit: impl FnMut(&C)) {
-        each_bit(self.used_words.load_total(), |word| {
-            each_bit(self.used[word].load_total(), |bit| visit(&self.cells[word * 64 + bit]));
+        each_bit(self.used_groups.load_total(), 0, |group| {
+            each_bit(self.used_words[group].load_total(), group * 64, |word| {
+                each_bit(self.used[word].load_total(), word * 64, |cell| visit(&self.cells[cell]));
+            });
         });
     }
 
@@ -196,9 +233,10 @@ fn mark(word: &AtomicU64, bit: usize) {
     }
 }
 
-fn each_bit(mut word: u64, mut visit: impl FnMut(usize)) {
+/// Visits the numbers of the bits that are set in `word`, the first of which has the number `first`.
+fn each_bit(mut word: u64, first: usize, mut visit: impl FnMut(usize)) {
     while word != 0 {
-        visit(word.trailing_zeros() as usize);
+        visit(first + word.trailing_zeros() as usize);
         word &= word - 1;
     }
 }
