@@ -37,8 +37,7 @@ pub struct Owned<R> {
     inner: R,
     /// The process that may be the first to change it; 0 for whoever comes first.
     bound: AtomicI32,
-    /// The process that changes it; null before the first change, as a page costs an exec six
-    /// microseconds.
+    /// The process that changes it; null before the first change, which most processes never make.
     owner: AtomicPtr<Owner>,
 }
 

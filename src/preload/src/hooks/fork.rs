@@ -1,7 +1,7 @@
 //! `fork`: what parent and child share is there before, and the child is told that it is one.
 //!
-//! libc would call handlers (pthread_atfork), whose registration costs every exec three microseconds.
-//! A child that comes past every hook notices by itself: see the registry.
+//! libc would call handlers (pthread_atfork), whose registration every exec would pay for. A child
+//! that comes past every hook notices by itself: see the registry.
 
 use core::ffi::c_int;
 
