@@ -3,7 +3,6 @@
 #define _GNU_SOURCE 1
 #include "scene.h"
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -205,11 +204,9 @@ static int child_with_threads_works(void)
 
 static void scene_first_threads(void)
 {
-    struct clone_args arguments = {.exit_signal = SIGCHLD};
     in_child(fork(), child_with_threads_works);
     in_child(_Fork(), child_with_threads_works);
     in_child(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), child_with_threads_works);
-    in_child(syscall(SYS_clone3, &arguments, sizeof arguments), child_with_threads_works);
 #ifdef SYS_fork
     in_child(syscall(SYS_fork), child_with_threads_works);
 #endif

@@ -3,7 +3,7 @@
 
 use core::ffi::{c_int, c_long};
 
-use epochsocks::sys::{Errno, copy_from_program};
+use epochsocks::sys::Errno;
 
 use super::{
     close, connect, data, duplicate, epoll, exec, fork, kernel_waits, listen, peer, poll, receive,
@@ -67,9 +67,10 @@ pub unsafe fn syscall(
             libc::SYS_epoll_pwait2 if kernel_waits::is_mask(e, f) => {
                 epoll::epoll_pwait2(a as _, b as _, c as _, d as _, e as _)
             }
-            libc::SYS_clone | libc::SYS_clone3 => return clone(number, a, b, c, d, e, f),
+            // Other clones come back on a stack of their own: nothing of ours may lie there.
+            libc::SYS_clone if copies(a, b) => return as_fork(number, a, b, c, d, e, f),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_fork => return clone(number, a, b, c, d, e, f),
+            libc::SYS_fork => return as_fork(number, a, b, c, d, e, f),
             libc::SYS_io_uring_setup => absent("io_uring"),
             #[cfg(target_arch = "x86_64")]
             number if number & X32 != 0 => absent("the x32 table of system calls"),
@@ -80,13 +81,16 @@ pub unsafe fn syscall(
     }
 }
 
-/// A child that has a copy of the memory and comes back on the same stack is one of a fork.
-///
+/// Whether a clone's child has a copy of the memory and comes back on the same stack, as a fork's.
+fn copies(flags: c_long, stack: c_long) -> bool {
+    flags & c_long::from(libc::CLONE_VM) == 0 && stack == 0
+}
+
 /// # Safety
 /// As syscall(2).
 #[cold]
 #[inline(never)]
-unsafe fn clone(
+unsafe fn as_fork(
     number: c_long,
     a: c_long,
     b: c_long,
@@ -96,33 +100,7 @@ unsafe fn clone(
     f: c_long,
 ) -> c_long {
     // SAFETY: the caller's contract.
-    let call = || unsafe { real::syscall(number, a, b, c, d, e, f) };
-    let (flags, stack) = match number {
-        libc::SYS_clone => (a, b),
-        // SAFETY: the caller's contract.
-        libc::SYS_clone3 => match unsafe { flags_and_stack(a as _) } {
-            Ok(both) => both,
-            Err(_) => return call(),
-        },
-        _ => (0, 0),
-    };
-    let is_fork = flags & c_long::from(libc::CLONE_VM) == 0 && stack == 0;
-    if is_fork { fork::around(|| call() as _).into() } else { call() }
-}
-
-/// Of the `struct clone_args` at `arguments`: the first word, and the sixth.
-///
-/// # Safety
-/// As of clone3(2).
-unsafe fn flags_and_stack(arguments: *const u8) -> Result<(c_long, c_long), Errno> {
-    const WORD: usize = size_of::<u64>();
-    let word = |index: usize| {
-        let mut bytes = [0; WORD];
-        // SAFETY: the caller's contract; what is not there is found out.
-        unsafe { copy_from_program(arguments.wrapping_add(index * WORD), &mut bytes) }
-            .map(|()| u64::from_ne_bytes(bytes) as c_long)
-    };
-    Ok((word(0)?, word(5)?))
+    fork::around(|| unsafe { real::syscall(number, a, b, c, d, e, f) as _ }).into()
 }
 
 /// What matters only while a handshake is in flight.
