@@ -65,9 +65,10 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
         }
     }
     results.notes.push(format!(
-        "from posix_spawn to the end of a program that does nothing, ours from an installed prefix; \
-             and the processor time of that program, which other programs disturb less, most of all the least of \
-             {LEAST_OF} execs in a row, between which the other subjects have theirs"
+        "from posix_spawn to the end of a program that does nothing, ours and the empty library from \
+             an installed prefix; and the processor time of that program, which other programs \
+             disturb less, most of all the least of {LEAST_OF} execs in a row, between which the \
+             other subjects have theirs"
     ));
     Ok(results)
 }
