@@ -1,29 +1,31 @@
 //! Signal handlers at every instruction boundary of every operation (guarantee H).
 //!
-//! An operation is single-stepped in a forked child; behind one of its instructions a handler, or
-//! another thread while the first is stopped there, does another operation on the same descriptors,
-//! and then frees and reuses all that may be freed. The next trial does the same behind the next
-//! instruction.
+//! An operation is single-stepped in a forked child. Behind an instruction the child forks: in the
+//! copy a handler, or another thread while the first is stopped there, does another operation on the
+//! same descriptors, and then frees and reuses all that may be freed. The child goes on to the next
+//! instruction when its copy has ended.
 
 mod beside;
+mod filter;
 mod post_mortem;
+mod process;
 mod step;
 mod trial;
-mod watch;
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::model::Operation;
 use crate::subject::{Subject, is_signal_safe};
-use step::{Approach, Route};
-use trial::{Boundary, Pair, Report, Who};
+use trial::{Report, Scene, Who};
 
-pub use watch::{End, Shared};
+pub use filter::forbid_waits;
+pub use process::{End, Shared};
 
 /// How many instructions `operation` takes. For a process with one thread.
 pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
-    step::inject_at(u64::MAX, Approach::Step, None, operation, &mut || ())
+    step::step(operation, &mut |_| ControlFlow::Continue(()))
 }
 
 const OPERATIONS: [Operation; 13] = [
@@ -43,16 +45,29 @@ const OPERATIONS: [Operation; 13] = [
 ];
 
 /// Boundaries of one pair in the short form.
-const SAMPLES: u64 = if cfg!(debug_assertions) { 1 } else { 6 };
-/// The same for a backend that waits for locks, where each deadlock takes its time.
-const SAMPLES_WITH_LOCKS: u64 = 8;
-/// What its short form tries.
-const FEW: [Operation; 3] = [Operation::Lookup(2), Operation::Insert(4, 14), Operation::Remove(2)];
+const SAMPLES: u64 = if cfg!(debug_assertions) { 2 } else { 8 };
 /// More records than must be retired before one of the next operations starts a reclamation.
 const BATCHES: usize = 40;
 
+/// One operation in a scene, behind one instruction.
+#[derive(Clone, Copy)]
+struct Trial {
+    scene: Scene,
+    injected: Operation,
+    boundary: u64,
+    end: End,
+    report: Report,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trial { scene, injected, boundary, end, report } = self;
+        write!(f, "{injected:?} in {scene:?} behind instruction {boundary}: {end:?} {report:?}")
+    }
+}
+
 /// What came of all the trials of a backend.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Verdict {
     boundaries: u64,
     deadlocks: u64,
@@ -64,9 +79,7 @@ struct Verdict {
     leaked_claims: u64,
     /// Boundaries at which any of these was seen.
     bad: u64,
-    /// Boundaries that a later run did not come to; they are not counted.
-    missed: u64,
-    first_bad: Option<String>,
+    first_bad: Option<Trial>,
 }
 
 impl fmt::Display for Verdict {
@@ -74,7 +87,7 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "{} boundaries: {} deadlocks, {} crashes, {} lost and {} doubled frees, {} unprotected \
-             reads, {} out of order, {} leaked claims, {} missed",
+             reads, {} out of order, {} leaked claims",
             self.boundaries,
             self.deadlocks,
             self.crashes,
@@ -83,18 +96,15 @@ impl fmt::Display for Verdict {
             self.unprotected,
             self.disordered,
             self.leaked_claims,
-            self.missed
         )?;
         self.first_bad.iter().try_for_each(|first| write!(f, "; the first: {first}"))
     }
 }
 
 impl Verdict {
-    fn add(&mut self, pair: Pair, boundary: u64, report: &Report, end: End) {
-        if end == End::Done && !report.met && report.is_good() {
-            self.missed += 1;
-            return;
-        }
+    /// Async-signal-safe.
+    fn add(&mut self, trial: Trial) {
+        let Trial { end, report, .. } = trial;
         self.boundaries += 1;
         self.deadlocks += u64::from(end == End::Deadlock);
         self.crashes += u64::from(end == End::Crash);
@@ -106,18 +116,9 @@ impl Verdict {
         self.leaked_claims += u64::from(report.account.claims > 0);
         if end != End::Done || !report.is_good() {
             self.bad += 1;
-            self.first_bad.get_or_insert_with(|| {
-                format!("{pair:?} behind instruction {boundary}: {end:?} {report:?}")
-            });
+            self.first_bad.get_or_insert(trial);
         }
     }
-}
-
-/// Which boundaries of how many are tried; `turn` differs from pair to pair, so that together they
-/// try others.
-fn sample(boundaries: u64, samples: Option<u64>, turn: usize) -> Vec<u64> {
-    let step = samples.map_or(1, |samples| boundaries.div_ceil(samples)).max(1);
-    (1 + turn as u64 % step..=boundaries).step_by(step as usize).collect()
 }
 
 /// What is tried: each of `operations` interrupted by each, by everyone in `who`, at all boundaries
@@ -130,19 +131,24 @@ struct Plan<'p> {
     samples: Option<u64>,
 }
 
-/// The number of the first operation to interrupt, so that a long run can go on where one has ended.
-fn first() -> usize {
-    let number = std::env::var("EPOCHSOCKS_PROOFS_FROM");
-    number.map_or(0, |number| number.parse().expect("EPOCHSOCKS_PROOFS_FROM is a number"))
+impl Plan<'_> {
+    /// What is injected at one of so many boundaries. The samples of each operation are others, so
+    /// that together they try more.
+    fn injected(&self, boundary: u64, boundaries: u64) -> impl Iterator<Item = Operation> {
+        let step = self.samples.map_or(1, |samples| boundaries.div_ceil(samples)).max(1);
+        let is_sample = move |turn: usize| (boundary - 1) % step == turn as u64 * 7 % step;
+        let in_turn = self.operations.iter().enumerate();
+        in_turn.filter(move |(turn, _)| is_sample(*turn)).map(|(_, injected)| *injected)
+    }
 }
 
 /// Carries a plan out.
 fn inject<S: Subject>(plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
-    for &interrupted in plan.operations.iter().skip(first()) {
+    for &interrupted in plan.operations {
         for &who in plan.who {
             for &retired in plan.retired {
-                interrupt::<S>(plan, interrupted, who, retired, &mut verdict);
+                interrupt::<S>(plan, Scene { interrupted, who, retired }, &mut verdict);
             }
         }
         if crate::long() {
@@ -153,83 +159,59 @@ fn inject<S: Subject>(plan: &Plan) -> Verdict {
     verdict
 }
 
-/// One operation that nothing interrupts, after so many records were retired.
-fn whole<S: Subject>(
-    shared: &Shared<Report>,
-    interrupted: Operation,
-    retired: usize,
-    route: Option<&Route>,
-) -> Report {
-    let idle = Pair { interrupted, injected: Operation::Put, who: Who::Handler, retired };
-    let (whole, end) = shared.run(|report| {
-        let all = Boundary { number: u64::MAX, approach: Approach::Step, route };
-        trial::run::<S>(idle, all, report);
+/// How many instructions the operation of a scene takes that nothing interrupts.
+fn boundaries<S: Subject>(scene: Scene) -> u64 {
+    let (boundaries, end) = Shared::<u64>::new().run(|boundaries| {
+        let report = Cell::default();
+        *boundaries = trial::run::<S>(scene, &report, &mut |_| None);
     });
-    assert_eq!(end, End::Done, "{idle:?}, not interrupted");
-    whole
+    assert_eq!(end, End::Done, "{scene:?}, not interrupted");
+    boundaries
 }
 
 /// How many records are retired before: none, and as many as make a removal take longest. There it
 /// reclaims, and others do so about there.
 fn starts<S: Subject>() -> [usize; 2] {
-    let shared = Shared::<Report>::new();
-    let longest =
-        |retired: &usize| whole::<S>(&shared, Operation::Remove(2), *retired, None).boundaries;
+    let (interrupted, who) = (Operation::Remove(2), Who::Handler);
+    let longest = |&retired: &usize| boundaries::<S>(Scene { interrupted, who, retired });
     [0, (1..BATCHES).max_by_key(longest).expect("a range")]
 }
 
 /// Tries one operation interrupted by each.
-fn interrupt<S: Subject>(
-    plan: &Plan,
-    interrupted: Operation,
-    who: Who,
-    retired: usize,
-    verdict: &mut Verdict,
-) {
-    let shared = Shared::<Report>::new();
-    let route = Route::new();
-    let whole = whole::<S>(&shared, interrupted, retired, Some(&route));
-    let approaches = route.approaches(whole.boundaries);
-    // A handler that comes at a bad moment can spoil the malloc that later trials would use.
-    let together = if is_signal_safe::<S>() { usize::MAX } else { 1 };
-    for (turn, &injected) in plan.operations.iter().enumerate() {
-        let pair = Pair { interrupted, injected, who, retired };
-        let boundaries = sample(whole.boundaries, plan.samples, turn * 7);
-        let work = |trial: usize, report: &mut Report| {
-            let number = boundaries[trial];
-            let approach = approaches[number as usize - 1];
-            trial::run::<S>(pair, Boundary { number, approach, route: None }, report);
-            if report.is_good() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        shared.run_each(boundaries.len(), together, work, |trial, report, end| {
-            verdict.add(pair, boundaries[trial], report, end);
+fn interrupt<S: Subject>(plan: &Plan, scene: Scene, verdict: &mut Verdict) {
+    let boundaries = boundaries::<S>(scene);
+    let shared = Shared::<(Verdict, Cell<Report>)>::new();
+    let ((tried, _), end) = shared.run(|(tried, report)| {
+        let report = &*report;
+        *tried = *verdict;
+        trial::run::<S>(scene, report, &mut |boundary| {
+            plan.injected(boundary, boundaries).find(|&injected| {
+                report.set(Report::default());
+                let Some(end) = process::branch() else { return true };
+                tried.add(Trial { scene, injected, boundary, end, report: report.get() });
+                false
+            })
         });
-    }
+    });
+    assert_eq!(end, End::Done, "{scene:?}: {tried}");
+    *verdict = tried;
 }
 
 /// H, and C to G as far as one thread and its handlers can break them: where a backend promises H,
 /// nothing is wrong at any boundary; where it does not, the deadlocks are there.
 fn handlers_may_do_anything_anywhere<S: Subject>() {
-    let long = crate::long();
+    // A thread would wait for the lock of the one that is stopped.
+    let everyone = [Who::Handler, Who::Thread];
+    let who = if is_signal_safe::<S>() { &everyone[..] } else { &everyone[..1] };
+    let samples = (!crate::long()).then_some(SAMPLES);
+    let plan = Plan { operations: &OPERATIONS, who, retired: &starts::<S>(), samples };
+    let verdict = inject::<S>(&plan);
+    assert!(verdict.boundaries > 300, "{verdict}");
+    // Who only mallocs is seldom caught at it by a sample.
+    let only_mallocs = ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name);
     if is_signal_safe::<S>() {
-        let verdict = inject::<S>(&Plan {
-            operations: &OPERATIONS,
-            who: &[Who::Handler, Who::Thread],
-            retired: &starts::<S>(),
-            samples: (!long).then_some(SAMPLES),
-        });
-        assert!(verdict.boundaries > 300, "{verdict}");
-        assert_eq!((verdict.bad, verdict.missed), (0, 0), "{verdict}");
+        assert_eq!(verdict.bad, 0, "{verdict}");
     } else {
-        let verdict = inject::<S>(&Plan {
-            operations: if long { &OPERATIONS } else { &FEW },
-            // A thread would wait for the lock of the one that is stopped.
-            who: &[Who::Handler],
-            retired: &starts::<S>(),
-            samples: (!long).then_some(SAMPLES_WITH_LOCKS),
-        });
-        // Who only mallocs is seldom caught at it by a sample.
-        let only_mallocs = ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name);
         assert!(only_mallocs || verdict.deadlocks > 0, "{verdict}");
     }
 }

@@ -23,10 +23,22 @@ static PATIENT: AtomicPtr<Patient> = AtomicPtr::new(null_mut());
 
 /// What ends a process that has gone wrong; SIGPROF ends one that goes round for ever.
 const ENDS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGPROF];
+/// What ends one that waits for ever: a wait that the filter forbids, or a deadline.
+const WAITS: [c_int; 2] = [libc::SIGSYS, libc::SIGALRM];
+
+/// The status of a process that `signal` has ended.
+const fn status(signal: c_int) -> c_int {
+    128 + signal
+}
+
+/// Whether a process with this exit status was one that waited for ever.
+pub fn has_waited(exit_status: c_int) -> bool {
+    WAITS.map(status).contains(&exit_status)
+}
 
 /// From here on a crash is examined. For a process of its own.
 pub fn handle_crashes() {
-    for signal in ENDS {
+    for signal in ENDS.into_iter().chain(WAITS) {
         // SAFETY: a zeroed sigaction is one without flags; the handler has the right signature.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
@@ -39,7 +51,11 @@ pub fn handle_crashes() {
 
 /// Runs `trial` on `registry`. Should it not come to its end, the number of nodes that are in two
 /// places is left at `doubled`.
-pub fn in_case_of_a_crash<S: Subject>(registry: &S, doubled: *mut usize, trial: impl FnOnce()) {
+pub fn in_case_of_a_crash<S: Subject, T>(
+    registry: &S,
+    doubled: *mut usize,
+    trial: impl FnOnce() -> T,
+) -> T {
     unsafe fn audit<S: Subject>(registry: *const ()) -> Account {
         // SAFETY: the patient's registry, which outlives the trial.
         account(unsafe { &*registry.cast::<S>() })
@@ -48,11 +64,12 @@ pub fn in_case_of_a_crash<S: Subject>(registry: &S, doubled: *mut usize, trial: 
     let mut patient = Patient { registry, audit: audit::<S>, doubled };
     PATIENT.store(&raw mut patient, SeqCst);
     let ended = catch_unwind(AssertUnwindSafe(trial));
-    if let Err(panic) = ended {
+    let result = ended.unwrap_or_else(|panic| {
         examine();
-        resume_unwind(panic);
-    }
+        resume_unwind(panic)
+    });
     PATIENT.store(null_mut(), SeqCst);
+    result
 }
 
 /// Counts the doubled nodes of the trial under way. What else an audit counts means nothing in the
@@ -66,7 +83,9 @@ fn examine() {
 }
 
 extern "C" fn on_crash(signal: c_int) {
-    examine();
+    if ENDS.contains(&signal) {
+        examine();
+    }
     // SAFETY: ends this process.
-    unsafe { libc::_exit(128 + signal) }
+    unsafe { libc::_exit(status(signal)) }
 }

@@ -1,10 +1,17 @@
-//! One operation, interrupted at one instruction by another one and by a reclaimer.
+//! One operation, interrupted at each instruction by others and by a reclaimer.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::sync::OnceLock;
+use std::thread;
 
 use epochsocks::registry::Cookie;
 
-use crate::injection::beside::{Ask, beside};
+use crate::injection::beside::Beside;
+use crate::injection::filter;
 use crate::injection::post_mortem::in_case_of_a_crash;
-use crate::injection::step::{Approach, Route, inject_at};
+use crate::injection::process;
+use crate::injection::step::step;
 use crate::model::{Answer, FDS, Model, Operation, Run, Seen};
 use crate::subject::{self, Account, Held, Subject, is_signal_safe, perform};
 
@@ -17,32 +24,19 @@ pub enum Who {
     Thread,
 }
 
-/// What interrupts what.
+/// What is interrupted.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair {
+pub struct Scene {
     pub interrupted: Operation,
-    pub injected: Operation,
     pub who: Who,
     /// Records that are retired before, so that the interrupted operation is also seen as the one
     /// that reclaims.
     pub retired: usize,
 }
 
-/// Behind which instruction, and how it is come to.
-#[derive(Clone, Copy)]
-pub struct Boundary<'r> {
-    pub number: u64,
-    pub approach: Approach,
-    /// Where the instructions are noted.
-    pub route: Option<&'r Route>,
-}
-
 /// What a trial has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
-    /// The boundary, or how many there are if it was not met.
-    pub boundaries: u64,
-    pub met: bool,
     /// A record was read that was another one's by then.
     pub unprotected: bool,
     /// No order of the two explains the answers and what was there at the end.
@@ -57,6 +51,10 @@ impl Report {
         !self.unprotected && !self.disordered && (lost, doubled, claims) == (0, 0, 0)
     }
 }
+
+/// Called in a signal handler behind each instruction, with its number. Says what is to be done
+/// there; then the operation goes on to its end without another interruption.
+pub type Injected<'a> = dyn FnMut(u64) -> Option<Operation> + 'a;
 
 /// Cookies from here on belong to the reclaimer's records.
 const FOREIGN: u64 = 1000;
@@ -81,16 +79,22 @@ const BEFORE: [Operation; 5] = [
     Operation::Connect(2, 82),
 ];
 
-/// Interrupts at a boundary and counts what went wrong. For a process of its own.
-pub fn run<S: Subject>(pair: Pair, boundary: Boundary, report: &mut Report) {
+/// Does the operation of a scene, and what is to be injected; counts what went wrong. Returns how
+/// many instructions the operation took up to that. For a process of its own.
+pub fn run<S: Subject>(scene: Scene, report: &Cell<Report>, injected: &mut Injected) -> u64 {
+    filter::be_one_process();
     let subject = S::fresh();
-    let report = &raw mut *report;
-    // SAFETY: the report outlives the trial, and a crash ends what else writes to it.
-    let (trial, doubled) = unsafe { (&mut *report, &raw mut (*report).account.doubled) };
-    in_case_of_a_crash(&subject, doubled, || run_on(&subject, pair, boundary, trial));
+    // SAFETY: a field of the report, which outlives the trial.
+    let doubled = unsafe { &raw mut (*report.as_ptr()).account.doubled };
+    in_case_of_a_crash(&subject, doubled, || run_on(&subject, scene, report, injected))
 }
 
-fn run_on<S: Subject>(subject: &S, pair: Pair, boundary: Boundary, report: &mut Report) {
+fn run_on<S: Subject>(
+    subject: &S,
+    scene: Scene,
+    report: &Cell<Report>,
+    injected: &mut Injected,
+) -> u64 {
     if !is_signal_safe::<S>() {
         make_malloc_lock(subject);
     }
@@ -99,34 +103,47 @@ fn run_on<S: Subject>(subject: &S, pair: Pair, boundary: Boundary, report: &mut 
         perform(subject, &held, operation);
     }
     retire_with_a_handle(subject, &held);
-    churn(subject, CHURN, pair.retired);
+    churn(subject, CHURN, scene.retired);
+    if scene.who == Who::Handler {
+        filter::forbid_waits();
+    }
 
-    let (mut answer, mut injected) = (Answer::Torn, None);
-    let mut interrupt = |other: &mut Ask| {
-        let mut interrupted = || answer = perform(subject, &held, pair.interrupted);
-        let Boundary { number, approach, route } = boundary;
-        report.boundaries = inject_at(number, approach, route, &mut interrupted, &mut || {
-            other(&mut || {
-                injected = Some(perform(subject, &held, pair.injected));
+    let (mut answer, other) = (Answer::Torn, OnceLock::new());
+    let beside = Beside::default();
+    let boundaries = thread::scope(|scope| {
+        let mut interrupted = || answer = perform(subject, &held, scene.interrupted);
+        let boundaries = step(&mut interrupted, &mut |boundary| {
+            process::go_on();
+            let Some(operation) = injected(boundary) else { return ControlFlow::Continue(()) };
+            let (held, other) = (&held, &other);
+            let inject = move || {
+                let _ = other.set((operation, perform(subject, held, operation)));
                 reclaim_and_reuse(subject);
-            })
+            };
+            match scene.who {
+                Who::Handler => inject(),
+                Who::Thread => beside.begin(scope, inject, || churn(subject, BESIDE, 1)),
+            }
+            ControlFlow::Break(())
         });
-    };
-    match pair.who {
-        Who::Handler => interrupt(&mut |work| work()),
-        Who::Thread => beside(&|| churn(subject, BESIDE, 1), &mut interrupt),
-    }
+        beside.end();
+        boundaries
+    });
 
-    report.met = injected.is_some();
     let seen = subject::seen(subject);
-    report.unprotected = is_foreign(answer) || seen.iter().flatten().any(|seen| seen.0 >= FOREIGN);
-    report.disordered = !is_explained(pair, (answer, injected), seen);
-    report.account.doubled = subject::account(subject).doubled;
+    let doubled = subject::account(subject).doubled;
+    let found = Report {
+        unprotected: is_foreign(answer) || seen.iter().flatten().any(|seen| seen.0 >= FOREIGN),
+        disordered: !is_explained(scene.interrupted, answer, other.into_inner(), seen),
+        account: Account { doubled, ..Account::default() },
+    };
+    report.set(found);
     // What is done to a node that is in two lists need not end.
-    if report.account.doubled == 0 {
+    if doubled == 0 {
         empty(subject, &held);
-        report.account = subject::account(subject);
+        report.set(Report { account: subject::account(subject), ..found });
     }
+    boundaries
 }
 
 /// malloc takes its lock only in a process that has had a second thread, and not for the smallest
@@ -179,22 +196,30 @@ fn is_foreign(answer: Answer) -> bool {
 }
 
 /// Whether the injected operation, done between two steps of the interrupted one, leads to the same.
-fn is_explained(pair: Pair, answers: (Answer, Option<Answer>), seen: [Seen; FDS]) -> bool {
+fn is_explained(
+    interrupted: Operation,
+    answer: Answer,
+    injected: Option<(Operation, Answer)>,
+    seen: [Seen; FDS],
+) -> bool {
     let mut model = Model::default();
     for operation in BEFORE {
         model.perform(operation);
     }
-    let mut run = Run::new(pair.interrupted);
+    let explains_the_other = |model: &mut Model| {
+        injected.is_none_or(|(operation, answer)| model.perform(operation) == answer)
+    };
+    let mut run = Run::new(interrupted);
     loop {
-        let (mut model_here, run_here) = (model.clone(), run);
-        let injected = answers.1.map(|_| model_here.perform(pair.injected));
-        let answer = run_here.finish(&mut model_here);
-        if (answer, injected) == answers && model_here.seen() == seen {
+        let mut model_here = model.clone();
+        if explains_the_other(&mut model_here)
+            && run.finish(&mut model_here) == answer
+            && model_here.seen() == seen
+        {
             return true;
         }
-        if let Some(answer) = run.step(&mut model) {
-            let injected = answers.1.map(|_| model.perform(pair.injected));
-            return (answer, injected) == answers && model.seen() == seen;
+        if let Some(run_answer) = run.step(&mut model) {
+            return explains_the_other(&mut model) && run_answer == answer && model.seen() == seen;
         }
     }
 }
