@@ -28,7 +28,7 @@ pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
     step::step(operation, &mut |_| ControlFlow::Continue(()))
 }
 
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 16] = [
     Operation::Borrow(4),
     Operation::Borrow(2),
     Operation::Lookup(2),
@@ -41,6 +41,9 @@ const OPERATIONS: [Operation; 13] = [
     Operation::Close(2),
     Operation::Supersede(2),
     Operation::Supersede(0),
+    Operation::Connect(5, 85),
+    Operation::Close(5),
+    Operation::Supersede(5),
     Operation::Put,
 ];
 

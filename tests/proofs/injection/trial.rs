@@ -65,18 +65,20 @@ const SPREAD: usize = 16;
 /// The first of the reclaimer's other descriptors, and of those of the thread beside.
 const CHURN: i32 = RESIDENTS.end;
 const BESIDE: i32 = CHURN + SPREAD as i32;
-/// Descriptors of a program with many connections.
-const MANY: std::ops::Range<i32> = BESIDE + SPREAD as i32..BESIDE + SPREAD as i32 + 195;
+/// Descriptors of a program with so many connections that a map of them is no small size to malloc.
+const MANY: std::ops::Range<i32> = BESIDE + SPREAD as i32..BESIDE + SPREAD as i32 + 60;
 /// More than any backend leaves to a later reclamation.
 const ENOUGH: usize = 72;
 
-/// The descriptors that the operations find: 0 and 1 name one record, 2 and 3 one each; 4 none.
-const BEFORE: [Operation; 5] = [
+/// The descriptors that the operations find: 0 and 1 name one record, 2 another one, 5 one without a
+/// destination; 3 and 4 none.
+const BEFORE: [Operation; 6] = [
     Operation::Insert(0, 10),
     Operation::Connect(0, 80),
     Operation::Duplicate(0, 1),
     Operation::Insert(2, 12),
     Operation::Connect(2, 82),
+    Operation::Insert(5, 15),
 ];
 
 /// Does the operation of a scene, and what is to be injected; counts what went wrong. Returns how
