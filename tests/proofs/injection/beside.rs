@@ -18,15 +18,17 @@ impl Beside {
         work: impl FnOnce() + Send + 'scope,
         idle: impl Fn() + Send + 'scope,
     ) {
+        let first = thread::current();
         scope.spawn(move || {
             work();
             self.done.store(true, SeqCst);
+            first.unpark();
             while !self.over.load(SeqCst) {
                 idle();
             }
         });
         while !self.done.load(SeqCst) {
-            thread::yield_now();
+            thread::park();
         }
     }
 
