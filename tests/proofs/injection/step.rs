@@ -10,8 +10,30 @@ use std::ptr::null_mut;
 /// EFLAGS.TF.
 const TRAP_FLAG: i64 = 1 << 8;
 
-/// Called in a signal handler at each boundary, with its number. Boundaries are numbered from 1.
-pub type AtBoundary<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+/// A place between two instructions.
+#[derive(Clone, Copy, Debug)]
+pub struct Boundary {
+    /// How many instructions of the operation lie before it, at least 1.
+    pub number: u64,
+    /// Where the next instruction is.
+    pub address: usize,
+}
+
+unsafe extern "C" {
+    // Of the linker: where this program's code is.
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+impl Boundary {
+    /// Whether it lies in this program, not in a library that it is linked with (malloc).
+    pub fn is_own(self) -> bool {
+        (&raw const __executable_start as usize..&raw const etext as usize).contains(&self.address)
+    }
+}
+
+/// Called in a signal handler at each boundary.
+pub type AtBoundary<'a> = dyn FnMut(Boundary) -> ControlFlow<()> + 'a;
 
 struct Stepping<'a> {
     steps: u64,
@@ -57,8 +79,10 @@ extern "C" fn on_trap(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     unsafe {
         let stepping = &mut **CURRENT.0.get();
         stepping.steps += 1;
-        if (stepping.at_boundary)(stepping.steps).is_break() {
-            let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
+        let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
+        let address = registers[libc::REG_RIP as usize] as usize;
+        let boundary = Boundary { number: stepping.steps, address };
+        if (stepping.at_boundary)(boundary).is_break() {
             registers[libc::REG_EFL as usize] &= !TRAP_FLAG;
         }
     }

@@ -11,7 +11,7 @@ use crate::injection::beside::Beside;
 use crate::injection::filter;
 use crate::injection::post_mortem::in_case_of_a_crash;
 use crate::injection::process;
-use crate::injection::step::step;
+use crate::injection::step::{Boundary, step};
 use crate::model::{Answer, FDS, Model, Operation, Run, Seen};
 use crate::subject::{self, Account, Held, Subject, is_signal_safe, perform};
 
@@ -52,9 +52,9 @@ impl Report {
     }
 }
 
-/// Called in a signal handler behind each instruction, with its number. Says what is to be done
-/// there; then the operation goes on to its end without another interruption.
-pub type Injected<'a> = dyn FnMut(u64) -> Option<Operation> + 'a;
+/// Called in a signal handler behind each instruction. Says what is to be done there; then the
+/// operation goes on to its end without another interruption.
+pub type Injected<'a> = dyn FnMut(Boundary) -> Option<Operation> + 'a;
 
 /// Cookies from here on belong to the reclaimer's records.
 const FOREIGN: u64 = 1000;
