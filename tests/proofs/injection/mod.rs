@@ -94,7 +94,7 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "{} boundaries: {} deadlocks, {} crashes, {} lost and {} doubled frees, {} unprotected \
-             reads, {} out of order, {} leaked claims; {} bad that are neither deadlocks nor in malloc",
+             reads, {} out of order, {} leaked claims; {} bad in its own code but for deadlocks",
             self.boundaries,
             self.deadlocks,
             self.crashes,
