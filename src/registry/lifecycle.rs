@@ -102,6 +102,8 @@ fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
     for fd in 0..abandoned {
         assert!(registry.remove(fd));
     }
+    // In this thread's arena, and in others unless a thread's hash leads to the same.
+    churn(&registry, 100, 10_000);
     churn_in_threads(&registry, 4, 10_000);
     let nodes = registry.domain().nodes();
     churn_in_threads(&registry, 4, 20_000);
@@ -117,16 +119,18 @@ const ARENA: u32 = 72;
 /// Of those, the ones that are retired.
 const RETIRED: u32 = 24;
 
-/// Each costs its cell and the record that it protects: no arena, and none of what comes later.
+/// Each costs its cell and the record that it protects: no arena, and none of what comes later. But
+/// all these records lie in the limbo of this thread's arena, which is looked at again only when as
+/// many have come.
 #[test]
 fn thousands_of_abandoned_readers_keep_what_they_protect_and_nothing_else() {
     const ABANDONED: i32 = 3_000;
     fn costs<P: Policy>(name: &str) {
         let (nodes, limbo) = after_abandoned_readers::<P>(0);
         let (more_nodes, more_limbo) = after_abandoned_readers::<P>(ABANDONED);
-        let spread = 8 * ARENA;
-        assert!(more_nodes <= ABANDONED as u32 + nodes + spread, "{name}: {more_nodes} nodes");
-        assert!(more_limbo <= ABANDONED as u32 + limbo + spread, "{name}: {more_limbo} in limbo");
+        let most = 2 * ABANDONED as u32 + 8 * ARENA;
+        assert!(more_nodes <= nodes + most, "{name}: {more_nodes} nodes");
+        assert!(more_limbo <= limbo + most, "{name}: {more_limbo} in limbo");
     }
     costs::<Era>("era");
     costs::<Hazard>("hazard");
