@@ -4,6 +4,8 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use scopeguard::defer;
+
 use super::domain::Unreclaimed;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
@@ -39,6 +41,7 @@ fn nodes_with_stopped_readers<P: Policy>(readers: usize) -> u32 {
     }
     let (inside, done) = (Barrier::new(readers + 1), AtomicBool::new(false));
     std::thread::scope(|scope| {
+        defer! { done.store(true, Relaxed) }
         for fd in 0..readers as i32 {
             let (registry, inside, done) = (&registry, &inside, &done);
             scope.spawn(move || {
@@ -57,7 +60,6 @@ fn nodes_with_stopped_readers<P: Policy>(readers: usize) -> u32 {
             assert!(registry.remove(fd));
         }
         churn_in_threads(&registry, 4, 20_000);
-        done.store(true, Relaxed);
     });
     registry.domain().nodes()
 }
@@ -305,6 +307,7 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
     registry.insert(3, Cookie(30)).expect("vacant");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        defer! { done.store(true, Relaxed) }
         for thread in 0..3 {
             let done = &done;
             scope.spawn(move || {
@@ -324,7 +327,6 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
                 })
             })
             .count();
-        done.store(true, Relaxed);
         assert_eq!(failures, 0, "of 30 children");
     });
     assert!(registry.contains(3), "the parent's entry is the parent's");

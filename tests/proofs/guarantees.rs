@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use epochsocks::registry::{Cookie, Guarantee, InsertError};
+use scopeguard::defer;
 
 use crate::injection::{End, Shared, forbid_waits};
 use crate::subject::Subject;
@@ -178,6 +179,7 @@ fn forked_children_work_at_once<S: Subject>() {
     let over = AtomicBool::new(false);
     let promised = S::VARIANT.guarantees.has(Guarantee::J);
     std::thread::scope(|scope| {
+        defer! { over.store(true, SeqCst) }
         for thread in 0..3 {
             let (subject, over) = (&subject, &over);
             scope.spawn(move || {
@@ -195,7 +197,6 @@ fn forked_children_work_at_once<S: Subject>() {
         let child = || Shared::<()>::new().run(work).1;
         let count = if promised { CHILDREN } else { MANY_CHILDREN };
         let bad = (0..count).map(|_| child()).find(|end| *end != End::Done);
-        over.store(true, SeqCst);
         let expected = (!promised).then_some(End::Deadlock);
         assert_eq!(bad, expected, "{}", S::VARIANT.name);
     });
