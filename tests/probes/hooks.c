@@ -116,6 +116,11 @@ static void scene_raw_close(void)
     EXPECT(raw(SYS_socket, AF_INET, SOCK_STREAM, 0, 0) == fd);
     EXPECT(reach(fd, "192.0.2.2", 80) == 0);
     EXPECT(peer_is(fd, "192.0.2.2", 80));
+
+    /* What is there now is judged, not what was. */
+    EXPECT(raw(SYS_close, fd, 0, 0, 0) == 0);
+    EXPECT(raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0) == fd);
+    FAILS(reach(fd, "192.0.2.3", 80), EPERM);
 }
 
 static void scene_dissolve(void)

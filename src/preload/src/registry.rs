@@ -136,6 +136,14 @@ pub fn is_used() -> bool {
     HIGHEST.load(Relaxed) >= 0
 }
 
+/// Whether `fd` has an entry, and not that of a socket which was closed behind our back: then it is a
+/// TCP socket. Async-signal-safe.
+pub fn is_current(fd: i32) -> bool {
+    REGISTRY
+        .borrow(fd, Record::cookie)
+        .is_some_and(|cookie| net::cookie(fd).map(Cookie) == Ok(cookie))
+}
+
 /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.
 /// Async-signal-safe.
 pub fn same_socket(fd: i32) -> Option<i32> {

@@ -5,6 +5,8 @@ use epochsocks::policy::{Address, SocketKind};
 use epochsocks::sys::{Errno, copy_from_program, net};
 use libc::{sockaddr, socklen_t};
 
+use crate::registry;
+
 /// A program's address, copied once: what was judged is what the kernel gets.
 pub struct AddressArgument {
     bytes: [u8; MAX_LENGTH],
@@ -56,6 +58,9 @@ pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
     let socket = SocketKind { domain, kind: 0, protocol: 0 };
     if !socket.is_inet() {
         return Ok(socket);
+    }
+    if registry::is_current(fd) {
+        return Ok(SocketKind { kind: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP, ..socket });
     }
     Ok(SocketKind {
         kind: net::socket_number(fd, libc::SO_TYPE)?,
