@@ -86,6 +86,29 @@ pub fn in_libc(symbol: Symbol) -> Option<*mut c_void> {
     libc.find(symbol.name(), symbol.hash)?.address()
 }
 
+/// An address in each object that is searched before this one, and in this one. Async-signal-safe.
+pub fn up_to_this_object() -> impl Iterator<Item = *const c_void> {
+    let own = &raw const _DYNAMIC;
+    // SAFETY: as in `own`.
+    let maps = list(unsafe { _r_debug.first });
+    let mut is_behind = false;
+    maps.take_while(move |map| !core::mem::replace(&mut is_behind, map.dynamic == own))
+        .map(|map| map.dynamic.cast())
+}
+
+/// An address in each object between this one and libc that defines `name`: what [`next`] may find
+/// instead of libc's function. Also in those that can't be read. Async-signal-safe.
+pub fn wrappers(name: &CStr) -> impl Iterator<Item = *const c_void> {
+    let hash = object::hash(name);
+    behind()
+        .map(|map| (map, Object::of(map.base, map.dynamic)))
+        .take_while(|(_, object)| !object.as_ref().is_some_and(|object| object.is_named(LIBC)))
+        .filter(move |(_, object)| {
+            object.as_ref().is_none_or(|object| object.find(name, hash).is_some())
+        })
+        .map(|(map, _)| map.dynamic.cast())
+}
+
 /// Whether [`next`] can read every object up to libc. Async-signal-safe.
 pub fn is_readable() -> bool {
     let mut read = following().map_while(|object| object);
@@ -109,9 +132,13 @@ fn own() -> Option<&'static LinkMap> {
 
 /// The objects that are searched after this one; `None` for one that can't be read.
 fn following() -> impl Iterator<Item = Option<Object>> {
-    let objects = list(own().map_or(core::ptr::null(), |map| map.next))
-        .map(|map| Object::of(map.base, map.dynamic));
+    let objects = behind().map(|map| Object::of(map.base, map.dynamic));
     objects.filter(|object| object.as_ref().is_none_or(Object::is_searched))
+}
+
+/// The entries behind this object's.
+fn behind() -> impl Iterator<Item = &'static LinkMap> {
+    list(own().map_or(core::ptr::null(), |map| map.next))
 }
 
 fn list(first: *const LinkMap) -> impl Iterator<Item = &'static LinkMap> {

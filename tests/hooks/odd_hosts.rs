@@ -80,18 +80,24 @@ fn the_address_sanitizer_is_no_obstacle() {
     }
 }
 
-/// Also where its symbols are in the old kind of table, which only the dynamic linker reads.
+/// Also where its symbols are in the old kind of table, which only the dynamic linker reads; and
+/// however it finds the function behind its own.
 #[test]
 fn another_library_before_libc_is_called_as_well() {
-    for (name, style) in [("gnu.so", "gnu"), ("sysv.so", "sysv")] {
-        let style = format!("-Wl,--hash-style={style}");
-        let interposer = probe_as(name, "interposer", &["-shared", "-fPIC", &style]);
+    for (name, flags) in [
+        ("gnu.so", &["-Wl,--hash-style=gnu"] as &[_]),
+        ("sysv.so", &["-Wl,--hash-style=sysv"]),
+        ("handle.so", &["-DBY_HANDLE"]),
+        ("version.so", &["-DBY_VERSION"]),
+        ("handle_version.so", &["-DBY_HANDLE", "-DBY_VERSION"]),
+    ] {
+        let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], flags].concat());
         let libraries = [preload_library().as_os_str(), interposer.as_os_str()];
         let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
         let output = finish(command.arg("interposer"), Duration::from_secs(30));
         let seen = text(&output);
-        assert!(output.status.success(), "{style}: {}: {seen}", output.status);
-        assert!(seen.contains("connects 1 shutdowns 1 closes 3\n"), "{style}: {seen}");
+        assert!(output.status.success(), "{name}: {}: {seen}", output.status);
+        assert!(seen.contains("connects 1 shutdowns 1 closes 3\n"), "{name}: {seen}");
     }
 }
 

@@ -1,9 +1,20 @@
-/* A library that stands before libc's functions, too, and counts what reaches it. */
+/* A library that stands before libc's functions, too, and counts what reaches it. It has them by a handle
+   of libc if BY_HANDLE is defined, by their version if BY_VERSION is. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
-#include <stdio.h>
-#include <unistd.h>
-#include <sys/socket.h>
+
+#include "scene.h"
+
+#ifdef BY_HANDLE
+#define NEXT dlopen("libc.so.6", RTLD_LAZY)
+#else
+#define NEXT RTLD_NEXT
+#endif
+#ifdef BY_VERSION
+#define FIND(name) dlvsym(NEXT, name, OLDEST)
+#else
+#define FIND(name) dlsym(NEXT, name)
+#endif
 
 static int connects, shutdowns, closes;
 
@@ -11,7 +22,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     connects++;
     int (*next)(int, const struct sockaddr *, socklen_t);
-    *(void **)&next = dlsym(RTLD_NEXT, "connect");
+    *(void **)&next = FIND("connect");
     return next(fd, address, length);
 }
 
@@ -19,7 +30,7 @@ int shutdown(int fd, int how)
 {
     shutdowns++;
     int (*next)(int, int);
-    *(void **)&next = dlsym(RTLD_NEXT, "shutdown");
+    *(void **)&next = FIND("shutdown");
     return next(fd, how);
 }
 
@@ -27,7 +38,7 @@ int close(int fd)
 {
     closes++;
     int (*next)(int);
-    *(void **)&next = dlsym(RTLD_NEXT, "close");
+    *(void **)&next = FIND("close");
     return next(fd);
 }
 

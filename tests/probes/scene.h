@@ -21,6 +21,13 @@
     } while (0)
 #define FAILS(call, error) EXPECT((errno = 0, (call)) == -1 && errno == (error))
 
+/* The version that libc has given its functions here first. */
+#if defined(__x86_64__)
+#define OLDEST "GLIBC_2.2.5"
+#else
+#define OLDEST "GLIBC_2.17"
+#endif
+
 static inline struct sockaddr_in v4(const char *text, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};

@@ -717,7 +717,7 @@ hooks! {
         before_resolution: alias,
         handler: symbol::dlsym,
         why: "a handle of libc leads to its functions past the hooks",
-        policy: "a function of libc that has a hook is the hook; RTLD_NEXT and RTLD_DEFAULT are as ever",
+        policy: "libc's function is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
         test: "hooks::a_handle_of_libc_leads_to_the_hooks",
     }
     dlvsym {

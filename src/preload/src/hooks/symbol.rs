@@ -19,7 +19,7 @@ static NEXT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static NEXT_VERSIONED: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
 /// libc's dlsym, which both hooks stand in front of: nobody else could be asked for it.
-extern "C" fn resolve() -> *mut c_void {
+fn resolve() -> *mut c_void {
     found(&NEXT, const { Symbol::new(c"dlsym") })
 }
 
@@ -45,12 +45,12 @@ fn found(place: &AtomicPtr<c_void>, symbol: Symbol) -> *mut c_void {
     next
 }
 
-extern "C" fn absent() -> *mut c_void {
+/// Stands in for a function that libc lacks, and answers null as that does.
+pub(super) extern "C" fn absent() -> *mut c_void {
     null_mut()
 }
 
-/// See the hook table. `RTLD_NEXT` and `RTLD_DEFAULT` mean what they mean to the caller, whom libc
-/// knows by the return address: for them this is a jump, and no call.
+/// See the hook table. libc knows by the return address who asks, which a jump leaves as it is.
 ///
 /// # Safety
 /// As the C function's.
@@ -59,32 +59,20 @@ extern "C" fn absent() -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlsym() -> *mut c_void {
     core::arch::naked_asm!(
-        "lea rax, [rdi + 1]",
-        "cmp rax, 1",
-        "ja 3f",
-        "mov rax, [rip + {next}]",
-        "test rax, rax",
-        "jz 2f",
-        "jmp rax",
-        "2:",
         "push rdi",
         "push rsi",
+        "mov rdx, [rsp + 16]",
         "sub rsp, 8",
-        "call {resolve}",
+        "call {choose}",
         "add rsp, 8",
         "pop rsi",
         "pop rdi",
         "jmp rax",
-        "3:",
-        "jmp {by_handle}",
-        next = sym NEXT,
-        resolve = sym resolve,
-        by_handle = sym by_handle,
+        choose = sym choose,
     )
 }
 
-/// See the hook table. `RTLD_NEXT` and `RTLD_DEFAULT` mean what they mean to the caller, whom libc
-/// knows by the return address: for them this is a jump, and no call.
+/// See the hook table. libc knows by the return address who asks, which a jump leaves as it is.
 ///
 /// # Safety
 /// As the C function's.
@@ -93,30 +81,19 @@ pub unsafe extern "C" fn dlsym() -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlsym() -> *mut c_void {
     core::arch::naked_asm!(
-        "add x9, x0, #1",
-        "cmp x9, #1",
-        "b.hi 3f",
-        "adrp x9, {next}",
-        "ldr x9, [x9, :lo12:{next}]",
-        "cbz x9, 2f",
-        "br x9",
-        "2:",
         "stp x0, x1, [sp, #-32]!",
         "str x30, [sp, #16]",
-        "bl {resolve}",
+        "mov x2, x30",
+        "bl {choose}",
         "mov x9, x0",
         "ldr x30, [sp, #16]",
         "ldp x0, x1, [sp], #32",
         "br x9",
-        "3:",
-        "b {by_handle}",
-        next = sym NEXT,
-        resolve = sym resolve,
-        by_handle = sym by_handle,
+        choose = sym choose,
     )
 }
 
-/// See the hook table. As [`dlsym`], what libc is told by the return address stays so.
+/// See the hook table. A jump, as [`dlsym`].
 ///
 /// # Safety
 /// As the C function's.
@@ -128,16 +105,17 @@ pub unsafe extern "C" fn dlvsym() -> *mut c_void {
         "push rdi",
         "push rsi",
         "push rdx",
+        "mov rcx, [rsp + 24]",
         "call {choose}",
         "pop rdx",
         "pop rsi",
         "pop rdi",
         "jmp rax",
-        choose = sym choose,
+        choose = sym choose_versioned,
     )
 }
 
-/// See the hook table. As [`dlsym`], what libc is told by the return address stays so.
+/// See the hook table. A jump, as [`dlsym`].
 ///
 /// # Safety
 /// As the C function's.
@@ -148,34 +126,101 @@ pub unsafe extern "C" fn dlvsym() -> *mut c_void {
     core::arch::naked_asm!(
         "stp x0, x1, [sp, #-32]!",
         "stp x2, x30, [sp, #16]",
+        "mov x3, x30",
         "bl {choose}",
         "mov x9, x0",
         "ldp x2, x30, [sp, #16]",
         "ldp x0, x1, [sp], #32",
         "br x9",
-        choose = sym choose,
+        choose = sym choose_versioned,
     )
 }
 
-/// Who answers a dlvsym with these arguments. The hooks have no versions, so that the dynamic linker
-/// passes over them: a function that has one is asked for without.
+/// Who answers a dlsym with these arguments that returns to `caller`.
 ///
 /// # Safety
-/// As dlvsym(3).
+/// As dlsym(3).
 unsafe extern "C" fn choose(
     handle: *mut c_void,
     name: *const c_char,
-    version: *const c_char,
+    caller: *const c_void,
 ) -> *mut c_void {
-    if handle != libc::RTLD_DEFAULT && handle != libc::RTLD_NEXT {
-        return by_versioned_handle as Versioned as *mut c_void;
+    // SAFETY: the caller's contract.
+    let name = unsafe { CStr::from_ptr(name) };
+    if handle == libc::RTLD_DEFAULT || !real::is_hooked(name) {
+        return resolve();
     }
+    match (Asker::of(caller, name), handle == libc::RTLD_NEXT) {
+        (Asker::Wrapper, _) | (Asker::InFront, true) => resolve(),
+        (Asker::Other, true) => by_default as Function as *mut c_void,
+        (_, false) => by_handle as Function as *mut c_void,
+    }
+}
+
+/// Who answers a dlvsym with these arguments that returns to `caller`. The hooks have no versions,
+/// so that the dynamic linker passes over them: a function that has one is asked for without.
+///
+/// # Safety
+/// As dlvsym(3).
+unsafe extern "C" fn choose_versioned(
+    handle: *mut c_void,
+    name: *const c_char,
+    version: *const c_char,
+    caller: *const c_void,
+) -> *mut c_void {
     let next = resolve_versioned();
-    // SAFETY: the caller's contract; libc's dlvsym.
-    let has_hook = unsafe {
-        real::is_hooked(CStr::from_ptr(name)) && !next(libc::RTLD_DEFAULT, name, version).is_null()
-    };
-    if has_hook { resolve() } else { next as *mut c_void }
+    // SAFETY: the caller's contract.
+    let symbol = unsafe { CStr::from_ptr(name) };
+    // SAFETY: libc's dlvsym; the caller's contract.
+    let exists = || unsafe { !next(libc::RTLD_DEFAULT, name, version).is_null() };
+    if !real::is_hooked(symbol) {
+        return next as *mut c_void;
+    }
+    match Asker::of(caller, symbol) {
+        Asker::Wrapper => next as *mut c_void,
+        _ if handle != libc::RTLD_DEFAULT && handle != libc::RTLD_NEXT => {
+            by_versioned_handle as Versioned as *mut c_void
+        }
+        _ if !exists() => next as *mut c_void,
+        Asker::Other => by_default as Function as *mut c_void,
+        Asker::InFront => resolve(),
+    }
+}
+
+/// Whose call it is that asks for a function which has a hook.
+enum Asker {
+    /// Of an object that is searched before the hooks, or of this library: the next function is a
+    /// hook or what this library asks for.
+    InFront,
+    /// Of an object behind the hooks that has a function of this name itself. A hook calls that in
+    /// place of libc's, and it goes on to libc's.
+    Wrapper,
+    /// Of anybody else.
+    Other,
+}
+
+impl Asker {
+    fn of(caller: *const c_void, name: &CStr) -> Asker {
+        let Some(object) = object_of(caller) else { return Asker::Other };
+        let is_it =
+            |address| object_of(address).is_some_and(|other| other.dli_fbase == object.dli_fbase);
+        if linkage::up_to_this_object().any(is_it) {
+            Asker::InFront
+        } else if linkage::wrappers(name).any(is_it) {
+            Asker::Wrapper
+        } else {
+            Asker::Other
+        }
+    }
+}
+
+/// What every caller gets without a handle: the hook, unless somebody stands in front of it.
+///
+/// # Safety
+/// As dlsym(3).
+unsafe extern "C" fn by_default(_: *mut c_void, name: *const c_char) -> *mut c_void {
+    // SAFETY: libc's dlsym, or a stand-in of its type; the caller's contract.
+    unsafe { transmute::<*mut c_void, Function>(resolve())(libc::RTLD_DEFAULT, name) }
 }
 
 /// As [`by_handle`].
@@ -204,18 +249,17 @@ unsafe extern "C" fn by_handle(handle: *mut c_void, name: *const c_char) -> *mut
     }
 }
 
-/// The hook for `found`, if that is libc's function `name` and has one.
+/// The hook for `found`, if that is libc's function `name`, which has one.
 ///
 /// # Safety
 /// `name` is a C string if `found` is not null.
 unsafe fn hook_before(found: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: as in `by_handle`.
     unsafe {
-        if found.is_null() || !real::is_hooked(CStr::from_ptr(name)) || !is_of_libc(found) {
+        if found.is_null() || !is_of_libc(found) {
             return found;
         }
-        let next = transmute::<*mut c_void, Function>(resolve());
-        let hook = next(libc::RTLD_DEFAULT, name);
+        let hook = by_default(null_mut(), name);
         if hook.is_null() { found } else { hook }
     }
 }
