@@ -1,6 +1,16 @@
 //! Ways past Tor, tried from inside a C program: tests/probes/ways_out.c.
 
-use crate::scene::{echoing_proxy, play};
+use crate::scene::{command, echoing_proxy, ends, play};
+use crate::support::process::probe_as;
+
+/// Plays `scene`, which loads tests/probes/plugin.c, compiled with `flags` under `name`.
+fn play_with_plugin(scene: &str, name: &'static str, flags: &[&str], handshakes: usize) {
+    let proxy = echoing_proxy();
+    let mut command = command("ways_out", scene, &proxy);
+    command.env("PLUGIN", probe_as(name, "plugin", &[&["-shared", "-fPIC"], flags].concat()));
+    ends(command);
+    assert_eq!(proxy.recorded().len(), 2 * handshakes, "{:?}", proxy.recorded());
+}
 
 #[test]
 fn only_tcp_sockets_can_be_made_by_any_name() {
@@ -58,4 +68,24 @@ fn a_version_of_a_function_leads_to_the_hooks() {
     let proxy = echoing_proxy();
     play("ways_out", "versions", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_library_that_is_bound_deeply_calls_the_hooks() {
+    play_with_plugin("deep", "plugin.so", &[], 2);
+}
+
+#[test]
+fn the_next_function_behind_a_library_is_the_hook() {
+    play_with_plugin("next", "plugin.so", &[], 0);
+}
+
+#[test]
+fn a_libc_without_hooks_is_not_loaded() {
+    play_with_plugin("namespaces", "plugin.so", &[], 0);
+}
+
+#[test]
+fn a_go_library_is_not_loaded() {
+    play_with_plugin("go", "plugin.go.so", &["-DOF_GO"], 0);
 }

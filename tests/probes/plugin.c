@@ -1,9 +1,23 @@
 /* A library that a program loads. With CONSTRUCTOR set it uses sockets before main and after it; with
    CONSTRUCTOR_WAITS it takes its time. */
 #define _GNU_SOURCE 1
+#include <dlfcn.h>
+
 #include "scene.h"
 
+#ifdef OF_GO
+/* What tells Go's libraries, in a library that makes no system calls past libc. */
+__asm__(".section .note.go.buildid, \"a\", %note\n .long 4, 4, 4\n .asciz \"Go\\0\"\n .long 0\n .previous");
+#endif
+
 int plugin_reach(void);
+void *plugin_next(const char *name, const char *version);
+
+/* As a library asks for what it stands before, and for what may not be there. */
+void *plugin_next(const char *name, const char *version)
+{
+    return version ? dlvsym(RTLD_NEXT, name, version) : dlsym(RTLD_NEXT, name);
+}
 
 int plugin_reach(void)
 {

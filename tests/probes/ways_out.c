@@ -256,12 +256,6 @@ static void scene_handles(void)
     EXPECT(by_handle(fd, (struct sockaddr *)&address, sizeof address) == 0 && echoes(fd));
 }
 
-#if defined(__x86_64__)
-#define OLDEST "GLIBC_2.2.5"
-#else
-#define OLDEST "GLIBC_2.17"
-#endif
-
 static void scene_versions(void)
 {
     void *libc = dlopen("libc.so.6", RTLD_NOW), *program = dlopen(NULL, RTLD_NOW);
@@ -285,6 +279,42 @@ static void scene_versions(void)
     EXPECT(found(fd, (struct sockaddr *)&address, sizeof address) == 0 && echoes(fd));
 }
 
+/* A library that has asked to find libc's functions before anybody else's. */
+static void scene_deep(void)
+{
+    for (int i = 0; i < 2; i++) {
+        int mode = RTLD_NOW | RTLD_DEEPBIND;
+        void *plugin = i ? dlmopen(LM_ID_BASE, getenv("PLUGIN"), mode) : dlopen(getenv("PLUGIN"), mode);
+        EXPECT(plugin);
+        int (*reach_by_plugin)(void) = (int (*)(void))dlsym(plugin, "plugin_reach");
+        EXPECT(close(reach_by_plugin()) == 0 && dlclose(plugin) == 0);
+    }
+    EXPECT(dlopen("/no/such/library", RTLD_NOW) == NULL && strstr(dlerror(), "/no/such/library"));
+}
+
+static void scene_next(void)
+{
+    void *plugin = dlopen(getenv("PLUGIN"), RTLD_NOW);
+    EXPECT(plugin);
+    void *(*next)(const char *, const char *) = dlsym(plugin, "plugin_next");
+    EXPECT(next("connect", NULL) == (void *)connect && next("connect", OLDEST) == (void *)connect);
+    EXPECT(next("no such function", NULL) == NULL && next("connect", "GLIBC_0.1") == NULL);
+    size_t (*length)(const char *, size_t) = next("strnlen", NULL);
+    EXPECT(length && length("four", 9) == 4);
+}
+
+static void scene_namespaces(void)
+{
+    EXPECT(dlmopen(LM_ID_NEWLM, getenv("PLUGIN"), RTLD_NOW) == NULL && dlerror() != NULL);
+    EXPECT(dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW) == NULL && dlerror() != NULL);
+}
+
+static void scene_go(void)
+{
+    EXPECT(dlopen(getenv("PLUGIN"), RTLD_NOW) == NULL && strstr(dlerror(), "Go"));
+    EXPECT(dlmopen(LM_ID_BASE, getenv("PLUGIN"), RTLD_NOW) == NULL && strstr(dlerror(), "Go"));
+}
+
 static const struct scene scenes[] = {
     {"sockets", scene_sockets},
     {"datagrams", scene_datagrams},
@@ -296,6 +326,10 @@ static const struct scene scenes[] = {
     {"system-calls", scene_system_calls},
     {"handles", scene_handles},
     {"versions", scene_versions},
+    {"deep", scene_deep},
+    {"next", scene_next},
+    {"namespaces", scene_namespaces},
+    {"go", scene_go},
     {NULL, NULL},
 };
 

@@ -732,6 +732,30 @@ hooks! {
         policy: "as dlsym; of a function that has a hook the version must exist and does not matter else",
         test: "hooks::a_version_of_a_function_leads_to_the_hooks",
     }
+    dlopen {
+        signature: (file: *const c_char, mode: c_int) -> *mut c_void,
+        header: "dlfcn.h",
+        variadic: naked,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: load::dlopen,
+        why: "with RTLD_DEEPBIND a library's calls reach libc past the hooks, and a Go library's reach the kernel",
+        policy: "RTLD_DEEPBIND has no effect; a path of a Go library is not loaded",
+        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
+    }
+    dlmopen {
+        signature: (namespace: Lmid_t, file: *const c_char, mode: c_int) -> *mut c_void,
+        header: "dlfcn.h",
+        variadic: naked,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: load::dlmopen,
+        why: "a new namespace has a libc of its own, without hooks",
+        policy: "as dlopen; LM_ID_NEWLM fails",
+        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
+    }
     rcmd {
         signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
         header: "netdb.h",

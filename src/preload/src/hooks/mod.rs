@@ -13,6 +13,7 @@ mod hand_over;
 pub mod inside;
 mod kernel_waits;
 pub mod listen;
+pub mod load;
 pub mod names;
 pub mod peer;
 pub mod poll;
