@@ -21,9 +21,10 @@ pub const WORDS: [(&str, &str); 6] = [
 pub const OWN_WORDS: [&str; 4] = ["on", "off", "show", "doctor"];
 
 const NOTES: &str = "
-A command that can't be protected (static, Go, setuid, 32-bit) is not run. A program that is
-called on, off, show, sh or doctor is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
-epochsocks is no shell script.
+A command that can't be protected (static, Go, setuid, 32-bit) is not run; but a shell after `on`,
+which is no process under epochsocks, runs it unprotected. A program that is called on, off, show,
+sh or doctor is run by `epochsocks -- NAME`. `. epochsocks on` can't work: epochsocks is no shell
+script.
 ";
 
 /// What the exit status says.

@@ -45,6 +45,11 @@ use flags::{Action, Invocation};
 #[link(name = "gcc_eh")]
 unsafe extern "C" {}
 
+/// What `on` can't do: the library is in what the shell starts, not in the shell, whose execs nobody
+/// judges.
+const UNJUDGED: &str = "the shell itself stays as it is, and runs what can't be protected (static, \
+    Go, setuid) unprotected; a shell started by  epochsocks --shell  does not";
+
 /// The C entry point. The standard library takes the arguments from the loader itself.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn main() -> c_int {
@@ -69,7 +74,11 @@ fn run() -> Result<c_int, Failure> {
         Action::On => {
             hint("on");
             let settings = settings::resolve(&invocation.given)?;
-            Ok(print(&shell::commands(&protection(&invocation, &settings)?)))
+            let protection = protection(&invocation, &settings)?;
+            if settings.log_level >= settings::WARNINGS {
+                failure::warn(UNJUDGED);
+            }
+            Ok(print(&shell::commands(&protection)))
         }
         Action::Off => {
             hint("off");
