@@ -34,7 +34,7 @@ pub fn empty_registry_has_no_entries(registry: &impl Registry) {
         assert!(registry.lookup(fd).is_none());
         assert!(!registry.remove(fd));
         assert!(registry.detach(fd).is_none());
-        assert!(!registry.supersede(fd));
+        assert_eq!(registry.supersede(fd), Ok(false));
         assert_eq!(registry.duplicate(fd, 5), Ok(false));
     }
 }
@@ -65,7 +65,7 @@ pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
     }
     assert_eq!(registry.duplicate(i32::MAX, 3), Ok(true));
     connect(registry, 3, 80);
-    assert!(registry.supersede(3));
+    assert_eq!(registry.supersede(3), Ok(true));
     assert_eq!(port(registry, i32::MAX), None);
     assert!(registry.remove(i32::MAX));
 }
@@ -198,7 +198,7 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
     let old = registry.lookup(3).unwrap();
-    assert!(registry.supersede(4));
+    assert_eq!(registry.supersede(4), Ok(true));
     for fd in [3, 4] {
         assert_eq!(cookie(registry, fd), Some(1));
         assert_eq!(registry.borrow(fd, |record| record.phase()), Some(Phase::Unconnected));
@@ -208,7 +208,7 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
     assert_eq!(port(registry, 4), Some(81));
     assert!(registry.remove(3));
     assert_eq!(port(registry, 4), Some(81));
-    assert!(registry.supersede(4));
+    assert_eq!(registry.supersede(4), Ok(true));
     assert_eq!(port(registry, 4), None);
     assert!(registry.remove(4));
 }
@@ -219,12 +219,12 @@ pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
     let entry = registry.detach(3).unwrap();
-    assert!(registry.supersede(4));
+    assert_eq!(registry.supersede(4), Ok(true));
     registry.restore(3, entry);
     connect(registry, 3, 81);
     assert_eq!(port(registry, 4), Some(81));
     let entry = registry.detach(4).unwrap();
-    assert!(registry.supersede(3));
+    assert_eq!(registry.supersede(3), Ok(true));
     registry.discard(entry);
     assert!(registry.remove(3));
     assert!(!registry.contains(4));
@@ -280,7 +280,7 @@ pub fn concurrent_duplicates_leave_nothing_behind(registry: &impl Registry) {
                     let _ = registry.insert(fd, Cookie(round));
                     let _ = registry.duplicate(fd, other);
                     if round % 5 == thread {
-                        registry.supersede(fd);
+                        let _ = registry.supersede(fd);
                     }
                     if let Some(entry) = registry.detach(other) {
                         if round % 2 == 0 {

@@ -377,12 +377,12 @@ unsafe impl Registry for Counted {
         Ok(true)
     }
 
-    fn supersede(&self, fd: i32) -> bool {
-        let Some(old) = self.lookup(fd) else { return false };
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
+        let Some(old) = self.lookup(fd) else { return Ok(false) };
         // The new record's first reference is its predecessor's.
         let Some(next) = self.allocate(old.cookie(), 1) else {
-            // Without memory for a fresh record, no entry is better than a dissolved one.
-            return !self.remove(fd);
+            self.remove(fd);
+            return Err(InsertError::Exhausted);
         };
         // Total order with `update`.
         let set = old.node().successor.replace_total(core::ptr::null_mut(), next.as_ptr());
@@ -398,7 +398,7 @@ unsafe impl Registry for Counted {
                 self.replace(slot, old.node, next);
             }
         });
-        true
+        Ok(true)
     }
 
     fn after_fork_in_child(&self) {}

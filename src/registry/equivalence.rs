@@ -89,7 +89,7 @@ fn agree(registry: &impl Registry, operations: &[Operation]) {
                 };
             }
             Operation::Supersede(fd) => {
-                assert_eq!(registry.supersede(fd), model.supersede(fd));
+                assert_eq!(registry.supersede(fd), Ok(model.supersede(fd)));
             }
             Operation::Connect(fd) => {
                 let claim = registry.lookup(fd).map(|record| (record.begin_connect(), record));

@@ -247,7 +247,7 @@ fn without_a_free_cell_everything_works_and_memory_stays_flat() {
         churn_in_threads(&registry, 2, 2_000);
         assert_eq!(registry.lookup(5).map(|record| record.cookie()), Some(Cookie(5)));
         assert_eq!(registry.duplicate(5, 6), Ok(true));
-        assert!(registry.supersede(6));
+        assert_eq!(registry.supersede(6), Ok(true));
         assert!(registry.remove(5) && registry.remove(6));
         churn(&registry, 3, 2_000);
         registry.domain().nodes()
@@ -290,7 +290,7 @@ fn raw_fork() -> i32 {
 fn operations_work(registry: &impl Registry) -> bool {
     registry.lookup(3).is_some_and(|record| record.cookie() == Cookie(30))
         && registry.duplicate(3, 8) == Ok(true)
-        && registry.supersede(8)
+        && registry.supersede(8) == Ok(true)
         && registry.remove(3)
         && registry.remove(8)
         && !registry.contains(3)
@@ -393,7 +393,7 @@ fn vfork_child_changes_nothing_of_its_parent() {
             && REGISTRY.detach(3).is_none()
             && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign)
             && REGISTRY.duplicate(3, 5) == Err(InsertError::Foreign)
-            && !REGISTRY.supersede(3)
+            && REGISTRY.supersede(3) == Err(InsertError::Foreign)
             && REGISTRY.borrow(3, |record| record.cookie()) == Some(Cookie(30));
         i32::from(!left_alone)
     }

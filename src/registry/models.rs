@@ -222,7 +222,7 @@ fn duplicate_while_superseded<S: Subject>() {
     let other = beside(&registry, |registry| {
         registry.duplicate(0, 1).expect("memory");
     });
-    assert!(registry.supersede(0));
+    assert_eq!(registry.supersede(0), Ok(true));
     other.join().expect("no panic");
     let first = registry.lookup(0).expect("an entry");
     let second = registry.lookup(1).expect("an entry");

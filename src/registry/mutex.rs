@@ -365,11 +365,13 @@ unsafe impl Registry for Mutex {
         Ok(named)
     }
 
-    fn supersede(&self, fd: i32) -> bool {
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         loop {
-            let Some(cookie) = self.borrow(fd, Record::cookie) else { return false };
-            // Without memory for a fresh record, no entry is better than a dissolved one.
-            let Some(next) = allocate(fd, cookie) else { return !self.remove(fd) };
+            let Some(cookie) = self.borrow(fd, Record::cookie) else { return Ok(false) };
+            let Some(next) = allocate(fd, cookie) else {
+                self.remove(fd);
+                return Err(InsertError::Exhausted);
+            };
             let renamed = self.chains.locked(|chains| {
                 let old = chains.find(fd)?;
                 // SAFETY: in a chain, thus alive.
@@ -385,7 +387,7 @@ unsafe impl Registry for Mutex {
                 put(spare);
             }
             if renamed.is_some() {
-                return true;
+                return Ok(true);
             }
         }
     }

@@ -249,16 +249,15 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
-    fn supersede(&self, fd: i32) -> bool {
-        let Some(slot) = self.table.slot(fd) else { return false };
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
+        let Some(slot) = self.table.slot(fd) else { return Ok(false) };
         self.free.locked(|free| {
-            let Some(old) = NonNull::new(slot.load(Relaxed)) else { return false };
+            let Some(old) = NonNull::new(slot.load(Relaxed)) else { return Ok(false) };
             // SAFETY: as in `borrow`.
             let superseded = unsafe { old.as_ref() };
             let Some(next) = self.allocate(free, superseded.record().cookie()) else {
-                // Without memory for a fresh record, no entry is better than a dissolved one.
                 set(free, slot, null_mut());
-                return false;
+                return Err(InsertError::Exhausted);
             };
             // The new record's first slot count is this link's.
             superseded.successor.store(next.as_ptr(), Relaxed);
@@ -270,7 +269,7 @@ unsafe impl Registry for MutexSlots {
                 }
             });
             forget(free, old);
-            true
+            Ok(true)
         })
     }
 

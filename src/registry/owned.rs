@@ -227,8 +227,11 @@ unsafe impl<R: Registry> Registry for Owned<R> {
         if self.adopt() { self.inner.duplicate(source, target) } else { Err(InsertError::Foreign) }
     }
 
-    fn supersede(&self, fd: i32) -> bool {
-        self.contains(fd) && self.adopt() && self.inner.supersede(fd)
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
+        if !self.contains(fd) {
+            return Ok(false);
+        }
+        if self.adopt() { self.inner.supersede(fd) } else { Err(InsertError::Foreign) }
     }
 
     fn after_fork_in_child(&self) {

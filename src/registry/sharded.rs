@@ -249,9 +249,9 @@ unsafe impl Registry for Sharded {
         Ok(true)
     }
 
-    fn supersede(&self, fd: i32) -> bool {
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let _pin = crossbeam_epoch::pin();
-        let Some(old) = self.find(fd) else { return false };
+        let Some(old) = self.find(fd) else { return Ok(false) };
         let fresh = Named::new(old.node().record().cookie());
         // Total order with `settle`.
         let next = match old.node().successor.replace_total(null_mut(), fresh.0.as_ptr()) {
@@ -264,7 +264,7 @@ unsafe impl Registry for Sharded {
         let names = self.0.iter().filter(|entry| *entry.value() == old);
         let names: std::vec::Vec<i32> = names.map(|entry| *entry.key()).collect();
         names.into_iter().for_each(|fd| self.replace(fd, old, next));
-        true
+        Ok(true)
     }
 
     fn after_fork_in_child(&self) {}

@@ -354,13 +354,13 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         Ok(true)
     }
 
-    fn supersede(&self, fd: i32) -> bool {
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let Some(node) = self.table.slot(fd).and_then(|slot| self.domain.protect(slot)) else {
-            return false;
+            return Ok(false);
         };
         let Some(next) = self.domain.allocate(node.record().cookie()) else {
-            // Without memory for a fresh record, no entry is better than a dissolved one.
-            return !self.remove(fd);
+            self.remove(fd);
+            return Err(InsertError::Exhausted);
         };
         // Total order pairs with `settle`.
         let set = node.successor.replace_total(null_mut(), next.as_ptr());
@@ -377,7 +377,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
                 self.replace(slot, node, next);
             }
         });
-        true
+        Ok(true)
     }
 
     fn after_fork_in_child(&self) {

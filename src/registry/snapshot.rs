@@ -147,7 +147,7 @@ unsafe impl Registry for Snapshot {
         Ok(named.unwrap_or(false))
     }
 
-    fn supersede(&self, fd: i32) -> bool {
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let superseded = self.change(|map| {
             let old = map.named.get(&fd)?.clone();
             let fresh = Arc::new(Record::new(old.cookie()));
@@ -157,7 +157,7 @@ unsafe impl Registry for Snapshot {
             }
             Some(())
         });
-        superseded.is_some()
+        Ok(superseded.is_some())
     }
 
     fn after_fork_in_child(&self) {}

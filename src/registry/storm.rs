@@ -71,7 +71,7 @@ fn step(registry: &impl Registry, round: i32) {
         registry.restore(fd, entry);
     }
     if round % 16 == 0 {
-        registry.supersede(fd);
+        let _ = registry.supersede(fd);
     }
     if whole == Some(false) || !kept {
         std::process::abort();

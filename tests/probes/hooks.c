@@ -134,6 +134,15 @@ static void scene_dissolve(void)
     FAILS(getpeername(copy, (struct sockaddr *)&seen, &length), ENOTCONN);
     EXPECT(reach(copy, "192.0.2.2", 80) == 0);
     EXPECT(peer_is(fd, "192.0.2.2", 80) && peer_is(copy, "192.0.2.2", 80) && echoes(fd));
+
+    /* Sockets that have no entry: made where no hook saw it, no TCP, a vfork child's. */
+    EXPECT(connect(raw(SYS_socket, AF_INET, SOCK_STREAM, 0, 0), &none, sizeof none) == 0);
+    EXPECT(connect(raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0), &none, sizeof none) == 0);
+    int status;
+    pid_t child = vfork();
+    if (child == 0)
+        _exit(connect(socket(AF_INET, SOCK_STREAM, 0), &none, sizeof none) == 0 ? 0 : errno);
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void scene_socket(void)

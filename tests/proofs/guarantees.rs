@@ -207,7 +207,7 @@ fn everything<S: Subject>(subject: &S) {
     for cookie in 0..200 {
         expect(subject.insert(VACANT, Cookie(cookie)).is_ok());
         expect(subject.duplicate(VACANT, VACANT + 1) == Ok(true));
-        expect(subject.supersede(VACANT));
+        expect(subject.supersede(VACANT) == Ok(true));
         expect(subject.borrow(VACANT + 1, |record| record.cookie()) == Some(Cookie(cookie)));
         expect(subject.remove(VACANT) && subject.remove(VACANT + 1));
     }
@@ -229,7 +229,7 @@ fn a_vfork_child_changes_nothing<S: Subject>() {
             && subject.insert(VACANT, Cookie(50)) == Err(InsertError::Foreign)
             && subject.duplicate(ENTRY, VACANT) == Err(InsertError::Foreign)
             && subject.duplicate(VACANT, ENTRY) == Err(InsertError::Foreign)
-            && !subject.supersede(ENTRY)
+            && subject.supersede(ENTRY) == Err(InsertError::Foreign)
             && subject.borrow(ENTRY, |record| record.cookie()) == Some(Cookie(30));
         i32::from(!left_alone)
     }

@@ -146,7 +146,7 @@ unsafe impl<B: Bug> Registry for Planted<B> {
         self.slots.duplicate(source, target)
     }
 
-    fn supersede(&self, fd: i32) -> bool {
+    fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         self.slots.supersede(fd)
     }
 

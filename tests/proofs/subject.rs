@@ -135,7 +135,7 @@ pub fn perform<S: Subject>(subject: &S, held: &Held, operation: Operation) -> An
             }
             None => Answer::No,
         },
-        Operation::Supersede(fd) => subject.supersede(name(fd)).into(),
+        Operation::Supersede(fd) => (subject.supersede(name(fd)) == Ok(true)).into(),
         Operation::Connect(fd, port) => connect(subject, name(fd), port).into(),
         Operation::Put => {
             held.put(subject);

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{ConnectDecision, Refusal};
-use epochsocks::registry::Registry;
+use epochsocks::registry::{InsertError, Registry};
 use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
 use libc::{sockaddr, socklen_t};
@@ -74,7 +74,7 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
     if result == 0 {
         label::remove(fd);
-        if !REGISTRY.supersede(fd) {
+        if REGISTRY.supersede(fd) == Err(InsertError::Exhausted) {
             return errno::fail(Errno(libc::ENOBUFS));
         }
     }
