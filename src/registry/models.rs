@@ -224,13 +224,32 @@ fn duplicate_while_superseded<S: Subject>() {
     });
     assert_eq!(registry.supersede(0), Ok(true));
     other.join().expect("no panic");
+    name_one_record_and_free_both(&*registry);
+}
+
+/// A: an entry that is put back while the connection is dissolved doesn't keep the old record.
+fn restore_while_superseded<S: Subject>() {
+    let registry = registry::<S>();
+    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.duplicate(0, 1).expect("memory");
+    let other = beside(&registry, |registry| {
+        let entry = registry.detach(1).expect("an entry");
+        registry.restore(1, entry);
+    });
+    assert_eq!(registry.supersede(0), Ok(true));
+    other.join().expect("no panic");
+    name_one_record_and_free_both(&*registry);
+}
+
+/// What a superseded record's two descriptors show in the end.
+fn name_one_record_and_free_both<S: Subject>(registry: &S) {
     let first = registry.lookup(0).expect("an entry");
     let second = registry.lookup(1).expect("an entry");
     assert!(core::ptr::eq(&*first, &*second), "both descriptors name the fresh record");
     drop((first, second));
     registry.remove(0);
     registry.remove(1);
-    assert_eq!(alive_at_rest(&*registry), 0, "both records are freed");
+    assert_eq!(alive_at_rest(registry), 0, "both records are freed");
 }
 
 /// F, when every claim cell is taken for good.
@@ -381,10 +400,17 @@ models! {
     supersede_reaches_a_fresh_duplicate: holds(duplicate_while_superseded::<Slots<Era>>);
     twin_duplicate_not_settled: fails(&[Bug::NoSettle], duplicate_while_superseded::<Slots<Era>>);
 
+    twin_duplicate_of_superseded_without_fences:
+        fails(&[Bug::MissingFence], duplicate_while_superseded::<Slots<Era>>);
+    supersede_reaches_a_restored_entry: holds(restore_while_superseded::<Slots<Era>>);
+    twin_restored_not_settled: fails(&[Bug::NoSettle], restore_while_superseded::<Slots<Era>>);
+
     era_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Era>);
     hazard_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Hazard>);
     twin_era_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Era>);
     twin_hazard_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Hazard>);
+    twin_era_overflow_without_fences: fails(&[Bug::MissingFence], read_without_a_cell::<Era>);
+    twin_hazard_overflow_without_fences: fails(&[Bug::MissingFence], read_without_a_cell::<Hazard>);
 
     spill_stack_gives_each_node_once: holds(share_nodes);
     twin_spill_stack_without_tag: fails(&[Bug::NoTag], share_nodes);
@@ -404,4 +430,8 @@ models! {
     supersede_reaches_a_fresh_duplicates_share: holds(duplicate_while_superseded::<Counted>);
     twin_share_duplicate_not_settled:
         fails(&[Bug::NoSettle], duplicate_while_superseded::<Counted>);
+    twin_share_of_superseded_without_fences:
+        fails(&[Bug::MissingFence], duplicate_while_superseded::<Counted>);
+    supersede_reaches_a_restored_share: holds(restore_while_superseded::<Counted>);
+    twin_restored_share_not_settled: fails(&[Bug::NoSettle], restore_while_superseded::<Counted>);
 }
