@@ -7,15 +7,15 @@
 //! - **Sequentially consistent**: two parties that each write one place and then read the other's
 //!   (Dekker's pattern): a reader publishes its claim and then reads the slot, a remover empties
 //!   the slot and then reads the claims. All such accesses lie in one total order, so at least one
-//!   of the two sees the other. They are the methods of this trait and nothing else, so that the
-//!   places are few and can be found.
+//!   of the two sees the other. They are the methods of the traits below and nothing else, so that
+//!   the places are few and can be found.
 //!
 //! On x86-64 the loads are plain loads and the read-modify-writes would be locked anyway: the order
 //! is free. A separate fence would not be. loom has no such accesses (it treats them as AcqRel), so
 //! its models put a fence on both sides, which orders at least what the access does: see
 //! design/registry.md.
 
-use super::primitive::{AtomicPtr, AtomicU64};
+use super::primitive::{AtomicI32, AtomicPtr, AtomicU64};
 
 #[cfg(not(crossbeam_loom))]
 mod fence {
@@ -82,6 +82,7 @@ macro_rules! total_order {
 }
 
 total_order! {
+    () AtomicI32: i32;
     () AtomicU64: u64;
     (<T>) AtomicPtr<T>: *mut T;
 }
@@ -96,5 +97,18 @@ impl TotalCount for AtomicU64 {
     #[inline(always)]
     fn add_total(&self, value: u64) -> u64 {
         around(|| self.fetch_add(value, ACCESS))
+    }
+}
+
+/// Marks in the one total order, which only rise.
+pub trait TotalMark {
+    /// Raises it to `value`, if it is lower.
+    fn raise_total(&self, value: i32);
+}
+
+impl TotalMark for AtomicI32 {
+    #[inline(always)]
+    fn raise_total(&self, value: i32) {
+        around(|| self.fetch_max(value, ACCESS));
     }
 }

@@ -1,8 +1,9 @@
 //! The descriptor table: one slot a descriptor, in lazily backed memory that is never unmapped.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use super::InsertError;
+use super::ordering::{TotalMark, TotalOrder};
 use super::primitive::{AtomicI32, AtomicPtr, PAGE, Zeroed, const_new, map_array, unmap_array};
 
 /// Pages for every non-negative `i32`.
@@ -64,8 +65,8 @@ impl<S: Zeroed> Table<S> {
     /// The slot of `fd`, if it is on the first page and this or one above it was asked for before.
     #[inline(always)]
     pub fn slot_in_use(&self, fd: i32) -> Option<&S> {
-        // Relaxed: `each_slot` needs the mark only of entries whose slot it is ordered after.
-        if self.highest.load(Relaxed) >= fd { self.near_slot(fd) } else { None }
+        // Total order: before the entry comes into the slot, as in `map_slot`.
+        if self.highest.load_total() >= fd { self.near_slot(fd) } else { None }
     }
 
     #[cold]
@@ -77,14 +78,16 @@ impl<S: Zeroed> Table<S> {
             let pages = page_or_map(&self.far, PAGES)?;
             page_or_map(element(pages, index / PAGE).ok_or(InsertError::OutOfRange)?, PAGE)?
         };
-        // Relaxed: as above.
-        self.highest.fetch_max(fd, Relaxed);
+        // Total order pairs with `each_slot`: the mark is there before the entry.
+        self.highest.raise_total(fd);
         element(page, index % PAGE).ok_or(InsertError::OutOfRange)
     }
 
-    /// Visits every slot that can hold an entry.
+    /// Visits every slot that can hold an entry: one whose maker does not see what the caller has
+    /// written in the total order is visited.
     pub fn each_slot<'t>(&'t self, mut visit: impl FnMut(&'t S)) {
-        let Ok(highest) = usize::try_from(self.highest.load(Relaxed)) else { return };
+        // Total order pairs with `map_slot` and `slot_in_use`.
+        let Ok(highest) = usize::try_from(self.highest.load_total()) else { return };
         for first in (0..=highest).step_by(PAGE) {
             // A page that isn't mapped has none.
             if self.slot(first as i32).is_some() {

@@ -40,7 +40,8 @@ choose_backend! {
 pub static REGISTRY: Backend = Backend::new();
 
 /// No descriptor above this was ever given an entry. A bound for scans that guards no memory, and
-/// whoever closes a descriptor has learnt of it after its entry was made: Relaxed is enough.
+/// whoever closes a descriptor has learnt of it after its entry was made: Relaxed is enough. A vfork
+/// child that makes no entry may raise it in its parent, whose scans are longer then.
 static HIGHEST: AtomicI32 = AtomicI32::new(-1);
 
 fn note(fd: i32) {
