@@ -344,6 +344,8 @@ fn forked_child_of_a_threaded_process_works_at_once() {
 fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &Slots::new());
     forked_child_works(raw_fork, &super::SlotsHazard::new());
+    forked_child_works(raw_fork, &super::SlotsEpoch::new());
+    forked_child_works(raw_fork, &Owned::<super::Counted>::new());
 }
 
 /// J: a guard and a handle from before the fork are the child's, too.

@@ -17,12 +17,16 @@
 //!   in a signal handler that interrupted any other.
 //! - **I** An entry is gone before the kernel can reuse its descriptor, and back if the call that
 //!   would have closed it failed.
-//! - **J** In a fork child every operation works at once; a vfork child changes nothing of its
-//!   parent.
-
+//! - **J** In a child of fork, `_Fork` or a raw clone every operation works at once; a vfork child
+//!   changes nothing of its parent.
+//!
 //! # The rooms
-//! `record` is what an entry leads to; `mutex` the proposal; `slots` the descriptor `table` over a
-//! reclamation `domain`; `owned` keeps a vfork child's hands off.
+//! - `record` is what an entry leads to; `variant` names the backends; `owned` keeps a vfork child's
+//!   hands off; `ordering` and `primitive` are the atomics, real and loom's
+//! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
+//!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
+//! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
+//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `storm`, loom's `models`
 
 mod audit;
 mod counted;

@@ -70,6 +70,11 @@ const LOCK_IN_HANDLER: (Guarantee, &str) =
 const LOCK_AT_FORK: (Guarantee, &str) =
     (Guarantee::J, "a child forked while another thread holds the lock waits for ever");
 
+const MALLOC_AT_FORK: (Guarantee, &str) = (
+    Guarantee::J,
+    "a child of _Fork or clone, made while another thread is in malloc, waits for ever",
+);
+
 /// Eras.
 pub static SLOTS: Variant = Variant::new("slots", "epochs, with eras: the default");
 /// Plain epochs.
@@ -102,12 +107,18 @@ pub static SHARDED: Variant =
 /// arc-swap.
 pub static SNAPSHOT: Variant =
     Variant::new("snapshot", "a copy-on-write map behind arc-swap: for reads only")
-        .lacks(&[(Guarantee::H, "changes copy the map with malloc, which a handler may interrupt")])
+        .lacks(&[
+            (Guarantee::H, "changes copy the map with malloc, which a handler may interrupt"),
+            MALLOC_AT_FORK,
+        ])
         .with_std();
 /// crossbeam-epoch.
 pub static SLOTS_CROSSBEAM: Variant =
     Variant::new("slots-crossbeam", "the descriptor table over crossbeam-epoch")
-        .lacks(&[(Guarantee::H, "crossbeam collects with malloc, which a handler may interrupt")])
+        .lacks(&[
+            (Guarantee::H, "crossbeam collects with malloc, which a handler may interrupt"),
+            MALLOC_AT_FORK,
+        ])
         .with_std();
 
 /// Every backend, the default first.

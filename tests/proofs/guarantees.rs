@@ -3,13 +3,14 @@
 
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use epochsocks::registry::{Cookie, Guarantee, InsertError};
 use scopeguard::defer;
 
 use crate::injection::{End, Shared, forbid_waits};
-use crate::subject::Subject;
+use crate::subject::{Subject, only_mallocs};
 
 const ENTRY: i32 = 3;
 const DUPLICATE: i32 = 4;
@@ -175,9 +176,39 @@ const MANY_CHILDREN: usize = 3_000;
 /// J: a child of fork does everything at once; or, where that is not promised, some child waits for
 /// a lock that a thread held which it does not have.
 fn forked_children_work_at_once<S: Subject>() {
+    // libc's fork sets malloc's locks right.
+    let promised = S::VARIANT.guarantees.has(Guarantee::J) || only_mallocs::<S>();
+    children_work_at_once::<S>(promised, |child, work| child.run(work).1);
+}
+
+/// The same for a child that libc does nothing for.
+fn bare_children_work_at_once<S: Subject>() {
+    let promised = S::VARIANT.guarantees.has(Guarantee::J);
+    if only_mallocs::<S>() && std::env::var_os(TUNABLES).is_none() {
+        return without_caches_of_malloc(S::VARIANT.name);
+    }
+    children_work_at_once::<S>(promised, |child, work| child.run_in_bare_child(work).1);
+}
+
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// Runs the test of `backend` anew where a thread is often in malloc's lock: else its own cache
+/// mostly answers.
+fn without_caches_of_malloc(backend: &str) {
+    let test = format!("guarantees::bare_forks::{}", backend.replace('-', "_"));
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", &test]).env(TUNABLES, "glibc.malloc.tcache_count=0");
+    let output = command.output().expect("this program can be run");
+    let seen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && seen.contains("1 passed"), "{seen}");
+}
+
+fn children_work_at_once<S: Subject>(
+    promised: bool,
+    run: impl Fn(Shared<()>, &dyn Fn(&mut ())) -> End,
+) {
     let subject = with_an_entry::<S>();
     let over = AtomicBool::new(false);
-    let promised = S::VARIANT.guarantees.has(Guarantee::J);
     std::thread::scope(|scope| {
         defer! { over.store(true, SeqCst) }
         for thread in 0..3 {
@@ -194,9 +225,8 @@ fn forked_children_work_at_once<S: Subject>() {
             forbid_waits();
             everything(&subject);
         };
-        let child = || Shared::<()>::new().run(work).1;
         let count = if promised { CHILDREN } else { MANY_CHILDREN };
-        let bad = (0..count).map(|_| child()).find(|end| *end != End::Done);
+        let bad = (0..count).map(|_| run(Shared::new(), &work)).find(|end| *end != End::Done);
         let expected = (!promised).then_some(End::Deadlock);
         assert_eq!(bad, expected, "{}", S::VARIANT.name);
     });
@@ -215,6 +245,10 @@ fn everything<S: Subject>(subject: &S) {
 
 mod forks {
     crate::subject::for_each_backend!(forked_children_work_at_once);
+}
+
+mod bare_forks {
+    crate::subject::for_each_backend!(bare_children_work_at_once);
 }
 
 /// J: whatever a child does that shares the memory but not the descriptors, the parent's registry

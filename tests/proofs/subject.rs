@@ -52,6 +52,11 @@ subjects! {
     epochsocks::registry::SlotsCrossbeam: |_| None;
 }
 
+/// Whether malloc's locks are all that a backend ever waits for.
+pub fn only_mallocs<S: Subject>() -> bool {
+    ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name)
+}
+
 /// Runs a generic property for each backend, as a test of its own.
 macro_rules! for_each_backend {
     ($property:ident) => {

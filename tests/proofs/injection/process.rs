@@ -55,10 +55,23 @@ impl<T: Default> Shared<T> {
 
     /// Runs `work` in a forked child, which has this thread only; says what it reported last.
     pub fn run(&self, work: impl FnOnce(&mut T)) -> (T, End) {
+        self.run_in_child_of(libc::fork, work)
+    }
+
+    /// As [`Shared::run`], in a child of [`_Fork`]: for it libc does not set malloc's locks right.
+    pub fn run_in_bare_child(&self, work: impl FnOnce(&mut T)) -> (T, End) {
+        self.run_in_child_of(_Fork, work)
+    }
+
+    fn run_in_child_of(
+        &self,
+        fork: unsafe extern "C" fn() -> libc::pid_t,
+        work: impl FnOnce(&mut T),
+    ) -> (T, End) {
         // SAFETY: the mapping is ours, and no child lives at this point.
         unsafe { self.0.write(T::default()) };
         // SAFETY: the child leaves by `_exit` and returns to nobody.
-        let child = unsafe { libc::fork() };
+        let child = unsafe { fork() };
         if child != 0 {
             let end = wait(child);
             // SAFETY: the child is gone, and what it left is the caller's.
