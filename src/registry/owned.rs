@@ -29,9 +29,8 @@ unsafe impl Zeroed for Owner {
 /// if nobody tells it that it is one.
 ///
 /// Reads make no system call and are the backend's own. Two processes with one id in different pid
-/// namespaces that share memory are not told apart. Of the children that nobody tells, and of a
-/// parent that has changed nothing, one that has started threads by its own first change is taken
-/// for a `vfork` child, and so is every one where a filter forbids unshare(2).
+/// namespaces that share memory are not told apart. Where a filter forbids unshare(2), a child of a
+/// fork that nobody tells is taken for a `vfork` child.
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,
@@ -86,6 +85,11 @@ impl<R: Registry> Owned<R> {
     fn adopt_now(&self, owner: &Owner) -> bool {
         loop {
             let this = sys::getpid();
+            // Relaxed: as above. Nobody's yet: this is a forked child, or the vfork child of one that
+            // has changed nothing.
+            if owner.0.load(Relaxed) == 0 && !self.may_be_first() {
+                return false;
+            }
             // Relaxed: as above.
             match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
                 Err(owner) if owner == this => return true,
@@ -144,7 +148,7 @@ impl<R: Registry> Owned<R> {
     fn may_be_first(&self) -> bool {
         // Relaxed: as in `adopt`.
         let bound = self.bound.load(Relaxed);
-        bound == 0 || bound == sys::getpid() || !sys::shares_memory()
+        bound == 0 || bound == sys::getpid() || !sys::may_be_vfork_child()
     }
 }
 
@@ -235,12 +239,13 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     fn after_fork_in_child(&self) {
+        // Before it has children that could be first.
+        self.bind();
         // Acquire pairs with `first_owner`.
         // SAFETY: never unmapped once it is set.
-        match unsafe { self.owner.load(Acquire).as_ref() } {
+        if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
             // Relaxed: the child has one thread.
-            Some(owner) => owner.0.store(0, Relaxed),
-            None => self.bind(),
+            owner.0.store(0, Relaxed);
         }
     }
 }

@@ -66,6 +66,11 @@ fn a_forked_child_may_be_the_first_to_change_its_copy() {
 }
 
 #[test]
+fn a_vfork_child_changes_nothing_of_a_forked_child_that_has_changed_nothing() {
+    play("forks", "copies-with-vfork", &echoing_proxy());
+}
+
+#[test]
 fn a_forked_child_may_have_threads_before_it_changes_anything() {
     play("forks", "first-threads", &echoing_proxy());
 }

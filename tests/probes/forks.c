@@ -187,6 +187,21 @@ static void scene_first_copies(void)
     by_vfork();
 }
 
+/* Has changed nothing when its own vfork child meddles. */
+static int child_of_a_meddler_works(void)
+{
+    by_vfork();
+    return child_works();
+}
+
+static void scene_copies_with_vfork(void)
+{
+    set_up();
+    in_child(fork(), child_of_a_meddler_works);
+    in_child(_Fork(), child_of_a_meddler_works);
+    in_child(raw(SYS_clone, SIGCHLD, 0, 0, 0), child_of_a_meddler_works);
+}
+
 static void *idle_thread(void *unused)
 {
     pause();
@@ -207,6 +222,7 @@ static void scene_first_threads(void)
     in_child(fork(), child_with_threads_works);
     in_child(_Fork(), child_with_threads_works);
     in_child(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), child_with_threads_works);
+    in_child(raw(SYS_clone, SIGCHLD, 0, 0, 0), child_with_threads_works);
 #ifdef SYS_fork
     in_child(syscall(SYS_fork), child_with_threads_works);
 #endif
@@ -222,6 +238,7 @@ static const struct scene scenes[] = {
     {"first-vfork", scene_first_vfork},
     {"first-clone-vm", scene_first_clone_vm},
     {"first-copies", scene_first_copies},
+    {"copies-with-vfork", scene_copies_with_vfork},
     {"first-threads", scene_first_threads},
     {NULL, NULL},
 };
