@@ -118,6 +118,7 @@ impl<R: Registry> Owned<R> {
         if !self.may_be_first() {
             return None;
         }
+        self.bind();
         let fresh = map_array::<Owner>(1)?;
         // An older kernel can't wipe: there `after_fork_in_child` must be called.
         let _ = sys::wipe_on_fork(fresh.cast(), size_of::<Owner>());
