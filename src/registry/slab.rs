@@ -51,10 +51,17 @@ impl Slab {
     fn fresh_batch(&self, list: &mut List) {
         // Relaxed: the numbers are distinct whatever the order, and the memory comes with the
         // chunk's pointer.
-        if self.next.load(Relaxed) >= LIMIT {
-            return;
+        let mut first = self.next.load(Relaxed);
+        loop {
+            // Its chunk first: without memory no number is used up. A batch lies in one chunk.
+            if self.node(first).is_none() {
+                return;
+            }
+            match self.next.compare_exchange_weak(first, first + BATCH, Relaxed, Relaxed) {
+                Ok(_) => break,
+                Err(other) => first = other,
+            }
         }
-        let first = self.next.fetch_add(BATCH, Relaxed);
         for number in (first..first + BATCH).rev() {
             if let Some(node) = self.node(number) {
                 // SAFETY: never unmapped; nobody else has this number.
