@@ -9,6 +9,7 @@ use scopeguard::defer;
 use super::domain::Unreclaimed;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::primitive::RECLAIM_AT;
 use super::{Audit, Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
 
 type Bare<P> = SlotRegistry<EpochDomain<P>>;
@@ -170,6 +171,22 @@ fn an_abandoned_mutation_costs_one_arena() {
     assert!(after <= nodes + 8 * ARENA, "{nodes} nodes became {after}");
 }
 
+/// Readers that stop one after the other, in epochs of their own: each keeps the records of one
+/// epoch, which ends after sixteen retirements however many survive; and survivors are looked at
+/// again when as many have come.
+#[test]
+fn readers_abandoned_at_different_times_keep_one_epochs_records_each() {
+    const READERS: i32 = 14;
+    let registry = bare::<Era>();
+    for fd in 0..READERS {
+        registry.insert(fd, Cookie(7)).expect("vacant");
+        registry.abandon_guard(fd);
+        churn(&registry, 100, 20_000);
+    }
+    let limbo = registry.domain().in_limbo();
+    assert!(limbo <= 2 * READERS as u32 * (RECLAIM_AT + 1) + RETIRED, "{limbo} in limbo");
+}
+
 /// A removed record stays in its slot for a while, also if the descriptor is never used again.
 #[test]
 fn no_removed_record_waits_for_its_descriptor_to_come_back() {
@@ -236,6 +253,30 @@ fn an_arena_keeps_few_free_nodes() {
         registry.insert(fd, Cookie(0)).expect("vacant");
     }
     assert_eq!(registry.domain().nodes(), nodes, "what the arena kept is not missed");
+}
+
+/// In a child, whose address space is short of a chunk for more nodes.
+#[test]
+fn what_failed_for_lack_of_memory_works_when_there_is_some() {
+    let limit_memory = |bytes| {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: reads the limit.
+        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    };
+    let recovered = child_succeeds(fork, || {
+        let registry = bare::<Era>();
+        let _ = registry.insert(0, Cookie(0));
+        limit_memory(1 << 20);
+        let failed = (1..100_000).filter(|fd| registry.insert(*fd, Cookie(0)).is_err()).count();
+        let nodes = registry.domain().nodes();
+        limit_memory(libc::RLIM_INFINITY);
+        let works = (0..100).all(|fd| registry.insert(200_000 + fd, Cookie(0)).is_ok());
+        if failed < 90_000 || nodes > 10_000 || !works {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+    });
+    assert!(recovered);
 }
 
 #[test]
@@ -346,6 +387,35 @@ fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &super::SlotsHazard::new());
     forked_child_works(raw_fork, &super::SlotsEpoch::new());
     forked_child_works(raw_fork, &Owned::<super::Counted>::new());
+}
+
+/// J: also where the record under the guard was removed when no arena was free.
+#[test]
+fn a_guard_from_before_the_fork_keeps_an_orphan() {
+    fn keeps<P: Policy>() {
+        let registry = bare::<P>();
+        registry.insert(3, Cookie(30)).expect("vacant");
+        let whole = registry.borrow(3, |record| {
+            registry.domain().abandon_all_cells();
+            assert!(registry.remove(3));
+            registry.sweep();
+            child_succeeds(fork, || {
+                registry.after_fork_in_child();
+                for cookie in 0..500 {
+                    let _ = registry.insert(9, Cookie(cookie));
+                    registry.remove(9);
+                }
+                if record.cookie() != Cookie(30) {
+                    // SAFETY: ends the child.
+                    unsafe { libc::_exit(1) };
+                }
+            })
+        });
+        assert_eq!(whole, Some(true));
+    }
+    keeps::<Era>();
+    keeps::<Epoch>();
+    keeps::<Hazard>();
 }
 
 /// J: a guard and a handle from before the fork are the child's, too.

@@ -109,8 +109,10 @@ pub struct Arena {
     pub free: List,
     /// Retired nodes that a guard or a handle may still use.
     pub limbo: List,
-    /// How many may be in limbo before they are looked at.
+    /// How many may be in limbo before the clock moves.
     pub patience: u32,
+    /// How many may be in limbo before they are looked at.
+    pub look_at: u32,
     /// Slots to look at again.
     pub noted: Noted,
 }
@@ -118,7 +120,13 @@ pub struct Arena {
 impl Arena {
     /// An arena without nodes.
     pub const fn new() -> Self {
-        Arena { free: List::new(), limbo: List::new(), patience: 0, noted: Noted::new() }
+        Arena {
+            free: List::new(),
+            limbo: List::new(),
+            patience: 0,
+            look_at: 0,
+            noted: Noted::new(),
+        }
     }
 
     /// Takes a node back that nobody else has seen since it was revived.

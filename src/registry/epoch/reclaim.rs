@@ -263,7 +263,10 @@ impl<P: Policy> EpochDomain<P> {
         while let Some(node) = NonNull::new(next) {
             // SAFETY: nodes are never unmapped; these are ours now.
             next = unsafe { node.as_ref() }.next.get();
-            limbo.push(node);
+            // Those from before a fork stay for ever, as all that was inherited.
+            if self.may_retire(node) {
+                limbo.push(node);
+            }
         }
     }
 
@@ -275,6 +278,12 @@ impl<P: Policy> EpochDomain<P> {
             // So that readers from now on hold none of these back.
             self.clock.0.add_total(1);
         }
+        // The clock has moved, so that an epoch is at most sixteen retirements of an arena however many
+        // records survive: else each reader that stops might keep as many as all before it together.
+        if arena.limbo.len() <= arena.look_at {
+            arena.patience = arena.limbo.len() + RECLAIM_AT - 1;
+            return;
+        }
         let overflowing = generation.is_overflowing() && !planted(Bug::IgnoredOverflow);
         let looks = !overflowing && self.is_current(generation);
         if looks {
@@ -285,7 +294,8 @@ impl<P: Policy> EpochDomain<P> {
         // has looked at them, it costs nothing to ask soon again whether one may.
         let survivors = arena.limbo.len();
         let more = if looks { RECLAIM_AT.max(survivors) } else { RECLAIM_AT };
-        arena.patience = survivors + more - 1;
+        arena.look_at = survivors + more - 1;
+        arena.patience = survivors + RECLAIM_AT - 1;
         while arena.free.len() >= 3 * BATCH {
             self.slab.spill(&mut arena.free);
         }
