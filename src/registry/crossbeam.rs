@@ -131,6 +131,7 @@ impl Shared {
         }
         // Acquire pairs with `supersede`.
         let next = NonNull::new(dead.successor.load(Acquire));
+        dead.died();
         self.slab.push(List::one(node));
         // SAFETY: the dead node's slot count kept it.
         if let Some(next) = next.filter(|next| unsafe { next.as_ref() }.drop_slot()) {

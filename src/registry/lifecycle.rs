@@ -1,6 +1,7 @@
 //! What the slot registries promise beyond single operations: bounded memory, abandoned claims,
 //! children of every kind.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -10,7 +11,9 @@ use super::domain::Unreclaimed;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::primitive::RECLAIM_AT;
-use super::{Audit, Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots};
+use super::{
+    Audit, Connection, Cookie, Guarantee, InsertError, Owned, Registry, SlotRegistry, Slots, busy,
+};
 
 type Bare<P> = SlotRegistry<EpochDomain<P>>;
 
@@ -533,4 +536,54 @@ fn forked_child_that_was_told_may_have_threads() {
         }
     });
     assert!(whole);
+}
+
+/// Counted in a child, where nobody else connects: handshakes that are given up with the last
+/// descriptor, also if that is closed before they are launched.
+fn closed_handshakes_are_given_up<R: Registry>(make: impl Fn() -> R) {
+    const CONNECTION: Connection =
+        Connection { destination: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80) };
+    let all_given_up = child_succeeds(fork, || {
+        for (opened_since, is_launched_late) in [(0, false), (0, true), (20, false), (20, true)] {
+            let (registry, before) = (make(), busy());
+            registry.insert(3, Cookie(1)).expect("vacant");
+            for fd in 200..200 + opened_since {
+                registry.insert(fd, Cookie(2)).expect("vacant");
+            }
+            let record = registry.lookup(3).expect("an entry");
+            let claim = record.begin_connect().expect("unconnected");
+            if is_launched_late {
+                registry.remove(3);
+            }
+            record.launch(claim, CONNECTION, 5);
+            drop(record);
+            registry.remove(3);
+            // Until what is retired has been freed, which crossbeam does when it likes.
+            let freed = (0..10_000).any(|round| {
+                churn(&registry, 10 + round % 90, 1);
+                busy() == before
+            });
+            if !freed {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        }
+    });
+    assert!(all_given_up, "{}", R::VARIANT.name);
+}
+
+#[test]
+fn a_handshake_ends_with_its_sockets_last_descriptor() {
+    closed_handshakes_are_given_up(Slots::new);
+    closed_handshakes_are_given_up(super::SlotsEpoch::new);
+    closed_handshakes_are_given_up(super::SlotsHazard::new);
+    closed_handshakes_are_given_up(Owned::<super::Counted>::new);
+    closed_handshakes_are_given_up(Owned::<super::Mutex>::new);
+    closed_handshakes_are_given_up(Owned::<super::MutexSlots>::new);
+    #[cfg(feature = "std")]
+    {
+        closed_handshakes_are_given_up(Owned::<super::Snapshot>::new);
+        closed_handshakes_are_given_up(Owned::<super::Sharded>::new);
+        closed_handshakes_are_given_up(super::SlotsCrossbeam::new);
+    }
 }

@@ -85,6 +85,8 @@ fn put(connection: NonNull<Connection>) {
     // SAFETY: the caller owns a reference, and the last one owns the memory, which malloc gave.
     unsafe {
         if (*connection).count.fetch_sub(1, AcqRel) == 1 {
+            // Launched after the last descriptor had gone.
+            (*connection).record.forsake();
             libc::free(connection.cast());
         }
     }

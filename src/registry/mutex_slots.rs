@@ -69,6 +69,8 @@ fn recycle(free: &mut List, node: NonNull<Node>) {
     while let Some(node) = dead {
         // SAFETY: nodes are never unmapped; this one is ours.
         let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed));
+        // SAFETY: as above.
+        unsafe { node.as_ref() }.died();
         free.push(node);
         // SAFETY: the dead node's slot count kept it.
         dead = next.filter(|next| unsafe { next.as_ref() }.drop_slot() && put(*next));

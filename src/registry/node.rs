@@ -149,9 +149,13 @@ impl Node {
         self.count.load(Acquire) == 1 || planted(Bug::IgnoredCount)
     }
 
-    /// The record ends; its memory stays.
+    /// The record ends; its memory stays. A handshake that was launched after the last descriptor
+    /// had gone is given up.
     #[inline(always)]
     pub fn died(&self) {
+        if self.holds_a_place() {
+            self.record().forsake();
+        }
         self.witness.dies();
     }
 

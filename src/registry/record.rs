@@ -141,8 +141,13 @@ impl State {
         State(self.to(Phase::Failed).0 | (errno.0 as u16 as u64) << Self::ERRNO)
     }
 
+    /// The same without a place.
+    const fn nowhere(self) -> State {
+        State(self.0 & u32::MAX as u64)
+    }
+
     const fn at(self, place: u32) -> State {
-        State(self.0 as u32 as u64 | (place as u64 + 1) << Self::PLACE)
+        State(self.nowhere().0 | (place as u64 + 1) << Self::PLACE)
     }
 
     /// The number wraps; a look that is 8,191 attempts old is not told from a fresh one.
@@ -301,18 +306,21 @@ impl Record {
         .is_ok()
     }
 
-    /// The last descriptor of this process is gone: nobody here will ask for the outcome.
-    /// Async-signal-safe.
+    /// The last descriptor of this process is gone: nobody here will ask for the outcome. The place
+    /// is given up once, as another record of the socket may come to have it. Async-signal-safe.
     pub(super) fn forsake(&self) {
-        let Some(place) = self.state().place() else { return };
         let forsaken = self.change(|state| match state.phase() {
-            Phase::InFlight | Phase::Failed => Ok(state.to(Phase::Unconnected)),
-            _ => Err(()),
+            _ if state.place().is_none() => Err(()),
+            Phase::InFlight | Phase::Failed => Ok(state.to(Phase::Unconnected).nowhere()),
+            _ => Ok(state.nowhere()),
         });
-        if forsaken.is_ok() {
+        let Ok(before) = forsaken else { return };
+        if matches!(before.phase(), Phase::InFlight | Phase::Failed) {
             no_longer_busy();
         }
-        ARENA.forsake(place, self.cookie.0);
+        if let Some(place) = before.place() {
+            ARENA.forsake(place, self.cookie.0);
+        }
     }
 
     /// The connection, if one was published. Async-signal-safe.

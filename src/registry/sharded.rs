@@ -57,6 +57,7 @@ impl Named {
         if self.node().count.fetch_sub(1, AcqRel) == 1 {
             // Acquire pairs with `supersede`.
             let next = NonNull::new(self.node().successor.load(Acquire));
+            self.node().died();
             // SAFETY: `new` leaked it, and nobody else has a reference.
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
             if let Some(next) = next {

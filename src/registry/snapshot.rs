@@ -12,17 +12,27 @@ use arc_swap::ArcSwap;
 use super::variant::{self, Variant};
 use super::{Cookie, Detached, InsertError, Record, Registry};
 
+/// A record whose handshake is given up with its last reference.
+#[repr(transparent)]
+struct Kept(Record);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.forsake();
+    }
+}
+
 /// What is registered at one moment. The maps' references to a record together are the registry's.
 #[derive(Clone, Default)]
 struct Map {
-    named: HashMap<i32, Arc<Record>>,
+    named: HashMap<i32, Arc<Kept>>,
     /// What `detach` has taken away, by the numbers of its calls: `supersede` finds it here.
-    detached: HashMap<usize, Arc<Record>>,
+    detached: HashMap<usize, Arc<Kept>>,
 }
 
 impl Map {
     /// Lets `fd` name `record`, if it names none.
-    fn name(&mut self, fd: i32, record: &Arc<Record>) -> Option<()> {
+    fn name(&mut self, fd: i32, record: &Arc<Kept>) -> Option<()> {
         let vacant = !self.named.contains_key(&fd);
         vacant.then(|| drop(self.named.insert(fd, record.clone())))
     }
@@ -37,13 +47,13 @@ pub struct Snapshot {
 }
 
 /// A counted reference to a record of a [`Snapshot`] registry.
-pub struct Counted(Arc<Record>);
+pub struct Counted(Arc<Kept>);
 
 impl Deref for Counted {
     type Target = Record;
 
     fn deref(&self) -> &Record {
-        &self.0
+        &self.0.0
     }
 }
 
@@ -85,12 +95,12 @@ unsafe impl Registry for Snapshot {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
-        let record = Arc::new(Record::new(cookie));
+        let record = Arc::new(Kept(Record::new(cookie)));
         self.change(|map| map.name(fd, &record)).ok_or(InsertError::Occupied)
     }
 
     fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
-        self.map.load().named.get(&fd).map(|record| read(record))
+        self.map.load().named.get(&fd).map(|record| read(&record.0))
     }
 
     fn lookup(&self, fd: i32) -> Option<Counted> {
@@ -98,12 +108,12 @@ unsafe impl Registry for Snapshot {
     }
 
     fn into_raw(handle: Counted) -> *const Record {
-        Arc::into_raw(handle.0)
+        Arc::into_raw(handle.0).cast()
     }
 
     unsafe fn from_raw(&self, raw: *const Record) -> Counted {
-        // SAFETY: `into_raw` made it.
-        Counted(unsafe { Arc::from_raw(raw) })
+        // SAFETY: `into_raw` made it of a `Kept`, which is a record.
+        Counted(unsafe { Arc::from_raw(raw.cast()) })
     }
 
     fn remove(&self, fd: i32) -> bool {
@@ -150,7 +160,7 @@ unsafe impl Registry for Snapshot {
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let superseded = self.change(|map| {
             let old = map.named.get(&fd)?.clone();
-            let fresh = Arc::new(Record::new(old.cookie()));
+            let fresh = Arc::new(Kept(Record::new(old.0.cookie())));
             let everywhere = map.named.values_mut().chain(map.detached.values_mut());
             for record in everywhere.filter(|record| Arc::ptr_eq(record, &old)) {
                 *record = fresh.clone();
