@@ -192,6 +192,21 @@ pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
     assert_eq!(cookie(registry, 3), Some(1));
 }
 
+/// E, F: also when the source's descriptor has come back, many times.
+pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
+    for cookie in 0..40 {
+        registry.insert(9, Cookie(cookie)).expect("vacant");
+        registry.remove(9);
+    }
+    registry.insert(3, Cookie(30)).expect("vacant");
+    assert_eq!(registry.duplicate(3, 4), Ok(true));
+    for cookie in 1_000..1_100 {
+        assert!(registry.remove(3));
+        registry.insert(3, Cookie(cookie)).expect("vacant");
+        assert_eq!(registry.borrow(4, |record| record.cookie()), Some(Cookie(30)));
+    }
+}
+
 /// A: `connect(AF_UNSPEC)` gives every duplicate the same fresh record, and old handles keep theirs.
 pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
@@ -329,6 +344,7 @@ macro_rules! conformance {
                     restore_gives_way_to_a_newer_entry,
                     duplicates_share_one_record,
                     duplicate_replaces_what_the_target_named,
+                    a_duplicate_outlives_its_source,
                     supersede_reaches_every_duplicate,
                     supersede_reaches_a_detached_entry,
                     readers_see_whole_records_under_churn,

@@ -224,6 +224,17 @@ impl Counted {
         self.put(next, SHARE);
     }
 
+    /// Empties `slot` if it names `node`, which the caller protects.
+    fn vacate(&self, slot: &AtomicU64, node: NonNull<Node>) {
+        let mut word = Word(slot.load_total());
+        while word.node() == Some(node) {
+            match slot.replace_total(word.0, Word::EMPTY.0) {
+                Ok(()) => return self.put(node, word.left()),
+                Err(other) => word = Word(other),
+            }
+        }
+    }
+
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
     fn update(&self, slot: &AtomicU64, node: &Reference<'_>) {
         if planted(Bug::NoSettle) {
@@ -381,7 +392,7 @@ unsafe impl Registry for Counted {
         let Some(old) = self.lookup(fd) else { return Ok(false) };
         // The new record's first reference is its predecessor's.
         let Some(next) = self.allocate(old.cookie(), 1) else {
-            self.remove(fd);
+            self.table.each_slot(|slot| self.vacate(slot, old.node));
             return Err(InsertError::Exhausted);
         };
         // Total order with `update`.

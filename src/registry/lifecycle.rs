@@ -282,6 +282,34 @@ fn what_failed_for_lack_of_memory_works_when_there_is_some() {
     assert!(recovered);
 }
 
+/// In a child that has no memory for another record.
+fn superseded_without_memory<R: Registry>(registry: &R) {
+    let is_forgotten = child_succeeds(fork, || {
+        registry.insert(3, Cookie(1)).expect("vacant");
+        let _ = registry.duplicate(3, 4);
+        let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: reads the limit.
+        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+        let mut others = (10..1 << 20).take_while(|fd| registry.insert(*fd, Cookie(2)).is_ok());
+        let full = others.by_ref().last().is_some();
+        let refused = registry.supersede(3) == Err(InsertError::Exhausted);
+        if !(full && refused) || registry.contains(3) || registry.contains(4) {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+    });
+    assert!(is_forgotten, "{}", R::VARIANT.name);
+}
+
+#[test]
+fn without_memory_no_descriptor_keeps_a_dissolved_connection() {
+    superseded_without_memory(&bare::<Era>());
+    superseded_without_memory(&bare::<Hazard>());
+    superseded_without_memory(&super::Counted::new());
+    superseded_without_memory(&super::Mutex::new());
+    superseded_without_memory(&super::MutexSlots::new());
+}
+
 #[test]
 fn without_a_free_cell_everything_works_and_memory_stays_flat() {
     fn nodes<P: Policy>() -> u32 {

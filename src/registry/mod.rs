@@ -213,8 +213,8 @@ pub unsafe trait Registry: Sync {
 
     /// Replaces the record of `fd`, in every descriptor that names it, by a fresh one of the same
     /// socket: `connect(AF_UNSPEC)` has dissolved the connection (guarantee A forbids to edit it).
-    /// Says whether `fd` has an entry. Errors: `Exhausted`, and then `fd` names nothing, which is
-    /// better than a dissolved connection; `Foreign`.
+    /// Says whether `fd` has an entry. Errors: `Exhausted`, and then all of them name nothing, which
+    /// is better than a dissolved connection; `Foreign`.
     fn supersede(&self, fd: i32) -> Result<bool, InsertError>;
 
     /// Called in the child after `fork`.

@@ -237,6 +237,20 @@ impl Mutex {
     pub const fn new() -> Self {
         Mutex { chains: PthreadMutex::new(Chains([null_mut(); BUCKETS + 1])) }
     }
+
+    /// Forgets `fd` and every other descriptor that names the same record.
+    fn vacate(&self, fd: i32) {
+        // The reference keeps its address from becoming another record's.
+        let Some(old) = self.lookup(fd) else { return };
+        let next = || {
+            self.chains.locked(|chains| {
+                let is_named = |entry: &Entry| entry.connection == old.connection.as_ptr();
+                let entry = (0..BUCKETS).find_map(|index| chains.take(index, is_named))?;
+                Some(chains.unname(entry))
+            })
+        };
+        core::iter::from_fn(next).for_each(Leftover::give_up);
+    }
 }
 
 impl Default for Mutex {
@@ -371,7 +385,7 @@ unsafe impl Registry for Mutex {
         loop {
             let Some(cookie) = self.borrow(fd, Record::cookie) else { return Ok(false) };
             let Some(next) = allocate(fd, cookie) else {
-                self.remove(fd);
+                self.vacate(fd);
                 return Err(InsertError::Exhausted);
             };
             let renamed = self.chains.locked(|chains| {

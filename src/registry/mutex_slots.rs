@@ -258,7 +258,11 @@ unsafe impl Registry for MutexSlots {
             // SAFETY: as in `borrow`.
             let superseded = unsafe { old.as_ref() };
             let Some(next) = self.allocate(free, superseded.record().cookie()) else {
-                set(free, slot, null_mut());
+                self.table.each_slot(|slot| {
+                    if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
+                        set(free, slot, null_mut());
+                    }
+                });
                 return Err(InsertError::Exhausted);
             };
             // The new record's first slot count is this link's.

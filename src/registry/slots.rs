@@ -207,6 +207,18 @@ impl<D: Domain> SlotRegistry<D> {
         }
         self.forget(next);
     }
+
+    /// Empties `slot` if it names `node`, which the caller protects.
+    fn vacate(&self, slot: &Slot, node: NonNull<Node>) {
+        let mut seen = slot.look();
+        while seen.named() == Some(node) {
+            // Total order as in `take`.
+            match slot.step(seen, Entry::EMPTY) {
+                Ok(()) => return self.forget(node),
+                Err(other) => seen = other,
+            }
+        }
+    }
 }
 
 impl<D: Domain + Audit> Audit for SlotRegistry<D> {
@@ -359,7 +371,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
             return Ok(false);
         };
         let Some(next) = self.domain.allocate(node.record().cookie()) else {
-            self.remove(fd);
+            self.table.each_slot(|slot| self.vacate(slot, NonNull::from(&*node)));
             return Err(InsertError::Exhausted);
         };
         // Total order pairs with `settle`.
