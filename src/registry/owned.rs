@@ -30,7 +30,8 @@ unsafe impl Zeroed for Owner {
 ///
 /// Reads make no system call and are the backend's own. Two processes with one id in different pid
 /// namespaces that share memory are not told apart. Where a filter forbids unshare(2), a child of a
-/// fork that nobody tells is taken for a `vfork` child.
+/// fork that nobody tells, of a parent that has changed nothing, is taken for a `vfork` child, and a
+/// `vfork` child of another such child for that child itself.
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,
@@ -85,9 +86,10 @@ impl<R: Registry> Owned<R> {
     fn adopt_now(&self, owner: &Owner) -> bool {
         loop {
             let this = sys::getpid();
-            // Relaxed: as above. Nobody's yet: this is a forked child, or the vfork child of one that
-            // has changed nothing.
-            if owner.0.load(Relaxed) == 0 && !self.may_be_first() {
+            // Relaxed: as above. Nobody's yet: this is a forked child that nobody has told, or a vfork
+            // child of one.
+            if owner.0.load(Relaxed) == 0 && !self.is_bound() && sys::is_vfork_child() == Some(true)
+            {
                 return false;
             }
             // Relaxed: as above.
@@ -115,7 +117,8 @@ impl<R: Registry> Owned<R> {
 
     #[cold]
     fn first_owner(&self) -> Option<&Owner> {
-        if !self.may_be_first() {
+        // A forked child that nobody has told has a copy of the memory that was bound.
+        if !self.is_bound() && sys::is_vfork_child() != Some(false) {
             return None;
         }
         self.bind();
@@ -145,11 +148,11 @@ impl<R: Registry> Owned<R> {
         unsafe { winner.as_ref() }
     }
 
-    /// Whether this process is the one that was bound, or has a copy of that one's memory.
-    fn may_be_first(&self) -> bool {
+    /// Whether this process is the one that was bound, if any was.
+    fn is_bound(&self) -> bool {
         // Relaxed: as in `adopt`.
         let bound = self.bound.load(Relaxed);
-        bound == 0 || bound == sys::getpid() || !sys::may_be_vfork_child()
+        bound == 0 || bound == sys::getpid()
     }
 }
 
@@ -240,13 +243,14 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     fn after_fork_in_child(&self) {
-        // Before it has children that could be first.
+        // At once, so that a vfork child of this one finds it owned.
         self.bind();
         // Acquire pairs with `first_owner`.
         // SAFETY: never unmapped once it is set.
         if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
             // Relaxed: the child has one thread.
             owner.0.store(0, Relaxed);
+            self.adopt_now(owner);
         }
     }
 }

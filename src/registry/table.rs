@@ -1,6 +1,6 @@
 //! The descriptor table: one slot a descriptor, in lazily backed memory that is never unmapped.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire};
+use core::sync::atomic::Ordering::Acquire;
 
 use super::InsertError;
 use super::ordering::{TotalMark, TotalOrder};
@@ -43,14 +43,14 @@ impl<S: Zeroed> Table<S> {
     #[inline(always)]
     pub fn near_slot(&self, fd: i32) -> Option<&S> {
         let index = fd as u32 as usize;
-        // Acquire pairs with the AcqRel in `map_page`.
+        // Acquire pairs with the CAS in `map_page`.
         if index < PAGE { element(self.near.load(Acquire), index) } else { None }
     }
 
     #[cold]
     fn far_slot(&self, fd: i32) -> Option<&S> {
         let index = usize::try_from(fd).ok()?;
-        // Both Acquires pair with the AcqRel in `map_page`.
+        // Both Acquires pair with the CAS in `map_page`.
         let page = element(self.far.load(Acquire), index / PAGE)?.load(Acquire);
         element(page, index % PAGE)
     }
@@ -65,8 +65,13 @@ impl<S: Zeroed> Table<S> {
     /// The slot of `fd`, if it is on the first page and this or one above it was asked for before.
     #[inline(always)]
     pub fn slot_in_use(&self, fd: i32) -> Option<&S> {
-        // Total order: before the entry comes into the slot, as in `map_slot`.
-        if self.highest.load_total() >= fd { self.near_slot(fd) } else { None }
+        let index = fd as u32 as usize;
+        // Total order, mark and page: before the entry comes into the slot, as in `map_slot`.
+        if self.highest.load_total() >= fd && index < PAGE {
+            element(self.near.load_total(), index)
+        } else {
+            None
+        }
     }
 
     #[cold]
@@ -78,7 +83,7 @@ impl<S: Zeroed> Table<S> {
             let pages = page_or_map(&self.far, PAGES)?;
             page_or_map(element(pages, index / PAGE).ok_or(InsertError::OutOfRange)?, PAGE)?
         };
-        // Total order pairs with `each_slot`: the mark is there before the entry.
+        // Total order pairs with `each_slot`: page and mark are there before the entry.
         self.highest.raise_total(fd);
         element(page, index % PAGE).ok_or(InsertError::OutOfRange)
     }
@@ -86,8 +91,10 @@ impl<S: Zeroed> Table<S> {
     /// Visits every slot that can hold an entry: one whose maker does not see what the caller has
     /// written in the total order is visited.
     pub fn each_slot<'t>(&'t self, mut visit: impl FnMut(&'t S)) {
-        // Total order pairs with `map_slot` and `slot_in_use`.
+        // Total order, mark and page, pairs with `map_slot` and `slot_in_use`. The loads below see the
+        // first page if this one does; the others come with marks of their own.
         let Ok(highest) = usize::try_from(self.highest.load_total()) else { return };
+        let _ = self.near.load_total();
         for first in (0..=highest).step_by(PAGE) {
             // A page that isn't mapped has none.
             if self.slot(first as i32).is_some() {
@@ -108,7 +115,7 @@ fn element<'t, T>(page: *mut T, index: usize) -> Option<&'t T> {
 /// The page that `place` points to; the first caller maps it.
 #[inline]
 fn page_or_map<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, InsertError> {
-    // Acquire pairs with the AcqRel below.
+    // Acquire pairs with the CAS below.
     let page = place.load(Acquire);
     if page.is_null() { map_page(place, count) } else { Ok(page) }
 }
@@ -116,8 +123,9 @@ fn page_or_map<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, 
 #[cold]
 fn map_page<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, InsertError> {
     let fresh = map_array::<T>(count).ok_or(InsertError::Exhausted)?;
-    match place.compare_exchange(core::ptr::null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
-        Ok(_) => Ok(fresh.as_ptr()),
+    // Total order: see `each_slot`. Its loads acquire what this releases.
+    match place.replace_total(core::ptr::null_mut(), fresh.as_ptr()) {
+        Ok(()) => Ok(fresh.as_ptr()),
         Err(other) => {
             // SAFETY: another caller's page won; nobody has seen this one.
             unsafe { unmap_array(fresh, count) };

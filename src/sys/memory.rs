@@ -37,16 +37,21 @@ pub fn wipe_on_fork(address: NonNull<u8>, length: usize) -> Result<(), Errno> {
     Errno::check(unsafe { syscall6(libc::SYS_madvise, address, length, advice, 0, 0, 0) }).map(drop)
 }
 
-/// Whether this may be a child of vfork or of `CLONE_VM`, which has its parent's memory: it has no
-/// other thread, and somebody else has its memory. unshare(2) tells: it refuses `CLONE_THREAD` to a
-/// process that has threads and `CLONE_VM` to one whose memory others have, and else changes nothing.
-/// Where a filter forbids the call, every process may be one. Async-signal-safe.
-pub fn may_be_vfork_child() -> bool {
-    let unshare = |what: i32| {
+/// Whether this is a child of vfork or of `CLONE_VM`, which has its parent's memory: it has no other
+/// thread, and somebody else has its memory. unshare(2) tells: it refuses `CLONE_THREAD` to a process
+/// that has threads and `CLONE_VM` to one whose memory others have, and else changes nothing. `None`
+/// where a filter forbids the call. Async-signal-safe.
+pub fn is_vfork_child() -> Option<bool> {
+    let is_refused = |what: i32| {
         // SAFETY: there is nothing to unshare for the only thread, the only user of its memory.
-        Errno::check(unsafe { syscall6(libc::SYS_unshare, what as usize, 0, 0, 0, 0, 0) })
+        let result = unsafe { syscall6(libc::SYS_unshare, what as usize, 0, 0, 0, 0, 0) };
+        match Errno::check(result) {
+            Ok(_) => Some(false),
+            Err(Errno(libc::EINVAL)) => Some(true),
+            Err(_) => None,
+        }
     };
-    unshare(libc::CLONE_THREAD) != Err(Errno(libc::EINVAL)) && unshare(libc::CLONE_VM).is_err()
+    Some(!is_refused(libc::CLONE_THREAD)? && is_refused(libc::CLONE_VM)?)
 }
 
 /// Unmaps what a map call gave. Async-signal-safe.

@@ -31,7 +31,5 @@ pub use descriptors::{
 pub use errno::Errno;
 pub use files::{File, identity, may_execute, write};
 pub use locks::{Locked, first_lock, lock, unlock};
-pub use memory::{
-    copy_from_program, map_shared, map_zeroed, may_be_vfork_child, unmap, wipe_on_fork,
-};
+pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};
