@@ -8,8 +8,8 @@ use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap
 use super::{Cookie, Detached, InsertError, Record, Registry, Variant};
 use crate::sys;
 
-/// In a page that a fork wipes (`MADV_WIPEONFORK`): zero means "a forked child that doesn't know it
-/// yet".
+/// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a
+/// forked child that nobody has told, the negated number in one that was told and has changed nothing.
 struct Owner(AtomicI32);
 
 // SAFETY: a zeroed number.
@@ -86,25 +86,24 @@ impl<R: Registry> Owned<R> {
     fn adopt_now(&self, owner: &Owner) -> bool {
         loop {
             let this = sys::getpid();
-            // Relaxed: as above. Nobody's yet: this is a forked child that nobody has told, or a vfork
-            // child of one.
-            if owner.0.load(Relaxed) == 0 && !self.is_bound() && sys::is_vfork_child() == Some(true)
-            {
-                return false;
+            // Relaxed throughout: as above.
+            let seen = owner.0.load(Relaxed);
+            let is_ours = match seen {
+                0 => self.is_bound() || sys::is_vfork_child() != Some(true),
+                _ => seen == -this,
+            };
+            if !is_ours && sys::getpid() == this {
+                return seen == this;
             }
-            // Relaxed: as above.
-            match owner.0.compare_exchange(0, this, Relaxed, Relaxed) {
-                Err(owner) if owner == this => return true,
-                // A handler that forked in between has left its child with the parent's number: the
-                // child asks again. Else this is a foreign process.
-                Err(_) if sys::getpid() == this => return false,
-                Err(_) => {}
-                Ok(_) if sys::getpid() == this => {
+            // A handler that forked in between has left its child with the parent's number: the child
+            // asks again.
+            if is_ours && owner.0.compare_exchange(seen, this, Relaxed, Relaxed).is_ok() {
+                if sys::getpid() == this {
                     self.inner.after_fork_in_child();
                     return true;
                 }
-                // Relaxed: the child has one thread.
-                Ok(_) => owner.0.store(0, Relaxed),
+                // The child has one thread.
+                owner.0.store(0, Relaxed);
             }
         }
     }
@@ -243,14 +242,13 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     fn after_fork_in_child(&self) {
-        // At once, so that a vfork child of this one finds it owned.
-        self.bind();
+        let this = sys::getpid();
+        // Relaxed throughout: the child has one thread.
+        self.bound.store(this, Relaxed);
         // Acquire pairs with `first_owner`.
         // SAFETY: never unmapped once it is set.
         if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
-            // Relaxed: the child has one thread.
-            owner.0.store(0, Relaxed);
-            self.adopt_now(owner);
+            owner.0.store(-this, Relaxed);
         }
     }
 }
