@@ -12,9 +12,10 @@ use support::process::{finish, probe, text};
 use support::torify;
 
 /// Every form that tests/probes/exec_family.c knows.
-const FORMS: [&str; 18] = [
+const FORMS: [&str; 22] = [
     "execve",
     "execve-null",
+    "execve-appended",
     "execv",
     "execvp",
     "execvpe",
@@ -28,13 +29,16 @@ const FORMS: [&str; 18] = [
     "posix_spawn",
     "posix_spawn-chdir",
     "posix_spawnp",
+    "posix_spawnp-chdir",
+    "posix_spawn-ids",
     "system",
+    "system-appended",
     "popen",
     "_IO_popen",
 ];
 
 /// Those that a shell executes.
-const BY_SHELL: [&str; 3] = ["system", "popen", "_IO_popen"];
+const BY_SHELL: [&str; 4] = ["system", "system-appended", "popen", "_IO_popen"];
 
 /// What a shell makes of a command that could not be executed.
 const NOT_EXECUTED: &str = "status 126";
@@ -99,6 +103,43 @@ fn every_form_keeps_the_library() {
         let (ended, all) = execute(form, &check);
         // The kernel runs a script's interpreter on /dev/fd, which an O_CLOEXEC descriptor is not.
         assert_eq!(ended, "status 42", "{form}: {all}");
+    }
+}
+
+/// Only root can make its effective ids other than its real ones.
+#[test]
+fn every_form_refuses_what_would_run_in_the_dynamic_linkers_secure_mode() {
+    // SAFETY: can't fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let workshop = Workshop::new("ids");
+    let script = workshop.script("script", "#!/bin/sh\nexit 42\n");
+    for form in FORMS {
+        let mut command = torify(probe("exec_family"));
+        command.arg(form).arg(&script).env("OTHER_IDS", "1");
+        let output = finish(&mut command, Duration::from_secs(30));
+        let ended = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        let all = text(&output);
+        if form == "posix_spawn-ids" {
+            assert_eq!(ended, "status 42", "{form}: {all}");
+            continue;
+        }
+        assert_eq!(ended, EPERM, "{form}: {all}");
+        assert!(all.contains("other effective ids than real ones"), "{form}: {all}");
+    }
+}
+
+/// From glibc 2.39 on; before, a program that asks for them must find that they don't work.
+#[test]
+fn spawning_with_a_pidfd_is_judged_or_absent() {
+    let workshop = Workshop::new("pidfd");
+    let program = workshop.compiled("static", &["-static"]);
+    for form in ["pidfd_spawn", "pidfd_spawnp"] {
+        let (ended, all) = execute(form, &program);
+        assert_eq!(ended, EPERM, "{form}: {all}");
+        let (ended, all) = execute(form, Path::new("/bin/true"));
+        assert!(["errno 38", "status 0"].contains(&ended.as_str()), "{form}: {ended}: {all}");
     }
 }
 

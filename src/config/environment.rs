@@ -25,6 +25,16 @@ impl<'a> Environment<'a> {
         self.entries().find_map(|entry| value_of(entry.to_bytes(), name.as_bytes()))
     }
 
+    /// The value of the last variable called `name`. Async-signal-safe.
+    pub fn last(&self, name: &str) -> Option<&'a [u8]> {
+        self.values(name).last()
+    }
+
+    /// The values of all variables called `name`. Async-signal-safe.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.entries().filter_map(|entry| value_of(entry.to_bytes(), name.as_bytes()))
+    }
+
     /// The block as it was given.
     pub fn as_ptr(&self) -> *const *const c_char {
         self.block

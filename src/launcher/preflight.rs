@@ -5,9 +5,10 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use epochsocks::policy::exec::{Refusal, decide_ids};
 use epochsocks::program::chain::{Blocked, Reason, judge_path};
 use epochsocks::program::{Kind, Script};
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, acts_for_another};
 
 use crate::failure::{Failure, Status, describe};
 use crate::search::search;
@@ -46,10 +47,15 @@ fn judge(file: &Path) -> Result<Kind, Failure> {
     let name = CString::new(file.as_os_str().as_bytes()).map_err(|_| {
         Failure::new(Status::NotFound, format!("{}: a NUL in the path", file.display()))
     })?;
-    match judge_path(libc::AT_FDCWD, &name) {
-        Ok(facts) => Ok(facts.kind),
-        Err(blocked) => Err(refuse(file, &blocked)),
-    }
+    let facts = judge_path(libc::AT_FDCWD, &name).map_err(|blocked| refuse(file, &blocked))?;
+    decide_ids(acts_for_another())
+        .map(|()| facts.kind)
+        .map_err(|refusal| not_run(&file.display().to_string(), refusal))
+}
+
+fn not_run(who: &str, refusal: Refusal) -> Failure {
+    let message = format!("{who} {refusal}; it was not run, as it would not go through Tor");
+    Failure::new(Status::NotRun, message)
 }
 
 fn refuse(file: &Path, blocked: &Blocked) -> Failure {
@@ -61,9 +67,7 @@ fn refuse(file: &Path, blocked: &Blocked) -> Failure {
         None => file.to_string(),
     };
     let message = match blocked.reason {
-        Reason::Refused(refusal) => {
-            format!("{who} {refusal}; it was not run, as it would not go through Tor")
-        }
+        Reason::Refused(refusal) => return not_run(&who, refusal),
         Reason::Unknown(Errno(libc::EACCES)) => {
             format!("{who} can't be read, so nobody can tell whether it would go through Tor")
         }

@@ -47,7 +47,7 @@ fn executable(file: &Path) -> Result<(), Errno> {
     let Ok(path) = CString::new(file.as_os_str().as_bytes()) else {
         return Err(Errno(libc::ENOENT));
     };
-    may_execute(&path)?;
+    may_execute(libc::AT_FDCWD, &path)?;
     match std::fs::metadata(file) {
         Ok(metadata) if metadata.is_file() => Ok(()),
         Ok(_) => Err(Errno(libc::EACCES)),

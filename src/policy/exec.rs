@@ -15,6 +15,8 @@ pub enum Refusal {
     Setgid,
     /// File capabilities, likewise.
     Capabilities,
+    /// Run by a process whose effective ids are not its real ones, likewise.
+    OtherIds,
     /// No dynamic loader: nothing looks at LD_PRELOAD.
     Static,
     /// Made by Go, which makes system calls without the C library even when linked to it.
@@ -71,6 +73,12 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     }
 }
 
+/// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
+/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)). Async-signal-safe.
+pub fn decide_ids(acts_for_another: bool) -> Result<(), Refusal> {
+    if acts_for_another { Err(Refusal::OtherIds) } else { Ok(()) }
+}
+
 impl Refusal {
     /// The errno that an exec call answers: `EPERM` for what can't be protected, and the kernel's
     /// own (`EACCES`, `ENOEXEC`, `ELOOP`) for what could not run anyway.
@@ -96,6 +104,10 @@ impl fmt::Display for Refusal {
             }
             Refusal::Capabilities => {
                 "has file capabilities, so the system would not load the preload library into it"
+            }
+            Refusal::OtherIds => {
+                "would run with other effective ids than real ones, so the system would not load \
+                 the preload library into it"
             }
             Refusal::Static => "is statically linked, so no preload library can be loaded into it",
             Refusal::Go => {

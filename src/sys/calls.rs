@@ -9,6 +9,18 @@ pub fn getpid() -> i32 {
     unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 
+/// Whether the effective user or group id is not the real one. Async-signal-safe.
+pub fn acts_for_another() -> bool {
+    let differ = |number| {
+        let (mut real, mut effective, mut saved) = (0u32, 0u32, 0u32);
+        let ids = [&raw mut real, &raw mut effective, &raw mut saved].map(|id| id as usize);
+        // SAFETY: the kernel writes three numbers; the call can't fail.
+        unsafe { syscall6(number, ids[0], ids[1], ids[2], 0, 0, 0) };
+        real != effective
+    };
+    differ(libc::SYS_getresuid) || differ(libc::SYS_getresgid)
+}
+
 /// Closes `fd`.
 pub fn close(fd: i32) -> Result<(), Errno> {
     // SAFETY: close takes an integer; the caller owns the descriptor.

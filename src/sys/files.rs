@@ -137,10 +137,10 @@ fn status(fd: i32) -> Result<libc::stat, Errno> {
     }
 }
 
-/// Whether the calling process may execute the file (effective ids). Errors: `EACCES` when not,
-/// `ENOENT`, `ENOTDIR` and the others of faccessat(2).
-pub fn may_execute(path: &CStr) -> Result<(), Errno> {
-    let (directory, mode) = (libc::AT_FDCWD as usize, libc::X_OK as usize);
+/// Whether the calling process may execute the file at `path`, relative to `directory` (effective
+/// ids). Errors: `EACCES` when not, `ENOENT`, `ENOTDIR` and the others of faccessat(2).
+pub fn may_execute(directory: i32, path: &CStr) -> Result<(), Errno> {
+    let (directory, mode) = (directory as usize, libc::X_OK as usize);
     let flags = libc::AT_EACCESS as usize;
     // SAFETY: `path` ends with a NUL and outlives the call.
     let result = Errno::check(unsafe {

@@ -1,6 +1,8 @@
 /* exec_family FORM PROGRAM: runs PROGRAM by one form of the exec family, with an environment that
-   lacks everything of ours, and prints how it ended: `status N` or `errno N`. */
+   lacks everything of ours, and prints how it ended: `status N` or `errno N`. With OTHER_IDS set the
+   effective group is not the real one. */
 #define _GNU_SOURCE 1
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -16,6 +18,19 @@ extern char **environ;
 extern __typeof__(popen) _IO_popen;
 static char *bare[] = {"PATH=/usr/bin:/bin", NULL};
 
+/* The process's own environment, and behind it a second LD_PRELOAD, which the dynamic linker takes. */
+static char **appended(void)
+{
+    static char *block[256];
+    int count = 0;
+    while (environ[count] && count < 254) {
+        block[count] = environ[count];
+        count++;
+    }
+    block[count] = "LD_PRELOAD=";
+    return block;
+}
+
 static void run(const char *form, const char *program)
 {
     char *name = strrchr(program, '/') ? strrchr(program, '/') + 1 : (char *)program;
@@ -24,6 +39,8 @@ static void run(const char *form, const char *program)
         execve(program, arguments, bare);
     else if (strcmp(form, "execve-null") == 0)
         execve(program, arguments, NULL);
+    else if (strcmp(form, "execve-appended") == 0)
+        execve(program, arguments, appended());
     else if (strcmp(form, "execvpe") == 0)
         execvpe(program, arguments, bare);
     else if (strcmp(form, "execle") == 0)
@@ -53,9 +70,12 @@ static int spawned(const char *form, const char *program)
     char command[512];
     pid_t child;
     int status, error = 0;
-    if (strcmp(form, "system") == 0 || strstr(form, "popen")) {
+    if (strncmp(form, "system", 6) == 0 || strstr(form, "popen")) {
         snprintf(command, sizeof command, "%s 1 2 3 4 5 6 7 8 9", program);
-        clearenv();
+        if (strcmp(form, "system-appended") == 0)
+            environ = appended();
+        else
+            clearenv();
         if (form[0] == 's')
             return system(command);
         FILE *pipe = form[0] == 'p' ? popen(command, "w") : _IO_popen(command, "w");
@@ -65,7 +85,27 @@ static int spawned(const char *form, const char *program)
         error = posix_spawn(&child, program, NULL, NULL, arguments, bare);
     else if (strcmp(form, "posix_spawnp") == 0)
         error = posix_spawnp(&child, program, NULL, NULL, arguments, bare);
-    else if (strcmp(form, "posix_spawn-chdir") == 0) {
+    else if (strncmp(form, "pidfd_spawn", 11) == 0) {
+        /* Where libc has it, so that programs for an older one have none. */
+        typeof(posix_spawn) *spawn = dlsym(RTLD_DEFAULT, form);
+        int descriptor;
+        if ((error = spawn(&descriptor, program, NULL, NULL, arguments, bare)) == 0)
+            child = -1;
+    } else if (strcmp(form, "posix_spawn-ids") == 0) {
+        posix_spawnattr_t attributes;
+        posix_spawnattr_init(&attributes);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_RESETIDS);
+        error = posix_spawn(&child, program, NULL, &attributes, arguments, bare);
+    } else if (strcmp(form, "posix_spawnp-chdir") == 0) {
+        posix_spawn_file_actions_t actions;
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s", program);
+        *strrchr(folder, '/') = 0;
+        setenv("PATH", ".", 1);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addchdir_np(&actions, folder);
+        error = posix_spawnp(&child, strrchr(program, '/') + 1, &actions, NULL, arguments, bare);
+    } else if (strcmp(form, "posix_spawn-chdir") == 0) {
         posix_spawn_file_actions_t actions;
         char folder[512];
         snprintf(folder, sizeof folder, "%s", program);
@@ -82,8 +122,7 @@ static int spawned(const char *form, const char *program)
         errno = error;
         return -1;
     }
-    waitpid(child, &status, 0);
-    return status;
+    return waitpid(child, &status, 0) > 0 ? status : -1;
 }
 
 /* Prints what the shell says that wordexp starts. */
@@ -104,8 +143,9 @@ int main(int count, char **arguments)
         return expand(arguments[2]);
     const char *form = arguments[1], *program = arguments[2];
     int status, told[2], error = 0;
-    if (strncmp(form, "posix_spawn", 11) == 0 || strcmp(form, "system") == 0
-        || strstr(form, "popen")) {
+    if (getenv("OTHER_IDS") && setegid(getgid() + 1) != 0)
+        return 2;
+    if (strstr(form, "_spawn") || strncmp(form, "system", 6) == 0 || strstr(form, "popen")) {
         status = spawned(form, program);
         error = status == -1 ? errno : 0;
     } else {

@@ -6,7 +6,7 @@
 // number of arguments, by a trampoline that the handler names; `naked` is not variadic, but the
 // handler is the symbol as well.
 // header: empty for another name of a function that the table has, "none" for what libc keeps for
-// programs of old.
+// programs of old, and for what only a newer libc has.
 // before_resolution: what runs where the tables of the loaded objects don't tell the real function:
 // `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once; `alias`: never, as
 // the handler calls the function that this is another name of.
@@ -634,6 +634,30 @@ hooks! {
         handler: exec::spawn::posix_spawnp,
         why: "libc makes its exec inside, where no hook is",
         policy: "as posix_spawn, for the file that PATH leads to",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    pidfd_spawn {
+        signature: (pidfd: *mut c_int, path: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::spawn::pidfd_spawn,
+        why: "as posix_spawn, from glibc 2.39 on",
+        policy: "as posix_spawn; ENOSYS where libc has none",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    pidfd_spawnp {
+        signature: (pidfd: *mut c_int, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
+        header: "none",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: exec::spawn::pidfd_spawnp,
+        why: "as posix_spawnp, from glibc 2.39 on",
+        policy: "as posix_spawnp; ENOSYS where libc has none",
         test: "exec_family::every_form_keeps_the_library",
     }
     system {

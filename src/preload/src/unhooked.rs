@@ -40,6 +40,8 @@ unhooked! {
     fn fileno(stream: *mut FILE) -> c_int;
     /// setenv(3).
     fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int;
+    /// unsetenv(3).
+    fn unsetenv(name: *const c_char) -> c_int;
     /// strdup(3).
     fn strdup(text: *const c_char) -> *mut c_char;
     /// freeaddrinfo(3).

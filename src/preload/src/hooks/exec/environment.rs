@@ -20,13 +20,20 @@ pub fn with_environment<R>(
     call: impl FnOnce(*const *const c_char) -> R,
 ) -> Result<R, Errno> {
     let Some(library) = inheritance::library() else { return Ok(call(environment.as_ptr())) };
-    let preload = environment.get(LD_PRELOAD);
-    let is_loaded = preload.is_some_and(|value| inheritance::loads(value, library));
+    let is_loaded = is_loaded(environment, library);
     if is_loaded && inheritance::missing_from(environment).next().is_none() {
         return Ok(call(environment.as_ptr()));
     }
-    let preload = if is_loaded { None } else { Some(preload_entry(library, preload)?) };
+    let wanted = environment.last(LD_PRELOAD);
+    let preload = if is_loaded { None } else { Some(preload_entry(library, wanted)?) };
     completed(environment, preload.as_ref(), call)
+}
+
+/// Whether `environment` makes the dynamic linker load `library`: it takes the last LD_PRELOAD of
+/// several, other readers the first.
+pub fn is_loaded(environment: Environment<'_>, library: &CStr) -> bool {
+    let mut values = environment.values(LD_PRELOAD).peekable();
+    values.peek().is_some() && values.all(|value| inheritance::loads(value, library))
 }
 
 #[inline(never)]

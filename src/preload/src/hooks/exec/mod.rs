@@ -138,13 +138,16 @@ unsafe fn execute(
     }
     // SAFETY: the caller's contract.
     let (path, environment) = unsafe { (CStr::from_ptr(path), Environment::from_raw(environment)) };
-    match judge(path) {
-        Ok(()) => {
-            label::write_inheritable();
-            let call =
-                |complete| without_half_spoken(|| call(complete)).unwrap_or_else(errno::fail);
-            with_environment(environment, call).unwrap_or_else(errno::fail)
-        }
-        Err(errno) => errno::fail(errno),
+    if let Err(errno) = permitted::process(path).and_then(|()| judge(path)) {
+        return errno::fail(errno);
     }
+    let call = |complete| {
+        // A connection that is made only now has a label, too.
+        let labelled = || {
+            label::write_inheritable();
+            call(complete)
+        };
+        without_half_spoken(labelled).unwrap_or_else(errno::fail)
+    };
+    with_environment(environment, call).unwrap_or_else(errno::fail)
 }

@@ -12,10 +12,14 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// The longest path that the kernel takes, with its NUL.
 const LONGEST: usize = 4_096;
 
-/// Judges the first candidate that exists and may be executed: `file` itself if it has a slash, or
-/// the file of that name in each directory of PATH. Errors: `judge`'s, and execvp's `ENOENT`,
+/// Judges the first candidate that exists and may be executed, relative to `start`: `file` itself if
+/// it has a slash, or the file of that name in each directory of PATH. Errors: `judge`'s, and execvp's `ENOENT`,
 /// `EACCES`, `ENAMETOOLONG`.
-pub fn search(file: &CStr, mut judge: impl FnMut(&CStr) -> Result<(), Errno>) -> Result<(), Errno> {
+pub fn search(
+    start: i32,
+    file: &CStr,
+    mut judge: impl FnMut(&CStr) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let name = file.to_bytes();
     if name.contains(&b'/') {
         return judge(file);
@@ -25,7 +29,7 @@ pub fn search(file: &CStr, mut judge: impl FnMut(&CStr) -> Result<(), Errno>) ->
     }
     let mut failure = Errno(libc::ENOENT);
     for directory in current().get("PATH").unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':') {
-        match candidate(directory, name, &mut judge) {
+        match candidate(start, directory, name, &mut judge) {
             // libc goes on behind these.
             Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV)) => {}
             Err(Errno(libc::EACCES)) => failure = Errno(libc::EACCES),
@@ -36,6 +40,7 @@ pub fn search(file: &CStr, mut judge: impl FnMut(&CStr) -> Result<(), Errno>) ->
 }
 
 fn candidate(
+    start: i32,
     directory: &[u8],
     name: &[u8],
     judge: &mut impl FnMut(&CStr) -> Result<(), Errno>,
@@ -45,7 +50,7 @@ fn candidate(
     let fits = [directory, separator, name, b"\0"].iter().all(|part| path.extend(part));
     match CStr::from_bytes_until_nul(path.as_slice()) {
         Ok(path) if fits => {
-            epochsocks::sys::may_execute(path)?;
+            epochsocks::sys::may_execute(start, path)?;
             judge(path)
         }
         _ => Err(Errno(libc::ENAMETOOLONG)),

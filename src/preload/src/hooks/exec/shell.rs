@@ -6,16 +6,16 @@ use core::ffi::{CStr, c_char, c_int};
 use epochsocks::sys::Errno;
 use libc::FILE;
 
-use super::environment::preload_entry;
-use super::permitted;
+use super::environment::{is_loaded, preload_entry};
+use super::permitted::{self, SHELL};
 use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_PRELOAD};
 use crate::pending::without_half_spoken;
 use crate::{errno, label, real, unhooked};
 
-/// The shell that libc starts.
-const SHELL: &CStr = c"/bin/sh";
+/// [`LD_PRELOAD`] for C.
+const LD_PRELOAD_NAME: &CStr = c"LD_PRELOAD";
 
 /// # Safety
 /// As system(3).
@@ -24,7 +24,7 @@ pub unsafe fn system(command: *const c_char) -> c_int {
         return errno::fail(errno);
     }
     // SAFETY: the caller's contract.
-    without_half_spoken(|| unsafe { real::system(command) }).unwrap_or_else(errno::fail)
+    labelled(|| unsafe { real::system(command) }).unwrap_or_else(errno::fail)
 }
 
 /// # Safety
@@ -34,7 +34,7 @@ pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
         return errno::fail(errno);
     }
     // SAFETY: the caller's contract.
-    without_half_spoken(|| unsafe { real::popen(command, mode) }).unwrap_or_else(errno::fail)
+    labelled(|| unsafe { real::popen(command, mode) }).unwrap_or_else(errno::fail)
 }
 
 /// glibc, wordexp.h: no command substitution.
@@ -45,18 +45,29 @@ const WRDE_NOCMD: c_int = 1 << 2;
 pub unsafe fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int {
     // Few of them want a shell at all.
     let flags = if prepare().is_ok() { flags } else { flags | WRDE_NOCMD };
+    label::write_inheritable();
     // SAFETY: the caller's contract.
     unsafe { real::wordexp(words, expanded, flags) }
 }
 
+/// Calls `call` when the handshakes in flight have ended, with every connection labelled.
+fn labelled<R>(call: impl FnOnce() -> R) -> Result<R, Errno> {
+    without_half_spoken(|| {
+        label::write_inheritable();
+        call()
+    })
+}
+
 /// Makes sure that the shell can be protected and that the environment has what protects it.
 fn prepare() -> Result<(), Errno> {
+    permitted::process(SHELL)?;
     permitted::path(libc::AT_FDCWD, SHELL)?;
-    label::write_inheritable();
     let Some(library) = inheritance::library() else { return Ok(()) };
-    let preload = current().get(LD_PRELOAD);
-    if !preload.is_some_and(|value| inheritance::loads(value, library)) {
-        put(preload_entry(library, preload)?.as_slice())?;
+    if !is_loaded(current(), library) {
+        let entry = preload_entry(library, current().last(LD_PRELOAD))?;
+        // SAFETY: a C string; as for setenv in `put`. It takes every one out, setenv changes the first.
+        unsafe { unhooked::unsetenv(LD_PRELOAD_NAME.as_ptr()) };
+        put(entry.as_slice())?;
     }
     // Each one is looked for in the environment as it then is.
     for entry in inheritance::entries() {

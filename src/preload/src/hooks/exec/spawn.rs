@@ -1,7 +1,7 @@
-//! posix_spawn and posix_spawnp: libc's child makes its exec inside libc, where no hook is, so the
+//! posix_spawn, pidfd_spawn and their like: libc's child makes its exec inside libc, where no hook is, so the
 //! program is judged and the environment completed before.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_short};
 
 use epochsocks::config::Environment;
 use epochsocks::sys::{Errno, File};
@@ -24,7 +24,7 @@ pub unsafe fn posix_spawn(
 ) -> c_int {
     // SAFETY: the caller's contract; the completed environment ends with a null pointer.
     unsafe {
-        spawn(path, actions, environment, permitted::path, |complete| {
+        spawn(path, actions, attributes, environment, permitted::path, |complete| {
             real::posix_spawn(pid, path, actions, attributes, arguments, complete.cast())
         })
     }
@@ -42,19 +42,77 @@ pub unsafe fn posix_spawnp(
 ) -> c_int {
     // SAFETY: as above.
     unsafe {
-        spawn(file, actions, environment, permitted::file, |complete| {
+        spawn(file, actions, attributes, environment, permitted::file, |complete| {
             real::posix_spawnp(pid, file, actions, attributes, arguments, complete.cast())
         })
     }
 }
 
+/// # Safety
+/// As pidfd_spawn(3).
+pub unsafe fn pidfd_spawn(
+    pidfd: *mut c_int,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        spawn(path, actions, attributes, environment, permitted::path, |complete| {
+            let complete = complete.cast();
+            or_absent(real::pidfd_spawn(pidfd, path, actions, attributes, arguments, complete))
+        })
+    }
+}
+
+/// # Safety
+/// As pidfd_spawnp(3).
+pub unsafe fn pidfd_spawnp(
+    pidfd: *mut c_int,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        spawn(file, actions, attributes, environment, permitted::file, |complete| {
+            let complete = complete.cast();
+            or_absent(real::pidfd_spawnp(pidfd, file, actions, attributes, arguments, complete))
+        })
+    }
+}
+
+/// What a function that only a newer libc has has answered: -1 where there is none.
+fn or_absent(error: c_int) -> c_int {
+    if error < 0 { libc::ENOSYS } else { error }
+}
+
+/// Whether the child sets its effective ids to the real ones before its exec.
+///
+/// # Safety
+/// `attributes` is null or initialised.
+unsafe fn resets_ids(attributes: *const posix_spawnattr_t) -> bool {
+    // SAFETY: the caller's contract; glibc's structure, which <spawn.h> declares, begins with the flags.
+    let flags = unsafe { attributes.cast::<c_short>().as_ref() };
+    flags.is_some_and(|flags| c_int::from(*flags) & RESET_IDS != 0)
+}
+
+/// `POSIX_SPAWN_RESETIDS` (spawn.h).
+const RESET_IDS: c_int = 1;
+
 /// Gives an errno instead of setting it, as these functions do.
 ///
 /// # Safety
-/// `path` is a C string, `actions` null or initialised, `environment` null or null-terminated.
+/// `path` is a C string, `actions` and `attributes` are null or initialised, `environment` is null or
+/// null-terminated.
 unsafe fn spawn(
     path: *const c_char,
     actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
     environment: *const *mut c_char,
     judge: impl FnOnce(i32, &CStr) -> Result<(), Errno>,
     call: impl FnOnce(*const *const c_char) -> c_int,
@@ -64,17 +122,24 @@ unsafe fn spawn(
     }
     // SAFETY: the caller's contract.
     let (start, path) = unsafe { (Start::of(actions), CStr::from_ptr(path)) };
-    let judged = start.and_then(|start| judge(start.directory(), path));
+    // SAFETY: the caller's contract.
+    let process = if unsafe { resets_ids(attributes) } { Ok(()) } else { permitted::process(path) };
+    let judged = process.and(start).and_then(|start| judge(start.directory(), path));
     if let Err(Errno(errno)) = judged {
         return errno;
     }
-    label::write_inheritable();
     // SAFETY: the caller's contract.
-    unsafe { list_of(actions) }.iter().filter_map(Action::duplicated).for_each(label::write);
-    // SAFETY: the caller's contract.
-    let environment = unsafe { Environment::from_raw(environment.cast()) };
-    let call =
-        |complete| without_half_spoken(|| call(complete)).unwrap_or_else(|Errno(errno)| errno);
+    let (environment, actions) =
+        unsafe { (Environment::from_raw(environment.cast()), list_of(actions)) };
+    let call = |complete| {
+        // A connection that is made only now has a label, too.
+        let labelled = || {
+            label::write_inheritable();
+            actions.iter().filter_map(Action::duplicated).for_each(label::write);
+            call(complete)
+        };
+        without_half_spoken(labelled).unwrap_or_else(|Errno(errno)| errno)
+    };
     with_environment(environment, call).unwrap_or_else(|Errno(errno)| errno)
 }
 
