@@ -7,21 +7,26 @@ use super::node::Node;
 use super::reverse;
 
 /// The reply to `question`: addresses and names as the other lookups find them, no services,
-/// everything else refused. `own` is the machine's name, `ipv6` the setting EnableIPv6.
-pub fn reply(question: &Question, own: &[u8], ipv6: bool, names: &impl Names) -> Reply {
-    let found = match question.kind() {
+/// everything else refused. `own` is the machine's name, `ipv6` the setting EnableIPv6. A failed
+/// lookup has a reply as well, by [`failure`].
+pub fn reply(
+    question: &Question,
+    own: &[u8],
+    ipv6: bool,
+    names: &impl Names,
+) -> Result<Reply, LookupError> {
+    match question.kind() {
         Kind::A => address(question, own, Wanted::new(libc::AF_INET, false, ipv6), names),
         Kind::Aaaa => address(question, own, Wanted::new(libc::AF_INET6, false, ipv6), names),
         Kind::Ptr => match reverse::parse(question.name().as_bytes()) {
             Some(address) => reverse(address, names).map(Reply::Name),
-            None => return Reply::NoData,
+            None => Ok(Reply::NoData),
         },
         // A name with an underscore is there for such records only (RFC 8552).
-        Kind::Service if question.name().as_bytes().starts_with(b"_") => return Reply::NoName,
-        Kind::Service => return Reply::NoData,
-        Kind::Other(_) => return Reply::Refused,
-    };
-    found.unwrap_or_else(|error| failure(&error))
+        Kind::Service if question.name().as_bytes().starts_with(b"_") => Ok(Reply::NoName),
+        Kind::Service => Ok(Reply::NoData),
+        Kind::Other(_) => Ok(Reply::Refused),
+    }
 }
 
 fn address(
@@ -34,7 +39,8 @@ fn address(
     Ok(answer.addresses().next().map_or(Reply::NoData, Reply::Address))
 }
 
-fn failure(error: &LookupError) -> Reply {
+/// What is replied when a lookup has failed.
+pub fn failure(error: &LookupError) -> Reply {
     match error.codes().h_errno {
         h_errno::HOST_NOT_FOUND => Reply::NoName,
         h_errno::NO_DATA => Reply::NoData,

@@ -5,11 +5,11 @@ use core::ffi::{c_char, c_int, c_uchar};
 use epochsocks::bytes::Bytes;
 use epochsocks::resolver::dns::{Question, Reply};
 use epochsocks::resolver::error::h_errno;
-use epochsocks::resolver::query::{error_of, reply};
+use epochsocks::resolver::query::{error_of, failure, reply};
 use epochsocks::socks5::Name;
 
 use super::through_tor::ThroughTor;
-use super::{c_bytes, set_h_errno, with_own_name};
+use super::{c_bytes, report, set_h_errno, with_own_name};
 use crate::hooks::c_types::res_state;
 use crate::log::log;
 use crate::{errno, runtime};
@@ -43,14 +43,14 @@ impl Buffer {
 fn find(question: &Question) -> Reply {
     let ipv6 = runtime::loaded().enable_ipv6;
     let reply = with_own_name(|own| reply(question, own, ipv6, &ThroughTor));
-    match reply {
-        Reply::Failure => log!(Error, "DNS query for {}: Tor has no answer", question.name()),
-        Reply::Refused => {
-            log!(Warning, "DNS query for {} refused: Tor knows A, AAAA and PTR", question.name());
-        }
-        _ => {}
+    let name = question.name();
+    if reply == Ok(Reply::Refused) {
+        log!(Warning, "DNS query for {name} refused: Tor knows A, AAAA and PTR");
     }
-    reply
+    reply.unwrap_or_else(|error| {
+        report(&error, format_args!("{name}"));
+        failure(&error)
+    })
 }
 
 /// # Safety
