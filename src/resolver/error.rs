@@ -1,6 +1,7 @@
 //! Why a lookup has no answer, and the codes that say so in C.
 
 use core::fmt;
+use core::net::IpAddr;
 
 use super::node::BadName;
 use super::onion_pool::PoolError;
@@ -30,6 +31,8 @@ pub enum LookupError {
     NoAddress,
     /// An address of the onion range that was given to nobody.
     UnknownCookie,
+    /// Tor's answer is loopback, unspecified or of the cookie range: no exit's word leads there.
+    LocalAnswer(IpAddr),
     /// No cookie is left.
     Pool(PoolError),
     /// Tor has no answer.
@@ -56,7 +59,7 @@ impl LookupError {
     pub fn codes(&self) -> Codes {
         use h_errno::{HOST_NOT_FOUND, NETDB_INTERNAL, NO_DATA, NO_RECOVERY, TRY_AGAIN};
         let (eai, h_errno, errno) = match self {
-            LookupError::Bad(_) | LookupError::UnknownCookie => {
+            LookupError::Bad(_) | LookupError::UnknownCookie | LookupError::LocalAnswer(_) => {
                 (libc::EAI_NONAME, HOST_NOT_FOUND, 0)
             }
             LookupError::Tor(error) if error.is_unknown() => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
@@ -79,7 +82,8 @@ impl LookupError {
 
     /// Whether the answer is an ordinary "no", not a failure that the user should hear of.
     pub fn is_plain_no(&self) -> bool {
-        self.codes().errno == Errno(0) && *self != LookupError::UnknownCookie
+        self.codes().errno == Errno(0)
+            && !matches!(self, LookupError::UnknownCookie | LookupError::LocalAnswer(_))
     }
 }
 
@@ -90,6 +94,9 @@ impl fmt::Display for LookupError {
             LookupError::NoAddress => f.write_str("no address of the wanted family"),
             LookupError::UnknownCookie => {
                 f.write_str("address of the onion range that no lookup of this process has given")
+            }
+            LookupError::LocalAnswer(address) => {
+                write!(f, "the exit's answer {address} is an address of this machine: not taken")
             }
             LookupError::Pool(error) => error.fmt(f),
             LookupError::Tor(error) => error.fmt(f),

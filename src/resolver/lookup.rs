@@ -79,8 +79,8 @@ pub trait Names {
     fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_>;
 }
 
-/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody. A caller that
-/// takes both families gets the IPv4 cookie of an onion name.
+/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody, and an answer that
+/// is local counts as none. A caller that takes both families gets the IPv4 cookie of an onion name.
 pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
     if wanted.nothing() {
         return Err(LookupError::NoAddress);
@@ -98,9 +98,21 @@ pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answ
                 return cookie(name.as_bytes(), wanted, names);
             }
             let address = names.ask(&name).map_err(LookupError::Tor)?;
+            if is_local(address, names) {
+                return Err(LookupError::LocalAnswer(address));
+            }
             wanted.admit(address).map(Answer::from)
         }
     }
+}
+
+/// Whether a connect to `address` would not ask Tor for it. An exit that answers so leads the program
+/// to a service of this machine, or to another name's cookie (DNS rebinding).
+fn is_local(address: IpAddr, names: &impl Names) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback()
+        || address.is_unspecified()
+        || names.name_of_cookie(address) != Cookied::Ordinary
 }
 
 fn cookie(name: &[u8], wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
@@ -212,6 +224,37 @@ mod tests {
         }
         assert_eq!(v4.lookup("a.example", mapped()), found("::ffff:192.0.2.1"));
         assert_eq!(v6.lookup("a.example", mapped()), found("2001:db8::1"));
+    }
+
+    #[test]
+    fn an_answer_that_is_local_is_none() {
+        let answers = [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "127.42.42.7",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "::ffff:0.0.0.0",
+            "100::7",
+        ];
+        for address in answers {
+            let refused = Err(LookupError::LocalAnswer(address.parse().unwrap()));
+            let world = World::new(address);
+            for wanted in [wanted(libc::AF_UNSPEC), wanted(libc::AF_INET), mapped()] {
+                assert_eq!(world.lookup("a.example", wanted), refused, "{address}");
+            }
+            // What the program itself says is not an exit's word.
+            assert_eq!(world.lookup("127.0.0.1", wanted(libc::AF_INET)).unwrap(), ["127.0.0.1"]);
+        }
+        // A cookie that has a name is another name's.
+        let world = World::new("127.42.42.7");
+        let taken = world.lookup("a.onion", wanted(libc::AF_INET)).unwrap();
+        let world = World { address: taken[0].parse().unwrap(), ..world };
+        let refused = Err(LookupError::LocalAnswer(world.address));
+        assert_eq!(world.lookup("a.example", wanted(libc::AF_INET)), refused);
+        assert!(World::new("10.0.0.1").lookup("a.example", wanted(libc::AF_INET)).is_ok());
     }
 
     #[test]

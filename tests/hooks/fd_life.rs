@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::scene::{command, echoing_proxy, ends, play};
-use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 #[test]
 fn close_range_forgets_what_it_closes() {
@@ -85,7 +85,7 @@ fn forkpty_forgets_the_standard_descriptors_in_the_child() {
 fn the_librarys_own_descriptors_survive_whoever_closes_all() {
     // Late enough for all that the scene does meanwhile; earlier, it would only show less.
     let late = Action::Delay(Duration::from_secs(2));
-    let proxy =
-        ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, late, reply(0)]);
+    let answer = Action::Reply(vec![5, 0, 0, 1, 192, 0, 2, 1, 0, 0]);
+    let proxy = ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, late, answer]);
     play("fd_life", "own", &proxy);
 }

@@ -52,6 +52,11 @@ impl Tor {
         Tor::answering(3, b"\x0chost.example")
     }
 
+    /// A Tor whose exit says that every name is a local address.
+    fn with_local(address: [u8; 4]) -> Tor {
+        Tor::answering(1, &address)
+    }
+
     /// Tor's reply to an unknown name: 04, no address.
     fn without_answer() -> Tor {
         let reply = vec![5, 0, 5, 4, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -212,6 +217,41 @@ fn an_unknown_name_is_not_found_in_every_form() {
     assert_eq!(tor.ask(&["byname", "a.example", "2"]), not_found);
     assert_eq!(tor.ask(&["byname_r", "a.example", "2", "512"]), format!("0 {HOST_NOT_FOUND}\n"));
     assert_eq!(tor.ask(&["byaddr", "192.0.2.9"]), not_found.repeat(2));
+}
+
+/// What the probe prints and what is in the log, for `arguments`; localhost may be reached.
+fn run_logging(tor: &Tor, arguments: &[&str]) -> (String, String) {
+    let mut command = launcher();
+    command.env("EPOCHSOCKS_TOR_PORT", tor.0.port().to_string());
+    command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "2").arg(program()).args(arguments);
+    let output = finish(&mut command, LIMIT);
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn an_exits_answer_leads_to_no_local_service_and_no_other_name() {
+    let no_name = format!("EAI {}\n", libc::EAI_NONAME);
+    let not_found = format!("h_errno {HOST_NOT_FOUND}\n");
+    for address in [[127, 0, 0, 1], [127, 9, 9, 9], [0, 0, 0, 0], [127, 42, 42, 7]] {
+        let tor = Tor::with_local(address);
+        for (arguments, answer) in [
+            (&["addrinfo", "a.example", "443", "0", "0"][..], no_name.as_str()),
+            (&["addrinfo", "a.example", "443", "10", "8"], &no_name),
+            (&["byname", "a.example", "2"], &not_found),
+            (&["byname_r", "a.example", "2", "512"], &format!("0 {HOST_NOT_FOUND}\n")),
+            (&["dns", "query", "a", "example", "1"], &not_found),
+        ] {
+            let (seen, log) = run_logging(&tor, arguments);
+            assert_eq!(seen, answer, "{address:?} {arguments:?}");
+            let lines: Vec<&str> = log.lines().collect();
+            assert!(lines.len() == 1 && lines[0].contains("lookup of a.example: "), "{log}");
+        }
+        assert_eq!(tor.asked().len(), 5);
+        // Localhost itself goes on.
+        let (seen, log) = run_logging(&tor, &["addrinfo", "localhost", "443", "2", "0"]);
+        assert_eq!((seen.as_str(), log.as_str()), ("2 1 127.0.0.1 443 -\n", ""));
+    }
 }
 
 #[test]
