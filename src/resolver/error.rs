@@ -33,6 +33,8 @@ pub enum LookupError {
     UnknownCookie,
     /// Tor's answer is loopback, unspecified or of the cookie range: no exit's word leads there.
     LocalAnswer(IpAddr),
+    /// Tor's answer is no name that a host can have.
+    NameAnswer,
     /// No cookie is left.
     Pool(PoolError),
     /// Tor has no answer.
@@ -59,9 +61,10 @@ impl LookupError {
     pub fn codes(&self) -> Codes {
         use h_errno::{HOST_NOT_FOUND, NETDB_INTERNAL, NO_DATA, NO_RECOVERY, TRY_AGAIN};
         let (eai, h_errno, errno) = match self {
-            LookupError::Bad(_) | LookupError::UnknownCookie | LookupError::LocalAnswer(_) => {
-                (libc::EAI_NONAME, HOST_NOT_FOUND, 0)
-            }
+            LookupError::Bad(_)
+            | LookupError::UnknownCookie
+            | LookupError::LocalAnswer(_)
+            | LookupError::NameAnswer => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
             LookupError::Tor(error) if error.is_unknown() => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
             LookupError::NoAddress => (libc::EAI_NODATA, NO_DATA, 0),
             LookupError::Tor(error) if error.is_temporary() => {
@@ -83,7 +86,10 @@ impl LookupError {
     /// Whether the answer is an ordinary "no", not a failure that the user should hear of.
     pub fn is_plain_no(&self) -> bool {
         self.codes().errno == Errno(0)
-            && !matches!(self, LookupError::UnknownCookie | LookupError::LocalAnswer(_))
+            && !matches!(
+                self,
+                LookupError::UnknownCookie | LookupError::LocalAnswer(_) | LookupError::NameAnswer
+            )
     }
 }
 
@@ -98,6 +104,7 @@ impl fmt::Display for LookupError {
             LookupError::LocalAnswer(address) => {
                 write!(f, "the exit's answer {address} is an address of this machine: not taken")
             }
+            LookupError::NameAnswer => f.write_str("the exit's answer is no host name: not taken"),
             LookupError::Pool(error) => error.fmt(f),
             LookupError::Tor(error) => error.fmt(f),
             LookupError::Family => f.write_str("neither an IPv4 nor an IPv6 lookup"),

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::error::LookupError;
 use super::node::{BadName, Node};
 use super::onion_pool::{Lookup as Cookied, PoolError};
+use super::reverse::is_host_name;
 use crate::socks5::Name;
 use crate::tor::ResolveError;
 
@@ -131,7 +132,7 @@ fn both(wanted: Wanted, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<Answer, LookupErro
 }
 
 /// The name of `address`: "localhost" for a loopback address, the onion name for a cookie, what
-/// Tor says for any other.
+/// Tor says for any other, if that is a host's name.
 pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError> {
     let address = address.to_canonical();
     match names.name_of_cookie(address) {
@@ -142,7 +143,10 @@ pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError>
         }
         // 0.0.0.0 and :: are nobody's address.
         Cookied::Ordinary if address.is_unspecified() => Err(LookupError::NoAddress),
-        Cookied::Ordinary => names.ask_name(address).map_err(LookupError::Tor),
+        Cookied::Ordinary => {
+            let name = names.ask_name(address).map_err(LookupError::Tor)?;
+            if is_host_name(name.as_bytes()) { Ok(name) } else { Err(LookupError::NameAnswer) }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The names of PTR records: which address a reverse name asks for.
+//! The names of PTR records: which address a reverse name asks for, and which answers are names.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -36,9 +36,32 @@ fn ipv6(labels: &[u8]) -> Option<Ipv6Addr> {
     (count == 32).then_some(Ipv6Addr::from_bits(bits))
 }
 
+/// Whether `name` is what libc takes for a host name in a PTR record (`res_hnok`): letters, digits,
+/// `-` and `_` in labels of 1 to 63 bytes, and no `-` first. Programs put it into logs and commands.
+/// Async-signal-safe.
+pub fn is_host_name(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &[u8]| matches!(label.len(), 1..=63) && label.iter().all(fits);
+    !name.starts_with(b"-") && name.split(|byte| *byte == b'.').all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_hosts_are_answers() {
+        let longest = "a".repeat(63) + ".example";
+        for name in ["a", "host.example", "A-1_b.example", "a.-b", "192.0.2.1", &longest] {
+            assert!(is_host_name(name.as_bytes()), "{name}");
+        }
+        let too_long = "a".repeat(64) + ".example";
+        for name in
+            ["", "-rf", "-a.example", "a..b", ".a", "bad name", "a\n", "$(a)", "b\u{fc}", &too_long]
+        {
+            assert!(!is_host_name(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn reverse_names_of_both_families_are_read() {

@@ -49,7 +49,13 @@ impl Tor {
     }
 
     fn with_name() -> Tor {
-        Tor::answering(3, b"\x0chost.example")
+        Tor::naming(b"host.example")
+    }
+
+    /// A Tor whose exit says that every address has this name.
+    fn naming(name: &[u8]) -> Tor {
+        let length = name.len().try_into().expect("a name's length is a byte");
+        Tor::answering(3, &[&[length], name].concat())
     }
 
     /// A Tor whose exit says that every name is a local address.
@@ -306,6 +312,30 @@ fn an_address_has_the_name_that_tor_says() {
     assert_eq!(tor.ask(&["nameinfo", "192.0.2.1", "0"]), "host.example https\n");
     assert_eq!(tor.ask(&["nameinfo", "2001:db8::1", "0"]), "host.example https\n");
     assert!(tor.asked().iter().all(|(command, _)| *command == RESOLVE_PTR));
+}
+
+#[test]
+fn an_exits_answer_that_is_no_host_name_is_none() {
+    let not_found = format!("h_errno {HOST_NOT_FOUND}\n");
+    let names: [&[u8]; 6] =
+        [b"bad name\n", b"-rf", b"a..b", b"$(id).example", b"b\xc3\xbccher.example", b"a\x1b[2J"];
+    for name in names {
+        let tor = Tor::naming(name);
+        for (arguments, answer) in [
+            (&["byaddr", "192.0.2.1"][..], not_found.repeat(2)),
+            (&["nameinfo", "192.0.2.1", "0"], "192.0.2.1 https\n".to_owned()),
+            (&["dns", "query", "1.2.0.192", "in-addr.arpa", "12"], not_found.clone()),
+        ] {
+            let (seen, log) = run_logging(&tor, arguments);
+            assert_eq!(seen, answer, "{} {arguments:?}", name.escape_ascii());
+            assert!(
+                log.lines().all(|line| line.contains("lookup of ")) && !log.is_empty(),
+                "{log}"
+            );
+        }
+        let required = tor.ask(&["nameinfo", "192.0.2.1", &NI_NAMEREQD.to_string()]);
+        assert_eq!(required, format!("EAI {}\n", libc::EAI_NONAME));
+    }
 }
 
 /// Runs the probe `name` with and without us: it must print the same, and nobody be asked.
