@@ -10,19 +10,39 @@ const _: () = assert!(HEADER.is_multiple_of(align_of::<cmsghdr>()));
 /// The size of a descriptor.
 const DESCRIPTOR: usize = size_of::<i32>();
 
-/// The descriptors in `control` data. Whatever the bytes are, it comes to an end.
-pub fn descriptors(control: &[u8]) -> impl Iterator<Item = i32> {
+/// One message of `control` data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'c> {
+    /// `cmsg_level`.
+    pub level: i32,
+    /// `cmsg_type`.
+    pub kind: i32,
+    /// What follows the header.
+    pub data: &'c [u8],
+}
+
+/// The messages in `control` data, as far as they are whole. Whatever the bytes are, it comes to an
+/// end.
+pub fn messages(control: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut at = 0;
-    let parts = core::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let header = control.get(at..).and_then(Header::read)?;
         let data = control.get(at + HEADER..at + header.length).unwrap_or_default();
         at += header.length.next_multiple_of(align_of::<cmsghdr>());
-        Some(if header.is_rights() { data } else { &[] })
-    });
-    parts.flat_map(|data| {
-        data.chunks_exact(DESCRIPTOR)
-            .filter_map(|bytes| bytes.first_chunk().copied().map(i32::from_ne_bytes))
+        Some(Message { level: header.level, kind: header.kind, data })
     })
+}
+
+/// The descriptors in `control` data.
+pub fn descriptors(control: &[u8]) -> impl Iterator<Item = i32> {
+    messages(control)
+        .filter(|message| is_rights(message.level, message.kind))
+        .flat_map(|message| message.data.chunks_exact(DESCRIPTOR))
+        .filter_map(|bytes| bytes.first_chunk().copied().map(i32::from_ne_bytes))
+}
+
+fn is_rights(level: i32, kind: i32) -> bool {
+    (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS)
 }
 
 /// Takes out of the `control` data every descriptor that `keep` is false for, and a header that has
@@ -34,7 +54,7 @@ pub fn retain_descriptors(control: &mut [u8], mut keep: impl FnMut(i32) -> bool)
         let end = (read + header.length.next_multiple_of(align_of::<cmsghdr>())).min(control.len());
         let data = read + HEADER..read + header.length;
         let kept = match control.get_mut(data) {
-            Some(data) if header.is_rights() => HEADER + retain(data, &mut keep),
+            Some(data) if is_rights(header.level, header.kind) => HEADER + retain(data, &mut keep),
             _ => header.length,
         };
         if kept == header.length {
@@ -100,10 +120,6 @@ impl Header {
             kind: field(offset_of!(cmsghdr, cmsg_type))?,
         })
     }
-
-    fn is_rights(&self) -> bool {
-        (self.level, self.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS)
-    }
 }
 
 #[cfg(test)]
@@ -161,6 +177,18 @@ mod tests {
         let parts = [rights(&[3]), credentials, rights(&[4, 5, 6])].concat();
         assert_eq!(descriptors(&parts).collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert_eq!(descriptors(&parts[..HEADER + 3]).count(), 0);
+    }
+
+    #[test]
+    fn messages_are_read_up_to_the_first_that_is_not_whole() {
+        let credentials = message(libc::SCM_CREDENTIALS, &[7; 12]);
+        let parts = [rights(&[3]), credentials].concat();
+        let seen = |control| messages(control).map(|part| (part.kind, part.data.to_vec()));
+        let three = (libc::SCM_RIGHTS, 3i32.to_ne_bytes().to_vec());
+        let sevens = (libc::SCM_CREDENTIALS, vec![7; 12]);
+        assert_eq!(seen(&parts).collect::<Vec<_>>(), [three.clone(), sevens]);
+        assert_eq!(seen(&parts[..parts.len() - 8]).collect::<Vec<_>>(), [three]);
+        assert!(messages(&parts).all(|part| part.level == libc::SOL_SOCKET));
     }
 
     proptest! {

@@ -1,4 +1,7 @@
-//! Socket options that would lead packets past Tor's port.
+//! Socket options that would lead packets past Tor's port, and ancillary data that say the same for
+//! one datagram.
+
+use core::mem::offset_of;
 
 use super::Refusal;
 
@@ -43,7 +46,8 @@ pub const fn is_examined(level: i32, name: i32) -> bool {
         ),
         libc::IPPROTO_IPV6 => matches!(
             name,
-            libc::IPV6_RTHDR
+            libc::IPV6_PKTINFO
+                | libc::IPV6_RTHDR
                 | IPV6_2292RTHDR
                 | IPV6_2292PKTOPTIONS
                 | libc::IPV6_ADD_MEMBERSHIP
@@ -57,7 +61,11 @@ pub const fn is_examined(level: i32, name: i32) -> bool {
     }
 }
 
-/// Decides on an option that [`is_examined`]; `value` is what the program gave, or its beginning.
+/// As much of a value as [`set`] looks at: `struct in6_pktinfo`, in bytes.
+pub const LONGEST: usize = size_of::<libc::in6_pktinfo>();
+
+/// Decides on an option that [`is_examined`]; `value` is what the program gave, or its first
+/// [`LONGEST`] bytes.
 pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
     use OptionDecision::*;
     match (level, name) {
@@ -67,12 +75,30 @@ pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
         (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) if !is_loopback_name(value) => {
             Refuse(Refusal::Interface)
         }
-        (libc::SOL_SOCKET, SO_BINDTOIFINDEX) if !matches!(number(value), 0 | 1) => {
-            Refuse(Refusal::Interface)
-        }
+        (libc::SOL_SOCKET, SO_BINDTOIFINDEX) => interface(number(value)),
         (libc::IPPROTO_IP, name) => ipv4(name, value),
         (libc::IPPROTO_IPV6, name) => ipv6(name, value),
         _ => Libc,
+    }
+}
+
+/// Why ancillary data of a datagram are refused, if they are: a route, or another interface than lo
+/// (ip(7), ipv6(7), RFC 3542).
+pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
+    let decision = match (level, kind) {
+        (libc::IPPROTO_IP, libc::IP_RETOPTS)
+        | (libc::IPPROTO_IPV6, libc::IPV6_RTHDR | IPV6_2292RTHDR) => route(data),
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            index_at(offset_of!(libc::in_pktinfo, ipi_ifindex), data)
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO | libc::IPV6_2292PKTINFO) => {
+            index_at(offset_of!(libc::in6_pktinfo, ipi6_ifindex), data)
+        }
+        _ => OptionDecision::Libc,
+    };
+    match decision {
+        OptionDecision::Refuse(refusal) => Some(refusal),
+        OptionDecision::Libc | OptionDecision::Ignore => None,
     }
 }
 
@@ -81,7 +107,7 @@ fn ipv4(name: i32, value: &[u8]) -> OptionDecision {
         libc::IP_OPTIONS => route(value),
         libc::IP_ADD_MEMBERSHIP | libc::IP_ADD_SOURCE_MEMBERSHIP | IP_MSFILTER => joined(),
         MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP | MCAST_MSFILTER => joined(),
-        IP_UNICAST_IF => interface(value),
+        IP_UNICAST_IF => interface(i32::from_be(number(value))),
         _ => OptionDecision::Libc,
     }
 }
@@ -91,7 +117,8 @@ fn ipv6(name: i32, value: &[u8]) -> OptionDecision {
         libc::IPV6_RTHDR | IPV6_2292RTHDR | IPV6_2292PKTOPTIONS => route(value),
         libc::IPV6_ADD_MEMBERSHIP | IPV6_JOIN_ANYCAST => joined(),
         MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP | MCAST_MSFILTER => joined(),
-        IPV6_UNICAST_IF => interface(value),
+        IPV6_UNICAST_IF => interface(i32::from_be(number(value))),
+        libc::IPV6_PKTINFO => index_at(offset_of!(libc::in6_pktinfo, ipi6_ifindex), value),
         _ => OptionDecision::Libc,
     }
 }
@@ -109,12 +136,16 @@ fn joined() -> OptionDecision {
     OptionDecision::Refuse(Refusal::Multicast)
 }
 
-/// A number in network byte order; 0 is none, and 1 is `lo` in every network namespace.
-fn interface(value: &[u8]) -> OptionDecision {
-    match i32::from_be(number(value)) {
+/// 0 is none, and 1 is `lo` in every network namespace.
+fn interface(index: i32) -> OptionDecision {
+    match index {
         0 | 1 => OptionDecision::Libc,
         _ => OptionDecision::Refuse(Refusal::Interface),
     }
+}
+
+fn index_at(offset: usize, value: &[u8]) -> OptionDecision {
+    interface(number(value.get(offset..).unwrap_or_default()))
 }
 
 /// No name lets the socket go.
@@ -166,6 +197,45 @@ mod tests {
         assert_eq!(decide(libc::IPPROTO_IP, libc::IP_OPTIONS, &loose_route), refused);
         assert_eq!(decide(libc::IPPROTO_IPV6, libc::IPV6_RTHDR, &[0; 24]), refused);
         assert_eq!(decide(libc::IPPROTO_IP, libc::IP_OPTIONS, &[]), OptionDecision::Libc);
+    }
+
+    #[test]
+    fn ancillary_data_choose_no_route_and_no_other_interface() {
+        let interface = Some(Refusal::Interface);
+        let v4 = |index: i32| {
+            let data = [index.to_ne_bytes(), [192, 0, 2, 1], [0; 4]].concat();
+            ancillary(libc::IPPROTO_IP, libc::IP_PKTINFO, &data)
+        };
+        assert_eq!((v4(0), v4(1), v4(2)), (None, None, interface));
+        for kind in [libc::IPV6_PKTINFO, libc::IPV6_2292PKTINFO] {
+            let v6 = |index: i32| {
+                let data = [&[7; 16][..], &index.to_ne_bytes()].concat();
+                ancillary(libc::IPPROTO_IPV6, kind, &data)
+            };
+            assert_eq!((v6(0), v6(1), v6(2)), (None, None, interface));
+        }
+        let route = Some(Refusal::SourceRoute);
+        assert_eq!(ancillary(libc::IPPROTO_IP, libc::IP_RETOPTS, &[0x83, 7, 4]), route);
+        for kind in [libc::IPV6_RTHDR, IPV6_2292RTHDR] {
+            assert_eq!(ancillary(libc::IPPROTO_IPV6, kind, &[0; 24]), route);
+        }
+        assert_eq!(ancillary(libc::IPPROTO_IP, libc::IP_TTL, &[64, 0, 0, 0]), None);
+        assert_eq!(ancillary(libc::IPPROTO_IPV6, libc::IP_RETOPTS, &[1, 2, 3, 4]), None);
+        assert_eq!(ancillary(libc::IPPROTO_IP, libc::IP_PKTINFO, &[2]), None);
+    }
+
+    #[test]
+    fn an_interface_for_all_datagrams_is_judged_as_for_one() {
+        let index = |index: i32| {
+            let value = [&[0; 16][..], &index.to_ne_bytes()].concat();
+            assert_eq!(value.len(), LONGEST);
+            decide(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &value)
+        };
+        let refused = OptionDecision::Refuse(Refusal::Interface);
+        assert_eq!(
+            (index(0), index(1), index(2)),
+            (OptionDecision::Libc, OptionDecision::Libc, refused)
+        );
     }
 
     #[test]

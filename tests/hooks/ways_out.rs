@@ -42,6 +42,13 @@ fn options_lead_nothing_past_tor() {
 }
 
 #[test]
+fn ancillary_data_lead_no_datagram_past_tor() {
+    let mut command = command("ways_out", "control", &echoing_proxy());
+    command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "2");
+    ends(command);
+}
+
+#[test]
 fn what_connects_inside_libc_is_refused() {
     play("ways_out", "inside", &echoing_proxy());
 }

@@ -188,6 +188,73 @@ static void scene_options(void)
     EXPECT(reach(fd, "192.0.2.1", 80) == 0 && echoes(fd) && peer_is(fd, "192.0.2.1", 80));
 }
 
+/* What sendmsg answers for four bytes to here, with `size` bytes of ancillary data; in every form. */
+static int control(int fd, const void *here, socklen_t length, int level, int kind, const void *value, size_t size)
+{
+    char text[] = "leak", room[CMSG_SPACE(64)] = {0}, seen[8];
+    struct iovec data = {text, 4};
+    struct mmsghdr many[2] = {{.msg_hdr = message_to(here, length, &data)}};
+    struct msghdr *message = &many[1].msg_hdr;
+    many[1] = many[0];
+    message->msg_control = room;
+    message->msg_controllen = CMSG_SPACE(size);
+    *CMSG_FIRSTHDR(message) = (struct cmsghdr){CMSG_LEN(size), level, kind};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(message)), value, size);
+    int result = sendmsg(fd, message, 0), error = errno;
+    EXPECT((errno = 0, syscall(SYS_sendmsg, fd, message, 0)) == result);
+    EXPECT(result > 0 || errno == error);
+    EXPECT((errno = 0, sendmmsg(fd, many + 1, 1, 0)) == (result > 0 ? 1 : -1));
+    EXPECT(result > 0 || errno == error);
+    /* What comes before it is sent. */
+    EXPECT(sendmmsg(fd, many, 2, 0) == (result > 0 ? 2 : 1) && many[0].msg_len == 4);
+    while (recv(fd, seen, sizeof seen, MSG_DONTWAIT) == 4)
+        ;
+    errno = error;
+    return result;
+}
+
+/* Datagrams to localhost, which AllowOutboundLocalhost 2 permits. */
+static void scene_control(void)
+{
+    struct sockaddr_in here = v4("127.0.0.1", 0);
+    struct sockaddr_in6 here6 = v6("::1", 0);
+    socklen_t length = sizeof here, length6 = sizeof here6;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), wide = socket(AF_INET6, SOCK_DGRAM, 0), hops = 64;
+    EXPECT(bind(fd, (struct sockaddr *)&here, length) == 0);
+    EXPECT(getsockname(fd, (struct sockaddr *)&here, &length) == 0);
+    unsigned char route[] = {0x83, 7, 4, 127, 0, 0, 2}, header[24] = {0, 2, 2, 1};
+    struct in_pktinfo lo = {.ipi_ifindex = 1}, other = {.ipi_ifindex = 2}, none = {0};
+    FAILS(control(fd, &here, length, IPPROTO_IP, IP_RETOPTS, route, sizeof route), EPERM);
+    FAILS(control(fd, &here, length, IPPROTO_IP, IP_PKTINFO, &other, sizeof other), EPERM);
+    EXPECT(control(fd, &here, length, IPPROTO_IP, IP_PKTINFO, &lo, sizeof lo) == 4);
+    EXPECT(control(fd, &here, length, IPPROTO_IP, IP_PKTINFO, &none, sizeof none) == 4);
+    EXPECT(control(fd, &here, length, IPPROTO_IP, IP_TTL, &hops, sizeof hops) == 4);
+    EXPECT(connect(fd, (struct sockaddr *)&here, length) == 0);
+    FAILS(control(fd, NULL, 0, IPPROTO_IP, IP_RETOPTS, route, sizeof route), EPERM);
+    EXPECT(control(fd, NULL, 0, IPPROTO_IP, IP_TTL, &hops, sizeof hops) == 4);
+
+    struct in6_pktinfo elsewhere = {.ipi6_ifindex = 2};
+    FAILS(set(wide, IPPROTO_IPV6, IPV6_PKTINFO, &elsewhere, sizeof elsewhere), EPERM);
+    /* Without IPv6 on lo nothing more can be shown. */
+    if (bind(wide, (struct sockaddr *)&here6, length6) == 0) {
+        EXPECT(getsockname(wide, (struct sockaddr *)&here6, &length6) == 0);
+        FAILS(control(wide, &here6, length6, IPPROTO_IPV6, IPV6_RTHDR, header, sizeof header), EPERM);
+        FAILS(control(wide, &here6, length6, IPPROTO_IPV6, IPV6_PKTINFO, &elsewhere, sizeof elsewhere), EPERM);
+        EXPECT(control(wide, &here6, length6, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops) == 4);
+    }
+
+    /* The kernel's own errors, and streams. */
+    char byte = 0;
+    struct iovec data = {&byte, 1};
+    struct msghdr message = message_to(&here, length, &data);
+    message.msg_control = (void *)8;
+    message.msg_controllen = CMSG_SPACE(4);
+    FAILS(sendmsg(fd, &message, 0), EFAULT);
+    FAILS(sendmsg(999, &message, 0), EBADF);
+    int stream = connected("192.0.2.1", 80);
+    EXPECT(sendmsg(stream, &(struct msghdr){.msg_iov = &data, .msg_iovlen = 1}, 0) == 1);
+}
+
 static void scene_inside(void)
 {
     char host[] = "192.0.2.1", *name = host;
@@ -320,7 +387,7 @@ static const struct scene scenes[] = {
     {"datagrams", scene_datagrams},
     {"fast-open", scene_fast_open},
     {"plain-messages", scene_plain_messages},
-    {"options", scene_options},
+    {"options", scene_options}, {"control", scene_control},
     {"inside", scene_inside},
     {"rpc", scene_rpc},
     {"system-calls", scene_system_calls},

@@ -417,7 +417,7 @@ hooks! {
         before_resolution: kernel(SYS_sendmsg),
         handler: send::sendmsg,
         why: "as sendto",
-        policy: "as sendto; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
+        policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
     }
     sendmmsg {
@@ -429,7 +429,7 @@ hooks! {
         before_resolution: kernel(SYS_sendmmsg),
         handler: send::sendmmsg,
         why: "as sendto",
-        policy: "as sendto, for each message; what was sent before one is refused is told; while a handshake is in flight as write",
+        policy: "as sendmsg, for each message; what was sent before one is refused is told; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
     }
     recvmsg {

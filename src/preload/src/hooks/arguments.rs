@@ -3,9 +3,10 @@
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::{Address, SocketKind};
 use epochsocks::sys::{Errno, copy_from_program, net};
-use libc::{sockaddr, socklen_t};
+use libc::{msghdr, sockaddr, socklen_t};
 
 use crate::registry;
+use crate::words::{bytes, with_words};
 
 /// A program's address, copied once: what was judged is what the kernel gets.
 pub struct AddressArgument {
@@ -43,6 +44,46 @@ impl AddressArgument {
     pub fn length(&self) -> socklen_t {
         self.length as socklen_t
     }
+}
+
+/// More control data than any kernel takes (`net.core.optmem_max`), in bytes.
+const LONGEST_CONTROL: usize = 1 << 20;
+
+/// Calls `read` with a copy of the control data of a message that is about to be sent; `None` if it
+/// has none. Errors: `EFAULT` and `ENOBUFS` as the kernel would, `ENOMEM`.
+///
+/// # Safety
+/// As for sendmsg(2).
+pub unsafe fn with_control<R>(
+    message: *const msghdr,
+    read: impl FnOnce(&[u8]) -> R,
+) -> Result<Option<R>, Errno> {
+    // SAFETY: the caller's contract, here and below.
+    if unsafe { !has_control(message) } {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let (control, length) = unsafe { ((*message).msg_control, (*message).msg_controllen) };
+    if length > LONGEST_CONTROL {
+        return Err(Errno(libc::ENOBUFS));
+    }
+    with_words(length.div_ceil(size_of::<u64>()), |words| {
+        let copy = bytes(words).get_mut(..length).unwrap_or_default();
+        // SAFETY: as above.
+        unsafe { copy_from_program(control.cast(), copy)? };
+        Ok(Some(read(copy)))
+    })?
+}
+
+/// Whether a message that is about to be sent has control data.
+///
+/// # Safety
+/// As for sendmsg(2); what can't be read has none.
+#[inline(always)]
+pub unsafe fn has_control(message: *const msghdr) -> bool {
+    is_readable(message)
+        // SAFETY: the caller's contract; in the first page is nothing to be read.
+        && unsafe { !(*message).msg_control.is_null() && (*message).msg_controllen != 0 }
 }
 
 /// Whether `pointer` may be read in place. Nothing is ever mapped in the first page nor in the

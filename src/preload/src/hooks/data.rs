@@ -4,16 +4,12 @@
 use core::ffi::{c_int, c_uint, c_void};
 
 use epochsocks::ancillary::descriptors;
-use epochsocks::sys::{self, Errno, copy_from_program};
+use epochsocks::sys::{self, Errno};
 use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
-use super::arguments::is_readable;
+use super::arguments::with_control;
 use crate::pending::{self, Standing, concerns, drive, quiet};
-use crate::words::{bytes, with_words};
 use crate::{errno, real};
-
-/// More control data than any kernel takes (`net.core.optmem_max`).
-const LONGEST_CONTROL: usize = 1 << 20;
 
 /// Which way data go: the option that limits how long a call waits for it.
 #[derive(Clone, Copy)]
@@ -73,6 +69,7 @@ data_hooks! {
     writev(fd, pieces: *const iovec, count: c_int) -> ssize_t, Out, 0;
     send(fd, data: *const c_void, size: size_t, flags: c_int) -> ssize_t, Out, flags;
     sendto(fd, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t, Out, flags;
+    sendmmsg(fd, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int, Out, flags;
     preadv2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, In, without_waiting(flags);
     pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, Out, without_waiting(flags);
 }
@@ -91,43 +88,16 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
     unsafe { real::sendmsg(fd, message, flags) }
 }
 
-/// # Safety
-/// As sendmmsg(2).
-pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
-    if !quiet() && is_readable(messages) {
-        // SAFETY: the caller's contract: `count` messages.
-        (0..count as usize).for_each(|index| unsafe {
-            pass_descriptors(&raw const (*messages.add(index)).msg_hdr);
-        });
-    }
-    if let Err(errno) = after_handshake(fd, Way::Out, flags) {
-        return errno::fail(errno);
-    }
-    // SAFETY: the caller's contract.
-    unsafe { real::sendmmsg(fd, messages, count, flags) }
-}
-
 /// Notes which sockets in flight a message takes along.
 ///
 /// # Safety
 /// As for sendmsg(2).
 #[cold]
 unsafe fn pass_descriptors(message: *const msghdr) {
-    if !is_readable(message) {
-        return;
-    }
+    // What can't be read does not go.
     // SAFETY: the caller's contract.
-    let (control, length) = unsafe { ((*message).msg_control, (*message).msg_controllen) };
-    if control.is_null() || length > LONGEST_CONTROL {
-        return;
-    }
-    let _ = with_words(length.div_ceil(size_of::<u64>()), |words| {
-        let copy = bytes(words).get_mut(..length).unwrap_or_default();
-        // SAFETY: the caller's contract; what can't be read is EFAULT of the kernel.
-        if unsafe { copy_from_program(control.cast(), copy) }.is_ok() {
-            descriptors(copy).for_each(pending::pass);
-        }
-    });
+    let _ =
+        unsafe { with_control(message, |control| descriptors(control).for_each(pending::pass)) };
 }
 
 /// What `RWF_NOWAIT` is for a socket.

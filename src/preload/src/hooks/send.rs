@@ -1,13 +1,16 @@
-//! `sendto`, `sendmsg`, `sendmmsg`: a destination that rides on data is judged like connect's.
+//! `sendto`, `sendmsg`, `sendmmsg`: a destination that rides on data is judged like connect's, and
+//! ancillary data that would lead a datagram elsewhere like setsockopt's.
 
 use core::ffi::{c_int, c_void};
 
+use epochsocks::ancillary::messages;
+use epochsocks::policy::option::ancillary;
 use epochsocks::policy::socket::stays_local;
 use epochsocks::policy::{SendDecision, send as policy};
 use epochsocks::sys::Errno;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::arguments::{AddressArgument, is_readable, socket_kind};
+use super::arguments::{AddressArgument, has_control, is_readable, socket_kind, with_control};
 use super::connect::connect;
 use super::data;
 use super::hand_over::label_descriptors;
@@ -53,7 +56,11 @@ pub unsafe fn sendto(
 pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
-        label_descriptors(message);
+        if has_control(message)
+            && let Err(errno) = look_at_control(fd, message)
+        {
+            return errno::fail(errno);
+        }
         if !has_address(message) {
             return data::sendmsg(fd, message, flags);
         }
@@ -80,16 +87,14 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
     let count = count.min(MOST_MESSAGES);
     // SAFETY: the caller's contract: `count` messages.
     unsafe {
-        let is_plain = !is_readable(messages)
-            || !(0..count as usize).any(|index| has_address(&(*messages.add(index)).msg_hdr));
-        if is_plain {
-            if is_readable(messages) {
-                (0..count as usize)
-                    .for_each(|index| label_descriptors(&(*messages.add(index)).msg_hdr));
-            }
+        let is_plain = |index| {
+            let message = &raw const (*messages.add(index)).msg_hdr;
+            !has_address(message) && !has_control(message)
+        };
+        if !is_readable(messages) || (0..count as usize).all(is_plain) {
             data::sendmmsg(fd, messages, count, flags)
         } else {
-            // One by one: `sendmsg` labels.
+            // One by one: `sendmsg` judges, and labels.
             each(fd, messages, count, flags)
         }
     }
@@ -127,6 +132,32 @@ unsafe fn each(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -
 unsafe fn has_address(message: *const msghdr) -> bool {
     // SAFETY: the caller's contract.
     is_readable(message) && unsafe { !(*message).msg_name.is_null() && (*message).msg_namelen != 0 }
+}
+
+/// Labels the descriptors in the control data of `message`, and says why a datagram is not sent with
+/// them. errno is left alone.
+///
+/// # Safety
+/// As for sendmsg(2).
+#[cold]
+unsafe fn look_at_control(fd: c_int, message: *const msghdr) -> Result<(), Errno> {
+    let look = |control: &[u8]| {
+        label_descriptors(control);
+        messages(control).find_map(|part| ancillary(part.level, part.kind, part.data))
+    };
+    // SAFETY: the caller's contract.
+    let looked = unsafe { with_control(message, look) };
+    // TCP does not look at what concerns the way of a packet.
+    let is_datagram = || socket_kind(fd).is_ok_and(|kind| kind.is_inet() && !kind.is_tcp());
+    match looked.map(Option::flatten) {
+        Ok(Some(refusal)) if is_datagram() => {
+            log!(Warning, "datagram with ancillary data refused: {refusal}");
+            Err(refusal.errno())
+        }
+        Err(errno) if is_datagram() => Err(errno),
+        // Without memory a socket goes without its label; what can't be read does not go.
+        _ => Ok(()),
+    }
 }
 
 enum Way {

@@ -2,16 +2,14 @@
 
 use core::ffi::{c_int, c_void};
 
-use epochsocks::policy::{OptionDecision, option as policy};
+use epochsocks::policy::OptionDecision;
+use epochsocks::policy::option::{self as policy, LONGEST};
 use epochsocks::sys::{Errno, copy_from_program};
 use libc::socklen_t;
 
 use super::arguments::socket_kind;
 use crate::log::log;
 use crate::{errno, real};
-
-/// As much of a value as the policy looks at: an interface's name with its NUL (`IFNAMSIZ`).
-const LONGEST: usize = 16;
 
 /// # Safety
 /// As setsockopt(2).
