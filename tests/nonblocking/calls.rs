@@ -11,6 +11,12 @@ fn data_wait_for_the_handshake() {
 }
 
 #[test]
+fn a_stream_begins_after_the_handshake() {
+    play(PROBE, "streams");
+    ends(command(PROBE, "failed-stream", &late_proxy(5)));
+}
+
+#[test]
 fn every_wait_takes_the_same_way_by_its_number() {
     play(PROBE, "syscall-waits");
 }

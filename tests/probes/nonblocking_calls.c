@@ -44,6 +44,41 @@ static void scene_data(void)
     EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
 }
 
+extern __typeof__(fdopen) _IO_fdopen;
+
+/* libc reads and writes a stream's descriptor inside, where no hook stands. */
+static void scene_streams(void)
+{
+    for (int way = 0; way < 3; way++) {
+        char line[8];
+        int fd = begun();
+        EXPECT(way == 2 || fcntl(fd, F_SETFL, 0) == 0);
+        errno = EXDEV;
+        FILE *stream = way == 1 ? _IO_fdopen(fd, "r+") : fdopen(fd, "r+");
+        EXPECT(stream && errno == EXDEV && peer_is(fd, HOST, 80));
+        EXPECT(fcntl(fd, F_SETFL, 0) == 0 && setvbuf(stream, NULL, _IONBF, 0) == 0);
+        EXPECT(fprintf(stream, "hello\n") == 6 && fgets(line, sizeof line, stream));
+        EXPECT(strcmp(line, "hello\n") == 0 && fclose(stream) == 0);
+    }
+    int fd = begun();
+    struct timeval short_while = {.tv_usec = 1000};
+    EXPECT(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &short_while, sizeof short_while) == 0);
+    EXPECT((errno = 0, fdopen(fd, "r")) == NULL && errno == EAGAIN);
+    EXPECT((errno = 0, fdopen(999, "r")) == NULL && errno == EBADF);
+    EXPECT(fdopen(0, "r") != NULL);
+    EXPECT(by_poll(fd, -1) & POLLOUT);
+}
+
+/* The proxy refuses with code 5. */
+static void scene_failed_stream(void)
+{
+    char byte[2];
+    int fd = begun();
+    FILE *stream = fdopen(fd, "r+");
+    EXPECT(stream && fgets(byte, sizeof byte, stream) == NULL);
+    EXPECT(error_of(fd) == ECONNREFUSED && fclose(stream) == 0);
+}
+
 /* The proxy refuses with code 5. */
 static void scene_failure(void)
 {
@@ -390,6 +425,8 @@ static void scene_syscall_data(void)
 
 static const struct scene scenes[] = {
     {"data", scene_data},
+    {"streams", scene_streams},
+    {"failed-stream", scene_failed_stream},
     {"failure", scene_failure},
     {"fails", scene_fails},
     {"sleeps", scene_sleeps},

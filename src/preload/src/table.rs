@@ -180,6 +180,30 @@ hooks! {
         policy: "as freopen",
         test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
     }
+    fdopen {
+        signature: (fd: c_int, mode: *const c_char) -> *mut FILE,
+        header: "stdio.h",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: streams::fdopen,
+        why: "libc reads and writes the stream's descriptor inside",
+        policy: "waits for a handshake in flight",
+        test: "nonblocking::a_stream_begins_after_the_handshake",
+    }
+    _IO_fdopen {
+        signature: (fd: c_int, mode: *const c_char) -> *mut FILE,
+        header: "",
+        variadic: no,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: alias,
+        handler: streams::fdopen,
+        why: "libc exports fdopen by this name too",
+        policy: "as fdopen",
+        test: "nonblocking::a_stream_begins_after_the_handshake",
+    }
     fcntl {
         signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
         header: "fcntl.h",

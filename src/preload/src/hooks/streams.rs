@@ -1,12 +1,31 @@
-//! `fclose`, `freopen`: libc closes the stream's descriptor inside, past our `close`.
+//! `fclose`, `freopen`: libc closes the stream's descriptor inside, past our `close`. `fdopen`: it reads
+//! and writes inside.
 
 use core::ffi::{c_char, c_int};
 
 use epochsocks::registry::Registry;
 use libc::FILE;
 
+use crate::pending::{self, concerns, drive, quiet};
 use crate::registry::REGISTRY;
 use crate::{errno, real, unhooked};
+
+/// Waits for the handshake of `fd` if one is in flight, as a call that moves data does on a blocking
+/// socket, whatever this one is: what the stream moved meanwhile would be the proxy's. A handshake that
+/// fails is told by SO_ERROR, and by the stream. `EINTR`; `EAGAIN` after SO_SNDTIMEO.
+///
+/// # Safety
+/// As fdopen(3).
+pub unsafe fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
+    if !quiet()
+        && concerns(fd)
+        && let Err(errno) = pending::wait(fd, drive(fd), libc::SO_SNDTIMEO)
+    {
+        return errno::fail(errno);
+    }
+    // SAFETY: the caller's contract.
+    unsafe { real::fdopen(fd, mode) }
+}
 
 /// # Safety
 /// As fclose(3).
