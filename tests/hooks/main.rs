@@ -12,6 +12,7 @@ mod forks;
 mod headers;
 #[cfg(target_arch = "x86_64")]
 mod injection;
+mod log;
 mod odd_hosts;
 mod passing;
 mod scene;

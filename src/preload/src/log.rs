@@ -1,14 +1,15 @@
 //! One-line messages for the user, on standard error or in the log file.
 //!
 //! No descriptor is kept: the file is opened for each line, and standard error is written only
-//! while descriptor 2 is what it was when the program started. Async-signal-safe; errno is left
-//! alone.
+//! while descriptor 2 is what it was when the program started, and no socket that leads to another
+//! machine. Async-signal-safe; errno is left alone.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use epochsocks::sys::{self, File, time};
+use epochsocks::policy::socket::stays_local;
+use epochsocks::sys::{self, File, net, time};
 
 use crate::runtime;
 
@@ -96,7 +97,13 @@ pub fn remember_standard_error() {
 
 fn standard_error_is_ours() -> bool {
     let remembered = STANDARD_ERROR.load(Relaxed);
-    remembered == 0 || remembered == identity_of_standard_error()
+    (remembered == 0 || remembered == identity_of_standard_error()) && !standard_error_is_network()
+}
+
+/// Whether a line would go to a peer, as in a program that inetd or a shell's redirection connects.
+fn standard_error_is_network() -> bool {
+    net::socket_number(libc::STDERR_FILENO, libc::SO_DOMAIN)
+        .is_ok_and(|domain| !stays_local(domain))
 }
 
 fn identity_of_standard_error() -> u64 {
