@@ -24,6 +24,8 @@ const AI_CANONNAME: i32 = 2;
 const AI_NUMERICHOST: i32 = 4;
 const AI_V4MAPPED: i32 = 8;
 const AI_ADDRCONFIG: i32 = 32;
+const AI_IDN: i32 = 64;
+const EAI_IDN_ENCODE: i32 = -105;
 const HOST_NOT_FOUND: i32 = 1;
 const TRY_AGAIN: i32 = 2;
 const NO_RECOVERY: i32 = 3;
@@ -197,6 +199,16 @@ fn the_longest_name_and_bytes_beyond_ascii_are_asked_for_as_given() {
     }
     let names: Vec<String> = tor.asked().into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, [longest, r"b\xc3\xbccher.example".to_owned()]);
+}
+
+#[test]
+fn a_name_that_is_to_be_converted_is_not_asked_for_as_it_is() {
+    let tor = Tor::with_ipv4();
+    let not_encoded = format!("EAI {EAI_IDN_ENCODE}\n");
+    assert_eq!(tor.addrinfo("b\u{fc}cher.example", 0, AI_IDN), not_encoded);
+    assert_eq!(tor.asked(), []);
+    assert_eq!(tor.addrinfo("a.example", 0, AI_IDN), "2 1 192.0.2.1 443 -\n");
+    assert_eq!(tor.asked(), asked_for("a.example"));
 }
 
 #[test]

@@ -18,16 +18,20 @@ use crate::{errno, real, runtime, unhooked};
 
 /// Flags that ask libc for what it can't know or shall not do for a host: which families this
 /// machine reaches (Tor reaches both), and conversions of names.
-const NOT_LIBCS: c_int = libc::AI_ADDRCONFIG | AI_IDN;
+const NOT_LIBCS: c_int = libc::AI_ADDRCONFIG | AI_IDN | IDN_DETAILS;
 
-/// `AI_IDN`, `AI_CANONIDN` and the two obsolete flags beside them (glibc, netdb.h).
-const AI_IDN: c_int = 0x40 | 0x80 | 0x100 | 0x200;
+// glibc, netdb.h.
+const AI_IDN: c_int = 0x40;
+/// `AI_CANONIDN` and the two obsolete flags beside it.
+const IDN_DETAILS: c_int = 0x80 | 0x100 | 0x200;
+const EAI_IDN_ENCODE: c_int = -105;
 
 /// The longest text of an address, and its NUL.
 const ADDRESS_TEXT: usize = 64;
 
 /// See getaddrinfo(3). Unknown names are `EAI_NONAME`, names without an address of the family
-/// `EAI_NODATA`, a Tor that can't be reached or is silent `EAI_AGAIN`.
+/// `EAI_NODATA`, a Tor that can't be reached or is silent `EAI_AGAIN`. A name beyond ASCII with `AI_IDN`
+/// is `EAI_IDN_ENCODE`, as of a libc without libidn2.
 ///
 /// # Safety
 /// As getaddrinfo(3).
@@ -54,6 +58,7 @@ pub unsafe fn getaddrinfo(
         // SAFETY: the caller's service.
         other => match unsafe { mistake(service, &hints) } {
             0 if hints.0.ai_flags & libc::AI_NUMERICHOST != 0 => libc::EAI_NONAME,
+            0 if hints.0.ai_flags & AI_IDN != 0 && !name.is_ascii() => EAI_IDN_ENCODE,
             0 => match resolve(name, other, &hints) {
                 // SAFETY: the caller's pointers.
                 Ok(answer) => unsafe { List::build(name, answer, service, &hints, result) },
