@@ -58,6 +58,8 @@ static void scene_getpeername(void)
     length = sizeof seen;
     FAILS(getpeername(fd, NULL, &length), EFAULT);
     FAILS(getpeername(fd, (struct sockaddr *)&seen, NULL), EFAULT);
+    length = 0;
+    EXPECT(getpeername(fd, NULL, &length) == 0 && length == sizeof seen);
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
     FAILS(getpeername(fresh, (struct sockaddr *)&seen, &length), ENOTCONN);
     FAILS(getpeername(999, (struct sockaddr *)&seen, &length), EBADF);

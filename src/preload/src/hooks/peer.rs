@@ -80,13 +80,16 @@ unsafe fn write(
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if !is_readable(address) || !is_readable(length) {
+    if !is_readable(length) {
         return Err(Errno(libc::EFAULT));
     }
     // SAFETY: not null, and the caller's contract.
     let room = unsafe { *length };
     if room > i32::MAX as socklen_t {
         return Err(Errno(libc::EINVAL));
+    }
+    if room > 0 && !is_readable(address) {
+        return Err(Errno(libc::EFAULT));
     }
     // SAFETY: as above.
     let full = unsafe { write_bytes(destination, address, room as usize) };
