@@ -15,9 +15,26 @@ pub fn inbound(local: Address, settings: &Settings) -> Option<Refusal> {
     }
 }
 
+/// The same for taking connections. A socket without a port does not listen, as listen(2) would have
+/// bound it: the kernel knows the errno.
+pub fn accept_inbound(local: Address, settings: &Settings) -> Option<Refusal> {
+    match local {
+        Address::Inet(address) if address.port() == 0 => None,
+        _ => inbound(local, settings),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_can_not_listen_is_the_kernels_to_refuse() {
+        let at = |address: &str| Address::Inet(address.parse().unwrap());
+        assert_eq!(accept_inbound(at("0.0.0.0:0"), &Settings::DEFAULT), None);
+        assert_eq!(inbound(at("0.0.0.0:0"), &Settings::DEFAULT), Some(Refusal::Inbound));
+        assert_eq!(accept_inbound(at("[::]:80"), &Settings::DEFAULT), Some(Refusal::Inbound));
+    }
 
     #[test]
     fn only_local_addresses_listen_unless_inbound_is_allowed() {

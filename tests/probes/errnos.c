@@ -217,5 +217,7 @@ int main(void)
     SHOW(socket(AF_UNIX, 77, 0));
     SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, bad));
     SHOW(socketpair(AF_INET, SOCK_STREAM, 0, pair));
+    SHOW(accept(socket(AF_INET, SOCK_STREAM, 0), NULL, NULL));
+    SHOW(accept4(socket(AF_INET6, SOCK_STREAM, 0), NULL, NULL, 0));
     return 0;
 }

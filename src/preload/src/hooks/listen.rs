@@ -2,7 +2,9 @@
 
 use core::ffi::c_int;
 
-use epochsocks::policy::listen::inbound;
+use epochsocks::config::Settings;
+use epochsocks::policy::listen::{accept_inbound, inbound};
+use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
 use libc::{sockaddr, socklen_t};
 
@@ -15,14 +17,15 @@ use crate::{errno, real, runtime};
 /// As listen(2).
 pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    admitted(fd, "listen", || unsafe { real::listen(fd, backlog) })
+    admitted(fd, "listen", inbound, || unsafe { real::listen(fd, backlog) })
 }
 
 /// # Safety
 /// As accept(2).
 pub unsafe fn accept(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
     // SAFETY: the caller's contract.
-    admitted(fd, "accept", || stranger(unsafe { real::accept(fd, address, length) }))
+    let call = || stranger(unsafe { real::accept(fd, address, length) });
+    admitted(fd, "accept", accept_inbound, call)
 }
 
 /// # Safety
@@ -34,7 +37,8 @@ pub unsafe fn accept4(
     flags: c_int,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    admitted(fd, "accept4", || stranger(unsafe { real::accept4(fd, address, length, flags) }))
+    let call = || stranger(unsafe { real::accept4(fd, address, length, flags) });
+    admitted(fd, "accept4", accept_inbound, call)
 }
 
 /// A descriptor that the kernel just gave. Its peer is the real one: what an entry says belongs to
@@ -44,13 +48,18 @@ fn stranger(fd: c_int) -> c_int {
     fd
 }
 
-/// Runs `call` if the policy lets the socket be reached from outside. A socket whose address can't
+/// Runs `call` if `policy` lets the socket be reached from outside. A socket whose address can't
 /// be had goes to `call`, which fails for the same reason.
-fn admitted(fd: c_int, name: &str, call: impl FnOnce() -> c_int) -> c_int {
+fn admitted(
+    fd: c_int,
+    name: &str,
+    policy: impl FnOnce(Address, &Settings) -> Option<Refusal>,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
     let settings = runtime::loaded();
     // Where everybody may come in, the kernel need not be asked for the address.
     let local = if settings.allow_inbound { None } else { local_address(fd).ok() };
-    match local.and_then(|local| inbound(local, settings)) {
+    match local.and_then(|local| policy(local, settings)) {
         None => call(),
         Some(refusal) => {
             log!(Warning, "{name} refused: {refusal}");
