@@ -81,9 +81,10 @@ pub unsafe fn syscall(
     }
 }
 
-/// Whether a clone's child has a copy of the memory and comes back on the same stack, as a fork's.
+/// Whether a clone's child has copies of the memory and of the descriptors and comes back on the same
+/// stack, as a fork's.
 fn copies(flags: c_long, stack: c_long) -> bool {
-    flags & c_long::from(libc::CLONE_VM) == 0 && stack == 0
+    flags & c_long::from(libc::CLONE_VM | libc::CLONE_FILES) == 0 && stack == 0
 }
 
 /// # Safety
