@@ -306,6 +306,28 @@ impl Record {
         .is_ok()
     }
 
+    /// Takes out where the registrations are kept, for the record that comes in this one's place.
+    /// `None` while a handshake is there. Async-signal-safe.
+    pub fn take_place(&self) -> Option<u32> {
+        let taken = self.change(|state| match state.phase() {
+            Phase::Unconnected | Phase::Connected => Ok(state.nowhere()),
+            Phase::Connecting | Phase::InFlight | Phase::Failed => Err(()),
+        });
+        taken.ok()?.place()
+    }
+
+    /// In a forked child, where the thread that had claimed the record is not: the next connect may
+    /// begin. Async-signal-safe.
+    pub fn forget_claim(&self) {
+        let forgotten = self.change(|state| match state.phase() {
+            Phase::Connecting => Ok(state.to(Phase::Unconnected)),
+            _ => Err(()),
+        });
+        if forgotten.is_ok() {
+            no_longer_busy();
+        }
+    }
+
     /// The last descriptor of this process is gone: nobody here will ask for the outcome. The place
     /// is given up once, as another record of the socket may come to have it. Async-signal-safe.
     pub(super) fn forsake(&self) {
@@ -415,5 +437,31 @@ mod tests {
         assert!(!record.set_place(1));
         record.abandon(claim);
         assert_eq!((record.phase(), record.place()), (Phase::Unconnected, Some(0)));
+    }
+
+    #[test]
+    fn a_claim_of_a_thread_that_is_not_there_is_forgotten() {
+        let record = Record::new(Cookie(1));
+        record.forget_claim();
+        let _ = record.begin_connect().expect("unconnected");
+        assert_eq!(record.begin_connect().err(), Some(BeginError::Already));
+        record.forget_claim();
+        let claim = record.begin_connect().expect("unconnected again");
+        record.launch(claim, CONNECTION, 3);
+        record.forget_claim();
+        assert_eq!(record.phase(), Phase::InFlight);
+        record.forsake();
+    }
+
+    #[test]
+    fn a_place_is_taken_out_but_not_from_under_a_handshake() {
+        let record = Record::new(Cookie(1));
+        assert_eq!(record.take_place(), None);
+        assert!(record.set_place(7));
+        assert_eq!((record.take_place(), record.place()), (Some(7), None));
+        let claim = record.begin_connect().expect("unconnected");
+        record.launch(claim, CONNECTION, 3);
+        assert_eq!(record.take_place(), None);
+        record.forsake();
     }
 }

@@ -28,3 +28,8 @@ fn a_single_shot_comes_once() {
 fn a_set_in_a_set_tells_the_end() {
     play(PROBE, "nested");
 }
+
+#[test]
+fn a_registration_outlives_a_dissolved_connection() {
+    play(PROBE, "dissolved");
+}

@@ -154,12 +154,31 @@ static void scene_nested(void)
     EXPECT(by_epoll(fd, 0) == 0);
 }
 
+/* Registrations from before a connect(AF_UNSPEC) are the socket's after it, too. */
+static void scene_dissolved(void)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct epoll_event event;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
+    add(epoll, fd, EPOLLOUT | EPOLLET);
+    for (int round = 0; round < 2; round++) {
+        EXPECT(fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && connect(fd, &none, sizeof none) == 0);
+        while (waits_on(epoll, 0, &event))
+            ;
+        FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        EXPECT(waits_on(epoll, 20, &event) == 0);
+        EXPECT(waits_on(epoll, -1, &event) == 1 && event.events == EPOLLOUT && event.data.fd == fd);
+        is_connected(fd);
+    }
+}
+
 static const struct scene scenes[] = {
     {"several-sets", scene_several_sets},
     {"too-many-sets", scene_too_many_sets},
     {"many-waiters", scene_many_waiters},
     {"oneshot", scene_oneshot},
     {"nested", scene_nested},
+    {"dissolved", scene_dissolved},
     {NULL, NULL},
 };
 

@@ -74,8 +74,13 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
     if result == 0 {
         label::remove(fd);
+        let place = REGISTRY.borrow(fd, |record| record.take_place()).flatten();
         if REGISTRY.supersede(fd) == Err(InsertError::Exhausted) {
             return errno::fail(Errno(libc::ENOBUFS));
+        }
+        if let Some(place) = place {
+            // The socket stays registered in its epoll sets.
+            REGISTRY.borrow(fd, |record| record.place().is_none() && record.set_place(place));
         }
     }
     result
