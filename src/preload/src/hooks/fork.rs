@@ -6,11 +6,11 @@
 use core::ffi::c_int;
 
 use epochsocks::pending::ARENA;
-use epochsocks::registry::Registry;
+use epochsocks::registry::{Record, Registry};
 use epochsocks::sys;
 use libc::pid_t;
 
-use crate::registry::REGISTRY;
+use crate::registry::{REGISTRY, entries};
 use crate::{real, runtime};
 
 /// # Safety
@@ -61,5 +61,9 @@ fn prepare() {
 
 fn in_child() {
     REGISTRY.after_fork_in_child();
+    // Of threads that are not here. This one has no claim where it can fork.
+    entries().1.for_each(|fd| {
+        REGISTRY.borrow(fd, Record::forget_claim);
+    });
     sys::close_owned_sockets();
 }
