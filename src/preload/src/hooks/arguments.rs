@@ -97,17 +97,17 @@ pub fn is_readable<T>(pointer: *const T) -> bool {
 pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
     let domain = net::socket_number(fd, libc::SO_DOMAIN)?;
     let socket = SocketKind { domain, kind: 0, protocol: 0 };
-    if !socket.is_inet() {
-        return Ok(socket);
-    }
+    if socket.is_inet() { inet_kind(fd, domain) } else { Ok(socket) }
+}
+
+/// Apart, so that other sockets pay nothing for it.
+#[inline(never)]
+fn inet_kind(fd: i32, domain: i32) -> Result<SocketKind, Errno> {
     if registry::is_current(fd) {
-        return Ok(SocketKind { kind: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP, ..socket });
+        return Ok(SocketKind { domain, kind: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP });
     }
-    Ok(SocketKind {
-        kind: net::socket_number(fd, libc::SO_TYPE)?,
-        protocol: net::socket_number(fd, libc::SO_PROTOCOL)?,
-        ..socket
-    })
+    let kind = net::socket_number(fd, libc::SO_TYPE)?;
+    Ok(SocketKind { domain, kind, protocol: net::socket_number(fd, libc::SO_PROTOCOL)? })
 }
 
 /// The local address of socket `fd`. Errors: `EBADF`, `ENOTSOCK`.
