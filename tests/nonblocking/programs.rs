@@ -1,30 +1,34 @@
-//! Real event loops, before a proxy that answers after a second: eight connects take about one
-//! answer's time, and the loop goes on meanwhile.
+//! Real event loops, which go on before a proxy that answers after a second; and real programs of
+//! many connections, before one that answers none until all of them have asked.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::event_loops;
 use crate::support::process::{Running, finish, search_path, text};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 use crate::support::{skip, torify};
 
-use Action::{Delay, Greeting, Hello, Request};
+use Action::{Delay, Gather, Greeting, Hello, Request};
 
 /// How long the proxy takes for each connection.
 const LATE: Duration = Duration::from_secs(1);
 const CONNECTS: u32 = 8;
-/// One after the other they would take eight.
-const AT_ONCE: Duration = Duration::from_secs(5);
 /// A loop that stood still for each connect would tick about as often as there are connects; one
 /// that goes on ticks a thousand times, or some hundred where others have the processors.
 const TICKS: u32 = 40;
 
 fn slow_proxy() -> ScriptedProxy {
     ScriptedProxy::start(&[Greeting, method(0), Request, Delay(LATE), reply(0), Hello])
+}
+
+/// A program that connects to one after the other never ends.
+fn proxy_that_waits_for_all() -> ScriptedProxy {
+    let script = [Greeting, method(0), Request, Gather(CONNECTS), reply(0), Hello];
+    ScriptedProxy::start(&script)
 }
 
 fn before(proxy: &ScriptedProxy, program: impl AsRef<OsStr>) -> Command {
@@ -95,14 +99,12 @@ fn curl_fetches_in_parallel() {
     if !installed(&["curl"]) {
         return;
     }
-    let proxy = slow_proxy();
-    let start = Instant::now();
+    let proxy = proxy_that_waits_for_all();
     let mut curl = before(&proxy, "curl");
     curl.args(["--silent", "--no-progress-meter", "--parallel", "http://192.0.2.[1-8]/"]);
     let output = finish(&mut curl, Duration::from_secs(30));
     let answers = String::from_utf8_lossy(&output.stdout).matches("hello").count();
     assert_eq!(answers, 8, "{}", text(&output));
-    assert!(start.elapsed() < AT_ONCE, "one after the other: {:?}", start.elapsed());
 }
 
 #[test]
@@ -110,13 +112,12 @@ fn aria2_fetches_in_parallel() {
     if !installed(&["aria2c"]) {
         return;
     }
-    let proxy = slow_proxy();
+    let proxy = proxy_that_waits_for_all();
     let folder =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aria2.{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the files");
     let list: String = (1..=8).map(|n| format!("http://192.0.2.{n}/\n\tout=file{n}\n")).collect();
     std::fs::write(folder.join("list"), list).expect("a list of what to fetch");
-    let start = Instant::now();
     let mut aria2 = before(&proxy, "aria2c");
     aria2.args([
         "--quiet",
@@ -127,13 +128,11 @@ fn aria2_fetches_in_parallel() {
         "list",
     ]);
     let output = finish(aria2.current_dir(&folder), Duration::from_secs(30));
-    let elapsed = start.elapsed();
     for n in 1..=8 {
         let file = std::fs::read_to_string(folder.join(format!("file{n}")));
         assert_eq!(file.unwrap_or_default(), "hello\n", "{}", text(&output));
     }
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
-    assert!(elapsed < AT_ONCE, "one after the other: {elapsed:?}");
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn nginx_passes_requests_on_in_parallel() {
     if !installed(&["nginx", "curl"]) {
         return;
     }
-    let proxy = slow_proxy();
+    let proxy = proxy_that_waits_for_all();
     let folder =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nginx.{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for nginx");
@@ -151,18 +150,15 @@ fn nginx_passes_requests_on_in_parallel() {
     let mut nginx = before(&proxy, "nginx");
     nginx.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "error.log"]);
     let nginx = Running::start(&mut nginx);
-    let start = Instant::now();
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--no-progress-meter", "--parallel", "--parallel-immediate"])
         .args(["--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--noproxy", "*"])
         .arg(format!("http://127.0.0.1:{port}/[1-8]"));
     let output = finish(&mut curl, Duration::from_secs(40));
-    let elapsed = start.elapsed();
     let log = nginx.kill();
     let answers = String::from_utf8_lossy(&output.stdout).matches("hello").count();
     let errors = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
     assert_eq!(answers, 8, "{}{}{errors}", text(&output), text(&log));
-    assert!(elapsed < AT_ONCE, "one after the other: {elapsed:?}");
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub enum Action {
     Trickle(Vec<u8>),
     /// Waits.
     Delay(Duration),
+    /// Waits until so many connections have come this far.
+    Gather(u32),
     /// Sends back what comes until the client closes.
     Echo,
     /// Answers one HTTP request with `hello` and closes.
@@ -37,7 +39,15 @@ pub enum Action {
 /// A proxy on loopback that runs the same script for every connection.
 pub struct ScriptedProxy {
     address: SocketAddr,
-    recorded: Arc<Mutex<Vec<Vec<u8>>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the connections share.
+#[derive(Default)]
+struct Shared {
+    recorded: Mutex<Vec<Vec<u8>>>,
+    gathered: Mutex<u32>,
+    one_more: Condvar,
 }
 
 impl ScriptedProxy {
@@ -45,17 +55,17 @@ impl ScriptedProxy {
     pub fn start(script: &[Action]) -> ScriptedProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("a listener has an address");
-        let recorded = Arc::new(Mutex::new(Vec::new()));
-        let (script, records) = (script.to_vec(), Arc::clone(&recorded));
+        let shared = Arc::<Shared>::default();
+        let (script, all) = (script.to_vec(), Arc::clone(&shared));
         // Ends with the process, as do its connections.
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let (script, records) = (script.clone(), Arc::clone(&records));
+                let (script, shared) = (script.clone(), Arc::clone(&all));
                 // A script may end early: the client hung up.
-                thread::spawn(move || serve(connection, &script, &records));
+                thread::spawn(move || serve(connection, &script, &shared));
             }
         });
-        ScriptedProxy { address, recorded }
+        ScriptedProxy { address, shared }
     }
 
     /// The port on 127.0.0.1.
@@ -65,7 +75,21 @@ impl ScriptedProxy {
 
     /// The messages that clients sent, in the order of their arrival.
     pub fn recorded(&self) -> Vec<Vec<u8>> {
-        self.recorded.lock().expect("no thread panics with the lock").clone()
+        self.shared.recorded.lock().expect("no thread panics with the lock").clone()
+    }
+}
+
+impl Shared {
+    fn record(&self, message: Vec<u8>) {
+        self.recorded.lock().expect("no thread panics with the lock").push(message);
+    }
+
+    fn gather(&self, all: u32) {
+        let mut gathered = self.gathered.lock().expect("no thread panics with the lock");
+        *gathered += 1;
+        self.one_more.notify_all();
+        let all_here = self.one_more.wait_while(gathered, |gathered| *gathered < all);
+        drop(all_here.expect("no thread panics with the lock"));
     }
 }
 
@@ -84,17 +108,13 @@ pub fn reply_bytes(code: u8) -> Vec<u8> {
     vec![5, code, 0, 1, 0, 0, 0, 0, 0, 0]
 }
 
-fn serve(
-    mut stream: TcpStream,
-    script: &[Action],
-    records: &Mutex<Vec<Vec<u8>>>,
-) -> io::Result<()> {
+fn serve(mut stream: TcpStream, script: &[Action], shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     for action in script {
         match action {
-            Action::Greeting => record(records, read_greeting(&mut stream)?),
-            Action::Authentication => record(records, read_authentication(&mut stream)?),
-            Action::Request => record(records, read_request(&mut stream)?),
+            Action::Greeting => shared.record(read_greeting(&mut stream)?),
+            Action::Authentication => shared.record(read_authentication(&mut stream)?),
+            Action::Request => shared.record(read_request(&mut stream)?),
             Action::Reply(bytes) => stream.write_all(bytes)?,
             Action::Trickle(bytes) => {
                 for byte in bytes {
@@ -103,6 +123,7 @@ fn serve(
                 }
             }
             Action::Delay(time) => thread::sleep(*time),
+            Action::Gather(all) => shared.gather(*all),
             Action::Echo => {
                 io::copy(&mut stream.try_clone()?, &mut stream)?;
             }
@@ -115,10 +136,6 @@ fn serve(
         }
     }
     Ok(())
-}
-
-fn record(records: &Mutex<Vec<Vec<u8>>>, message: Vec<u8>) {
-    records.lock().expect("no thread panics with the lock").push(message);
 }
 
 /// Reads `count` more bytes of a message.
