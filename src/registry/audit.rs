@@ -29,3 +29,28 @@ pub trait Audit {
     /// No operation is under way, in whatever thread or handler, and none begins meanwhile.
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use));
 }
+
+/// Nodes of a registry at rest, without entries, that are lost, and that are in two places.
+#[cfg(all(test, not(crossbeam_loom)))]
+pub fn misplaced(registry: &impl Audit) -> (usize, usize) {
+    let mut places = std::vec![(0, false); registry.handed_out() as usize];
+    let mut lost = 0;
+    let mut visit = |number: u32, usage: Use| {
+        let (lists, is_kept) = &mut places[number as usize];
+        match usage {
+            Use::Kept => *is_kept = true,
+            Use::Free => *lists += 1,
+            Use::Retired(references) => {
+                *lists += 1;
+                lost += usize::from(references != 1);
+            }
+            Use::Named => lost += 1,
+        }
+    };
+    // SAFETY: at rest, as the caller says.
+    unsafe { registry.each_node(&mut visit) };
+    let count = |is_so: fn(usize) -> bool| {
+        places.iter().filter(|(lists, is_kept)| is_so(lists + usize::from(*is_kept))).count()
+    };
+    (lost + count(|places| places == 0), count(|places| places > 1))
+}

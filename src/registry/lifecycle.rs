@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use scopeguard::defer;
 
+use super::audit::misplaced;
+use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
@@ -564,6 +566,22 @@ fn forked_child_that_was_told_may_have_threads() {
         }
     });
     assert!(whole);
+}
+
+/// E: after operations of many threads at once, each record's memory is in one place.
+fn concurrency_loses_no_node<R: Registry + Audit>(registry: &R) {
+    after_concurrent_duplicates_every_descriptor_works(registry);
+    assert_eq!(misplaced(registry), (0, 0), "{}: lost, doubled", R::VARIANT.name);
+    assert_eq!(registry.claims(), 0, "{}", R::VARIANT.name);
+}
+
+#[test]
+fn no_record_is_lost_or_freed_twice_by_threads() {
+    concurrency_loses_no_node(&Slots::new());
+    concurrency_loses_no_node(&super::SlotsEpoch::new());
+    concurrency_loses_no_node(&super::SlotsHazard::new());
+    concurrency_loses_no_node(&Owned::<super::Counted>::new());
+    concurrency_loses_no_node(&Owned::<super::MutexSlots>::new());
 }
 
 /// Counted in a child, where nobody else connects: handshakes that are given up with the last

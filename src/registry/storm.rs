@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 
-use super::{Cookie, Guarantee, Owned, Registry, Slots};
+use super::audit::misplaced;
+use super::{Audit, Cookie, Guarantee, Owned, Registry, Slots};
 
 /// H: handlers that interrupt any operation, in any place, do any other.
-fn operations_survive_a_signal_storm<R: Registry>(registry: &'static R, handler: usize) {
+fn operations_survive_a_signal_storm<R: Registry + Audit>(registry: &'static R, handler: usize) {
     assert!(R::VARIANT.guarantees.has(Guarantee::H));
     const WORKERS: i32 = 2;
     const SIGNALS: u32 = 1_000;
@@ -52,6 +53,8 @@ fn operations_survive_a_signal_storm<R: Registry>(registry: &'static R, handler:
         registry.remove(fd);
         assert!(!registry.contains(fd));
     }
+    assert_eq!(misplaced(registry), (0, 0), "lost, doubled");
+    assert_eq!(registry.claims(), 0);
 }
 
 const STORM_FDS: i32 = 5;
