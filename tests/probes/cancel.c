@@ -201,23 +201,6 @@ static void *thread(void *argument)
     return NULL;
 }
 
-/* Until the thread waits in the kernel. */
-static void wait_until_blocked(void)
-{
-    char path[64], line[256];
-    int id;
-    while ((id = __atomic_load_n(&thread_id, __ATOMIC_ACQUIRE)) == 0)
-        sched_yield();
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
-    for (int seen = 0; seen < 20;) {
-        FILE *file = fopen(path, "r");
-        EXPECT(file && fgets(line, sizeof line, file));
-        fclose(file);
-        seen = strstr(line, ") S ") ? seen + 1 : 0;
-        sched_yield();
-    }
-}
-
 static void cancel(void (*function)(void), int is_early)
 {
     struct call call = {function, is_early};
@@ -227,7 +210,7 @@ static void cancel(void (*function)(void), int is_early)
     thread_id = 0;
     EXPECT(pthread_create(&id, NULL, thread, &call) == 0);
     if (!is_early) {
-        wait_until_blocked();
+        wait_until_asleep(&thread_id);
         EXPECT(pthread_cancel(id) == 0);
     }
     EXPECT(pthread_join(id, &result) == 0);

@@ -57,12 +57,15 @@ static void scene_too_many_sets(void)
     EXPECT(waits_on(sets[0], 0, &event) == 0);
 }
 
-static atomic_int told;
+enum { WAITERS = 5 };
+static int waiters[WAITERS];
+static atomic_int begun_to_wait, told;
 static int bell;
 
 /* Counts the connection's event, and ends when the bell rings. */
 static void *waits(void *argument)
 {
+    __atomic_store_n(&waiters[begun_to_wait++], gettid(), __ATOMIC_RELEASE);
     for (;;) {
         struct epoll_event event;
         EXPECT(waits_on(set, -1, &event) == 1);
@@ -77,25 +80,26 @@ static void *waits(void *argument)
 static void scene_many_waiters(void)
 {
     static const uint32_t manners[] = {EPOLLET, EPOLLONESHOT};
-    enum { THREADS = 5 };
-    pthread_t threads[THREADS];
+    pthread_t threads[WAITERS];
     for (int i = 0; i < 2; i++) {
-        told = 0;
+        told = begun_to_wait = 0;
+        memset(waiters, 0, sizeof waiters);
         bell = eventfd(0, 0);
         set = epoll_create1(0);
         int fd = begun();
         add(set, fd, EPOLLOUT | manners[i]);
         add(set, bell, EPOLLIN);
-        for (int j = 0; j < THREADS; j++)
+        for (int j = 0; j < WAITERS; j++)
             EXPECT(pthread_create(&threads[j], NULL, waits, (void *)(intptr_t)fd) == 0);
         /* The threads alone drive the handshake. */
         while (told == 0)
             usleep(1000);
-        usleep(20000);
+        for (int j = 0; j < WAITERS; j++)
+            wait_until_asleep(&waiters[j]);
         EXPECT(told == 1);
         is_connected(fd);
         EXPECT(write(bell, &(uint64_t){1}, 8) == 8);
-        for (int j = 0; j < THREADS; j++)
+        for (int j = 0; j < WAITERS; j++)
             EXPECT(pthread_join(threads[j], NULL) == 0);
         close(fd);
         close(bell);

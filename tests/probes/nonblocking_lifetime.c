@@ -136,8 +136,11 @@ static void scene_impatient(void)
     EXPECT(seen.tv_sec == 0 && seen.tv_usec >= 99000 && seen.tv_usec <= 110000);
 }
 
+static int connecting;
+
 static void *connects(void *argument)
 {
+    __atomic_store_n(&connecting, gettid(), __ATOMIC_RELEASE);
     reach((intptr_t)argument, HOST, 80);
     return NULL;
 }
@@ -148,7 +151,7 @@ static void scene_cancelled(void)
     void *result;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     EXPECT(pthread_create(&thread, NULL, connects, (void *)(intptr_t)fd) == 0);
-    usleep(100000);
+    wait_until_asleep(&connecting);
     FAILS(reach(fd, HOST, 80), EALREADY);
     EXPECT(pthread_cancel(thread) == 0);
     EXPECT(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);

@@ -163,10 +163,13 @@ static void scene_registered_before(void)
     }
 }
 
-static atomic_int awake;
+enum { SLEEPERS = 3 };
+static int sleepers[SLEEPERS];
+static atomic_int begun_to_sleep, awake;
 
 static void *sleeps(void *argument)
 {
+    __atomic_store_n(&sleepers[begun_to_sleep++], gettid(), __ATOMIC_RELEASE);
     /* Longer than the scene. */
     int seen = by_epoll((intptr_t)argument, 60000);
     atomic_fetch_add(&awake, 1);
@@ -176,7 +179,7 @@ static void *sleeps(void *argument)
 /* Threads that were asleep in epoll_wait before the connect. */
 static void scene_asleep(void)
 {
-    pthread_t threads[3];
+    pthread_t threads[SLEEPERS];
     void *seen;
     int total = 0;
     set = epoll_create1(0);
@@ -185,26 +188,27 @@ static void scene_asleep(void)
     EXPECT(by_epoll(fd, 0) == (EPOLLOUT | EPOLLHUP));
     int idle[2];
     EXPECT(pipe(idle) == 0);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < SLEEPERS; i++)
         EXPECT(pthread_create(&threads[i], NULL, sleeps, (void *)(intptr_t)fd) == 0);
-    usleep(50000);
+    for (int i = 0; i < SLEEPERS; i++)
+        wait_until_asleep(&sleepers[i]);
     FAILS(reach(fd, HOST, 80), EINPROGRESS);
     /* Whoever takes it sees it once; then each of the others is woken by an edge of its own, which
        comes only when the one before was seen: two that meet are one. */
     EXPECT(by_poll(fd, -1) & POLLOUT);
     is_connected(fd);
-    for (int seen_by = 1; seen_by <= 3; seen_by++) {
+    for (int seen_by = 1; seen_by <= SLEEPERS; seen_by++) {
         while (atomic_load(&awake) < seen_by)
             usleep(1000);
         struct epoll_event event = {.events = EPOLLET | EPOLLOUT, .data.fd = fd};
-        EXPECT(seen_by == 3 || epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
+        EXPECT(seen_by == SLEEPERS || epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < SLEEPERS; i++) {
         EXPECT(pthread_join(threads[i], &seen) == 0);
         EXPECT((intptr_t)seen == EPOLLOUT);
         total++;
     }
-    EXPECT(total == 3);
+    EXPECT(total == SLEEPERS);
 }
 
 static void scene_strangers(void)

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,5 +130,22 @@ static inline int play(const struct scene *scenes, int count, char **arguments)
     }
     fprintf(stderr, "%s: no such scene\n", arguments[0]);
     return 2;
+}
+
+/* Until the thread that writes its id there waits in the kernel; one look may meet a short wait. */
+static inline void wait_until_asleep(const int *thread)
+{
+    char path[64], line[256];
+    int id;
+    while ((id = __atomic_load_n(thread, __ATOMIC_ACQUIRE)) == 0)
+        sched_yield();
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    for (int seen = 0; seen < 20;) {
+        FILE *file = fopen(path, "r");
+        EXPECT(file && fgets(line, sizeof line, file));
+        fclose(file);
+        seen = strstr(line, ") S ") ? seen + 1 : 0;
+        sched_yield();
+    }
 }
 #endif
