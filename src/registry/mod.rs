@@ -26,7 +26,7 @@
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
-//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `storm`, loom's `models`
+//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm`, loom's `models`
 
 mod audit;
 mod counted;
@@ -56,6 +56,8 @@ mod variant;
 mod conformance;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod equivalence;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod forks;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]

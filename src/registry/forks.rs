@@ -1,0 +1,247 @@
+//! Children of every kind: guarantee J, and what a guard or a handle from before a fork is worth.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use scopeguard::defer;
+
+use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::lifecycle::{bare, churn};
+use super::{Cookie, Guarantee, InsertError, Owned, Registry, Slots};
+
+/// Runs `work` in a child made by `make`, and says whether it came to its end.
+pub fn child_succeeds(make: impl FnOnce() -> i32, work: impl FnOnce()) -> bool {
+    match make() {
+        0 => {
+            work();
+            // SAFETY: ends the child without the parent's exit handlers.
+            unsafe { libc::_exit(0) }
+        }
+        child => {
+            assert!(child > 0, "no child");
+            let mut status = 0;
+            // SAFETY: waits for the child that was just made.
+            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+}
+
+/// fork(2), which is not told to any registry.
+pub fn fork() -> i32 {
+    // SAFETY: the child makes raw system calls and touches mmapped memory only.
+    unsafe { libc::fork() }
+}
+
+/// A child that nobody tells that it is one.
+fn raw_fork() -> i32 {
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }
+}
+
+/// Every operation, without a panic (which could not print in a child of many threads).
+fn operations_work(registry: &impl Registry) -> bool {
+    registry.lookup(3).is_some_and(|record| record.cookie() == Cookie(30))
+        && registry.duplicate(3, 8) == Ok(true)
+        && registry.supersede(8) == Ok(true)
+        && registry.remove(3)
+        && registry.remove(8)
+        && !registry.contains(3)
+        && (0..2_000).all(|cookie| {
+            registry.insert(9, Cookie(cookie)).is_ok()
+                && registry.borrow(9, |record| record.cookie()) == Some(Cookie(cookie))
+                && registry.remove(9)
+        })
+}
+
+/// J: while other threads of the parent were in the midst of everything.
+fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
+    assert!(R::VARIANT.guarantees.has(Guarantee::J));
+    registry.insert(3, Cookie(30)).expect("vacant");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        defer! { done.store(true, Relaxed) }
+        for thread in 0..3 {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Relaxed) {
+                    registry.borrow(3, |record| assert_eq!(record.cookie(), Cookie(30)));
+                    churn(registry, 100 + thread, 10);
+                }
+            });
+        }
+        let failures = (0..30)
+            .filter(|_| {
+                !child_succeeds(make, || {
+                    if !operations_work(registry) {
+                        // SAFETY: ends the child.
+                        unsafe { libc::_exit(1) };
+                    }
+                })
+            })
+            .count();
+        assert_eq!(failures, 0, "of 30 children");
+    });
+    assert!(registry.contains(3), "the parent's entry is the parent's");
+}
+
+#[test]
+fn forked_child_of_a_threaded_process_works_at_once() {
+    forked_child_works(fork, &Slots::new());
+    forked_child_works(fork, &super::SlotsHazard::new());
+    forked_child_works(fork, &super::SlotsEpoch::new());
+    forked_child_works(fork, &Owned::<super::Counted>::new());
+}
+
+#[test]
+fn child_of_a_raw_clone_works_at_once() {
+    forked_child_works(raw_fork, &Slots::new());
+    forked_child_works(raw_fork, &super::SlotsHazard::new());
+    forked_child_works(raw_fork, &super::SlotsEpoch::new());
+    forked_child_works(raw_fork, &Owned::<super::Counted>::new());
+}
+
+/// J: also where the record under the guard was removed when no arena was free.
+#[test]
+fn a_guard_from_before_the_fork_keeps_an_orphan() {
+    fn keeps<P: Policy>() {
+        let registry = bare::<P>();
+        registry.insert(3, Cookie(30)).expect("vacant");
+        let whole = registry.borrow(3, |record| {
+            registry.domain().abandon_all_cells();
+            assert!(registry.remove(3));
+            registry.sweep();
+            child_succeeds(fork, || {
+                registry.after_fork_in_child();
+                for cookie in 0..500 {
+                    let _ = registry.insert(9, Cookie(cookie));
+                    registry.remove(9);
+                }
+                if record.cookie() != Cookie(30) {
+                    // SAFETY: ends the child.
+                    unsafe { libc::_exit(1) };
+                }
+            })
+        });
+        assert_eq!(whole, Some(true));
+    }
+    keeps::<Era>();
+    keeps::<Epoch>();
+    keeps::<Hazard>();
+}
+
+/// J: a guard and a handle from before the fork are the child's, too.
+#[test]
+fn guards_and_handles_live_on_in_the_child() {
+    let registry = Slots::new();
+    registry.insert(3, Cookie(30)).expect("vacant");
+    registry.insert(4, Cookie(40)).expect("vacant");
+    let handle = registry.lookup(4).expect("an entry");
+    let whole = registry.borrow(3, |record| {
+        child_succeeds(fork, || {
+            registry.remove(3);
+            registry.remove(4);
+            for fd in 0..200 {
+                let _ = registry.insert(fd, Cookie(99));
+                registry.remove(fd);
+            }
+            if record.cookie() != Cookie(30) || handle.cookie() != Cookie(40) {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        })
+    });
+    assert_eq!(whole, Some(true));
+}
+
+/// Runs `child` in a process that shares the memory and stops this one meanwhile, as vfork(2) does.
+fn vfork_child_succeeds(child: extern "C" fn(*mut libc::c_void) -> libc::c_int) -> bool {
+    let mut stack = vec![0u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let make = || {
+        // SAFETY: the stack is the child's until it ends, for which CLONE_VFORK waits.
+        unsafe {
+            libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, core::ptr::null_mut())
+        }
+    };
+    child_succeeds(make, || ())
+}
+
+/// J: a `vfork` child shares the memory and must leave it alone.
+#[test]
+fn vfork_child_changes_nothing_of_its_parent() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let left_alone = !REGISTRY.may_change()
+            && !REGISTRY.remove(3)
+            && REGISTRY.detach(3).is_none()
+            && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign)
+            && REGISTRY.duplicate(3, 5) == Err(InsertError::Foreign)
+            && REGISTRY.supersede(3) == Err(InsertError::Foreign)
+            && REGISTRY.borrow(3, |record| record.cookie()) == Some(Cookie(30));
+        i32::from(!left_alone)
+    }
+    REGISTRY.insert(3, Cookie(30)).expect("vacant");
+    assert!(vfork_child_succeeds(child));
+    assert!(REGISTRY.may_change());
+    assert!(REGISTRY.contains(3) && !REGISTRY.contains(5));
+}
+
+/// J: nor may it where nobody has changed anything yet.
+#[test]
+fn vfork_child_is_not_the_first_to_change_anything() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let left_alone =
+            !REGISTRY.may_change() && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign);
+        i32::from(!left_alone)
+    }
+    REGISTRY.bind();
+    assert!(vfork_child_succeeds(child));
+    assert!(REGISTRY.may_change() && !REGISTRY.contains(5));
+}
+
+/// J: a forked child is the first to change its copy, whether it was told of the fork or not.
+#[test]
+fn forked_child_is_the_first_to_change_its_copy() {
+    for (make, is_told) in [(fork as fn() -> i32, true), (fork, false), (raw_fork, false)] {
+        let registry = Slots::new();
+        registry.bind();
+        let whole = child_succeeds(make, || {
+            if is_told {
+                registry.after_fork_in_child();
+            }
+            if registry.insert(3, Cookie(30)).is_err() || !operations_work(&registry) {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        });
+        assert!(whole, "told of the fork: {is_told}");
+        assert!(!registry.contains(3) && registry.may_change());
+    }
+}
+
+/// J: a child that was told of the fork owns its copy although its threads share it.
+#[test]
+fn forked_child_that_was_told_may_have_threads() {
+    let registry = Slots::new();
+    registry.bind();
+    let whole = child_succeeds(fork, || {
+        registry.after_fork_in_child();
+        let done = AtomicBool::new(false);
+        let inserted = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    std::thread::yield_now();
+                }
+            });
+            let inserted = registry.insert(3, Cookie(30));
+            done.store(true, Relaxed);
+            inserted
+        });
+        if inserted.is_err() {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+    });
+    assert!(whole);
+}
