@@ -150,7 +150,7 @@ impl State {
         State(self.nowhere().0 | (place as u64 + 1) << Self::PLACE)
     }
 
-    /// The number wraps; a look that is 8,191 attempts old is not told from a fresh one.
+    /// The number wraps; a look that is 8,192 attempts old is not told from a fresh one.
     const fn next_attempt(self) -> State {
         State(self.0 & !Self::ATTEMPTS | self.0.wrapping_add(Self::ATTEMPT) & Self::ATTEMPTS)
     }
