@@ -31,30 +31,43 @@ fn bash(flags: &[Flag]) -> String {
             [] => ":".to_owned(),
             choices => format!("compgen -W '{}' -- \"$word\"", choices.join(" ")),
         };
-        let _ = writeln!(cases, "      {}) COMPREPLY=($({reply})); return ;;", names.join("|"));
+        let _ = writeln!(cases, "      {}) COMPREPLY=($({reply})) ;;", names.join("|"));
+    }
+    let mut arguments = String::new();
+    for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
+        let reply = format!("compgen -W '{}' -- \"$word\"", choices.join(" "));
+        let _ = writeln!(arguments, "      {word}) COMPREPLY=($({reply})) ;;");
     }
     let takers: Vec<_> =
         flags.iter().filter(|flag| flag.placeholder.is_some()).flat_map(spellings).collect();
     let all: Vec<_> = flags.iter().flat_map(spellings).collect();
+    // Bash makes a word of its own of the sign in `--names=cookie`.
     format!(
         r#"_epochsocks() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} i
+  local word=${{COMP_WORDS[COMP_CWORD]}} i value=
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${{COMP_WORDS[i]}} in
-      {takers}) ((i++)) ;;
-      --) ((i++)); break ;;
-      -*) ;;
+      --) ((i++)); value=; break ;;
+      {takers})
+        value=$i
+        ((i++))
+        [[ ${{COMP_WORDS[i]}} == = ]] && ((i++)) ;;
+      -*) [[ ${{COMP_WORDS[i + 1]}} == = ]] && ((i += 2)) ;;
       *) break ;;
     esac
   done
   if ((i < COMP_CWORD)); then
-    declare -F _command_offset >/dev/null && _command_offset "$i"
+    case ${{COMP_WORDS[i]}} in
+{arguments}      *) declare -F _command_offset >/dev/null && _command_offset "$i" ;;
+    esac
     return
   fi
   if ((i > COMP_CWORD)); then
-    case ${{COMP_WORDS[COMP_CWORD - 1]}} in
+    [[ $word == = ]] && word=
+    case ${{COMP_WORDS[value]}} in
 {cases}    esac
+    return
   fi
   case $word in
     -*) COMPREPLY=($(compgen -W '{all}' -- "$word")) ;;
@@ -65,8 +78,13 @@ complete -F _epochsocks epochsocks
 "#,
         takers = takers.join("|"),
         all = all.join(" "),
-        words = OWN_WORDS.join(" "),
+        words = own_words(" "),
     )
+}
+
+/// Our own words with `separator` in between.
+fn own_words(separator: &str) -> String {
+    OWN_WORDS.map(|(word, _)| word).join(separator)
 }
 
 fn zsh(flags: &[Flag]) -> String {
@@ -80,22 +98,85 @@ fn zsh(flags: &[Flag]) -> String {
             (Some(name), choices) => format!(":{}:({})", name.replace('|', " "), choices.join(" ")),
         };
         for name in spellings(flag) {
-            let _ = writeln!(lines, "  '{name}[{help}]{value}' \\");
+            // The value may follow in the same word: behind a sign, or behind the letter itself.
+            let joint = match flag.placeholder {
+                None => "",
+                Some(_) if name.starts_with("--") => "=",
+                Some(_) => "+",
+            };
+            let _ = writeln!(lines, "    '{name}{joint}[{help}]{value}' \\");
         }
     }
-    let words = OWN_WORDS.join(" ");
+    let mut arguments = String::new();
+    for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
+        let _ = writeln!(arguments, "      {word}) compadd -- {} ;;", choices.join(" "));
+    }
+    let words = own_words(" ");
     format!(
-        "#compdef epochsocks\n_arguments -S -A '-*' \\\n{lines}  \
-         '1:command:{{ _command_names -e; compadd {words} }}' \\\n  '*::arguments: _normal'\n"
+        r#"#compdef epochsocks
+_epochsocks() {{
+  local curcontext=$curcontext state line
+  _arguments -C -S -A '-*' \
+{lines}    '1:command:{{ _command_names -e; compadd {words} }}' \
+    '*::arguments:->arguments' && return
+  if [[ $state = arguments ]]; then
+    case $words[1] in
+{arguments}      *) _normal ;;
+    esac
+  fi
+}}
+if [ "$funcstack[1]" = _epochsocks ]; then
+  _epochsocks "$@"
+else
+  compdef _epochsocks epochsocks
+fi
+"#
     )
 }
 
 fn fish(flags: &[Flag]) -> String {
-    let mut script = String::from("complete -c epochsocks -x -a '(__fish_complete_subcommand)'\n");
-    let words = OWN_WORDS.join(" ");
-    let _ = writeln!(script, "complete -c epochsocks -n __fish_is_first_token -a '{words}'");
+    let specification: Vec<_> = flags
+        .iter()
+        .map(|flag| {
+            let short = flag.short.map_or(String::new(), |short| format!("{short}/"));
+            let value = if flag.placeholder.is_some() { "=" } else { "" };
+            format!("{short}{}{value}", flag.long.trim_start_matches('-'))
+        })
+        .collect();
+    let mut script = format!(
+        "function __epochsocks_command -d 'The words behind the flags of epochsocks'\n    \
+             set -l words (commandline -opc) (commandline -ct)\n    \
+             set -e words[1]\n    \
+             argparse -s {} -- $words 2>/dev/null\n    \
+             string join -- \\n $argv\n\
+         end\n\
+         function __epochsocks_before_command\n    \
+             test (count (__epochsocks_command)) -le 1\n\
+         end\n\
+         function __epochsocks_behind\n    \
+             set -l words (__epochsocks_command)\n    \
+             test (count $words) -ge 2; and test $words[1] = $argv[1]\n\
+         end\n\
+         complete -c epochsocks -x -n 'not __epochsocks_before_command' \
+             -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'\n\
+         complete -c epochsocks -x -n __epochsocks_before_command \
+             -a '(__fish_complete_command) {}'\n",
+        specification.join(" "),
+        own_words(" ")
+    );
+    for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
+        let choices = choices.join(" ");
+        let _ = writeln!(
+            script,
+            "complete -c epochsocks -x -n '__epochsocks_behind {word}' -a '{choices}'"
+        );
+    }
     for flag in flags {
-        let _ = write!(script, "complete -c epochsocks -l {}", flag.long.trim_start_matches('-'));
+        let _ = write!(
+            script,
+            "complete -c epochsocks -n __epochsocks_before_command -l {}",
+            flag.long.trim_start_matches('-')
+        );
         if let Some(short) = flag.short {
             let _ = write!(script, " -s {short}");
         }

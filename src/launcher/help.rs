@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::listing::{self, Flag};
+use crate::listing::{self, Flag, SHELLS};
 
 /// Where the texts behind the options start.
 const COLUMN: usize = 41;
@@ -17,8 +17,9 @@ pub const WORDS: [(&str, &str); 6] = [
     ("epochsocks show", "print LD_PRELOAD"),
 ];
 
-/// The words that are no programs.
-pub const OWN_WORDS: [&str; 4] = ["on", "off", "show", "doctor"];
+/// The words that are no programs, each with the arguments that it takes.
+pub const OWN_WORDS: [(&str, &[&str]); 5] =
+    [("on", &SHELLS), ("off", &SHELLS), ("show", &[]), ("doctor", &["--self-test"]), ("help", &[])];
 
 const NOTES: &str = "
 A command that can't be protected (static, Go, setuid, 32-bit) is not run; but a shell after `on`,
