@@ -18,6 +18,16 @@ pub enum Change {
     Unset,
 }
 
+impl Change {
+    /// The value that the variable gets, if any.
+    pub fn value(&self) -> Option<&OsString> {
+        match self {
+            Change::Set(value) => Some(value),
+            Change::Unset => None,
+        }
+    }
+}
+
 /// The variables that change, in the order in which a shell would be told.
 pub type Changes = Vec<(OsString, Change)>;
 
@@ -48,10 +58,9 @@ pub fn apply(
 ) -> Vec<(OsString, OsString)> {
     let changed = |name: &OsString| changes.iter().any(|(other, _)| other == name);
     let kept = base.into_iter().filter(|(name, _)| !changed(name));
-    let set = changes.iter().filter_map(|(name, change)| match change {
-        Change::Set(value) => Some((name.clone(), value.clone())),
-        Change::Unset => None,
-    });
+    let set = changes
+        .iter()
+        .filter_map(|(name, change)| change.value().map(|value| (name.clone(), value.clone())));
     kept.chain(set).collect()
 }
 

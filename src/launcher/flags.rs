@@ -9,6 +9,7 @@ use crate::failure::{Failure, Status};
 use crate::listing::SHELLS;
 use crate::registry::Registry;
 use crate::settings::{self, Given};
+use crate::shell::Syntax;
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -28,12 +29,15 @@ pub enum Action {
     Run(Vec<OsString>),
     /// Run the user's shell under the library.
     Shell,
-    /// Print what torifies the calling shell.
-    On,
+    /// Print what torifies the calling shell, in its language if that is given.
+    On(Option<Syntax>),
     /// Print what takes that back.
-    Off,
+    Off(Option<Syntax>),
     /// Print the current LD_PRELOAD.
-    Show,
+    Show {
+        /// It was called `sh`, as torsocks has it.
+        by_shells_name: bool,
+    },
     /// Check library, configuration and Tor daemon.
     Doctor {
         /// Run a child under the library against servers of our own first.
@@ -129,21 +133,55 @@ fn command_action(command: Command) -> Result<Action, Failure> {
         return Err(usage("no command is given"));
     };
     let own = match first.to_str().filter(|_| !marked) {
-        Some("on") => Action::On,
-        Some("off") => Action::Off,
-        Some("show") => Action::Show,
+        Some("on") => return for_shell(first, rest, Action::On),
+        Some("off") => return for_shell(first, rest, Action::Off),
+        Some("show") => Action::Show { by_shells_name: false },
         // torsocks has `sh` for `show`; with arguments it can only be the shell.
-        Some("sh") if rest.is_empty() => Action::Show,
+        Some("sh") if rest.is_empty() => Action::Show { by_shells_name: true },
+        Some("help") if rest.is_empty() => Action::Help,
         Some("doctor") => return doctor(rest),
         _ => return Ok(Action::Run(words)),
     };
-    if rest.is_empty() { Ok(own) } else { Err(surplus(first, &rest[0])) }
+    match rest {
+        [] => Ok(own),
+        [word, ..] if asks_for_help(word) => Ok(Action::Help),
+        [word, ..] => Err(surplus(first, word)),
+    }
+}
+
+fn asks_for_help(word: &OsStr) -> bool {
+    word == "--help" || word == "-h"
+}
+
+/// `on` or `off`, with the shell that will evaluate what it prints.
+fn for_shell(
+    first: &OsStr,
+    rest: &[OsString],
+    action: fn(Option<Syntax>) -> Action,
+) -> Result<Action, Failure> {
+    match rest {
+        [] => Ok(action(None)),
+        [word] if asks_for_help(word) => Ok(Action::Help),
+        [word] => match word.to_str().and_then(Syntax::named) {
+            Some(syntax) => Ok(action(Some(syntax))),
+            None => Err(surplus(first, word)),
+        },
+        [_, word, ..] => Err(surplus(first, word)),
+    }
+}
+
+/// Whether a shell is likely to evaluate what comes of `arguments`, which could not be parsed.
+pub fn ends_with_a_word_for_shells(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().rev().map(|word| word.to_str().unwrap_or_default());
+    let last = words.find(|word| Syntax::named(word).is_none());
+    matches!(last, Some("on" | "off"))
 }
 
 fn doctor(rest: &[OsString]) -> Result<Action, Failure> {
     match rest {
         [] => Ok(Action::Doctor { self_test: false }),
         [flag] if flag == "--self-test" => Ok(Action::Doctor { self_test: true }),
+        [flag] if asks_for_help(flag) => Ok(Action::Help),
         [surplus_word, ..] => Err(surplus(OsStr::new("doctor"), surplus_word)),
     }
 }
@@ -216,15 +254,21 @@ mod tests {
 
     #[test]
     fn our_words_are_programs_behind_two_dashes() {
-        assert_eq!(action("on"), Action::On);
-        assert_eq!(action("-q off"), Action::Off);
-        assert_eq!(action("show"), Action::Show);
-        assert_eq!(action("sh"), Action::Show);
+        assert_eq!(action("on"), Action::On(None));
+        assert_eq!(action("on fish"), Action::On(Some(Syntax::Fish)));
+        assert_eq!(action("-q off"), Action::Off(None));
+        assert_eq!(action("off bash"), Action::Off(Some(Syntax::Posix)));
+        assert_eq!(action("show"), Action::Show { by_shells_name: false });
+        assert_eq!(action("sh"), Action::Show { by_shells_name: true });
         assert_eq!(action("sh -c true"), run(&["sh", "-c", "true"]));
         assert_eq!(action("doctor"), Action::Doctor { self_test: false });
         assert_eq!(action("doctor --self-test"), Action::Doctor { self_test: true });
         assert_eq!(action("-- doctor x"), run(&["doctor", "x"]));
         assert_eq!(action("-- on"), run(&["on"]));
+        assert_eq!(action("-- help"), run(&["help"]));
+        for line in ["help", "on --help", "off -h", "show --help", "doctor --help"] {
+            assert_eq!(action(line), Action::Help, "{line}");
+        }
     }
 
     #[test]
@@ -267,6 +311,8 @@ mod tests {
             "-Z x",
             "--shell x",
             "on x",
+            "on fish x",
+            "show x",
             "doctor x",
             "doctor --self-test x",
             "--registry",
@@ -278,6 +324,21 @@ mod tests {
         for line in lines {
             let failure = parsed(line).expect_err(line);
             assert_eq!(failure.status, Status::Usage, "{line}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn a_line_for_a_shell_is_told_although_it_is_wrong() {
+        for (line, is_one) in [
+            ("--nonsense on", true),
+            ("--port off", true),
+            ("--nonsense on fish", true),
+            ("--nonsense", false),
+            ("--nonsense sh", false),
+            ("--nonsense on x", false),
+        ] {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(ends_with_a_word_for_shells(&words), is_one, "{line}");
         }
     }
 

@@ -6,7 +6,8 @@
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
 //! - [`inherited`]: what it does not inherit
-//! - [`shell`]: `on`, `off`, `show`; [`doctor`]: whether it all works here
+//! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
+//! - [`doctor`]: whether it all works here
 //! - [`failure`]: how the command ends otherwise
 //!
 //! There is no `main` of Rust's runtime, which would set SIGPIPE to be ignored: the program would
@@ -29,9 +30,10 @@ mod registry;
 mod search;
 mod settings;
 mod shell;
+mod undo;
 
 use std::ffi::{OsStr, OsString, c_int};
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::os::unix::process::parent_id;
 
 use epochsocks::config::Settings;
@@ -39,6 +41,7 @@ use epochsocks::config::Settings;
 use environment::{Change, Changes, PRELOAD};
 use failure::{Failure, Status};
 use flags::{Action, Invocation};
+use shell::Syntax;
 
 // Found before std's own libgcc_s, whose loading would be a tenth of the start-up time. (Without
 // link-time optimisation the order is the other way round, and nothing changes.)
@@ -49,6 +52,10 @@ unsafe extern "C" {}
 /// judges.
 const UNJUDGED: &str = "the shell itself stays as it is, and runs what can't be protected (static, \
     Go, setuid) unprotected; a shell started by  epochsocks --shell  does not";
+
+/// Said where something else than a person types `sh`.
+const SHELL_IS_SHOW: &str = "`epochsocks sh` prints LD_PRELOAD, as `torsocks sh` does, and runs \
+    nothing; a shell is run by  epochsocks -- sh";
 
 /// The C entry point. The standard library takes the arguments from the loader itself.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -63,34 +70,53 @@ pub extern "C" fn main() -> c_int {
 }
 
 fn run() -> Result<c_int, Failure> {
-    let invocation = flags::parse(std::env::args_os().skip(1))?;
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let parsed = flags::parse(arguments.iter().cloned());
+    let is_evaluated = match &parsed {
+        Ok(invocation) => matches!(invocation.action, Action::On(_) | Action::Off(_)),
+        Err(_) => flags::ends_with_a_word_for_shells(&arguments),
+    };
+    let outcome = parsed.and_then(|invocation| act(&invocation));
+    if is_evaluated && outcome.is_err() && !stdout().is_terminal() {
+        print(shell::STOP);
+    }
+    outcome
+}
+
+fn act(invocation: &Invocation) -> Result<c_int, Failure> {
     match &invocation.action {
-        Action::Run(command) => Err(torify(&invocation, command)?),
+        Action::Run(command) => Err(torify(invocation, command)?),
         Action::Shell => {
             let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
             let shell = shell.unwrap_or_else(|| OsString::from("/bin/sh"));
-            Err(torify(&invocation, &[shell])?)
+            Err(torify(invocation, &[shell])?)
         }
-        Action::On => {
+        Action::On(syntax) => {
             hint("on");
             let settings = settings::resolve(&invocation.given)?;
-            let protection = protection(&invocation, &settings)?;
+            let changes = protection(invocation, &settings)?;
             if settings.log_level >= settings::WARNINGS {
                 failure::warn(UNJUDGED);
             }
-            Ok(print(&shell::commands(&protection)))
+            let changes = undo::recorded(changes, &|name| std::env::var_os(name));
+            Ok(print(&commands(&changes, *syntax)))
         }
-        Action::Off => {
+        Action::Off(syntax) => {
             hint("off");
             refuse_in_protected_shell()?;
-            Ok(print(&shell::commands(&settings::withdrawal(std::env::var_os(PRELOAD).as_deref()))))
+            Ok(print(&commands(&undo::undone(&|name| std::env::var_os(name)), *syntax)))
         }
-        Action::Show => Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref()))),
+        Action::Show { by_shells_name } => {
+            if *by_shells_name && !stdin().is_terminal() {
+                failure::warn(SHELL_IS_SHOW);
+            }
+            Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref())))
+        }
         Action::Help => Ok(print(help::text().as_bytes())),
         Action::Version => Ok(print(help::version().as_bytes())),
         Action::Manual => Ok(print(manual::page().as_bytes())),
         Action::Completions(script) => Ok(print(script.as_bytes())),
-        Action::Doctor { self_test } => doctor::run(&invocation, *self_test),
+        Action::Doctor { self_test } => doctor::run(invocation, *self_test),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }
 }
@@ -119,6 +145,11 @@ fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, F
     let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
     changes.push((OsString::from(PRELOAD), Change::Set(preload)));
     Ok(changes)
+}
+
+/// What the shell is to evaluate: in its language, which its process tells where the user has not.
+fn commands(changes: &Changes, syntax: Option<Syntax>) -> Vec<u8> {
+    shell::commands(changes, syntax.unwrap_or_else(Syntax::of_parent))
 }
 
 /// On a terminal nothing evaluates the output.

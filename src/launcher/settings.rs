@@ -17,7 +17,7 @@ use lexopt::Arg;
 
 pub use epochsocks::config::Settings;
 
-use crate::environment::{Change, Changes, PRELOAD, without_library};
+use crate::environment::{Change, Changes};
 use crate::failure::{Failure, Status, describe, warn};
 
 /// The log level from which on warnings are shown.
@@ -108,12 +108,4 @@ pub fn changes(settings: &Settings) -> Changes {
         }
     }
     changes
-}
-
-/// What takes library and settings back.
-pub fn withdrawal(preload: Option<&OsStr>) -> Changes {
-    let preload = without_library(preload).map_or(Change::Unset, Change::Set);
-    let ours = OPTIONS.iter().map(|option| option.variable).chain([CONF_FILE_VARIABLES[0]]);
-    let unset = ours.map(|name| (name.into(), Change::Unset));
-    [(PRELOAD.into(), preload)].into_iter().chain(unset).collect()
 }

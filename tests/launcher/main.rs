@@ -6,7 +6,8 @@
 //! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
-//! - [`command_line`]: usage errors, exit statuses, the shell's `on` and `off`
+//! - [`command_line`]: usage errors, exit statuses
+//! - [`shells`]: what bash, zsh, dash and fish evaluate
 //! - [`doctor`]: what the doctor finds
 //! - [`readme`]: the options in the README
 
@@ -18,6 +19,7 @@ mod readme;
 mod refusals;
 mod running;
 mod settings;
+mod shells;
 #[allow(dead_code)]
 #[path = "../support"]
 mod support {
