@@ -1,7 +1,7 @@
 //! The values of all options.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::{ConfigError, Network};
@@ -114,6 +114,16 @@ impl Settings {
         log_file: None,
         handshake_timeout: Duration::from_secs(150),
     };
+
+    /// Tor's SOCKS port.
+    pub const fn tor(&self) -> SocketAddr {
+        SocketAddr::new(self.tor_address, self.tor_port)
+    }
+
+    /// Whether `address`, or the IPv4 address mapped into it, is Tor's SOCKS port.
+    pub fn is_tor(&self, address: SocketAddr) -> bool {
+        address.port() == self.tor_port && address.ip().to_canonical() == self.tor_address
+    }
 
     /// Where cookie addresses come from: `OnionAddrRange`, but 127.64.0.0/10, with room for four
     /// million names, where all names get one and no range was set.

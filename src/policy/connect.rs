@@ -9,7 +9,7 @@ use crate::config::{OutboundLocalhost, Settings};
 /// What becomes of a `connect()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectDecision {
-    /// libc does it: the address can't leave the machine.
+    /// libc does it: the address can't leave the machine, or is Tor's own SOCKS port.
     Libc,
     /// libc does it, and the record is dissolved after.
     Dissolve,
@@ -55,7 +55,10 @@ fn stream(
 ) -> ConnectDecision {
     use ConnectDecision::*;
     let ip = destination.ip().to_canonical();
-    if ip.is_unspecified() {
+    if settings.is_tor(destination) {
+        // The program speaks SOCKS itself: what it sends there leaves through Tor.
+        Libc
+    } else if ip.is_unspecified() {
         Refuse(Refusal::Wildcard)
     } else if is_cookie(destination) {
         ThroughTorByCookie(destination)
@@ -125,6 +128,31 @@ mod tests {
             let allowed = allowing(OutboundLocalhost::Streams);
             assert_eq!(decide(socket, address, &allowed), ConnectDecision::Libc);
         }
+    }
+
+    #[test]
+    fn the_tor_port_itself_is_reached_and_its_neighbours_are_not() {
+        let defaults = Settings::DEFAULT;
+        for (socket, address) in [(TCP4, "127.0.0.1:9050"), (TCP6, "[::ffff:127.0.0.1]:9050")] {
+            assert_eq!(decide(socket, address, &defaults), ConnectDecision::Libc);
+        }
+        for (socket, address) in
+            [(TCP4, "127.0.0.1:9051"), (TCP4, "127.0.0.2:9050"), (TCP6, "[::1]:9050")]
+        {
+            let refused = ConnectDecision::Refuse(Refusal::Localhost);
+            assert_eq!(decide(socket, address, &defaults), refused);
+        }
+        let refused = ConnectDecision::Refuse(Refusal::NotAStream);
+        assert_eq!(decide(UDP4, "127.0.0.1:9050", &defaults), refused);
+        let elsewhere = Settings {
+            tor_address: "2001:db8::9".parse().unwrap(),
+            enable_ipv6: false,
+            ..Settings::DEFAULT
+        };
+        assert_eq!(decide(TCP6, "[2001:db8::9]:9050", &elsewhere), ConnectDecision::Libc);
+        let address = "[2001:db8::9]:9051";
+        let refused = ConnectDecision::Refuse(Refusal::Ipv6Disabled);
+        assert_eq!(decide(TCP6, address, &elsewhere), refused);
     }
 
     #[test]

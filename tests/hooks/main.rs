@@ -19,4 +19,5 @@ mod scene;
 mod storm;
 mod symbols;
 mod table;
+mod tor_port;
 mod ways_out;

@@ -7,13 +7,13 @@ use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{ConnectDecision, Refusal};
 use epochsocks::registry::{InsertError, Registry};
 use epochsocks::socks5::Host;
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, net};
 use libc::{sockaddr, socklen_t};
 
 use super::arguments::{AddressArgument, socket_kind};
 use super::through_tor::through_tor;
 use crate::log::log;
-use crate::registry::REGISTRY;
+use crate::registry::{REGISTRY, is_current};
 use crate::{errno, label, pending, real, runtime};
 
 /// # Safety
@@ -41,8 +41,11 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     let is_cookie =
         |address: SocketAddr| runtime::cookie_range().cookie(address.ip().to_canonical()).is_some();
     match decide(kind, address.parse(), is_cookie, runtime::loaded()) {
-        // SAFETY: a whole copy of the caller's address.
-        ConnectDecision::Libc => unsafe { real::connect(fd, address.as_ptr(), address.length()) },
+        ConnectDecision::Libc => match occupied(fd) {
+            // SAFETY: a whole copy of the caller's address.
+            None => unsafe { real::connect(fd, address.as_ptr(), address.length()) },
+            Some(errno) => errno::fail(errno),
+        },
         ConnectDecision::Dissolve => dissolve(fd, &address),
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
@@ -54,6 +57,20 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             None => refuse(address, Refusal::UnknownCookie),
         },
     }
+}
+
+/// The answer to a connect beside Tor on a socket that an earlier one leads through Tor. The kernel
+/// would answer success once, as it knows of the connection to the Tor port alone.
+fn occupied(fd: c_int) -> Option<Errno> {
+    if pending::concerns(fd) && pending::drive(fd).is_pending() {
+        return Some(Errno(libc::EALREADY));
+    }
+    if let Some(errno) = pending::take_error(fd) {
+        let _ = net::disconnect(fd);
+        return Some(errno);
+    }
+    let is_connected = REGISTRY.borrow(fd, |record| record.connection().is_some()) == Some(true);
+    (is_connected && is_current(fd)).then_some(Errno(libc::EISCONN))
 }
 
 fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
