@@ -7,6 +7,7 @@
 //! | `settings` | [`Settings`], the values, and the rules between them |
 //! | `kind` | [`Kind`], what text an option takes, and its parsing |
 //! | `network` | [`Network`], an IPv4 network |
+//! | `proxy` | Tor's SOCKS port as the variables of libcurl name it |
 //! | `load` | [`load`] settings from all [`Sources`], [`export`] them to a child's environment |
 //! | `file` | the configuration file, line by line |
 //! | `environment` | [`Environment`], a process's environment block |
@@ -22,6 +23,7 @@ mod kind;
 mod load;
 mod network;
 mod options;
+pub mod proxy;
 mod settings;
 
 pub use environment::{Environment, value_of};

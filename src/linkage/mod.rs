@@ -86,6 +86,17 @@ pub fn in_libc(symbol: Symbol) -> Option<*mut c_void> {
     libc.find(symbol.name(), symbol.hash)?.address()
 }
 
+/// What the object of the dynamic linker's entry `map` (dladdr1's `RTLD_DL_LINKMAP`) has for `symbol`
+/// itself. `None` if it has none or can't be read.
+///
+/// # Safety
+/// `map` is null or the entry of an object that stays loaded during the call.
+pub unsafe fn defined_in(map: *const c_void, symbol: Symbol) -> Option<*mut c_void> {
+    // SAFETY: the caller's contract.
+    let map = unsafe { map.cast::<LinkMap>().as_ref()? };
+    Object::of(map.base, map.dynamic)?.find(symbol.name(), symbol.hash)?.address()
+}
+
 /// An address in each object that is searched before this one, and in this one. Async-signal-safe.
 pub fn up_to_this_object() -> impl Iterator<Item = *const c_void> {
     let own = &raw const _DYNAMIC;

@@ -3,8 +3,10 @@
 use crate::subject::{Subject, assert_asked_by_name, assert_connected, network_with};
 use crate::support::network::python;
 use crate::support::process::probe;
+use crate::support::skip::skip;
 use crate::support::{Network, Observed};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const GREETING: &str = "hello from the world\n";
 
@@ -34,6 +36,35 @@ fn sockets_of_perl_connect_and_know_their_peer() {
     let seen = perl.succeed_where_it_would_leak(network);
     assert_eq!(seen.stdout(), "echoed\n198.51.100.1\n");
     assert_asked_by_name(&seen, "v4only.test", 7);
+}
+
+/// Fetches each URL with pycurl; nothing if its libcurl looks onion names up itself, as before 8.1.
+fn pycurl(urls: &[&str]) -> Option<Subject> {
+    let refuses = "import pycurl; assert pycurl.version_info()[2] >= 0x80100";
+    let check = Command::new(python()).args(["-c", refuses]).output().expect("python runs");
+    if !check.status.success() {
+        skip("python's pycurl with libcurl 8.1 or newer is not installed");
+        return None;
+    }
+    let script = "import pycurl, sys
+for url in sys.argv[1:]:
+    curl = pycurl.Curl()
+    curl.setopt(curl.URL, url)
+    curl.perform()";
+    Some(Subject::new(python()).args(["-c", script]).args(urls))
+}
+
+#[test]
+fn libcurl_that_refuses_onion_names_fetches_from_an_onion_service() {
+    let Some(network) = network_with(&[]) else { return };
+    let url = format!("http://{}/", network.onion());
+    let Some(pycurl) = pycurl(&[&url, "http://v4only.test/"]) else { return };
+    let seen = pycurl.flag("-u").flag("alice").flag("-p").flag("1").succeed(network);
+    assert_eq!(seen.stdout(), GREETING.repeat(2));
+    assert_connected(&seen, network.onion(), 80);
+    for asked in &seen.asked {
+        assert_eq!(asked.username.as_deref(), Some("alice"), "{:#?}", seen.asked);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod injection;
 mod log;
 mod odd_hosts;
 mod passing;
+mod proxy_variables;
 mod scene;
 mod storm;
 mod symbols;

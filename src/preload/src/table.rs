@@ -804,6 +804,18 @@ hooks! {
         policy: "as dlopen; LM_ID_NEWLM fails",
         test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
     }
+    getenv {
+        signature: (name: *const c_char) -> *mut c_char,
+        header: "stdlib.h",
+        variadic: naked,
+        cancellation_point: no,
+        async_signal_safe: no,
+        before_resolution: lookup,
+        handler: proxy_variables::getenv,
+        why: "libcurl from 8.1 on refuses onion names, unless they go to a proxy that resolves them",
+        policy: "such a libcurl gets Tor's SOCKS port for ALL_PROXY, and for NO_PROXY what Tor can't reach, where no variable names a proxy; every other caller the variable",
+        test: "hooks::libcurl_that_refuses_onion_names_is_told_tors_port",
+    }
     rcmd {
         signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
         header: "netdb.h",

@@ -48,6 +48,13 @@ unhooked! {
     fn freeaddrinfo(list: *mut addrinfo) -> ();
     /// dladdr(3).
     fn dladdr(address: *const c_void, information: *mut Dl_info) -> c_int;
+    /// dladdr1(3).
+    fn dladdr1(
+        address: *const c_void,
+        information: *mut Dl_info,
+        map: *mut *mut c_void,
+        flags: c_int
+    ) -> c_int;
     /// pthread_attr_init(3).
     fn pthread_attr_init(attributes: *mut pthread_attr_t) -> c_int;
     /// pthread_attr_destroy(3).

@@ -17,6 +17,7 @@ pub mod load;
 pub mod names;
 pub mod peer;
 pub mod poll;
+pub mod proxy_variables;
 pub mod receive;
 mod replaced;
 pub mod select;

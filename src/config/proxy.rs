@@ -1,0 +1,74 @@
+//! Tor's SOCKS port as the variables of libcurl name it.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+use core::net::SocketAddr;
+
+use crate::bytes::Bytes;
+use crate::socks5::Credentials;
+
+/// The longest URL: scheme, user name and password with each byte escaped, signs, an IPv6 address
+/// and a port.
+pub type ProxyUrl = Bytes<{ 10 + 2 * 3 * 255 + 2 + 48 }>;
+
+/// What `NO_PROXY` holds beside such a URL: the destinations that no Tor can reach. The hooks decide
+/// about them.
+pub const NO_PROXY: &CStr = c"localhost,localdomain,local,lan,internal,home.arpa,invalid,\
+127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
+::1,fc00::/7,fe80::/10";
+
+/// `tor` as a URL whose names the proxy resolves (`socks5h`), with `credentials`, so that a stream
+/// is isolated as one that a hook leads there.
+pub fn url(tor: SocketAddr, credentials: Option<&Credentials>) -> ProxyUrl {
+    let mut url = ProxyUrl::EMPTY;
+    url.extend(b"socks5h://");
+    if let Some(credentials) = credentials {
+        escape(&mut url, credentials.username());
+        url.extend(b":");
+        escape(&mut url, credentials.password());
+        url.extend(b"@");
+    }
+    // It fits, by the type's size.
+    let _ = write!(url, "{tor}");
+    url
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+fn escape(url: &mut ProxyUrl, text: &[u8]) {
+    for byte in text {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            url.extend(&[*byte]);
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(tor: &str, credentials: Option<&Credentials>) -> String {
+        url(tor.parse().unwrap(), credentials).to_string()
+    }
+
+    #[test]
+    fn the_port_is_named_in_both_families() {
+        assert_eq!(text("127.0.0.1:9050", None), "socks5h://127.0.0.1:9050");
+        assert_eq!(text("[::1]:9150", None), "socks5h://[::1]:9150");
+    }
+
+    #[test]
+    fn user_name_and_password_are_escaped() {
+        let credentials = Credentials::new(b"a@b:c/", b"%\xff x").unwrap();
+        let expected = "socks5h://a%40b%3Ac%2F:%25%FF%20x@127.0.0.1:9050";
+        assert_eq!(text("127.0.0.1:9050", Some(&credentials)), expected);
+    }
+
+    #[test]
+    fn the_longest_url_is_whole() {
+        let credentials = Credentials::new(&[0xff; 255], &[0xff; 255]).unwrap();
+        let tor = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
+        assert!(text(tor, Some(&credentials)).ends_with(&format!("@{tor}")));
+    }
+}
