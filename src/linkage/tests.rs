@@ -11,13 +11,17 @@ fn found(name: &'static CStr) -> *mut c_void {
     next(Symbol::new(name)).unwrap_or(core::ptr::null_mut())
 }
 
-macro_rules! hooks {
-    ($($name:ident { $($row:tt)* })*) => {
+#[macro_use]
+#[path = "../preload/src/table.rs"]
+mod rows;
+
+macro_rules! names {
+    ($($name:ident $row:tt)*) => {
         /// Every symbol that the preload library stands in front of.
         const HOOKED: &[&str] = &[$(concat!(stringify!($name), "\0")),*];
     };
 }
-include!("../preload/src/table.rs");
+for_each_hook!(names);
 
 #[test]
 fn every_object_is_readable_here() {

@@ -9,14 +9,14 @@ use crate::table::{HOOKS, Hook};
 /// How C spells a Rust type of the table.
 fn c_type(rust: &str) -> String {
     let rust = rust.trim();
-    if let Some(inner) = rust.strip_prefix("*const ") {
-        return match inner.starts_with('*') {
-            true => format!("{} const *", c_type(inner)),
-            false => format!("const {} *", c_type(inner)),
+    // Of `* const T` and `*const T` the compiler prints either.
+    if let Some((kind, inner)) = rust.strip_prefix('*').and_then(|t| t.trim().split_once(' ')) {
+        let inner = inner.trim();
+        return match kind {
+            "mut" => format!("{} *", c_type(inner)),
+            _ if inner.starts_with('*') => format!("{} const *", c_type(inner)),
+            _ => format!("const {} *", c_type(inner)),
         };
-    }
-    if let Some(inner) = rust.strip_prefix("*mut ") {
-        return format!("{} *", c_type(inner));
     }
     match rust {
         "c_char" => "char",
@@ -60,32 +60,23 @@ impl Hook {
     }
 }
 
-/// The header of what libc keeps for programs of old and no header declares.
-const OLD: &str = "none";
-
-/// The rows that a header declares.
-fn declared() -> impl Iterator<Item = &'static Hook> {
-    HOOKS.iter().filter(|hook| !hook.header.is_empty() && hook.header != OLD)
-}
-
 /// A second declaration of a function must be compatible with the header's, or the compiler says so.
 #[test]
 fn the_c_compiler_agrees_with_every_signature() {
     let mut source = String::from("#define _GNU_SOURCE 1\n");
-    for hook in declared() {
-        writeln!(source, "#include <{}>", hook.header).expect("a string takes text");
+    for header in HOOKS.iter().filter_map(|hook| hook.header) {
+        writeln!(source, "#include <{header}>").expect("a string takes text");
     }
-    for alias in HOOKS.iter().filter(|hook| hook.header.is_empty()) {
-        // The declared function has the name without the prefix.
-        let symbol = alias.symbol;
-        let function =
-            ["_IO_", "__libc_", "__"].iter().find_map(|prefix| symbol.strip_prefix(prefix));
-        let function = function.expect("an alias has a prefix");
-        writeln!(source, "extern __typeof__({function}) {symbol};").expect("a string takes text");
-    }
-    for hook in HOOKS.iter().filter(|hook| hook.header != OLD) {
+    for hook in HOOKS {
+        let symbol = hook.symbol;
+        match (hook.header, hook.alias_of) {
+            (Some(_), _) => {}
+            (None, Some(function)) => writeln!(source, "extern __typeof__({function}) {symbol};")
+                .expect("a string takes text"),
+            (None, None) => continue,
+        }
         // Taking the address fails for what no header declares.
-        writeln!(source, "void *use_{0}(void) {{ return (void *){0}; }}", hook.symbol)
+        writeln!(source, "void *use_{symbol}(void) {{ return (void *){symbol}; }}")
             .expect("a string takes text");
         writeln!(source, "{}", declaration(hook)).expect("a string takes text");
     }

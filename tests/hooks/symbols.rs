@@ -30,6 +30,18 @@ fn a_symbol_has_one_row() {
     assert_eq!(names.len(), HOOKS.len());
 }
 
+/// An alias has the row above it, whatever function it names.
+#[test]
+fn an_alias_follows_its_function() {
+    let mut function = "";
+    for hook in HOOKS {
+        match hook.alias_of {
+            Some(of) => assert_eq!(of, function, "{}", hook.symbol),
+            None => function = hook.symbol,
+        }
+    }
+}
+
 /// A call by libc's name would come back to our own hook.
 #[test]
 fn the_library_imports_none_of_its_own_hooks() {

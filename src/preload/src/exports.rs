@@ -1,13 +1,10 @@
 //! The exported C symbols, each of them a call of its handler.
 
 macro_rules! export {
-    // The handler is the symbol: a trampoline that takes a list of arguments apart, or that keeps
-    // the return address.
-    (list, $($row:tt)*) => {};
-    (naked, $($row:tt)*) => {};
     (
-        $registers:ident, $name:ident, ($($argument:ident: $type:ty),*), $result:ty,
-        $handler:path, $policy:literal
+        fn $name:ident ($($argument:ident: $type:ty),* $(,)?) -> $result:ty;
+        handler: $handler:path, symbol: export, real: $real:tt, policy: [$policy:expr],
+        $($rest:tt)*
     ) => {
         #[doc = $policy]
         ///
@@ -19,26 +16,15 @@ macro_rules! export {
             unsafe { $handler($($argument),*) }
         }
     };
+    // The handler is the symbol.
+    (fn $name:ident $parameters:tt -> $result:ty; handler: $handler:path, symbol: handler, $($rest:tt)*) => {};
 }
 
-macro_rules! hooks {
-    ($($name:ident {
-        signature: ($($argument:ident: $type:ty),* $(,)?) -> $result:ty,
-        header: $header:literal,
-        variadic: $variadic:ident,
-        cancellation_point: $cancellation:ident,
-        async_signal_safe: $signal:ident,
-        before_resolution: $before:ident $(($number:ident))?,
-        handler: $handler:path,
-        why: $why:literal,
-        policy: $policy:literal,
-        test: $test:literal,
-    })*) => {
-        $(export!($variadic, $name, ($($argument: $type),*), $result, $handler, $policy);)*
-    };
+macro_rules! exports {
+    ($($name:ident $row:tt)*) => { $(hook_row! { export $row })* };
 }
 
 use crate::hooks::c_types::{gaicb, res_state, wordexp_t};
 use crate::hooks::*;
 use libc::*;
-include!("table.rs");
+for_each_hook!(exports);

@@ -19,6 +19,9 @@
 //! cancelled thread unwinds through these frames.
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[macro_use]
+mod table;
+
 mod calls;
 mod clock;
 mod constructor;

@@ -63,14 +63,13 @@ impl Real {
     }
 }
 
-macro_rules! before_resolution {
-    (kernel($number:ident), $real:path, $symbol:expr, $result:ty, $signature:ty, ($($argument:ident),*)) => {
+macro_rules! unresolved {
+    (kernel($number:ident), $name:ident, $result:ty, $signature:ty, ($($argument:ident),*)) => {
         // SAFETY: the system call takes the arguments of the libc function of its name.
         unsafe { crate::errno::system_call!(libc::$number $(, $argument)*) as $result }
     };
-    (alias, $($as_lookup:tt)*) => { before_resolution!(lookup, $($as_lookup)*) };
-    (lookup, $real:path, $symbol:expr, $result:ty, $signature:ty, ($($argument:ident),*)) => {{
-        let next = $real.ask($symbol);
+    (lookup, $name:ident, $result:ty, $signature:ty, ($($argument:ident),*)) => {{
+        let next = $name::NEXT.ask($name::SYMBOL);
         if next.is_null() {
             crate::errno::set(libc::ENOSYS);
             return crate::errno::Failure::FAILURE;
@@ -80,90 +79,83 @@ macro_rules! before_resolution {
     }};
 }
 
-macro_rules! ask_at_load {
-    // Not called in signal handlers: the first call can ask.
-    (lookup, no, $name:ident) => {};
-    // Its handler calls the function that it is another name of.
-    (alias, $signal:ident, $name:ident) => {};
-    ($before:ident, $signal:ident, $name:ident) => {
-        statics::$name.ask(symbols::$name);
-    };
-}
-
-macro_rules! hooks {
-    ($($name:ident {
-        signature: ($($argument:ident: $type:ty),* $(,)?) -> $result:ty,
-        header: $header:literal,
-        variadic: $variadic:ident,
-        cancellation_point: $cancellation:ident,
-        async_signal_safe: $signal:ident,
-        before_resolution: $before:ident $(($number:ident))?,
-        handler: $handler:path,
-        why: $why:literal,
-        policy: $policy:literal,
-        test: $test:literal,
-    })*) => {
-        $(
-            #[doc = concat!("The next `", stringify!($name), "`.")]
-            ///
-            /// # Safety
-            /// As the C function's.
-            #[inline(always)]
-            #[allow(non_snake_case, reason = "named as the C symbols")]
-            #[allow(dead_code, reason = "some hooks never call what they stand in front of")]
-            #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
-            pub unsafe fn $name($($argument: $type),*) -> $result {
-                type Signature = unsafe extern "C" fn($($type),*) -> $result;
-                let next = statics::$name.get();
-                if next.is_null() {
-                    // SAFETY: the caller's contract.
-                    return unsafe { first_calls::$name($($argument),*) };
-                }
-                // SAFETY: the table's signature is the symbol's, as the header test shows.
-                unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
-            }
-        )*
-
-        /// Apart, so that the later calls need not save their arguments for it.
-        mod first_calls {
-            #![allow(dead_code, reason = "some hooks never call what they stand in front of")]
-            #![expect(non_snake_case, reason = "named as the C symbols")]
-            use super::*;
-            $(
-                #[cold]
-                #[inline(never)]
-                #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
-                pub unsafe fn $name($($argument: $type),*) -> $result {
-                    type Signature = unsafe extern "C" fn($($type),*) -> $result;
-                    let next = statics::$name.find(symbols::$name);
-                    if next.is_null() {
-                        return before_resolution!(
-                            $before $(($number))?, statics::$name, symbols::$name, $result,
-                            Signature, ($($argument),*)
-                        );
-                    }
-                    // SAFETY: the table's signature is the symbol's, as the header test shows.
-                    unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
-                }
-            )*
-        }
-
-        mod statics {
-            #![expect(non_upper_case_globals, reason = "named as the C symbols")]
-            use super::Real;
-            $(pub static $name: Real = Real::new();)*
-        }
-
-        mod symbols {
-            #![expect(non_upper_case_globals, reason = "named as the C symbols")]
-            use super::Symbol;
-            $(pub const $name: Symbol = Symbol::new(
+macro_rules! real {
+    // No handler calls it.
+    (
+        fn $name:ident $parameters:tt -> $result:ty;
+        handler: $handler:path, symbol: $symbol:ident, real: [none $($of:ident)?], $($rest:tt)*
+    ) => {};
+    (
+        fn $name:ident ($($argument:ident: $type:ty),* $(,)?) -> $result:ty;
+        handler: $handler:path, symbol: $symbol:ident, real: [$($real:tt)*], $($rest:tt)*
+    ) => {
+        #[allow(non_snake_case, reason = "named as the C symbols")]
+        mod $name {
+            use super::{Real, Symbol};
+            pub static NEXT: Real = Real::new();
+            pub const SYMBOL: Symbol = Symbol::new(
                 // SAFETY: a literal with its NUL and no other.
                 unsafe { core::ffi::CStr::from_bytes_with_nul_unchecked(
                     concat!(stringify!($name), "\0").as_bytes(),
                 ) },
-            );)*
+            );
         }
+
+        #[doc = concat!("The next `", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        /// As the C function's.
+        #[inline(always)]
+        #[allow(non_snake_case, reason = "named as the C symbols")]
+        #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
+        pub unsafe fn $name($($argument: $type),*) -> $result {
+            type Signature = unsafe extern "C" fn($($type),*) -> $result;
+
+            /// Apart, so that the later calls need not save their arguments for it.
+            #[cold]
+            #[inline(never)]
+            #[allow(clippy::too_many_arguments, reason = "as many as the C function has")]
+            unsafe fn first_call($($argument: $type),*) -> $result {
+                let next = $name::NEXT.find($name::SYMBOL);
+                if next.is_null() {
+                    return unresolved!(
+                        $($real)*, $name, $result, Signature, ($($argument),*)
+                    );
+                }
+                // SAFETY: the table's signature is the symbol's, as the header test shows.
+                unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
+            }
+
+            let next = $name::NEXT.get();
+            if next.is_null() {
+                // SAFETY: the caller's contract.
+                return unsafe { first_call($($argument),*) };
+            }
+            // SAFETY: the table's signature is the symbol's, as the header test shows.
+            unsafe { core::mem::transmute::<*mut c_void, Signature>(next)($($argument),*) }
+        }
+    };
+}
+
+macro_rules! ask_at_load {
+    // Not called in signal handlers: the first call can ask.
+    (
+        fn $name:ident $parameters:tt -> $result:ty;
+        handler: $handler:path, symbol: $symbol:ident, real: [lookup], policy: $policy:tt,
+        async_signal_safe: no, $($rest:tt)*
+    ) => {};
+    (
+        fn $name:ident $parameters:tt -> $result:ty;
+        handler: $handler:path, symbol: $symbol:ident, real: [none $($of:ident)?], $($rest:tt)*
+    ) => {};
+    (fn $name:ident $($rest:tt)*) => {
+        $name::NEXT.ask($name::SYMBOL)
+    };
+}
+
+macro_rules! reals {
+    ($($name:ident $row:tt)*) => {
+        $(hook_row! { real $row })*
 
         /// The table's symbols, in one string: pointers to each would cost every exec a relocation.
         const NAMES: &str = concat!($(stringify!($name), " "),*);
@@ -172,7 +164,7 @@ macro_rules! hooks {
         /// and for what must not stay with the kernel. Not async-signal-safe.
         pub fn resolve_at_load() {
             if !linkage::is_readable() {
-                $(ask_at_load!($before, $signal, $name);)*
+                $(hook_row!(ask_at_load $row);)*
             }
         }
     };
@@ -183,6 +175,6 @@ pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
     NAMES.split_terminator(' ').any(|name| name.as_bytes() == symbol.to_bytes())
 }
 
-use crate::hooks::c_types::{gaicb, res_state, wordexp_t};
+use crate::hooks::c_types::wordexp_t;
 use libc::*;
-include!("table.rs");
+for_each_hook!(reals);

@@ -1,1971 +1,1041 @@
-// The hook table: one row per exported C symbol. The macro `hooks!` is defined by whoever reads it:
-// `real.rs` and `exports.rs` of this crate, and the tests that check the table against the C
-// headers, against `nm -D` and against design/hooks.md.
-//
-// variadic: `yes` exports all that the calling convention passes in registers; `list` takes any
-// number of arguments, by a trampoline that the handler names; `naked` is not variadic, but the
-// handler is the symbol as well.
-// header: empty for another name of a function that the table has, "none" for what libc keeps for
-// programs of old, and for what only a newer libc has.
-// before_resolution: what runs where the tables of the loaded objects don't tell the real function:
-// `kernel(NUMBER)` enters the kernel, `lookup` asks the dynamic linker at once; `alias`: never, as
-// the handler calls the function that this is another name of.
+//! The hook table: one row per exported C symbol. Everything else follows from it: the exports, the
+//! real functions, design/hooks.md and the tests that compare the table with the C headers and with
+//! `nm -D` of the library.
+//!
+//! A row says what differs. In this order:
+//!
+//! | key | meaning | without it |
+//! | --- | --- | --- |
+//! | a string | the header that declares the function | no header does: libc keeps it for old programs, or only a newer libc has it |
+//! | `variadic` | the C function takes more arguments than its declaration names | it does not |
+//! | `symbol: handler` | the handler itself is the exported symbol: it takes a list of arguments apart, or keeps the return address | the export calls the handler |
+//! | `cancellation_point`, `async_signal_safe` | as POSIX says | no |
+//! | `real` | the handler calls `real::NAME`; where the tables of the loaded objects don't tell the function, `kernel(NUMBER)` enters the kernel and `lookup` asks the dynamic linker | the handler never calls it |
+//! | `handler`, `why`, `policy`, `test` | the function in `hooks`, its reason, its decision, the test that shows it | |
+//!
+//! `alias NAME = FUNCTION;` follows the row of a function that libc has by another name, too. It has
+//! the function's row, except for what it says itself.
 
-hooks! {
-    socket {
-        signature: (domain: c_int, kind: c_int, protocol: c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_socket),
-        handler: socket::socket,
+/// Calls `$reader` with each hook's name and its row, which `hook_row` reads.
+macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
+
+    // ---- sockets: made, connected, named
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socket), handler: socket::socket,
         why: "only TCP can go through Tor, and a socket's record must exist before its first duplicate",
         policy: "inet streams are registered; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
         test: "hooks::only_tcp_sockets_can_be_made",
     }
-    connect {
-        signature: (socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_connect),
+    alias __socket = socket;
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socketpair),
+        handler: socket::socketpair,
+        why: "families whose pairs can reach other machines", policy: "as socket",
+        test: "hooks::only_tcp_sockets_can_be_made_by_any_name",
+    }
+    fn connect(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_connect),
         handler: connect::connect,
         why: "the main job",
         policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed",
         test: "hooks::connect_goes_through_the_proxy",
     }
-    close {
-        signature: (fd: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_close),
-        handler: close::close,
-        why: "an entry must not outlive its descriptor",
-        policy: "forgets the entry first, without a lock",
-        test: "hooks::a_reused_descriptor_has_no_entry",
-    }
-    getpeername {
-        signature: (socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_getpeername),
+    alias __connect = connect;
+    fn getpeername(socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getpeername),
         handler: peer::getpeername,
         why: "the kernel knows only Tor's port",
         policy: "answers the destination that the program asked for, also over exec and of a socket that was passed",
         test: "hooks::getpeername_answers_the_destination",
     }
-    dup {
-        signature: (fd: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_dup),
-        handler: duplicate::dup,
-        why: "a duplicate is the same socket",
-        policy: "the new descriptor names the same record",
-        test: "hooks::duplicates_share_one_connection",
-    }
-    dup2 {
-        signature: (source: c_int, target: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: duplicate::dup2,
-        why: "it closes one descriptor and duplicates another",
-        policy: "the target's entry goes, and comes back if the call fails",
-        test: "hooks::a_failed_dup2_leaves_the_entry",
-    }
-    dup3 {
-        signature: (source: c_int, target: c_int, flags: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_dup3),
-        handler: duplicate::dup3,
-        why: "it closes one descriptor and duplicates another",
-        policy: "as dup2",
-        test: "hooks::duplicates_share_one_connection",
-    }
-    close_range {
-        signature: (first: c_uint, last: c_uint, flags: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_close_range),
-        handler: close::close_range,
-        why: "an entry must not outlive its descriptor",
-        policy: "forgets the entries first; none with CLOSE_RANGE_CLOEXEC or if the call fails",
-        test: "hooks::close_range_forgets_what_it_closes",
-    }
-    closefrom {
-        signature: (first: c_int) -> (),
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: close::closefrom,
-        why: "an entry must not outlive its descriptor",
-        policy: "forgets the entries first",
-        test: "hooks::closefrom_forgets_what_it_closes",
-    }
-    __close {
-        signature: (fd: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: close::close,
-        why: "libc exports close by this name too",
-        policy: "as close",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    fclose {
-        signature: (stream: *mut FILE) -> c_int,
-        header: "stdio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: streams::fclose,
-        why: "libc closes the descriptor inside",
-        policy: "forgets the entry first",
-        test: "hooks::fclose_forgets_the_entry",
-    }
-    _IO_fclose {
-        signature: (stream: *mut FILE) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: streams::fclose,
-        why: "libc exports fclose by this name too",
-        policy: "as fclose",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    freopen {
-        signature: (path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE,
-        header: "stdio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: streams::freopen,
-        why: "libc closes the descriptor inside, also if the call fails",
-        policy: "forgets the entry first",
-        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
-    }
-    freopen64 {
-        signature: (path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE,
-        header: "stdio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: streams::freopen64,
-        why: "as freopen",
-        policy: "as freopen",
-        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
-    }
-    fdopen {
-        signature: (fd: c_int, mode: *const c_char) -> *mut FILE,
-        header: "stdio.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: streams::fdopen,
-        why: "libc reads and writes the stream's descriptor inside",
-        policy: "waits for a handshake in flight",
-        test: "nonblocking::a_stream_begins_after_the_handshake",
-    }
-    _IO_fdopen {
-        signature: (fd: c_int, mode: *const c_char) -> *mut FILE,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: streams::fdopen,
-        why: "libc exports fdopen by this name too",
-        policy: "as fdopen",
-        test: "nonblocking::a_stream_begins_after_the_handshake",
-    }
-    fcntl {
-        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
-        header: "fcntl.h",
-        variadic: yes,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_fcntl),
-        handler: duplicate::fcntl,
-        why: "F_DUPFD and F_DUPFD_CLOEXEC make duplicates",
-        policy: "a duplicate names the same record; other commands pass",
-        test: "hooks::fcntl_duplicates_share_one_connection",
-    }
-    fcntl64 {
-        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
-        header: "fcntl.h",
-        variadic: yes,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_fcntl),
-        handler: duplicate::fcntl,
-        why: "as fcntl",
-        policy: "as fcntl",
-        test: "hooks::fcntl_duplicates_share_one_connection",
-    }
-    __fcntl {
-        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
-        header: "",
-        variadic: yes,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: duplicate::fcntl,
-        why: "libc exports fcntl by this name too",
-        policy: "as fcntl",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __dup2 {
-        signature: (source: c_int, target: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: duplicate::dup2,
-        why: "libc exports dup2 by this name too",
-        policy: "as dup2",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __connect {
-        signature: (socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: connect::connect,
-        why: "libc exports connect by this name too",
-        policy: "as connect",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __socket {
-        signature: (domain: c_int, kind: c_int, protocol: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: socket::socket,
-        why: "libc has socket by this name too",
-        policy: "as socket",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __libc_fcntl64 {
-        signature: (fd: c_int, command: c_int, argument: c_long) -> c_int,
-        header: "",
-        variadic: yes,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: duplicate::fcntl,
-        why: "libc has fcntl by this name too",
-        policy: "as fcntl",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __sendmmsg {
-        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: send::sendmmsg,
-        why: "libc has sendmmsg by this name too",
-        policy: "as sendmmsg",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __recv {
-        signature: (socket: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: data::recv,
-        why: "libc has recv by this name too",
-        policy: "as recv",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    fork {
-        signature: () -> pid_t,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: fork::fork,
-        why: "the child has the parent's handshakes and names, and a registry that is a copy",
-        policy: "opens what both share first, and tells the child's registry",
-        test: "hooks::a_forked_child_works_at_once",
-    }
-    __fork {
-        signature: () -> pid_t,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: fork::fork,
-        why: "libc exports fork by this name too",
-        policy: "as fork",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    __libc_fork {
-        signature: () -> pid_t,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: fork::fork,
-        why: "libc exports fork by this name too",
-        policy: "as fork",
-        test: "hooks::aliases_take_the_hooks_way",
-    }
-    _Fork {
-        signature: () -> pid_t,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: fork::fork_without_handlers,
-        why: "the child has the parent's handshakes and names, and a registry that is a copy",
-        policy: "as fork",
-        test: "hooks::a_child_without_fork_handlers_works_at_once",
-    }
-    daemon {
-        signature: (keeps_directory: c_int, keeps_standard: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: terminal::daemon,
-        why: "libc replaces descriptors 0 to 2 inside",
-        policy: "forgets their entries if it succeeds",
-        test: "hooks::daemon_forgets_the_standard_descriptors",
-    }
-    login_tty {
-        signature: (terminal: c_int) -> c_int,
-        header: "utmp.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: terminal::login_tty,
-        why: "libc replaces descriptors 0 to 2 inside and closes the terminal's",
-        policy: "forgets their entries if it succeeds",
-        test: "hooks::a_failed_login_tty_leaves_the_entries",
-    }
-    forkpty {
-        signature: (terminal: *mut c_int, name: *mut c_char, attributes: *const termios, size: *const winsize) -> c_int,
-        header: "pty.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: terminal::forkpty,
-        why: "libc replaces descriptors 0 to 2 in the child inside",
-        policy: "the child forgets their entries",
-        test: "hooks::forkpty_forgets_the_standard_descriptors_in_the_child",
-    }
-    socketpair {
-        signature: (domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_socketpair),
-        handler: socket::socketpair,
-        why: "families whose pairs can reach other machines",
-        policy: "as socket",
-        test: "hooks::only_tcp_sockets_can_be_made_by_any_name",
-    }
-    setsockopt {
-        signature: (socket: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_setsockopt),
-        handler: socket_option::setsockopt,
-        why: "options can lead packets past Tor's port",
-        policy: "other interfaces than lo, source routes, multicast groups and TCP_REPAIR are EPERM; TCP_FASTOPEN_CONNECT has no effect",
-        test: "hooks::options_lead_nothing_past_tor",
-    }
-    sendto {
-        signature: (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_sendto),
-        handler: send::sendto,
-        why: "a datagram and Fast Open carry a destination",
-        policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's",
-        test: "hooks::fast_open_goes_through_the_proxy",
-    }
-    sendmsg {
-        signature: (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_sendmsg),
-        handler: send::sendmsg,
-        why: "as sendto",
-        policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
-        test: "hooks::messages_with_an_address_are_judged",
-    }
-    sendmmsg {
-        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_sendmmsg),
-        handler: send::sendmmsg,
-        why: "as sendto",
-        policy: "as sendmsg, for each message; what was sent before one is refused is told; while a handshake is in flight as write",
-        test: "hooks::messages_with_an_address_are_judged",
-    }
-    recvmsg {
-        signature: (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_recvmsg),
-        handler: receive::recvmsg,
-        why: "network sockets of other processes come in beside Tor",
-        policy: "EACCES and only they are closed, or as PassedSockets says; what is labelled as torified is taken; while a handshake is in flight as read",
-        test: "hooks::a_passed_network_socket_is_refused",
-    }
-    recvmmsg {
-        signature: (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, limit: *mut timespec) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_recvmmsg),
-        handler: receive::recvmmsg,
-        why: "as recvmsg",
-        policy: "as recvmsg, but every message comes: refused sockets are taken out, with MSG_CTRUNC; while a handshake is in flight as read",
-        test: "hooks::recvmmsg_loses_no_message",
-    }
-    pidfd_getfd {
-        signature: (process: c_int, target: c_int, flags: c_uint) -> c_int,
-        header: "sys/pidfd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_pidfd_getfd),
-        handler: receive::pidfd_getfd,
-        why: "as recvmsg",
-        policy: "as recvmsg",
-        test: "hooks::a_socket_taken_from_another_process_is_refused",
-    }
-    listen {
-        signature: (socket: c_int, backlog: c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_listen),
-        handler: listen::listen,
+    fn listen(socket: c_int, backlog: c_int) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_listen), handler: listen::listen,
         why: "who comes in sees the machine's address",
         policy: "EPERM on an inet address that is not local, unless AllowInbound",
         test: "hooks::inbound_is_refused",
     }
-    accept {
-        signature: (socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_accept),
+    fn accept(socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_accept),
         handler: listen::accept,
         why: "who comes in sees the machine's address",
         policy: "as listen; the accepted socket's peer is the real one",
         test: "hooks::inbound_is_refused",
     }
-    accept4 {
-        signature: (socket: c_int, address: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_accept4),
+    fn accept4(
+        socket: c_int, address: *mut sockaddr, length: *mut socklen_t, flags: c_int,
+    ) -> c_int {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_accept4),
         handler: listen::accept4,
-        why: "who comes in sees the machine's address",
-        policy: "as accept",
+        why: "who comes in sees the machine's address", policy: "as accept",
         test: "hooks::inbound_is_refused",
     }
-    execve {
-        signature: (path: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_execve),
-        handler: exec::execve,
-        why: "what is executed must be protected too",
-        policy: "keeps the library and its settings in the environment; what can't be protected is EPERM",
-        test: "hooks::the_library_survives_a_fresh_environment",
-    }
-    execv {
-        signature: (path: *const c_char, arguments: *const *mut c_char) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: exec::execv,
-        why: "what is executed must be protected too",
-        policy: "as execve",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execvp {
-        signature: (file: *const c_char, arguments: *const *mut c_char) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::execvp,
-        why: "what is executed must be protected too",
-        policy: "as execve, for the file that PATH leads to",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execvpe {
-        signature: (file: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::execvpe,
-        why: "what is executed must be protected too",
-        policy: "as execvp",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execl {
-        signature: (path: *const c_char, argument: *const c_char) -> c_int,
-        header: "unistd.h",
-        variadic: list,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: exec::list::execl,
-        why: "what is executed must be protected too",
-        policy: "as execve",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execlp {
-        signature: (file: *const c_char, argument: *const c_char) -> c_int,
-        header: "unistd.h",
-        variadic: list,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::list::execlp,
-        why: "what is executed must be protected too",
-        policy: "as execvp",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execle {
-        signature: (path: *const c_char, argument: *const c_char) -> c_int,
-        header: "unistd.h",
-        variadic: list,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: exec::list::execle,
-        why: "what is executed must be protected too",
-        policy: "as execve",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    fexecve {
-        signature: (fd: c_int, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: exec::fexecve,
-        why: "what is executed must be protected too",
-        policy: "as execve, for the open file",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    execveat {
-        signature: (directory: c_int, path: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char, flags: c_int) -> c_int,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_execveat),
-        handler: exec::execveat,
-        why: "what is executed must be protected too",
-        policy: "as execve",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    posix_spawn {
-        signature: (pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "spawn.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::spawn::posix_spawn,
-        why: "libc makes its exec inside, where no hook is",
-        policy: "as execve; gives the errno as its result",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    posix_spawnp {
-        signature: (pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "spawn.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::spawn::posix_spawnp,
-        why: "libc makes its exec inside, where no hook is",
-        policy: "as posix_spawn, for the file that PATH leads to",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    pidfd_spawn {
-        signature: (pidfd: *mut c_int, path: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::spawn::pidfd_spawn,
-        why: "as posix_spawn, from glibc 2.39 on",
-        policy: "as posix_spawn; ENOSYS where libc has none",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    pidfd_spawnp {
-        signature: (pidfd: *mut c_int, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::spawn::pidfd_spawnp,
-        why: "as posix_spawnp, from glibc 2.39 on",
-        policy: "as posix_spawnp; ENOSYS where libc has none",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    system {
-        signature: (command: *const c_char) -> c_int,
-        header: "stdlib.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::shell::system,
-        why: "libc starts the shell inside, where no hook is",
-        policy: "puts the library and its settings back into the environment",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    popen {
-        signature: (command: *const c_char, mode: *const c_char) -> *mut FILE,
-        header: "stdio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::shell::popen,
-        why: "libc starts the shell inside, where no hook is",
-        policy: "as system",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    _IO_popen {
-        signature: (command: *const c_char, mode: *const c_char) -> *mut FILE,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: exec::shell::popen,
-        why: "libc exports popen by this name too",
-        policy: "as popen",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    __libc_system {
-        signature: (command: *const c_char) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: exec::shell::system,
-        why: "libc has system by this name too",
-        policy: "as system",
-        test: "exec_family::every_form_keeps_the_library",
-    }
-    wordexp {
-        signature: (words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int,
-        header: "wordexp.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: exec::shell::wordexp,
-        why: "libc starts the shell inside, where no hook is",
-        policy: "as system; without a shell that can be protected WRDE_CMDSUB for what would need one",
-        test: "exec_family::command_substitution_keeps_the_library",
-    }
-    syscall {
-        signature: (number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long,
-        header: "unistd.h",
-        variadic: yes,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: syscall::syscall,
-        why: "it reaches every call above without its name",
-        policy: "the numbers of the hooks above take the hooks' way; every other passes with all six arguments",
-        test: "hooks::syscall_takes_the_hooks_way",
-    }
-    dlsym {
-        signature: (handle: *mut c_void, name: *const c_char) -> *mut c_void,
-        header: "dlfcn.h",
-        variadic: naked,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: symbol::dlsym,
-        why: "a handle of libc leads to its functions past the hooks",
-        policy: "libc's function is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
-        test: "hooks::a_handle_of_libc_leads_to_the_hooks",
-    }
-    dlvsym {
-        signature: (handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void,
-        header: "dlfcn.h",
-        variadic: naked,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: symbol::dlvsym,
-        why: "as dlsym; and hooks have no version, so that none would be found",
-        policy: "as dlsym; of a function that has a hook the version must exist and does not matter else",
-        test: "hooks::a_version_of_a_function_leads_to_the_hooks",
-    }
-    dlopen {
-        signature: (file: *const c_char, mode: c_int) -> *mut c_void,
-        header: "dlfcn.h",
-        variadic: naked,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: load::dlopen,
-        why: "with RTLD_DEEPBIND a library's calls reach libc past the hooks, and a Go library's reach the kernel",
-        policy: "RTLD_DEEPBIND has no effect; a path of a Go library is not loaded",
-        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
-    }
-    dlmopen {
-        signature: (namespace: Lmid_t, file: *const c_char, mode: c_int) -> *mut c_void,
-        header: "dlfcn.h",
-        variadic: naked,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: load::dlmopen,
-        why: "a new namespace has a libc of its own, without hooks",
-        policy: "as dlopen; LM_ID_NEWLM fails",
-        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
-    }
-    getenv {
-        signature: (name: *const c_char) -> *mut c_char,
-        header: "stdlib.h",
-        variadic: naked,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: proxy_variables::getenv,
-        why: "libcurl from 8.1 on refuses onion names, unless they go to a proxy that resolves them",
-        policy: "such a libcurl gets Tor's SOCKS port for ALL_PROXY, and for NO_PROXY what Tor can't reach, where no variable names a proxy; every other caller the variable",
-        test: "hooks::libcurl_that_refuses_onion_names_is_told_tors_port",
-    }
-    rcmd {
-        signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::rcmd,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    rcmd_af {
-        signature: (host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char, command: *const c_char, error: *mut c_int, family: sa_family_t) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::rcmd_af,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    rexec {
-        signature: (host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char, command: *const c_char, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::rexec,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    rexec_af {
-        signature: (host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char, command: *const c_char, error: *mut c_int, family: sa_family_t) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::rexec_af,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    ruserok {
-        signature: (host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::ruserok,
-        why: "libc looks the host up inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    ruserok_af {
-        signature: (host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char, family: sa_family_t) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::ruserok_af,
-        why: "libc looks the host up inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    iruserok {
-        signature: (address: u32, superuser: c_int, remote: *const c_char, local: *const c_char) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::iruserok,
-        why: "libc looks hosts up inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    iruserok_af {
-        signature: (address: *const c_void, superuser: c_int, remote: *const c_char, local: *const c_char, family: sa_family_t) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::iruserok_af,
-        why: "libc looks hosts up inside",
-        policy: "EPERM",
-        test: "hooks::what_connects_inside_libc_is_refused",
-    }
-    clnt_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::clnt_create,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    clnttcp_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::clnttcp_create,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    clntudp_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::clntudp_create,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    clntudp_bufcreate {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::clntudp_bufcreate,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    authdes_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::authdes_create,
-        why: "libc asks a time server inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    authdes_pk_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::authdes_pk_create,
-        why: "libc asks a time server inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    svctcp_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::svctcp_create,
-        why: "libc listens inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    svcudp_create {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::svcudp_create,
-        why: "libc receives datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    svcudp_bufcreate {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::svcudp_bufcreate,
-        why: "libc receives datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    pmap_getmaps {
-        signature: () -> *mut c_void,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::pmap_getmaps,
-        why: "libc connects inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    callrpc {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::callrpc,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    clnt_broadcast {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::clnt_broadcast,
-        why: "libc sends broadcasts inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    pmap_rmtcall {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::pmap_rmtcall,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    registerrpc {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::registerrpc,
-        why: "libc receives datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    rtime {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::rtime,
-        why: "libc asks a time server inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    getrpcport {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::getrpcport,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    pmap_getport {
-        signature: () -> c_int,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: inside::pmap_getport,
-        why: "libc sends datagrams inside",
-        policy: "EPERM",
-        test: "hooks::programs_of_old_get_no_rpc",
-    }
-    getaddrinfo {
-        signature: (node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getaddrinfo,
-        why: "libc's resolver would ask a name server beside Tor",
-        policy: "names go to Tor's RESOLVE, onion names get a cookie address, libc makes the list of numeric addresses",
-        test: "names::getaddrinfo_asks_tor_and_libc_adds_the_service",
-    }
-    gethostbyname {
-        signature: (name: *const c_char) -> *mut hostent,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyname,
-        why: "as getaddrinfo",
-        policy: "as getaddrinfo, IPv4",
-        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
-    }
-    gethostbyname2 {
-        signature: (name: *const c_char, family: c_int) -> *mut hostent,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyname2,
-        why: "as getaddrinfo",
-        policy: "as getaddrinfo, of the family",
-        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
-    }
-    gethostbyname_r {
-        signature: (name: *const c_char, host: *mut hostent, buffer: *mut c_char, length: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyname_r,
-        why: "as getaddrinfo",
-        policy: "as gethostbyname",
-        test: "names::a_short_buffer_is_erange",
-    }
-    gethostbyname2_r {
-        signature: (name: *const c_char, family: c_int, host: *mut hostent, buffer: *mut c_char, length: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyname2_r,
-        why: "as getaddrinfo",
-        policy: "as gethostbyname2",
-        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
-    }
-    res_gethostbyname {
-        signature: (name: *const c_char) -> *mut hostent,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gethostbyname,
-        why: "libresolv keeps it for programs of old, and asks name servers",
-        policy: "as gethostbyname",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    res_gethostbyname2 {
-        signature: (name: *const c_char, family: c_int) -> *mut hostent,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gethostbyname2,
-        why: "as res_gethostbyname",
-        policy: "as gethostbyname2",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    res_gethostbyaddr {
-        signature: (address: *const c_void, size: socklen_t, family: c_int) -> *mut hostent,
-        header: "none",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gethostbyaddr,
-        why: "as res_gethostbyname",
-        policy: "as gethostbyaddr",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    gethostbyaddr {
-        signature: (address: *const c_void, size: socklen_t, family: c_int) -> *mut hostent,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyaddr,
-        why: "libc would ask a name server for the PTR record",
-        policy: "Tor's RESOLVE_PTR; a cookie address has its onion name",
-        test: "names::an_address_has_the_name_that_tor_says",
-    }
-    gethostbyaddr_r {
-        signature: (address: *const c_void, size: socklen_t, family: c_int, host: *mut hostent, buffer: *mut c_char, length: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostbyaddr_r,
-        why: "as gethostbyaddr",
-        policy: "as gethostbyaddr",
-        test: "names::an_address_has_the_name_that_tor_says",
-    }
-    getnameinfo {
-        signature: (address: *const sockaddr, size: socklen_t, host: *mut c_char, host_size: socklen_t, service: *mut c_char, service_size: socklen_t, flags: c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getnameinfo,
-        why: "as gethostbyaddr",
-        policy: "as gethostbyaddr; services are libc's",
-        test: "names::an_address_without_a_name_is_numeric_unless_a_name_is_required",
-    }
-    getaddrinfo_a {
-        signature: (mode: c_int, list: *mut *mut gaicb, count: c_int, notification: *mut sigevent) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getaddrinfo_a,
-        why: "libc's threads call getaddrinfo where no hook stands",
-        policy: "as getaddrinfo, in threads of the library",
-        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
-    }
-    gai_suspend {
-        signature: (list: *const *const gaicb, count: c_int, timeout: *const timespec) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gai_suspend,
-        why: "libc does not know the requests of getaddrinfo_a",
-        policy: "waits for one of them",
-        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
-    }
-    gai_error {
-        signature: (request: *mut gaicb) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gai_error,
-        why: "as gai_suspend",
-        policy: "EAI_INPROGRESS until it is finished; EAI_CANCELED in a forked child",
-        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
-    }
-    gai_cancel {
-        signature: (request: *mut gaicb) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: names::gai_cancel,
-        why: "as gai_suspend",
-        policy: "EAI_NOTCANCELED until it is finished, then EAI_ALLDONE",
-        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
-    }
-    res_query {
-        signature: (name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_query,
-        why: "libc would ask a name server",
-        policy: "A, AAAA and PTR are answered through Tor, other types refused",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_nquery {
-        signature: (state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquery,
-        why: "as res_query",
-        policy: "as res_query",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_search {
-        signature: (name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_query,
-        why: "as res_query",
-        policy: "as res_query: search domains are not consulted",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_nsearch {
-        signature: (state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquery,
-        why: "as res_query",
-        policy: "as res_search",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_querydomain {
-        signature: (name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_querydomain,
-        why: "as res_query",
-        policy: "as res_querydomain",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_nquerydomain {
-        signature: (state: res_state, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquerydomain,
-        why: "as res_query",
-        policy: "as res_querydomain",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_send {
-        signature: (query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_send,
-        why: "as res_query",
-        policy: "as res_query; a message that is no plain query is EPERM",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    res_nsend {
-        signature: (state: res_state, query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "resolv.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nsend,
-        why: "as res_query",
-        policy: "as res_send",
-        test: "names::dns_queries_are_answered_through_tor",
-    }
-    __res_query {
-        signature: (name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_query,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_query",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_nquery {
-        signature: (state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquery,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_nquery",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_search {
-        signature: (name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_query,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_search",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_nsearch {
-        signature: (state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquery,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_nsearch",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_querydomain {
-        signature: (name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_querydomain,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_querydomain",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_nquerydomain {
-        signature: (state: res_state, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nquerydomain,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_nquerydomain",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_send {
-        signature: (query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_send,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_send",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    __res_nsend {
-        signature: (state: res_state, query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::res_nsend,
-        why: "the name in programs linked before glibc 2.34",
-        policy: "as res_nsend",
-        test: "names::programs_of_an_older_glibc_are_answered_too",
-    }
-    getnetbyname {
-        signature: (name: *const c_char) -> *mut netent,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getnetbyname,
-        why: "libc would ask a name server where nsswitch.conf says so",
-        policy: "knows no network: HOST_NOT_FOUND",
-        test: "names::no_network_has_a_name",
-    }
-    getnetbyname_r {
-        signature: (name: *const c_char, network: *mut netent, buffer: *mut c_char, length: size_t, result: *mut *mut netent, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getnetbyname_r,
-        why: "libc would ask a name server where nsswitch.conf says so",
-        policy: "knows no network: HOST_NOT_FOUND",
-        test: "names::no_network_has_a_name",
-    }
-    getnetbyaddr {
-        signature: (number: u32, family: c_int) -> *mut netent,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getnetbyaddr,
-        why: "libc would ask a name server where nsswitch.conf says so",
-        policy: "knows no network: HOST_NOT_FOUND",
-        test: "names::no_network_has_a_name",
-    }
-    getnetbyaddr_r {
-        signature: (number: u32, family: c_int, network: *mut netent, buffer: *mut c_char, length: size_t, result: *mut *mut netent, error: *mut c_int) -> c_int,
-        header: "netdb.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::getnetbyaddr_r,
-        why: "libc would ask a name server where nsswitch.conf says so",
-        policy: "knows no network: HOST_NOT_FOUND",
-        test: "names::no_network_has_a_name",
-    }
-    gethostid {
-        signature: () -> c_long,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: names::gethostid,
-        why: "libc would ask a name server for the machine's own name",
-        policy: "the number of a machine whose address is 127.0.0.1: it identifies nobody",
-        test: "names::the_host_id_identifies_nobody",
-    }
-    poll {
-        signature: (entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int,
-        header: "poll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: poll::poll,
-        why: "a connect must not show its handshake, nor wait for it",
-        policy: "a socket with a handshake in flight is waited for as the handshake needs it, and shows nothing before its end",
-        test: "nonblocking::poll_sees_a_connect_as_the_kernel_would",
-    }
-    ppoll {
-        signature: (entries: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int,
-        header: "poll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: poll::ppoll,
-        why: "a connect must not show its handshake, nor wait for it",
-        policy: "as poll",
-        test: "nonblocking::ppoll_sees_a_connect_as_the_kernel_would",
-    }
-    __poll_chk {
-        signature: (entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int,
-        header: "poll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: poll::poll_chk,
-        why: "programs built with _FORTIFY_SOURCE call it by this name",
-        policy: "as poll",
-        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
-    }
-    __ppoll_chk {
-        signature: (entries: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, size: size_t) -> c_int,
-        header: "poll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: poll::ppoll_chk,
-        why: "programs built with _FORTIFY_SOURCE call it by this name",
-        policy: "as poll",
-        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
-    }
-    select {
-        signature: (count: c_int, readable: *mut fd_set, writable: *mut fd_set, exceptional: *mut fd_set, timeout: *mut timeval) -> c_int,
-        header: "sys/select.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: select::select,
-        why: "a connect must not show its handshake, nor wait for it",
-        policy: "as poll",
-        test: "nonblocking::select_sees_a_connect_as_the_kernel_would",
-    }
-    pselect {
-        signature: (count: c_int, readable: *mut fd_set, writable: *mut fd_set, exceptional: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int,
-        header: "sys/select.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: select::pselect,
-        why: "a connect must not show its handshake, nor wait for it",
-        policy: "as poll",
-        test: "nonblocking::pselect_sees_a_connect_as_the_kernel_would",
-    }
-    epoll_ctl {
-        signature: (epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int,
-        header: "sys/epoll.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_epoll_ctl),
-        handler: epoll::epoll_ctl,
-        why: "the kernel would report the steps of a handshake",
-        policy: "while a handshake is in flight the kernel has a token in place of the wish; ENOSPC for more than 8 registrations of one such socket",
-        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
-    }
-    epoll_wait {
-        signature: (epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int,
-        header: "sys/epoll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: epoll::epoll_wait,
-        why: "it receives what epoll_ctl registered",
-        policy: "tokens stay inside and drive their handshakes",
-        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
-    }
-    epoll_pwait {
-        signature: (epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int, mask: *const sigset_t) -> c_int,
-        header: "sys/epoll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: epoll::epoll_pwait,
-        why: "it receives what epoll_ctl registered",
-        policy: "as epoll_wait",
-        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
-    }
-    epoll_pwait2 {
-        signature: (epoll: c_int, events: *mut epoll_event, most: c_int, timeout: *const timespec, mask: *const sigset_t) -> c_int,
-        header: "sys/epoll.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: epoll::epoll_pwait2,
-        why: "it receives what epoll_ctl registered",
-        policy: "as epoll_wait",
-        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
-    }
-    read {
-        signature: (fd: c_int, data: *mut c_void, size: size_t) -> ssize_t,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_read),
-        handler: data::read,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "EAGAIN while a handshake is in flight, or waits for its end on a socket that may wait; the error of a failed one, once",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    readv {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_readv),
-        handler: data::readv,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    recv {
-        signature: (fd: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: data::recv,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    recvfrom {
-        signature: (fd: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_recvfrom),
-        handler: data::recvfrom,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    __read_chk {
-        signature: (fd: c_int, data: *mut c_void, size: size_t, room: size_t) -> ssize_t,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: data::__read_chk,
-        why: "programs built with _FORTIFY_SOURCE call it by this name",
-        policy: "as read",
-        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
-    }
-    __recv_chk {
-        signature: (fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: data::__recv_chk,
-        why: "programs built with _FORTIFY_SOURCE call it by this name",
-        policy: "as read",
-        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
-    }
-    __recvfrom_chk {
-        signature: (fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int, address: *mut sockaddr, length: *mut socklen_t) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: data::__recvfrom_chk,
-        why: "programs built with _FORTIFY_SOURCE call it by this name",
-        policy: "as read",
-        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
-    }
-    write {
-        signature: (fd: c_int, data: *const c_void, size: size_t) -> ssize_t,
-        header: "unistd.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_write),
-        handler: data::write,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    writev {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_writev),
-        handler: data::writev,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    send {
-        signature: (fd: c_int, data: *const c_void, size: size_t, flags: c_int) -> ssize_t,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: lookup,
-        handler: data::send,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    preadv2 {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: data::preadv2,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "as readv, which it is for a socket",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    preadv64v2 {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: data::preadv2,
-        why: "the next byte of a handshake is the proxy's",
-        policy: "as readv, which it is for a socket",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    pwritev2 {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: lookup,
-        handler: data::pwritev2,
-        why: "the program's data must not come between a handshake's",
-        policy: "as writev, which it is for a socket",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    pwritev64v2 {
-        signature: (fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t,
-        header: "sys/uio.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: no,
-        before_resolution: alias,
-        handler: data::pwritev2,
-        why: "the program's data must not come between a handshake's",
-        policy: "as writev, which it is for a socket",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    sendfile {
-        signature: (fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t,
-        header: "sys/sendfile.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_sendfile),
-        handler: data::sendfile,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    sendfile64 {
-        signature: (fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t,
-        header: "sys/sendfile.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: data::sendfile,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    splice {
-        signature: (source: c_int, source_offset: *mut loff_t, target: c_int, target_offset: *mut loff_t, size: size_t, flags: c_uint) -> ssize_t,
-        header: "fcntl.h",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_splice),
-        handler: data::splice,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read, for both descriptors",
-        test: "nonblocking::data_wait_for_the_handshake",
-    }
-    getsockopt {
-        signature: (fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_getsockopt),
+    fn setsockopt(
+        socket: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t,
+    ) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_setsockopt),
+        handler: socket_option::setsockopt,
+        why: "options can lead packets past Tor's port",
+        policy: "other interfaces than lo, source routes, multicast groups and TCP_REPAIR are EPERM; TCP_FASTOPEN_CONNECT has no effect",
+        test: "hooks::options_lead_nothing_past_tor",
+    }
+    fn getsockopt(
+        fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t,
+    ) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getsockopt),
         handler: socket_state::getsockopt,
         why: "SO_ERROR is how a program learns what became of its connect",
         policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once",
         test: "nonblocking::a_failure_is_told_once",
     }
-    ioctl {
-        signature: (fd: c_int, request: c_ulong, argument: c_long) -> c_int,
-        header: "sys/ioctl.h",
-        variadic: yes,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_ioctl),
+    fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
+        "sys/ioctl.h", variadic: yes, async_signal_safe: yes, real: kernel(SYS_ioctl),
         handler: socket_state::ioctl,
         why: "FIONREAD would count the bytes of the proxy",
         policy: "0 while a handshake is in flight; other requests pass",
         test: "nonblocking::data_wait_for_the_handshake",
     }
-    shutdown {
-        signature: (fd: c_int, how: c_int) -> c_int,
-        header: "sys/socket.h",
-        variadic: no,
-        cancellation_point: no,
-        async_signal_safe: yes,
-        before_resolution: kernel(SYS_shutdown),
+    fn shutdown(fd: c_int, how: c_int) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_shutdown),
         handler: socket_state::shutdown,
         why: "a half-spoken handshake is of no use",
         policy: "ends a handshake that is in flight, as Linux does with a connecting socket",
         test: "nonblocking::shutdown_ends_a_handshake",
     }
-    __poll {
-        signature: (entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: poll::poll,
-        why: "libc exports it by this name too",
-        policy: "as poll",
-        test: "nonblocking::libcs_other_names_take_the_same_way",
+
+    // ---- descriptors: closed, duplicated, replaced
+    fn close(fd: c_int) -> c_int {
+        "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_close),
+        handler: close::close,
+        why: "an entry must not outlive its descriptor",
+        policy: "forgets the entry first, without a lock",
+        test: "hooks::a_reused_descriptor_has_no_entry",
     }
-    __select {
-        signature: (count: c_int, readable: *mut fd_set, writable: *mut fd_set, exceptional: *mut fd_set, timeout: *mut timeval) -> c_int,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
-        handler: select::select,
-        why: "libc exports it by this name too",
-        policy: "as select",
-        test: "nonblocking::libcs_other_names_take_the_same_way",
+    alias __close = close;
+    fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_close_range),
+        handler: close::close_range,
+        why: "an entry must not outlive its descriptor",
+        policy: "forgets the entries first; none with CLOSE_RANGE_CLOEXEC or if the call fails",
+        test: "hooks::close_range_forgets_what_it_closes",
     }
-    __read {
-        signature: (fd: c_int, data: *mut c_void, size: size_t) -> ssize_t,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
+    fn closefrom(first: c_int) -> () {
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: close::closefrom,
+        why: "an entry must not outlive its descriptor", policy: "forgets the entries first",
+        test: "hooks::closefrom_forgets_what_it_closes",
+    }
+    fn dup(fd: c_int) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup), handler: duplicate::dup,
+        why: "a duplicate is the same socket", policy: "the new descriptor names the same record",
+        test: "hooks::duplicates_share_one_connection",
+    }
+    fn dup2(source: c_int, target: c_int) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: duplicate::dup2,
+        why: "it closes one descriptor and duplicates another",
+        policy: "the target's entry goes, and comes back if the call fails",
+        test: "hooks::a_failed_dup2_leaves_the_entry",
+    }
+    alias __dup2 = dup2;
+    fn dup3(source: c_int, target: c_int, flags: c_int) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup3), handler: duplicate::dup3,
+        why: "it closes one descriptor and duplicates another", policy: "as dup2",
+        test: "hooks::duplicates_share_one_connection",
+    }
+    fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+        "fcntl.h", variadic: yes, cancellation_point: yes, async_signal_safe: yes,
+        real: kernel(SYS_fcntl), handler: duplicate::fcntl,
+        why: "F_DUPFD and F_DUPFD_CLOEXEC make duplicates",
+        policy: "a duplicate names the same record; other commands pass",
+        test: "hooks::fcntl_duplicates_share_one_connection",
+    }
+    alias fcntl64 = fcntl, header: "fcntl.h", test: "hooks::fcntl_duplicates_share_one_connection";
+    alias __fcntl = fcntl;
+    alias __libc_fcntl64 = fcntl;
+    fn fclose(stream: *mut FILE) -> c_int {
+        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::fclose,
+        why: "libc closes the descriptor inside", policy: "forgets the entry first",
+        test: "hooks::fclose_forgets_the_entry",
+    }
+    alias _IO_fclose = fclose;
+    fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::freopen,
+        why: "libc closes the descriptor inside, also if the call fails",
+        policy: "forgets the entry first",
+        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
+    }
+    fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::freopen64,
+        why: "as freopen", policy: "as freopen",
+        test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
+    }
+    fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
+        "stdio.h", real: lookup, handler: streams::fdopen,
+        why: "libc reads and writes the stream's descriptor inside",
+        policy: "waits for a handshake in flight",
+        test: "nonblocking::a_stream_begins_after_the_handshake",
+    }
+    alias _IO_fdopen = fdopen, test: "nonblocking::a_stream_begins_after_the_handshake";
+    fn daemon(keeps_directory: c_int, keeps_standard: c_int) -> c_int {
+        "unistd.h", real: lookup, handler: terminal::daemon,
+        why: "libc replaces descriptors 0 to 2 inside",
+        policy: "forgets their entries if it succeeds",
+        test: "hooks::daemon_forgets_the_standard_descriptors",
+    }
+    fn login_tty(terminal: c_int) -> c_int {
+        "utmp.h", real: lookup, handler: terminal::login_tty,
+        why: "libc replaces descriptors 0 to 2 inside and closes the terminal's",
+        policy: "forgets their entries if it succeeds",
+        test: "hooks::a_failed_login_tty_leaves_the_entries",
+    }
+    fn forkpty(
+        terminal: *mut c_int, name: *mut c_char, attributes: *const termios, size: *const winsize,
+    ) -> c_int {
+        "pty.h", real: lookup, handler: terminal::forkpty,
+        why: "libc replaces descriptors 0 to 2 in the child inside",
+        policy: "the child forgets their entries",
+        test: "hooks::forkpty_forgets_the_standard_descriptors_in_the_child",
+    }
+
+    // ---- data: sent, received, passed
+    fn read(fd: c_int, data: *mut c_void, size: size_t) -> ssize_t {
+        "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_read),
         handler: data::read,
-        why: "libc exports it by this name too",
-        policy: "as read",
-        test: "nonblocking::libcs_other_names_take_the_same_way",
+        why: "the next byte of a handshake is the proxy's",
+        policy: "EAGAIN while a handshake is in flight, or waits for its end on a socket that may wait; the error of a failed one, once",
+        test: "nonblocking::data_wait_for_the_handshake",
     }
-    __write {
-        signature: (fd: c_int, data: *const c_void, size: size_t) -> ssize_t,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
+    alias __read = read, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+        "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_readv),
+        handler: data::readv,
+        why: "the next byte of a handshake is the proxy's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    fn recv(fd: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: data::recv,
+        why: "the next byte of a handshake is the proxy's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    alias __recv = recv;
+    fn recvfrom(
+        fd: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut sockaddr,
+        length: *mut socklen_t,
+    ) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvfrom),
+        handler: data::recvfrom,
+        why: "the next byte of a handshake is the proxy's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    fn __read_chk(fd: c_int, data: *mut c_void, size: size_t, room: size_t) -> ssize_t {
+        "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: data::__read_chk,
+        why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
+        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
+    }
+    fn __recv_chk(
+        fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int,
+    ) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: data::__recv_chk,
+        why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
+        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
+    }
+    fn __recvfrom_chk(
+        fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int,
+        address: *mut sockaddr, length: *mut socklen_t,
+    ) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: data::__recvfrom_chk,
+        why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
+        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
+    }
+    fn preadv2(
+        fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
+    ) -> ssize_t {
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::preadv2,
+        why: "the next byte of a handshake is the proxy's",
+        policy: "as readv, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    alias preadv64v2 = preadv2, header: "sys/uio.h",
+        test: "nonblocking::data_wait_for_the_handshake";
+    fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmsg),
+        handler: receive::recvmsg,
+        why: "network sockets of other processes come in beside Tor",
+        policy: "EACCES and only they are closed, or as PassedSockets says; what is labelled as torified is taken; while a handshake is in flight as read",
+        test: "hooks::a_passed_network_socket_is_refused",
+    }
+    fn recvmmsg(
+        socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, limit: *mut timespec,
+    ) -> c_int {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmmsg),
+        handler: receive::recvmmsg,
+        why: "as recvmsg",
+        policy: "as recvmsg, but every message comes: refused sockets are taken out, with MSG_CTRUNC; while a handshake is in flight as read",
+        test: "hooks::recvmmsg_loses_no_message",
+    }
+    fn pidfd_getfd(process: c_int, target: c_int, flags: c_uint) -> c_int {
+        "sys/pidfd.h", async_signal_safe: yes, real: kernel(SYS_pidfd_getfd),
+        handler: receive::pidfd_getfd,
+        why: "as recvmsg", policy: "as recvmsg",
+        test: "hooks::a_socket_taken_from_another_process_is_refused",
+    }
+    fn write(fd: c_int, data: *const c_void, size: size_t) -> ssize_t {
+        "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_write),
         handler: data::write,
-        why: "libc exports it by this name too",
-        policy: "as write",
-        test: "nonblocking::libcs_other_names_take_the_same_way",
+        why: "the program's data must not come between a handshake's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
     }
-    __send {
-        signature: (fd: c_int, data: *const c_void, size: size_t, flags: c_int) -> ssize_t,
-        header: "",
-        variadic: no,
-        cancellation_point: yes,
-        async_signal_safe: yes,
-        before_resolution: alias,
+    alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+        "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_writev),
+        handler: data::writev,
+        why: "the program's data must not come between a handshake's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    fn send(fd: c_int, data: *const c_void, size: size_t, flags: c_int) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
         handler: data::send,
-        why: "libc exports it by this name too",
-        policy: "as send",
-        test: "nonblocking::libcs_other_names_take_the_same_way",
+        why: "the program's data must not come between a handshake's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
     }
+    alias __send = send, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn pwritev2(
+        fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
+    ) -> ssize_t {
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::pwritev2,
+        why: "the program's data must not come between a handshake's",
+        policy: "as writev, which it is for a socket",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    alias pwritev64v2 = pwritev2, header: "sys/uio.h",
+        test: "nonblocking::data_wait_for_the_handshake";
+    fn sendfile(fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t {
+        "sys/sendfile.h", async_signal_safe: yes, real: kernel(SYS_sendfile),
+        handler: data::sendfile,
+        why: "the program's data must not come between a handshake's", policy: "as read",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    alias sendfile64 = sendfile, header: "sys/sendfile.h",
+        test: "nonblocking::data_wait_for_the_handshake";
+    fn splice(
+        source: c_int, source_offset: *mut loff_t, target: c_int, target_offset: *mut loff_t,
+        size: size_t, flags: c_uint,
+    ) -> ssize_t {
+        "fcntl.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_splice),
+        handler: data::splice,
+        why: "the program's data must not come between a handshake's",
+        policy: "as read, for both descriptors",
+        test: "nonblocking::data_wait_for_the_handshake",
+    }
+    fn sendto(
+        socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr,
+        length: socklen_t,
+    ) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendto),
+        handler: send::sendto,
+        why: "a datagram and Fast Open carry a destination",
+        policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's",
+        test: "hooks::fast_open_goes_through_the_proxy",
+    }
+    fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendmsg),
+        handler: send::sendmsg,
+        why: "as sendto",
+        policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
+        test: "hooks::messages_with_an_address_are_judged",
+    }
+    fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+        "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendmmsg),
+        handler: send::sendmmsg,
+        why: "as sendto",
+        policy: "as sendmsg, for each message; what was sent before one is refused is told; while a handshake is in flight as write",
+        test: "hooks::messages_with_an_address_are_judged",
+    }
+    alias __sendmmsg = sendmmsg;
+
+    // ---- waits
+    fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+        "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: poll::poll,
+        why: "a connect must not show its handshake, nor wait for it",
+        policy: "a socket with a handshake in flight is waited for as the handshake needs it, and shows nothing before its end",
+        test: "nonblocking::poll_sees_a_connect_as_the_kernel_would",
+    }
+    alias __poll = poll, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn ppoll(
+        entries: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t,
+    ) -> c_int {
+        "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: poll::ppoll,
+        why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
+        test: "nonblocking::ppoll_sees_a_connect_as_the_kernel_would",
+    }
+    fn __poll_chk(entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int {
+        "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: poll::poll_chk,
+        why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as poll",
+        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
+    }
+    fn __ppoll_chk(
+        entries: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t,
+        size: size_t,
+    ) -> c_int {
+        "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: poll::ppoll_chk,
+        why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as poll",
+        test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
+    }
+    fn select(
+        count: c_int, readable: *mut fd_set, writable: *mut fd_set, exceptional: *mut fd_set,
+        timeout: *mut timeval,
+    ) -> c_int {
+        "sys/select.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: select::select,
+        why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
+        test: "nonblocking::select_sees_a_connect_as_the_kernel_would",
+    }
+    alias __select = select, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn pselect(
+        count: c_int, readable: *mut fd_set, writable: *mut fd_set, exceptional: *mut fd_set,
+        timeout: *const timespec, mask: *const sigset_t,
+    ) -> c_int {
+        "sys/select.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: select::pselect,
+        why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
+        test: "nonblocking::pselect_sees_a_connect_as_the_kernel_would",
+    }
+    fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
+        "sys/epoll.h", async_signal_safe: yes, real: kernel(SYS_epoll_ctl),
+        handler: epoll::epoll_ctl,
+        why: "the kernel would report the steps of a handshake",
+        policy: "while a handshake is in flight the kernel has a token in place of the wish; ENOSPC for more than 8 registrations of one such socket",
+        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
+    }
+    fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int {
+        "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: epoll::epoll_wait,
+        why: "it receives what epoll_ctl registered",
+        policy: "tokens stay inside and drive their handshakes",
+        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
+    }
+    fn epoll_pwait(
+        epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int, mask: *const sigset_t,
+    ) -> c_int {
+        "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: epoll::epoll_pwait,
+        why: "it receives what epoll_ctl registered", policy: "as epoll_wait",
+        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
+    }
+    fn epoll_pwait2(
+        epoll: c_int, events: *mut epoll_event, most: c_int, timeout: *const timespec,
+        mask: *const sigset_t,
+    ) -> c_int {
+        "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
+        handler: epoll::epoll_pwait2,
+        why: "it receives what epoll_ctl registered", policy: "as epoll_wait",
+        test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
+    }
+
+    // ---- names: hosts and networks
+    fn getaddrinfo(
+        node: *const c_char, service: *const c_char, hints: *const addrinfo,
+        result: *mut *mut addrinfo,
+    ) -> c_int {
+        "netdb.h", real: lookup, handler: names::getaddrinfo,
+        why: "libc's resolver would ask a name server beside Tor",
+        policy: "names go to Tor's RESOLVE, onion names get a cookie address, libc makes the list of numeric addresses",
+        test: "names::getaddrinfo_asks_tor_and_libc_adds_the_service",
+    }
+    fn gethostbyname(name: *const c_char) -> *mut hostent {
+        "netdb.h", handler: names::gethostbyname,
+        why: "as getaddrinfo", policy: "as getaddrinfo, IPv4",
+        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
+    }
+    alias res_gethostbyname = gethostbyname,
+        why: "libresolv keeps it for programs of old, and asks name servers",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
+        "netdb.h", handler: names::gethostbyname2,
+        why: "as getaddrinfo", policy: "as getaddrinfo, of the family",
+        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
+    }
+    alias res_gethostbyname2 = gethostbyname2, why: "as res_gethostbyname",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn gethostbyname_r(
+        name: *const c_char, host: *mut hostent, buffer: *mut c_char, length: size_t,
+        result: *mut *mut hostent, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: names::gethostbyname_r,
+        why: "as getaddrinfo", policy: "as gethostbyname", test: "names::a_short_buffer_is_erange",
+    }
+    fn gethostbyname2_r(
+        name: *const c_char, family: c_int, host: *mut hostent, buffer: *mut c_char, length: size_t,
+        result: *mut *mut hostent, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: names::gethostbyname2_r,
+        why: "as getaddrinfo", policy: "as gethostbyname2",
+        test: "names::gethostbyname_and_its_relatives_give_the_wanted_family",
+    }
+    fn gethostbyaddr(address: *const c_void, size: socklen_t, family: c_int) -> *mut hostent {
+        "netdb.h", handler: names::gethostbyaddr,
+        why: "libc would ask a name server for the PTR record",
+        policy: "Tor's RESOLVE_PTR; a cookie address has its onion name",
+        test: "names::an_address_has_the_name_that_tor_says",
+    }
+    alias res_gethostbyaddr = gethostbyaddr, why: "as res_gethostbyname",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn gethostbyaddr_r(
+        address: *const c_void, size: socklen_t, family: c_int, host: *mut hostent,
+        buffer: *mut c_char, length: size_t, result: *mut *mut hostent, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: names::gethostbyaddr_r,
+        why: "as gethostbyaddr", policy: "as gethostbyaddr",
+        test: "names::an_address_has_the_name_that_tor_says",
+    }
+    fn getnameinfo(
+        address: *const sockaddr, size: socklen_t, host: *mut c_char, host_size: socklen_t,
+        service: *mut c_char, service_size: socklen_t, flags: c_int,
+    ) -> c_int {
+        "netdb.h", real: lookup, handler: names::getnameinfo,
+        why: "as gethostbyaddr", policy: "as gethostbyaddr; services are libc's",
+        test: "names::an_address_without_a_name_is_numeric_unless_a_name_is_required",
+    }
+    fn getnetbyname(name: *const c_char) -> *mut netent {
+        "netdb.h", handler: names::getnetbyname,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    fn getnetbyname_r(
+        name: *const c_char, network: *mut netent, buffer: *mut c_char, length: size_t,
+        result: *mut *mut netent, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: names::getnetbyname_r,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    fn getnetbyaddr(number: u32, family: c_int) -> *mut netent {
+        "netdb.h", handler: names::getnetbyaddr,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    fn getnetbyaddr_r(
+        number: u32, family: c_int, network: *mut netent, buffer: *mut c_char, length: size_t,
+        result: *mut *mut netent, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: names::getnetbyaddr_r,
+        why: "libc would ask a name server where nsswitch.conf says so",
+        policy: "knows no network: HOST_NOT_FOUND",
+        test: "names::no_network_has_a_name",
+    }
+    fn gethostid() -> c_long {
+        "unistd.h", handler: names::gethostid,
+        why: "libc would ask a name server for the machine's own name",
+        policy: "the number of a machine whose address is 127.0.0.1: it identifies nobody",
+        test: "names::the_host_id_identifies_nobody",
+    }
+
+    // ---- names: asynchronous
+    fn getaddrinfo_a(
+        mode: c_int, list: *mut *mut gaicb, count: c_int, notification: *mut sigevent,
+    ) -> c_int {
+        "netdb.h", handler: names::getaddrinfo_a,
+        why: "libc's threads call getaddrinfo where no hook stands",
+        policy: "as getaddrinfo, in threads of the library",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    fn gai_suspend(list: *const *const gaicb, count: c_int, timeout: *const timespec) -> c_int {
+        "netdb.h", cancellation_point: yes, handler: names::gai_suspend,
+        why: "libc does not know the requests of getaddrinfo_a", policy: "waits for one of them",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    fn gai_error(request: *mut gaicb) -> c_int {
+        "netdb.h", handler: names::gai_error,
+        why: "as gai_suspend",
+        policy: "EAI_INPROGRESS until it is finished; EAI_CANCELED in a forked child",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+    fn gai_cancel(request: *mut gaicb) -> c_int {
+        "netdb.h", handler: names::gai_cancel,
+        why: "as gai_suspend", policy: "EAI_NOTCANCELED until it is finished, then EAI_ALLDONE",
+        test: "names::an_asynchronous_lookup_does_not_wait_for_tor",
+    }
+
+    // ---- names: queries in the form of DNS
+    fn res_query(
+        name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_query,
+        why: "libc would ask a name server",
+        policy: "A, AAAA and PTR are answered through Tor, other types refused",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_query = res_query,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_nquery(
+        state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar,
+        size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_nquery,
+        why: "as res_query", policy: "as res_query",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_nquery = res_nquery,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_search(
+        name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_query,
+        why: "as res_query", policy: "as res_query: search domains are not consulted",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_search = res_search,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_nsearch(
+        state: res_state, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar,
+        size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_nquery,
+        why: "as res_query", policy: "as res_search",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_nsearch = res_nsearch,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_querydomain(
+        name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar,
+        size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_querydomain,
+        why: "as res_query", policy: "as res_querydomain",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_querydomain = res_querydomain,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_nquerydomain(
+        state: res_state, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int,
+        answer: *mut c_uchar, size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_nquerydomain,
+        why: "as res_query", policy: "as res_querydomain",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_nquerydomain = res_nquerydomain,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_send(query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int) -> c_int {
+        "resolv.h", handler: names::res_send,
+        why: "as res_query", policy: "as res_query; a message that is no plain query is EPERM",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_send = res_send,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+    fn res_nsend(
+        state: res_state, query: *const c_uchar, length: c_int, answer: *mut c_uchar, size: c_int,
+    ) -> c_int {
+        "resolv.h", handler: names::res_nsend,
+        why: "as res_query", policy: "as res_send",
+        test: "names::dns_queries_are_answered_through_tor",
+    }
+    alias __res_nsend = res_nsend,
+        why: "the name in programs linked before glibc 2.34",
+        test: "names::programs_of_an_older_glibc_are_answered_too";
+
+    // ---- exec: programs that are executed, forked children
+    fn execve(
+        path: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char,
+    ) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_execve), handler: exec::execve,
+        why: "what is executed must be protected too",
+        policy: "keeps the library and its settings in the environment; what can't be protected is EPERM",
+        test: "hooks::the_library_survives_a_fresh_environment",
+    }
+    fn execv(path: *const c_char, arguments: *const *mut c_char) -> c_int {
+        "unistd.h", async_signal_safe: yes, handler: exec::execv,
+        why: "what is executed must be protected too", policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execvp(file: *const c_char, arguments: *const *mut c_char) -> c_int {
+        "unistd.h", handler: exec::execvp,
+        why: "what is executed must be protected too",
+        policy: "as execve, for the file that PATH leads to",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execvpe(
+        file: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char,
+    ) -> c_int {
+        "unistd.h", real: lookup, handler: exec::execvpe,
+        why: "what is executed must be protected too", policy: "as execvp",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execl(path: *const c_char, argument: *const c_char) -> c_int {
+        "unistd.h", variadic: yes, symbol: handler, async_signal_safe: yes,
+        handler: exec::list::execl,
+        why: "what is executed must be protected too", policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execlp(file: *const c_char, argument: *const c_char) -> c_int {
+        "unistd.h", variadic: yes, symbol: handler, handler: exec::list::execlp,
+        why: "what is executed must be protected too", policy: "as execvp",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execle(path: *const c_char, argument: *const c_char) -> c_int {
+        "unistd.h", variadic: yes, symbol: handler, async_signal_safe: yes,
+        handler: exec::list::execle,
+        why: "what is executed must be protected too", policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn fexecve(fd: c_int, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: exec::fexecve,
+        why: "what is executed must be protected too", policy: "as execve, for the open file",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn execveat(
+        directory: c_int, path: *const c_char, arguments: *const *mut c_char,
+        environment: *const *mut c_char, flags: c_int,
+    ) -> c_int {
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_execveat), handler: exec::execveat,
+        why: "what is executed must be protected too", policy: "as execve",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn posix_spawn(
+        pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
+        environment: *const *mut c_char,
+    ) -> c_int {
+        "spawn.h", real: lookup, handler: exec::spawn::posix_spawn,
+        why: "libc makes its exec inside, where no hook is",
+        policy: "as execve; gives the errno as its result",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn posix_spawnp(
+        pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
+        environment: *const *mut c_char,
+    ) -> c_int {
+        "spawn.h", real: lookup, handler: exec::spawn::posix_spawnp,
+        why: "libc makes its exec inside, where no hook is",
+        policy: "as posix_spawn, for the file that PATH leads to",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn pidfd_spawn(
+        pidfd: *mut c_int, path: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
+        environment: *const *mut c_char,
+    ) -> c_int {
+        real: lookup, handler: exec::spawn::pidfd_spawn,
+        why: "as posix_spawn, from glibc 2.39 on",
+        policy: "as posix_spawn; ENOSYS where libc has none",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn pidfd_spawnp(
+        pidfd: *mut c_int, file: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
+        environment: *const *mut c_char,
+    ) -> c_int {
+        real: lookup, handler: exec::spawn::pidfd_spawnp,
+        why: "as posix_spawnp, from glibc 2.39 on",
+        policy: "as posix_spawnp; ENOSYS where libc has none",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    fn system(command: *const c_char) -> c_int {
+        "stdlib.h", cancellation_point: yes, real: lookup, handler: exec::shell::system,
+        why: "libc starts the shell inside, where no hook is",
+        policy: "puts the library and its settings back into the environment",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    alias __libc_system = system, test: "exec_family::every_form_keeps_the_library";
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
+        "stdio.h", cancellation_point: yes, real: lookup, handler: exec::shell::popen,
+        why: "libc starts the shell inside, where no hook is", policy: "as system",
+        test: "exec_family::every_form_keeps_the_library",
+    }
+    alias _IO_popen = popen, test: "exec_family::every_form_keeps_the_library";
+    fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int {
+        "wordexp.h", real: lookup, handler: exec::shell::wordexp,
+        why: "libc starts the shell inside, where no hook is",
+        policy: "as system; without a shell that can be protected WRDE_CMDSUB for what would need one",
+        test: "exec_family::command_substitution_keeps_the_library",
+    }
+    fn fork() -> pid_t {
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: fork::fork,
+        why: "the child has the parent's handshakes and names, and a registry that is a copy",
+        policy: "opens what both share first, and tells the child's registry",
+        test: "hooks::a_forked_child_works_at_once",
+    }
+    alias __fork = fork;
+    alias __libc_fork = fork;
+    fn _Fork() -> pid_t {
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: fork::fork_without_handlers,
+        why: "the child has the parent's handshakes and names, and a registry that is a copy",
+        policy: "as fork",
+        test: "hooks::a_child_without_fork_handlers_works_at_once",
+    }
+
+    // ---- loading: symbols and libraries
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
+        "dlfcn.h", symbol: handler, handler: symbol::dlsym,
+        why: "a handle of libc leads to its functions past the hooks",
+        policy: "libc's function is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
+        test: "hooks::a_handle_of_libc_leads_to_the_hooks",
+    }
+    fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void {
+        "dlfcn.h", symbol: handler, handler: symbol::dlvsym,
+        why: "as dlsym; and hooks have no version, so that none would be found",
+        policy: "as dlsym; of a function that has a hook the version must exist and does not matter else",
+        test: "hooks::a_version_of_a_function_leads_to_the_hooks",
+    }
+    fn dlopen(file: *const c_char, mode: c_int) -> *mut c_void {
+        "dlfcn.h", symbol: handler, handler: load::dlopen,
+        why: "with RTLD_DEEPBIND a library's calls reach libc past the hooks, and a Go library's reach the kernel",
+        policy: "RTLD_DEEPBIND has no effect; a path of a Go library is not loaded",
+        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
+    }
+    fn dlmopen(namespace: Lmid_t, file: *const c_char, mode: c_int) -> *mut c_void {
+        "dlfcn.h", symbol: handler, handler: load::dlmopen,
+        why: "a new namespace has a libc of its own, without hooks",
+        policy: "as dlopen; LM_ID_NEWLM fails",
+        test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
+    }
+
+    // ---- refused: libc itself connects, listens or sends
+    fn rcmd(
+        host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char,
+        command: *const c_char, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: inside::rcmd,
+        why: "libc connects inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn rcmd_af(
+        host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char,
+        command: *const c_char, error: *mut c_int, family: sa_family_t,
+    ) -> c_int {
+        "netdb.h", handler: inside::rcmd_af,
+        why: "libc connects inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn rexec(
+        host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char,
+        command: *const c_char, error: *mut c_int,
+    ) -> c_int {
+        "netdb.h", handler: inside::rexec,
+        why: "libc connects inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn rexec_af(
+        host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char,
+        command: *const c_char, error: *mut c_int, family: sa_family_t,
+    ) -> c_int {
+        "netdb.h", handler: inside::rexec_af,
+        why: "libc connects inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn ruserok(
+        host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char,
+    ) -> c_int {
+        "netdb.h", handler: inside::ruserok,
+        why: "libc looks the host up inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn ruserok_af(
+        host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char,
+        family: sa_family_t,
+    ) -> c_int {
+        "netdb.h", handler: inside::ruserok_af,
+        why: "libc looks the host up inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn iruserok(
+        address: u32, superuser: c_int, remote: *const c_char, local: *const c_char,
+    ) -> c_int {
+        "netdb.h", handler: inside::iruserok,
+        why: "libc looks hosts up inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn iruserok_af(
+        address: *const c_void, superuser: c_int, remote: *const c_char, local: *const c_char,
+        family: sa_family_t,
+    ) -> c_int {
+        "netdb.h", handler: inside::iruserok_af,
+        why: "libc looks hosts up inside", policy: "EPERM",
+        test: "hooks::what_connects_inside_libc_is_refused",
+    }
+    fn clnt_create() -> *mut c_void {
+        handler: inside::clnt_create,
+        why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn clnttcp_create() -> *mut c_void {
+        handler: inside::clnttcp_create,
+        why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn clntudp_create() -> *mut c_void {
+        handler: inside::clntudp_create,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn clntudp_bufcreate() -> *mut c_void {
+        handler: inside::clntudp_bufcreate,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn authdes_create() -> *mut c_void {
+        handler: inside::authdes_create,
+        why: "libc asks a time server inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn authdes_pk_create() -> *mut c_void {
+        handler: inside::authdes_pk_create,
+        why: "libc asks a time server inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn svctcp_create() -> *mut c_void {
+        handler: inside::svctcp_create,
+        why: "libc listens inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn svcudp_create() -> *mut c_void {
+        handler: inside::svcudp_create,
+        why: "libc receives datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn svcudp_bufcreate() -> *mut c_void {
+        handler: inside::svcudp_bufcreate,
+        why: "libc receives datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn pmap_getmaps() -> *mut c_void {
+        handler: inside::pmap_getmaps,
+        why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn callrpc() -> c_int {
+        handler: inside::callrpc,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn clnt_broadcast() -> c_int {
+        handler: inside::clnt_broadcast,
+        why: "libc sends broadcasts inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn pmap_rmtcall() -> c_int {
+        handler: inside::pmap_rmtcall,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn registerrpc() -> c_int {
+        handler: inside::registerrpc,
+        why: "libc receives datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn rtime() -> c_int {
+        handler: inside::rtime,
+        why: "libc asks a time server inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn getrpcport() -> c_int {
+        handler: inside::getrpcport,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn pmap_getport() -> c_int {
+        handler: inside::pmap_getport,
+        why: "libc sends datagrams inside", policy: "EPERM",
+        test: "hooks::programs_of_old_get_no_rpc",
+    }
+
+    // ---- environment
+    fn getenv(name: *const c_char) -> *mut c_char {
+        "stdlib.h", symbol: handler, real: lookup, handler: proxy_variables::getenv,
+        why: "libcurl from 8.1 on refuses onion names, unless they go to a proxy that resolves them",
+        policy: "such a libcurl gets Tor's SOCKS port for ALL_PROXY, and for NO_PROXY what Tor can't reach, where no variable names a proxy; every other caller the variable",
+        test: "hooks::libcurl_that_refuses_onion_names_is_told_tors_port",
+    }
+
+    // ---- system calls by number
+    fn syscall(
+        number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long,
+    ) -> c_long {
+        "unistd.h", variadic: yes, async_signal_safe: yes, real: lookup, handler: syscall::syscall,
+        why: "it reaches every call above without its name",
+        policy: "the numbers of the hooks above take the hooks' way; every other passes with all six arguments",
+        test: "hooks::syscall_takes_the_hooks_way",
+    }
+} } }
+
+/// The matcher of `for_each_hook`.
+macro_rules! hook_rows {
+    ($reader:ident $(
+        fn $name:ident $parameters:tt -> $result:ty { $($row:tt)* }
+        $(alias $alias:ident = $of:ident $(, $key:ident: $value:literal)*;)*
+    )*) => {
+        hook_rows! { @whole $reader $(
+            fn $name $parameters -> $result; { $($row)* }
+            $(alias $alias = $of $(, $key: $value)*;)*
+        )* }
+    };
+    // A row is one token tree now, which its aliases can repeat.
+    (@whole $reader:ident $(
+        fn $name:ident $parameters:tt -> $result:ty; $row:tt
+        $(alias $alias:ident = $of:ident
+            $(, header: $header:literal)? $(, why: $why:literal)? $(, test: $test:literal)?;)*
+    )*) => {
+        $reader! { $(
+            $name { () fn $name $parameters -> $result $row }
+            $($alias {
+                ($of ($($header)?) ($($why)?) ($($test)?)) fn $alias $parameters -> $result $row
+            })*
+        )* }
+    };
+}
+
+/// Calls `$reader` with a row of `for_each_hook` in which no key is left out.
+#[allow(unused_macros, reason = "some readers want the names alone")]
+macro_rules! hook_row {
+    ($reader:ident {
+        ($($of:ident ($($its_header:literal)?) ($($its_why:literal)?) ($($its_test:literal)?))?)
+        fn $name:ident $parameters:tt -> $result:ty {
+            $($header:literal,)?
+            $(variadic: $variadic:ident,)?
+            $(symbol: $symbol:ident,)?
+            $(cancellation_point: $cancellation:ident,)?
+            $(async_signal_safe: $signal:ident,)?
+            $(real: $real:ident $(($number:ident))?,)?
+            handler: $handler:path,
+            why: $why:literal,
+            policy: $policy:literal,
+            test: $test:literal,
+        }
+    }) => {
+        hook_row! { @first $reader fn $name $parameters -> $result;
+            handler: [$handler],
+            symbol: [$($symbol)? export],
+            real: [$([none $of])? $([$real $(($number))?])? [none]],
+            policy: [$([concat!("as ", stringify!($of))])? [$policy]],
+            async_signal_safe: [$($signal)? no],
+            cancellation_point: [$($cancellation)? no],
+            variadic: [$($variadic)? no],
+            alias_of: [$([$of])? []],
+            header: [$([$($its_header)?])? [$($header)?]],
+            why: [
+                $($([$its_why])? [concat!("libc has ", stringify!($of), " by this name too")])?
+                [$why]
+            ],
+            test: [$($([$its_test])? ["hooks::aliases_take_the_hooks_way"])? [$test]],
+        }
+    };
+    // Of the values of a key the first one holds.
+    (@first $reader:ident fn $name:ident $parameters:tt -> $result:ty;
+        $($key:ident: [$value:tt $($default:tt)*],)*
+    ) => {
+        $reader! { fn $name $parameters -> $result; $($key: $value,)* }
+    };
 }
