@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use epochsocks::config::Settings;
 use epochsocks::policy::{SocketKind, pass};
-use epochsocks::sys::net::socket_number;
+use epochsocks::sys::net::{Answer, socket_number};
 
 use crate::failure::warn;
 
@@ -28,12 +28,15 @@ pub fn withhold(settings: &Settings) {
     }
 }
 
-fn socket_kind(fd: RawFd) -> Option<SocketKind> {
-    Some(SocketKind {
-        domain: socket_number(fd, libc::SO_DOMAIN).ok()?,
-        kind: socket_number(fd, libc::SO_TYPE).ok()?,
-        protocol: socket_number(fd, libc::SO_PROTOCOL).ok()?,
-    })
+fn socket_kind(fd: RawFd) -> Answer<SocketKind> {
+    let ask = || {
+        Ok(SocketKind {
+            domain: socket_number(fd, libc::SO_DOMAIN)?,
+            kind: socket_number(fd, libc::SO_TYPE)?,
+            protocol: socket_number(fd, libc::SO_PROTOCOL)?,
+        })
+    };
+    ask().into()
 }
 
 fn replace(fd: RawFd) -> io::Result<()> {

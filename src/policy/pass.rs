@@ -3,6 +3,7 @@
 use super::SocketKind;
 use super::socket::stays_local;
 use crate::config::{PassedSockets, Settings};
+use crate::sys::net::Answer;
 
 /// What becomes of a descriptor that came in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,35 +29,46 @@ pub enum Provenance {
     Unknown,
 }
 
-/// Decides on a descriptor, which is `socket` if it is one, of `provenance` if that is TCP. A socket
-/// that can't leave the machine is taken, as is one that is proved to lead through Tor.
+/// Decides on a descriptor, which is `socket`, of `provenance` if that is TCP. A socket that can't
+/// leave the machine is taken, as is one that is proved to lead through Tor. What the kernel does not
+/// tell may be any socket.
 pub fn pass(
-    socket: Option<SocketKind>,
+    socket: Answer<SocketKind>,
     provenance: Provenance,
     settings: &Settings,
 ) -> PassDecision {
     use PassDecision::*;
-    let Some(socket) = socket.filter(|socket| !stays_local(socket.domain)) else { return Take };
+    let is_tcp = match socket {
+        Answer::NotASocket(_) => return Take,
+        Answer::Is(socket) if stays_local(socket.domain) => return Take,
+        Answer::Is(socket) => socket.is_tcp(),
+        Answer::Unknown(_) => false,
+    };
     match (settings.passed_sockets, provenance) {
-        (_, Provenance::Proved) if socket.is_tcp() => Take,
-        (PassedSockets::Torified, Provenance::Likely) if socket.is_tcp() => Take,
+        (_, Provenance::Proved) if is_tcp => Take,
+        (PassedSockets::Torified, Provenance::Likely) if is_tcp => Take,
         (PassedSockets::Refuse | PassedSockets::Torified, _) => Refuse,
         (PassedSockets::Drop, _) => Drop,
         (PassedSockets::Allow, _) => Take,
     }
 }
 
-/// Whether a program that is started may inherit a descriptor, which is `socket` if it is one. TCP
-/// is inherited: hooks see each connect, and a connection is there because the user wants it so.
-/// With any other network socket nothing but `write` is needed to pass Tor by.
-pub fn inherit(socket: Option<SocketKind>, settings: &Settings) -> bool {
+/// Whether a program that is started may inherit a descriptor, which is `socket`. TCP is inherited:
+/// hooks see each connect, and a connection is there because the user wants it so. With any other
+/// network socket nothing but `write` is needed to pass Tor by.
+pub fn inherit(socket: Answer<SocketKind>, settings: &Settings) -> bool {
     settings.passed_sockets == PassedSockets::Allow
-        || socket.is_none_or(|socket| stays_local(socket.domain) || socket.is_tcp())
+        || match socket {
+            Answer::NotASocket(_) => true,
+            Answer::Is(socket) => stays_local(socket.domain) || socket.is_tcp(),
+            Answer::Unknown(_) => false,
+        }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::Errno;
 
     fn decide(
         passed_sockets: PassedSockets,
@@ -65,7 +77,7 @@ mod tests {
         provenance: Provenance,
     ) -> PassDecision {
         let socket = SocketKind { domain, kind, protocol: 0 };
-        pass(Some(socket), provenance, &Settings { passed_sockets, ..Settings::DEFAULT })
+        pass(Answer::Is(socket), provenance, &Settings { passed_sockets, ..Settings::DEFAULT })
     }
 
     #[test]
@@ -77,7 +89,8 @@ mod tests {
                 assert_eq!(decision, PassDecision::Take);
             }
         }
-        assert_eq!(pass(None, Provenance::Unknown, &Settings::DEFAULT), PassDecision::Take);
+        let file = Answer::NotASocket(Errno(libc::ENOTSOCK));
+        assert_eq!(pass(file, Provenance::Unknown, &Settings::DEFAULT), PassDecision::Take);
     }
 
     #[test]
@@ -119,10 +132,29 @@ mod tests {
             (AF_INET, SOCK_RAW, false),
             (AF_PACKET, SOCK_RAW, false),
         ] {
-            let socket = Some(SocketKind { domain, kind, protocol: 0 });
+            let socket = Answer::Is(SocketKind { domain, kind, protocol: 0 });
             assert_eq!(inherit(socket, &Settings::DEFAULT), expected, "{socket:?}");
             assert!(inherit(socket, &allowed));
         }
-        assert!(inherit(None, &Settings::DEFAULT));
+        let file = Answer::NotASocket(Errno(libc::ENOTSOCK));
+        assert!(inherit(file, &Settings::DEFAULT));
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_tell_may_be_any_socket() {
+        use PassedSockets::*;
+        let unknown = Answer::Unknown(Errno(libc::EPERM));
+        for (passed_sockets, decision) in [
+            (Refuse, PassDecision::Refuse),
+            (Drop, PassDecision::Drop),
+            (Torified, PassDecision::Refuse),
+            (Allow, PassDecision::Take),
+        ] {
+            let settings = Settings { passed_sockets, ..Settings::DEFAULT };
+            for provenance in [Provenance::Unknown, Provenance::Likely, Provenance::Proved] {
+                assert_eq!(pass(unknown, provenance, &settings), decision);
+            }
+            assert_eq!(inherit(unknown, &settings), passed_sockets == Allow);
+        }
     }
 }

@@ -127,6 +127,11 @@ pub fn identity(fd: i32) -> Result<(u64, u64), Errno> {
     status(fd).map(|status| (status.st_dev, status.st_ino))
 }
 
+/// Whether a descriptor of the program's is a socket. Errors: `EBADF`.
+pub fn is_socket(fd: i32) -> Result<bool, Errno> {
+    status(fd).map(|status| status.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+}
+
 fn status(fd: i32) -> Result<libc::stat, Errno> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.

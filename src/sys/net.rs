@@ -5,6 +5,30 @@ use core::time::Duration;
 
 use super::{Errno, syscall6};
 
+/// The kernel's answer to a question about a socket. An errno is an answer only where it means that
+/// there is no socket: all others may come from a seccomp filter, a security module or a lack of
+/// memory, and say nothing of the descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Answer<T> {
+    /// The descriptor is a socket, of which this is true.
+    Is(T),
+    /// The descriptor is no socket: `EBADF` or `ENOTSOCK`, with which every call on a socket fails.
+    NotASocket(Errno),
+    /// The kernel does not tell.
+    Unknown(Errno),
+}
+
+impl<T> From<Result<T, Errno>> for Answer<T> {
+    fn from(result: Result<T, Errno>) -> Answer<T> {
+        match result {
+            Ok(value) => Answer::Is(value),
+            Err(errno @ Errno(libc::EBADF | libc::ENOTSOCK)) => Answer::NotASocket(errno),
+            Err(errno) => Answer::Unknown(errno),
+        }
+    }
+}
+
 /// Makes a socket; see socket(2).
 pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
     // SAFETY: socket takes integers only.
@@ -169,4 +193,95 @@ pub fn cookie(fd: i32) -> Result<u64, Errno> {
 /// The pending error, `SO_ERROR`; reading clears it. 0 is none.
 pub fn take_error(fd: i32) -> Result<i32, Errno> {
     socket_number(fd, libc::SO_ERROR)
+}
+
+/// Whether the socket `fd` is AF_UNIX, without a question that the filter of a sandbox forbids: those
+/// let `sendmsg` pass where `recvmsg` brings descriptors. No socket sends the message, whose data
+/// can't be read. A UNIX socket looks first at the descriptors that go along, of which this is none
+/// (`EBADF`); those of other families pass them over.
+pub fn is_unix(fd: i32) -> bool {
+    /// `cmsghdr` and one descriptor, with its padding.
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        descriptor: i32,
+        _padding: i32,
+    }
+    let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
+    let header = libc::cmsghdr {
+        cmsg_len: length as _,
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    let mut control = Control { header, descriptor: -1, _padding: 0 };
+    // Nothing is ever mapped there.
+    let mut unreadable = libc::iovec { iov_base: core::ptr::without_provenance_mut(8), iov_len: 1 };
+    // SAFETY: plain data, valid as zeroes.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &raw mut unreadable;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the kernel reads the message, and finds that it can't read its data.
+    let sent = Errno::check(unsafe {
+        let message = &raw const message as usize;
+        syscall6(libc::SYS_sendmsg, fd as usize, message, flags as usize, 0, 0, 0)
+    });
+    sent == Err(Errno(libc::EBADF))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+    use crate::sys::close;
+
+    #[test]
+    fn only_what_says_that_there_is_no_socket_is_an_answer() {
+        let answer = |errno| Answer::<()>::from(Err(Errno(errno)));
+        assert_eq!(answer(libc::EBADF), Answer::NotASocket(Errno(libc::EBADF)));
+        assert_eq!(answer(libc::ENOTSOCK), Answer::NotASocket(Errno(libc::ENOTSOCK)));
+        for errno in [libc::EPERM, libc::ENOSYS, libc::EACCES, libc::ENOMEM, libc::EINVAL] {
+            assert_eq!(answer(errno), Answer::Unknown(Errno(errno)));
+        }
+        assert_eq!(Answer::from(Ok(1)), Answer::Is(1));
+    }
+
+    #[test]
+    fn unix_sockets_are_told_from_all_others_and_nothing_is_sent() {
+        use libc::SOCK_STREAM;
+        use libc::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET};
+        for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+            let mut pair = [0; 2];
+            // SAFETY: socketpair writes two descriptors.
+            assert_eq!(unsafe { libc::socketpair(AF_UNIX, kind, 0, pair.as_mut_ptr()) }, 0);
+            assert!(is_unix(pair[0]) && is_unix(pair[1]));
+            for fd in pair {
+                assert_eq!(receive_now(fd, &mut [0]), Err(Errno(libc::EAGAIN)));
+            }
+            close(pair[1]).unwrap();
+            assert!(is_unix(pair[0]), "without a peer");
+            close(pair[0]).unwrap();
+        }
+        let unconnected = socket(AF_UNIX, SOCK_DGRAM, 0).unwrap();
+        assert!(is_unix(unconnected));
+        close(unconnected).unwrap();
+        for (domain, kind) in
+            [(AF_INET, SOCK_STREAM), (AF_INET6, SOCK_DGRAM), (AF_NETLINK, SOCK_RAW)]
+        {
+            let fd = socket(domain, kind, 0).unwrap();
+            assert!(!is_unix(fd));
+            close(fd).unwrap();
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        datagrams.connect(datagrams.local_addr().unwrap()).unwrap();
+        for fd in [listener.as_raw_fd(), stream.as_raw_fd(), datagrams.as_raw_fd()] {
+            assert!(!is_unix(fd));
+        }
+        assert_eq!(receive_now(datagrams.as_raw_fd(), &mut [0]), Err(Errno(libc::EAGAIN)));
+    }
 }

@@ -8,6 +8,7 @@ mod cancellation;
 mod document;
 mod errnos;
 mod fd_life;
+mod filters;
 mod forks;
 mod headers;
 #[cfg(target_arch = "x86_64")]

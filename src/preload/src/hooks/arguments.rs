@@ -2,7 +2,8 @@
 
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::{Address, SocketKind};
-use epochsocks::sys::{Errno, copy_from_program, net};
+use epochsocks::sys::net::{self, Answer};
+use epochsocks::sys::{self, Errno, copy_from_program};
 use libc::{msghdr, sockaddr, socklen_t};
 
 use crate::registry;
@@ -33,6 +34,12 @@ impl AddressArgument {
     /// What it says.
     pub fn parse(&self) -> Address {
         Address::parse(&self.bytes[..self.length])
+    }
+
+    /// Whether it is of the family `AF_UNIX`.
+    pub fn is_unix(&self) -> bool {
+        let family = self.bytes.first_chunk().filter(|_| self.length >= 2);
+        family.is_some_and(|family| u16::from_ne_bytes(*family) == libc::AF_UNIX as u16)
     }
 
     /// The copy, for a real call.
@@ -93,11 +100,13 @@ pub fn is_readable<T>(pointer: *const T) -> bool {
 }
 
 /// What socket `fd` is. Of other families than IP's the domain is all that any policy looks at; type
-/// and protocol are 0. Errors: `EBADF`, `ENOTSOCK`.
-pub fn socket_kind(fd: i32) -> Result<SocketKind, Errno> {
-    let domain = net::socket_number(fd, libc::SO_DOMAIN)?;
-    let socket = SocketKind { domain, kind: 0, protocol: 0 };
-    if socket.is_inet() { inet_kind(fd, domain) } else { Ok(socket) }
+/// and protocol are 0.
+pub fn socket_kind(fd: i32) -> Answer<SocketKind> {
+    let kind = net::socket_number(fd, libc::SO_DOMAIN).and_then(|domain| {
+        let socket = SocketKind { domain, kind: 0, protocol: 0 };
+        if socket.is_inet() { inet_kind(fd, domain) } else { Ok(socket) }
+    });
+    kind.into()
 }
 
 /// Apart, so that other sockets pay nothing for it.
@@ -110,9 +119,26 @@ fn inet_kind(fd: i32, domain: i32) -> Result<SocketKind, Errno> {
     Ok(SocketKind { domain, kind, protocol: net::socket_number(fd, libc::SO_PROTOCOL)? })
 }
 
-/// The local address of socket `fd`. Errors: `EBADF`, `ENOTSOCK`.
-pub fn local_address(fd: i32) -> Result<Address, Errno> {
+/// What a descriptor is that has come from another process. It may be anything, and this process may be
+/// in a sandbox: of what can't lead to the network nothing is asked that its filter forbids.
+pub fn passed_kind(fd: i32) -> Answer<SocketKind> {
+    match sys::is_socket(fd) {
+        Ok(false) => Answer::NotASocket(Errno(libc::ENOTSOCK)),
+        Ok(true) if net::is_unix(fd) => {
+            Answer::Is(SocketKind { domain: libc::AF_UNIX, kind: 0, protocol: 0 })
+        }
+        // Where fstat is refused, the socket's own questions may not be.
+        _ => match socket_kind(fd) {
+            // All that is decided about a connection hangs on its identity.
+            Answer::Is(kind) if kind.is_tcp() => net::cookie(fd).map(|_| kind).into(),
+            kind => kind,
+        },
+    }
+}
+
+/// The local address of socket `fd`.
+pub fn local_address(fd: i32) -> Answer<Address> {
     let mut bytes = [0; MAX_LENGTH];
-    let length = net::local_address(fd, &mut bytes)?;
-    Ok(Address::parse(&bytes[..length]))
+    let length = net::local_address(fd, &mut bytes);
+    length.map(|length| Address::parse(&bytes[..length])).into()
 }

@@ -7,7 +7,8 @@ use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{ConnectDecision, Refusal};
 use epochsocks::registry::{InsertError, Registry};
 use epochsocks::socks5::Host;
-use epochsocks::sys::{Errno, net};
+use epochsocks::sys::Errno;
+use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
 use super::arguments::{AddressArgument, socket_kind};
@@ -19,22 +20,29 @@ use crate::{errno, label, pending, real, runtime};
 /// # Safety
 /// As connect(2).
 pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    // The descriptor first, as the kernel does.
+    // SAFETY: the caller's contract.
+    let copied = unsafe { AddressArgument::copy(address, length) };
+    if let Ok(address) = &copied
+        && address.is_unix()
+        && !REGISTRY.contains(fd)
+    {
+        // It leads no socket to the network, whatever that is: the kernel is asked nothing that the
+        // program's own filter might forbid.
+        // SAFETY: a whole copy of the caller's address.
+        return unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+    }
     let kind = match socket_kind(fd) {
-        Ok(kind) if kind.is_inet() => kind,
+        Answer::Is(kind) if kind.is_inet() => kind,
         // No address leads a socket of another family to where it could be judged.
         // SAFETY: the caller's contract.
-        Ok(_) => return unsafe { real::connect(fd, address, length) },
-        // Of what is no socket the address is looked at first.
-        // SAFETY: the caller's contract.
-        Err(Errno(libc::ENOTSOCK)) => unsafe {
-            let copied = AddressArgument::copy(address, length);
+        Answer::Is(_) => return unsafe { real::connect(fd, address, length) },
+        // Of what is no socket the kernel looks at the address first.
+        Answer::NotASocket(Errno(libc::ENOTSOCK)) => {
             return errno::fail(copied.err().unwrap_or(Errno(libc::ENOTSOCK)));
-        },
-        Err(errno) => return errno::fail(errno),
+        }
+        Answer::NotASocket(errno) | Answer::Unknown(errno) => return errno::fail(errno),
     };
-    // SAFETY: the caller's contract.
-    let address = match unsafe { AddressArgument::copy(address, length) } {
+    let address = match copied {
         Ok(address) => address,
         Err(errno) => return errno::fail(errno),
     };

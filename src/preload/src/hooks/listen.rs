@@ -6,6 +6,7 @@ use epochsocks::config::Settings;
 use epochsocks::policy::listen::{accept_inbound, inbound};
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
+use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
 use super::arguments::local_address;
@@ -48,8 +49,8 @@ fn stranger(fd: c_int) -> c_int {
     fd
 }
 
-/// Runs `call` if `policy` lets the socket be reached from outside. A socket whose address can't
-/// be had goes to `call`, which fails for the same reason.
+/// Runs `call` if `policy` lets the socket be reached from outside. `call` fails itself for what is no
+/// socket.
 fn admitted(
     fd: c_int,
     name: &str,
@@ -57,13 +58,21 @@ fn admitted(
     call: impl FnOnce() -> c_int,
 ) -> c_int {
     let settings = runtime::loaded();
-    // Where everybody may come in, the kernel need not be asked for the address.
-    let local = if settings.allow_inbound { None } else { local_address(fd).ok() };
-    match local.and_then(|local| policy(local, settings)) {
-        None => call(),
-        Some(refusal) => {
-            log!(Warning, "{name} refused: {refusal}");
-            errno::fail(refusal.errno())
+    if settings.allow_inbound {
+        return call();
+    }
+    match local_address(fd) {
+        Answer::NotASocket(_) => call(),
+        Answer::Is(local) => match policy(local, settings) {
+            None => call(),
+            Some(refusal) => {
+                log!(Warning, "{name} refused: {refusal}");
+                errno::fail(refusal.errno())
+            }
+        },
+        Answer::Unknown(errno) => {
+            log!(Warning, "{name} refused: the kernel does not tell the local address: {errno}");
+            errno::fail(errno)
         }
     }
 }

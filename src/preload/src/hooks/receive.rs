@@ -3,17 +3,19 @@
 use core::ffi::c_int;
 
 use epochsocks::ancillary::retain_descriptors;
+use epochsocks::config::PassedSockets;
+use epochsocks::pending::ARENA;
 use epochsocks::policy::pass::{self as policy, Provenance};
 use epochsocks::policy::{PassDecision, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys;
+use epochsocks::sys::{self, net::Answer};
 use libc::{c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
-use super::arguments::{is_readable, socket_kind};
+use super::arguments::{is_readable, passed_kind};
 use super::data;
 use super::duplicate::follow;
 use crate::log::log;
-use crate::registry::{REGISTRY, same_socket};
+use crate::registry::{REGISTRY, is_used, same_socket};
 use crate::{errno, label, pending, real, runtime};
 
 /// # Safety
@@ -93,8 +95,14 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
-    let kind = socket_kind(fd).ok();
-    let is_tcp = kind.is_some_and(|kind| kind.is_tcp());
+    let settings = runtime::loaded();
+    let is_first = !is_used() && ARENA.nearest_deadline().is_none();
+    if settings.passed_sockets == PassedSockets::Allow && is_first {
+        // Whatever it is, it is taken, and it is no socket of this process or its relatives.
+        return PassDecision::Take;
+    }
+    let kind = passed_kind(fd);
+    let is_tcp = matches!(kind, Answer::Is(kind) if kind.is_tcp());
     if is_tcp && is_in_flight(fd) {
         return PassDecision::Take;
     }
@@ -102,7 +110,7 @@ fn judge(fd: c_int) -> PassDecision {
     REGISTRY.remove(fd);
     let own = if is_tcp { same_socket(fd) } else { None };
     let provenance = if is_tcp { provenance(fd, own) } else { Provenance::Unknown };
-    let decision = policy::pass(kind, provenance, runtime::loaded());
+    let decision = policy::pass(kind, provenance, settings);
     match (decision, own) {
         (PassDecision::Take, Some(own)) => follow(own, fd),
         (PassDecision::Take, None) => {}

@@ -8,6 +8,7 @@ use epochsocks::policy::option::ancillary;
 use epochsocks::policy::socket::stays_local;
 use epochsocks::policy::{SendDecision, send as policy};
 use epochsocks::sys::Errno;
+use epochsocks::sys::net::Answer;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use super::arguments::{AddressArgument, has_control, is_readable, socket_kind, with_control};
@@ -148,13 +149,17 @@ unsafe fn look_at_control(fd: c_int, message: *const msghdr) -> Result<(), Errno
     // SAFETY: the caller's contract.
     let looked = unsafe { with_control(message, look) };
     // TCP does not look at what concerns the way of a packet.
-    let is_datagram = || socket_kind(fd).is_ok_and(|kind| kind.is_inet() && !kind.is_tcp());
+    let may_be_datagram = || match socket_kind(fd) {
+        Answer::Is(kind) => kind.is_inet() && !kind.is_tcp(),
+        Answer::NotASocket(_) => false,
+        Answer::Unknown(_) => true,
+    };
     match looked.map(Option::flatten) {
-        Ok(Some(refusal)) if is_datagram() => {
+        Ok(Some(refusal)) if may_be_datagram() => {
             log!(Warning, "datagram with ancillary data refused: {refusal}");
             Err(refusal.errno())
         }
-        Err(errno) if is_datagram() => Err(errno),
+        Err(errno) if may_be_datagram() => Err(errno),
         // Without memory a socket goes without its label; what can't be read does not go.
         _ => Ok(()),
     }
@@ -177,7 +182,10 @@ unsafe fn judge(
     address: *const sockaddr,
     length: socklen_t,
 ) -> Result<Way, Errno> {
-    let kind = socket_kind(fd)?;
+    let kind = match socket_kind(fd) {
+        Answer::Is(kind) => kind,
+        Answer::NotASocket(errno) | Answer::Unknown(errno) => return Err(errno),
+    };
     if stays_local(kind.domain) {
         return Ok(Way::Local);
     }

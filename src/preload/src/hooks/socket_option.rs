@@ -4,6 +4,7 @@ use core::ffi::{c_int, c_void};
 
 use epochsocks::policy::OptionDecision;
 use epochsocks::policy::option::{self as policy, LONGEST};
+use epochsocks::sys::net::Answer;
 use epochsocks::sys::{Errno, copy_from_program};
 use libc::socklen_t;
 
@@ -38,9 +39,9 @@ pub unsafe fn setsockopt(
         OptionDecision::Libc if length as usize <= LONGEST => call(copy.as_ptr().cast()),
         OptionDecision::Libc => call(value),
         OptionDecision::Ignore => match socket_kind(fd) {
-            Ok(kind) if kind.is_tcp() => 0,
-            Ok(_) => call(value),
-            Err(errno) => errno::fail(errno),
+            Answer::Is(kind) if kind.is_tcp() => 0,
+            Answer::Is(_) => call(value),
+            Answer::NotASocket(errno) | Answer::Unknown(errno) => errno::fail(errno),
         },
         OptionDecision::Refuse(refusal) => refuse(level, name, refusal.errno(), &refusal),
     }

@@ -1,0 +1,20 @@
+//! Programs under a seccomp filter of their own, seen from inside: tests/probes/filters.c.
+
+use crate::scene::{command, echoing_proxy, ends, play};
+
+#[test]
+fn hooks_ask_nothing_of_what_can_not_lead_to_the_network() {
+    play("filters", "local", &echoing_proxy());
+}
+
+#[test]
+fn descriptors_are_received_under_the_filter_of_a_sandbox() {
+    play("filters", "received", &echoing_proxy());
+}
+
+#[test]
+fn where_every_descriptor_is_taken_none_is_asked_about() {
+    let mut command = command("filters", "allowed", &echoing_proxy());
+    command.env("EPOCHSOCKS_PASSED_SOCKETS", "allow");
+    ends(command);
+}
