@@ -11,6 +11,13 @@ fn data_wait_for_the_handshake() {
 }
 
 #[test]
+fn another_connect_does_not_end_the_handshake() {
+    let mut command = command(PROBE, "other-addresses", &late_proxy(0));
+    command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "1");
+    ends(command);
+}
+
+#[test]
 fn a_stream_begins_after_the_handshake() {
     play(PROBE, "streams");
     ends(command(PROBE, "failed-stream", &late_proxy(5)));

@@ -44,6 +44,19 @@ static void scene_data(void)
     EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
 }
 
+/* The kernel takes any address for the second half of the connect that it knows of. */
+static void scene_other_addresses(void)
+{
+    struct sockaddr_in local = v4("127.0.0.1", 80);
+    struct sockaddr unknown = {.sa_family = AF_UNIX};
+    int fd = begun();
+    FAILS(connect(fd, (struct sockaddr *)&local, sizeof local), EALREADY);
+    FAILS(connect(fd, &unknown, sizeof unknown), EALREADY);
+    FAILS(connect(fd, &unknown, 1), EALREADY);
+    EXPECT(by_poll(fd, -1) & POLLOUT);
+    EXPECT(peer_is(fd, HOST, 80) && echoes(fd));
+}
+
 extern __typeof__(fdopen) _IO_fdopen;
 
 /* libc reads and writes a stream's descriptor inside, where no hook stands. */
@@ -425,6 +438,7 @@ static void scene_syscall_data(void)
 
 static const struct scene scenes[] = {
     {"data", scene_data},
+    {"other-addresses", scene_other_addresses},
     {"streams", scene_streams},
     {"failed-stream", scene_failed_stream},
     {"failure", scene_failure},
