@@ -23,6 +23,8 @@ fn main() {
         add("-nostartfiles");
     }
     let links = |arguments: &&&[&str]| links_with(arguments).unwrap_or(false);
+    // Of Rust's compilers some set the file's name, others nothing.
+    add("-Wl,-soname,libepochsocks_preload.so");
     for argument in LINKERS.iter().find(links).copied().unwrap_or_default() {
         add(argument);
     }

@@ -138,6 +138,8 @@ fn linked_probe(directory: &Path) -> PathBuf {
         .args([&program, &source])
         .args(["-Wl,--no-as-needed"].map(Path::new))
         .arg(preload_library())
+        // Linked by its SONAME, which the dynamic linker looks for in folders.
+        .arg(format!("-Wl,-rpath,{}", preload_library().parent().expect("a file").display()))
         .output()
         .expect("a C compiler is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
