@@ -13,10 +13,11 @@ use crate::registry::Registry;
 /// Names the library, or the directory that holds it.
 pub const VARIABLE: &str = "EPOCHSOCKS_LIBRARY";
 
+/// The library folders of a prefix: those of all systems, of Debian, and of Fedora and its like.
 #[cfg(target_arch = "x86_64")]
-const TRIPLET: &str = "x86_64-linux-gnu";
+const LIBRARIES: [&str; 3] = ["lib", "lib/x86_64-linux-gnu", "lib64"];
 #[cfg(target_arch = "aarch64")]
-const TRIPLET: &str = "aarch64-linux-gnu";
+const LIBRARIES: [&str; 3] = ["lib", "lib/aarch64-linux-gnu", "lib64"];
 
 /// Finds the library of `registry` and checks it. `named` is the value of [`VARIABLE`].
 pub fn locate(registry: Registry, named: Option<&OsStr>) -> Result<PathBuf, Failure> {
@@ -46,17 +47,19 @@ fn beside_named(named: &Path, registry: Registry) -> Result<PathBuf, Failure> {
 fn installed(registry: Registry) -> Result<PathBuf, Failure> {
     let launcher = std::env::current_exe().map_err(|error| own(Path::new("/proc"), error))?;
     let directory = launcher.parent().unwrap_or(Path::new("/"));
-    let libraries = directory.parent().unwrap_or(Path::new("/")).join("lib");
-    let places = [
-        directory.to_owned(),
-        libraries.join("epochsocks"),
-        libraries.join(TRIPLET).join("epochsocks"),
-    ];
+    let prefix = directory.parent().unwrap_or(Path::new("/"));
+    let mut places = vec![directory.to_owned()];
+    places.extend(LIBRARIES.iter().map(|place| prefix.join(place).join("epochsocks")));
     let file = registry.library();
     let found = places.iter().map(|place| place.join(&file)).find(|path| path.exists());
     found.ok_or_else(|| {
-        let places = places.map(|place| place.display().to_string()).join(", ");
-        Failure::new(Status::Own, format!("{file} is in none of {places}: {}", advice(registry)))
+        let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        let (places, recipe) = (places.join(", "), registry.recipe());
+        let message = format!(
+            "{file} is in none of {places}: build it with `{recipe}` and copy it to the first of \
+             them, or set {VARIABLE}"
+        );
+        Failure::new(Status::Own, message)
     })
 }
 
@@ -98,14 +101,9 @@ fn check_spelling(library: &Path) -> Result<(), Failure> {
     Err(own(library, message))
 }
 
-/// What to do where there is no library.
-fn advice(registry: Registry) -> String {
-    format!("build it with `{}`, or set {VARIABLE}", registry.recipe())
-}
-
 fn unreadable(errno: Errno, registry: Registry) -> String {
     match errno.0 {
-        libc::ENOENT => format!("it is missing: {}", advice(registry)),
+        libc::ENOENT => format!("it is missing: build it with `{}`", registry.recipe()),
         _ => format!("it can't be read: {}", describe(errno)),
     }
 }

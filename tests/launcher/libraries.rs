@@ -9,12 +9,12 @@ const FILE: &str = "libepochsocks_preload.so";
 #[test]
 fn an_installed_launcher_finds_its_library() {
     let triplet = format!("lib/{}-linux-gnu/epochsocks", std::env::consts::ARCH);
-    for place in ["bin", "lib/epochsocks", &triplet] {
+    for place in ["bin", "lib/epochsocks", &triplet, "lib64/epochsocks"] {
         let workshop = Workshop::new();
         std::fs::create_dir(workshop.path.join("bin")).unwrap();
         let launcher = workshop.path.join("bin/epochsocks");
         std::fs::copy(env!("CARGO_BIN_EXE_epochsocks"), &launcher).unwrap();
-        outcome(bare(&launcher).arg("true")).assert_ended(125, &[FILE, "is in none of"]);
+        outcome(bare(&launcher).arg("true")).assert_ended(125, &[FILE, "is in none of", "copy it"]);
         let library = workshop.library(&format!("{place}/{FILE}"));
         let found = outcome(bare(&launcher).args(["printenv", "LD_PRELOAD"]));
         let found = std::fs::canonicalize(found.stdout.trim_end()).unwrap();
