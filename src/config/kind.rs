@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
 use core::time::Duration;
 
-use super::{Names, Network, OutboundLocalhost, PassedSockets, Path};
+use super::{IsolationKey, Names, Network, OutboundLocalhost, PassedSockets, Path};
 use crate::bytes::Bytes;
 
 /// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
@@ -20,6 +20,8 @@ pub enum Kind {
     Username,
     /// A password; messages don't show it.
     Password,
+    /// A name for circuits.
+    IsolationKey,
     /// Off or on.
     Switch,
     /// How much may go to the loopback interface.
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Network => "an IPv4 network with a prefix of 8 to 32, such as 127.42.42.0/24",
             Kind::Username => "a user name: 1 to 255 bytes",
             Kind::Password => "a password: 1 to 255 bytes",
+            Kind::IsolationKey => "a key for isolation: 1 to 200 bytes",
             Kind::Switch => "0 or 1",
             Kind::Localhost => "0, 1 or 2",
             Kind::Names => "resolve or cookie",
@@ -63,6 +66,7 @@ impl Kind {
             Kind::Network => "NETWORK",
             Kind::Username => "NAME",
             Kind::Password => "PASSWORD",
+            Kind::IsolationKey => "KEY",
             Kind::Switch => "0|1",
             Kind::Localhost => "0|1|2",
             Kind::Names => "resolve|cookie",
@@ -103,6 +107,10 @@ pub(super) fn network(value: &[u8]) -> Option<Network> {
 
 /// A user name or a password.
 pub(super) fn credential(value: &[u8]) -> Option<Bytes<255>> {
+    text(value)
+}
+
+pub(super) fn isolation_key(value: &[u8]) -> Option<IsolationKey> {
     text(value)
 }
 

@@ -32,4 +32,4 @@ pub use kind::Kind;
 pub use load::{Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, export, load};
 pub use network::Network;
 pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
-pub use settings::{Names, OutboundLocalhost, PassedSockets, Path, Secret, Settings};
+pub use settings::{IsolationKey, Names, OutboundLocalhost, PassedSockets, Path, Secret, Settings};

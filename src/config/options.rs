@@ -37,6 +37,9 @@ pub struct FlagSpec {
     pub short: Option<char>,
     /// The value that a flag without argument sets; `None`: the flag takes the value as argument.
     pub sets: Option<&'static str>,
+    /// The argument stands behind `=` in the same word; without one, the long form is the flag of
+    /// another option.
+    pub attached: bool,
 }
 
 impl OptionSpec {
@@ -83,12 +86,17 @@ pub fn variables() -> impl Iterator<Item = &'static str> {
 
 /// A flag that takes the value as its argument.
 const fn takes(long: &'static str, short: Option<char>) -> FlagSpec {
-    FlagSpec { long, short, sets: None }
+    FlagSpec { long, short, sets: None, attached: false }
+}
+
+/// A flag that takes the value behind `=`.
+const fn attaches(long: &'static str) -> FlagSpec {
+    FlagSpec { long, short: None, sets: None, attached: true }
 }
 
 /// A flag that stands for a value.
 const fn sets(long: &'static str, short: Option<char>, value: &'static str) -> FlagSpec {
-    FlagSpec { long, short, sets: Some(value) }
+    FlagSpec { long, short, sets: Some(value), attached: false }
 }
 
 /// Puts a good value in its place.
@@ -108,8 +116,10 @@ macro_rules! show {
 /// it carries is relocated at every exec.
 macro_rules! options {
     ($(OptionSpec { flags: $flags:expr, $($field:ident: $value:expr),* $(,)? },)*) => {
+        const COUNT: usize = <[&[FlagSpec]]>::len(&[$($flags),*]);
+
         /// Every option, in the order of the manual.
-        pub static OPTIONS: [OptionSpec; 15] = [$(OptionSpec { $($field: $value),* }),*];
+        pub static OPTIONS: [OptionSpec; COUNT] = [$(OptionSpec { $($field: $value),* }),*];
 
         /// The flags of each option.
         static FLAGS: [&[FlagSpec]; OPTIONS.len()] = [$($flags),*];
@@ -210,6 +220,20 @@ options! {
         help: "Give each process circuits of its own; excludes user name and password.",
         set: |settings, value| store(&mut settings.isolate_pid, kind::switch(value)),
         show: |settings, text| show!(text, u8::from(settings.isolate_pid)),
+    },
+    OptionSpec {
+        flags: &[attaches("--isolate")],
+        directive: "IsolationKey",
+        variable: "EPOCHSOCKS_ISOLATION_KEY",
+        torsocks_variable: None,
+        kind: Kind::IsolationKey,
+        default: "",
+        help: "Give all processes with this key circuits that they share with each other only; \
+               excludes IsolatePID, and user name and password.",
+        set: |settings, value| store(&mut settings.isolation_key, kind::isolation_key(value).map(Some)),
+        show: |settings, text| {
+            text.extend(settings.isolation_key.as_ref().map_or(&[], Bytes::as_slice));
+        },
     },
     OptionSpec {
         flags: &[sets("--allow-inbound", None, "1")],

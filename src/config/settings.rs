@@ -21,6 +21,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// An isolation key of 1 to 200 bytes.
+pub type IsolationKey = Bytes<{ Credentials::LONGEST_KEY }>;
+
 /// What may be sent to the loopback interface beside Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -76,8 +79,10 @@ pub struct Settings {
     pub allow_inbound: bool,
     /// `AllowOutboundLocalhost`.
     pub allow_outbound_localhost: OutboundLocalhost,
-    /// `IsolatePID`; never set together with user name and password.
+    /// `IsolatePID`; never set together with user name and password or `IsolationKey`.
     pub isolate_pid: bool,
+    /// `IsolationKey`; never set together with user name and password.
+    pub isolation_key: Option<IsolationKey>,
     /// `PassedSockets`.
     pub passed_sockets: PassedSockets,
     /// `EnableIPv6`.
@@ -107,6 +112,7 @@ impl Settings {
         allow_inbound: false,
         allow_outbound_localhost: OutboundLocalhost::Never,
         isolate_pid: false,
+        isolation_key: None,
         passed_sockets: PassedSockets::Refuse,
         enable_ipv6: true,
         log_level: 3,
@@ -144,6 +150,9 @@ impl Settings {
         if self.isolate_pid {
             return Some(Credentials::of_process(pid, started));
         }
+        if let Some(key) = &self.isolation_key {
+            return Some(Credentials::of_key(key));
+        }
         let (username, password) = (self.username.as_ref()?, self.password.as_ref()?);
         Credentials::new(username.as_slice(), password.0.as_slice()).ok()
     }
@@ -153,8 +162,11 @@ impl Settings {
         match (&self.username, &self.password) {
             (Some(_), None) => return Err(ConfigError::PasswordMissing),
             (None, Some(_)) => return Err(ConfigError::UsernameMissing),
-            (Some(_), Some(_)) if self.isolate_pid => return Err(ConfigError::IsolatedTwice),
             _ => {}
+        }
+        let isolations = [self.isolate_pid, self.isolation_key.is_some(), self.username.is_some()];
+        if isolations.into_iter().filter(|is_set| *is_set).count() > 1 {
+            return Err(ConfigError::IsolatedTwice);
         }
         let taken = [IpAddr::V4(Ipv4Addr::LOCALHOST), self.tor_address];
         match taken.into_iter().find(|address| self.cookie_network().contains(*address)) {
@@ -194,9 +206,29 @@ mod tests {
     }
 
     #[test]
-    fn isolation_by_pid_excludes_user_name_and_password() {
+    fn one_isolation_excludes_the_others() {
         let settings = Settings { isolate_pid: true, ..with_user_and_password() };
         assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+        let isolation_key = Bytes::new(b"mail");
+        let settings = Settings { isolation_key, ..with_user_and_password() };
+        assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+        let settings = Settings { isolation_key, isolate_pid: true, ..Settings::DEFAULT };
+        assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+    }
+
+    #[test]
+    fn an_isolation_key_gives_every_process_the_same_user_name_and_no_other_key_does() {
+        let with = |key: &[u8]| {
+            let isolation_key = Bytes::new(key);
+            let settings = Settings { isolation_key, ..Settings::DEFAULT };
+            assert_eq!(settings.check(), Ok(()));
+            settings
+        };
+        let mail = |pid, started| with(b"mail").credentials(pid, started).unwrap();
+        assert_eq!(mail(7, 9), mail(8, 10));
+        assert_ne!(mail(7, 9), with(b"web").credentials(7, 9).unwrap());
+        let by_pid = Settings { isolate_pid: true, ..Settings::DEFAULT };
+        assert_ne!(with(b"7-9").credentials(7, 9), by_pid.credentials(7, 9));
     }
 
     #[test]

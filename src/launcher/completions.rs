@@ -7,11 +7,13 @@ use crate::listing::{self, Flag};
 
 /// The script for `shell`, one of [`listing::SHELLS`]; `None` for another.
 pub fn script(shell: &str) -> Option<String> {
-    let flags: Vec<_> = listing::own().into_iter().chain(listing::settings()).collect();
+    let all = listing::own().into_iter().chain(listing::settings());
+    // The name alone, which is the other flag's, is what a shell completes.
+    let (attached, flags): (Vec<_>, Vec<_>) = all.partition(|flag| flag.attached);
     match shell {
         "bash" => Some(bash(&flags)),
         "zsh" => Some(zsh(&flags)),
-        "fish" => Some(fish(&flags)),
+        "fish" => Some(fish(&flags, &attached)),
         _ => None,
     }
 }
@@ -134,13 +136,17 @@ fi
     )
 }
 
-fn fish(flags: &[Flag]) -> String {
+fn fish(flags: &[Flag], attached: &[Flag]) -> String {
     let specification: Vec<_> = flags
         .iter()
         .map(|flag| {
             let short = flag.short.map_or(String::new(), |short| format!("{short}/"));
-            let value = if flag.placeholder.is_some() { "=" } else { "" };
-            format!("{short}{}{value}", flag.long.trim_start_matches('-'))
+            let value = match flag.placeholder {
+                Some(_) => "=",
+                None if attached.iter().any(|other| other.long == flag.long) => "=?",
+                None => "",
+            };
+            format!("'{short}{}{value}'", flag.long.trim_start_matches('-'))
         })
         .collect();
     let mut script = format!(

@@ -91,12 +91,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
                 return Ok(invocation);
             }
             Some(argument) => {
-                let (option, flag) = settings::find(&argument).ok_or_else(|| unknown(&argument))?;
-                let value = match flag.sets {
-                    Some(value) => value.into(),
-                    None => parser.value().map_err(usage)?,
+                let attached = match &argument {
+                    Arg::Long(name) => settings::find_attached(name),
+                    _ => None,
                 };
-                invocation.given.push(Given { option, flag, value });
+                let found = settings::find(&argument);
+                let (option, flag) = found.ok_or_else(|| unknown(&argument))?;
+                let given = match (attached, flag.sets) {
+                    (Some((option, flag)), _) if let Some(value) = parser.optional_value() => {
+                        Given { option, flag, value }
+                    }
+                    (_, Some(value)) => Given { option, flag, value: value.into() },
+                    (_, None) => Given { option, flag, value: parser.value().map_err(usage)? },
+                };
+                invocation.given.push(given);
             }
         }
         // What prints a text needs no command.
@@ -286,6 +294,8 @@ mod tests {
         one("--pass secret", "SOCKS5Password", "secret");
         one("-i", "IsolatePID", "1");
         one("--isolate", "IsolatePID", "1");
+        one("--isolate=mail", "IsolationKey", "mail");
+        one("--isolate=", "IsolationKey", "");
         one("-a 10.0.0.1", "TorAddress", "10.0.0.1");
         one("--address ::1", "TorAddress", "::1");
         one("-P 9150", "TorPort", "9150");

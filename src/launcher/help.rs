@@ -57,12 +57,16 @@ pub fn text() -> String {
 }
 
 /// Appends an option with its explanation, in lines of at most 100 columns.
-fn row(text: &mut String, Flag { long, short, placeholder, help, default, .. }: &Flag) {
-    let short = short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let argument = placeholder.map_or(String::new(), |argument| format!(" {argument}"));
-    let left = format!("{short}{long}{argument}");
+fn row(text: &mut String, flag: &Flag) {
+    let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
+    let left = format!("{short}{}{}", flag.long, flag.argument());
+    let (help, default) = (&flag.help, flag.default);
     let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
     let mut line = format!("  {left:<0$}", COLUMN - 2);
+    if line.len() > COLUMN {
+        let _ = writeln!(text, "{line}");
+        line = " ".repeat(COLUMN);
+    }
     for word in format!("{help}{default}").split(' ') {
         if line.len() + 1 + word.len() > 100 {
             let _ = writeln!(text, "{line}");

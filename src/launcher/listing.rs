@@ -12,12 +12,22 @@ pub struct Flag {
     pub short: Option<char>,
     /// What stands for its argument, if it takes one.
     pub placeholder: Option<&'static str>,
+    /// The argument stands behind `=`, and the flag alone is another one.
+    pub attached: bool,
     /// All values of the argument, where there are few.
     pub choices: Vec<&'static str>,
     /// What it does, in one sentence.
     pub help: String,
     /// The default of its argument; empty where there is none.
     pub default: &'static str,
+}
+
+impl Flag {
+    /// What stands behind the name in a text.
+    pub fn argument(&self) -> String {
+        let sign = if self.attached { '=' } else { ' ' };
+        self.placeholder.map_or(String::new(), |placeholder| format!("{sign}{placeholder}"))
+    }
 }
 
 /// The shells that completions are made for.
@@ -29,6 +39,7 @@ pub fn own() -> Vec<Flag> {
         long,
         short,
         placeholder: None,
+        attached: false,
         choices: Vec::new(),
         help: help.to_owned(),
         default: "",
@@ -67,6 +78,7 @@ pub fn settings() -> Vec<Flag> {
         Flag {
             long: flag.long,
             short: flag.short,
+            attached: flag.attached,
             placeholder: takes.then(|| option.kind.placeholder()),
             choices: if takes { option.kind.choices().to_vec() } else { Vec::new() },
             help,

@@ -57,12 +57,15 @@ fn item(page: &mut String, left: &str, text: &str) {
 
 fn option(page: &mut String, flag: &Flag) {
     let short = flag.short.map_or(String::new(), |short| format!("-{short}, "));
-    let argument = flag.placeholder.map_or(String::new(), |argument| format!(" {argument}"));
     let default = match flag.default {
         "" => String::new(),
         default => format!(" The default is {default}."),
     };
-    item(page, &format!("{short}{}{argument}", flag.long), &format!("{}{default}", flag.help));
+    item(
+        page,
+        &format!("{short}{}{}", flag.long, flag.argument()),
+        &format!("{}{default}", flag.help),
+    );
 }
 
 /// Text that no macro takes for its own: hyphens that can be copied, no leading dot or quote.

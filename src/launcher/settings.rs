@@ -9,8 +9,8 @@ use std::path::Path;
 
 use epochsocks::bytes::Bytes;
 use epochsocks::config::{
-    Assignment, CONF_FILE_VARIABLES, FlagSpec, NO_FILE, OPTIONS, OptionSpec, SYSTEM_FILES, Sources,
-    load,
+    Assignment, CONF_FILE_VARIABLES, FlagSpec, NO_FILE, OPTIONS, OptionSpec, 
+    SYSTEM_FILES, Sources, load,
 };
 use epochsocks::sys::{Errno, File};
 use lexopt::Arg;
@@ -38,12 +38,19 @@ pub struct Given {
 pub fn find(argument: &Arg<'_>) -> Option<(&'static OptionSpec, &'static FlagSpec)> {
     let is_meant = |flag: &FlagSpec| match argument {
         Arg::Short(letter) => flag.short == Some(*letter),
-        Arg::Long(name) => flag.long.strip_prefix("--") == Some(name),
+        Arg::Long(name) => !flag.attached && flag.long.strip_prefix("--") == Some(name),
         Arg::Value(_) => false,
     };
     let flags =
         OPTIONS.iter().flat_map(|option| option.flags().iter().map(move |flag| (option, flag)));
     flags.into_iter().find(|(_, flag)| is_meant(flag))
+}
+
+/// The flag that stands for `name=VALUE` where `name` alone is another one.
+pub fn find_attached(name: &str) -> Option<(&'static OptionSpec, &'static FlagSpec)> {
+    let mut flags =
+        OPTIONS.iter().flat_map(|option| option.flags().iter().map(move |flag| (option, flag)));
+    flags.find(|(_, flag)| flag.attached && flag.long.strip_prefix("--") == Some(name))
 }
 
 /// The settings that flags, environment and file add up to. Warnings go to standard error.

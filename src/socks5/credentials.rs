@@ -59,6 +59,18 @@ impl Credentials {
         Credentials { username, password }
     }
 
+    /// The longest key, in bytes.
+    pub const LONGEST_KEY: usize = 200;
+
+    /// The pair of all processes that were given `key`.
+    pub fn of_key(key: &Bytes<{ Credentials::LONGEST_KEY }>) -> Credentials {
+        let (mut username, mut password) = (Bytes::EMPTY, Bytes::EMPTY);
+        // Together at most 255 bytes; no process's pair has a letter in this place.
+        let _ = username.extend(b"epochsocks-key-") && username.extend(key.as_slice());
+        password.extend(b"0");
+        Credentials { username, password }
+    }
+
     /// The user name's 1 to 255 bytes.
     pub fn username(&self) -> &[u8] {
         self.username.as_slice()
@@ -117,6 +129,14 @@ mod tests {
             let pair = Credentials::of_process(pid, started);
             assert_eq!(Credentials::new(pair.username(), pair.password()), Ok(pair));
         }
+    }
+
+    #[test]
+    fn the_pair_of_the_longest_key_is_one_that_can_be_sent() {
+        let key = [b'x'; Credentials::LONGEST_KEY];
+        let pair = Credentials::of_key(&Bytes::new(&key).unwrap());
+        assert!(pair.username().ends_with(&key));
+        assert_eq!(Credentials::new(pair.username(), pair.password()), Ok(pair));
     }
 
     #[test]

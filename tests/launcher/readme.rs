@@ -35,6 +35,7 @@ fn flags(option: &OptionSpec) -> String {
         let short = flag.short.map_or(String::new(), |short| format!("`-{short}`, "));
         match flag.sets {
             Some(value) => format!("{short}`{}` (sets {value})", flag.long),
+            None if flag.attached => format!("{short}`{}={placeholder}`", flag.long),
             None => format!("{short}`{} {placeholder}`", flag.long),
         }
     };

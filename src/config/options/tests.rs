@@ -50,11 +50,57 @@ fn every_name_stands_for_one_option() {
     for option in &OPTIONS {
         assert!(names.insert(option.directive.to_lowercase()), "{}", option.directive);
         for flag in option.flags() {
-            assert!(names.insert(flag.long.to_string()), "{}", flag.long);
+            let sign = if flag.attached { "=" } else { "" };
+            assert!(names.insert(format!("{}{sign}", flag.long)), "{}", flag.long);
             assert!(flag.short.is_none_or(|short| names.insert(format!("-{short}"))));
         }
     }
     assert!(variables().all(|variable| names.insert(variable.to_string())));
+}
+
+/// Each `pub` field of `Settings`, by the words of the source.
+fn fields() -> Vec<&'static str> {
+    let source = include_str!("../settings.rs");
+    let (_, body) = source.split_once("pub struct Settings {").unwrap();
+    let (body, _) = body.split_once("\n}").unwrap();
+    let names = body.lines().filter_map(|line| line.trim().strip_prefix("pub "));
+    names.map(|line| line.split(':').next().unwrap()).collect()
+}
+
+/// The text of every source file below `folder`, without the configuration's own.
+fn sources(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            _ if path.ends_with("src/config") => {}
+            _ if path.is_dir() => text += &sources(&path),
+            Some(extension) if extension == "rs" => {
+                text += &std::fs::read_to_string(&path).unwrap();
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+#[test]
+fn every_option_is_read_by_code_that_acts_on_it() {
+    let mut text = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let own = include_str!("../settings.rs");
+    for method in ["fn cookie_network", "fn credentials"] {
+        let (_, rest) = own.split_once(method).unwrap();
+        text += rest.split_once("\n    }").unwrap().0;
+    }
+    let fields = fields();
+    assert_eq!(fields.len(), OPTIONS.len());
+    for field in fields {
+        let is_read = text
+            .split(&format!(".{field}")[..])
+            .skip(1)
+            .any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'));
+        assert!(is_read, "nothing reads the setting `{field}`");
+    }
 }
 
 #[test]
