@@ -81,7 +81,9 @@ pub enum ConfigError<'a> {
     PasswordMissing,
     /// A password without a user name.
     UsernameMissing,
-    /// Both `IsolatePID` and a user name and password.
+    /// A line of a file of ours names no option.
+    UnknownDirective(FilePath<'a>, u32, Excerpt),
+    /// More than one of `IsolatePID`, `IsolationKey`, and user name and password.
     IsolatedTwice,
     /// The network for onion names contains this address, which is needed for itself.
     OnionRangeTaken(Network, IpAddr),
@@ -118,9 +120,14 @@ impl fmt::Display for ConfigError<'_> {
             ConfigError::UsernameMissing => {
                 f.write_str("SOCKS5Password is set without SOCKS5Username: set both, or neither")
             }
+            ConfigError::UnknownDirective(path, line, directive) => write!(
+                f,
+                "{path}:{line}: {directive} is not a directive: correct the line, which is a \
+                 directive, a space and a value, or take it out"
+            ),
             ConfigError::IsolatedTwice => f.write_str(
-                "IsolatePID is set together with SOCKS5Username and SOCKS5Password: set one or \
-                 the other",
+                "more than one is set of IsolatePID, IsolationKey, and SOCKS5Username with \
+                 SOCKS5Password: set one",
             ),
             ConfigError::OnionRangeTaken(network, address) => write!(
                 f,
@@ -135,9 +142,9 @@ impl core::error::Error for ConfigError<'_> {}
 /// What is odd about a configuration and does not stop the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning<'a> {
-    /// A line of the file names no option; it is skipped.
+    /// A line of torsocks' file names no option; it is skipped.
     UnknownDirective(FilePath<'a>, u32, Excerpt),
-    /// The file in the home directory is out of reach; the next place is tried.
+    /// The home directory is out of reach, and the file in it; the next place is tried.
     Skipped(FilePath<'a>, Errno),
 }
 

@@ -1,6 +1,6 @@
-//! The configuration file: `Directive value` a line; `#` starts a comment, wherever it stands;
+//! The configuration file: `Directive value` a line; `#` at the start of a word starts a comment;
 //! space around directive and value does not count; of a directive that is repeated the last line
-//! holds. There are no quotes: a value with a `#` goes into the environment.
+//! holds. There are no quotes.
 
 use super::{ConfigError, Excerpt, FilePath, OptionSpec, Origin, Settings, Warning};
 use crate::bytes::Bytes;
@@ -11,14 +11,23 @@ const LINE: usize = 2048;
 /// The longest file.
 const FILE: u64 = 64 * 1024;
 
+/// The program that a file was written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// epochsocks: each line must be understood.
+    Ours,
+    /// torsocks, whose other versions have other directives: they are passed over with a warning.
+    Torsocks,
+}
+
 /// Reads `file` to its end and sets in `settings` what it says.
 pub(super) fn read<'a>(
     file: &File,
-    path: FilePath<'a>,
+    (path, dialect): (FilePath<'a>, Dialect),
     settings: &mut Settings,
     warn: &mut dyn FnMut(Warning<'a>),
 ) -> Result<(), ConfigError<'a>> {
-    let mut parser = Parser::new(path, settings, warn);
+    let mut parser = Parser::new(path, dialect, settings, warn);
     let (mut buffer, mut offset) = ([0; 1024], 0);
     loop {
         let count = match file.read_at(&mut buffer, offset) {
@@ -38,6 +47,7 @@ pub(super) fn read<'a>(
 /// Takes a file's bytes in pieces and sets options line by line.
 struct Parser<'a, 's> {
     path: FilePath<'a>,
+    dialect: Dialect,
     settings: &'s mut Settings,
     warn: &'s mut dyn FnMut(Warning<'a>),
     line: Bytes<LINE>,
@@ -48,10 +58,11 @@ struct Parser<'a, 's> {
 impl<'a, 's> Parser<'a, 's> {
     fn new(
         path: FilePath<'a>,
+        dialect: Dialect,
         settings: &'s mut Settings,
         warn: &'s mut dyn FnMut(Warning<'a>),
     ) -> Self {
-        Parser { path, settings, warn, line: Bytes::EMPTY, number: 1 }
+        Parser { path, dialect, settings, warn, line: Bytes::EMPTY, number: 1 }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), ConfigError<'a>> {
@@ -71,11 +82,15 @@ impl<'a, 's> Parser<'a, 's> {
     /// The line is whole.
     fn end(&mut self) -> Result<(), ConfigError<'a>> {
         let Some((directive, value)) = split(self.line.as_slice()) else { return Ok(()) };
-        match OptionSpec::of_directive(directive) {
-            Some(option) => option.set(self.settings, value, Origin::File(self.path, self.number)),
-            None => {
-                let directive = Excerpt::new(directive);
-                (self.warn)(Warning::UnknownDirective(self.path, self.number, directive));
+        let (path, number) = (self.path, self.number);
+        if let Some(option) = OptionSpec::of_directive(directive) {
+            return option.set(self.settings, value, Origin::File(path, number));
+        }
+        let directive = Excerpt::new(directive);
+        match self.dialect {
+            Dialect::Ours => Err(ConfigError::UnknownDirective(path, number, directive)),
+            Dialect::Torsocks => {
+                (self.warn)(Warning::UnknownDirective(path, number, directive));
                 Ok(())
             }
         }
@@ -85,7 +100,10 @@ impl<'a, 's> Parser<'a, 's> {
 /// The directive and the value of a line, the value empty if there is none; `None` for a line
 /// without either.
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = line.split(|byte| *byte == b'#').next()?.trim_ascii();
+    let before = core::iter::once(&b' ').chain(line);
+    let mut pairs = before.zip(line);
+    let comment = pairs.position(|(before, byte)| before.is_ascii_whitespace() && *byte == b'#');
+    let text = line.get(..comment.unwrap_or(line.len()))?.trim_ascii();
     if text.is_empty() {
         return None;
     }
@@ -99,23 +117,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Secret;
 
     const PATH: FilePath<'static> = FilePath { directory: b"/tmp/x", rest: ".conf" };
 
     type Parsed = (Result<(), ConfigError<'static>>, Settings, Vec<String>);
 
     /// Parses `text` in pieces of `piece` bytes: result, settings and warnings.
-    fn parse_in_pieces(text: &[u8], piece: usize) -> Parsed {
+    fn parse_in_pieces(text: &[u8], piece: usize, dialect: Dialect) -> Parsed {
         let (mut settings, mut warnings) = (Settings::DEFAULT, Vec::new());
         let mut warn = |warning: Warning<'static>| warnings.push(warning.to_string());
-        let mut parser = Parser::new(PATH, &mut settings, &mut warn);
+        let mut parser = Parser::new(PATH, dialect, &mut settings, &mut warn);
         let result = text.chunks(piece).try_for_each(|piece| parser.feed(piece));
         let result = result.and_then(|()| parser.end());
         (result, settings, warnings)
     }
 
     fn parse(text: &[u8]) -> Parsed {
-        parse_in_pieces(text, usize::MAX)
+        parse_in_pieces(text, usize::MAX, Dialect::Ours)
     }
 
     fn port_of(text: &[u8]) -> u16 {
@@ -131,7 +150,7 @@ mod tests {
             b"TorPort 9150\n",
             b"TorPort 9150\r\n\r\n",
             b"\n# TorPort 1\n \t TorPort\t 9150 # Tor Browser's\n",
-            b"TORPORT 9150#",
+            b"TORPORT 9150\t#",
             b"TorPort 1\ntorport 9150",
         ] {
             assert_eq!(port_of(text), 9150);
@@ -143,6 +162,12 @@ mod tests {
     fn a_value_keeps_the_space_inside() {
         let (result, settings, _) = parse(b"SOCKS5Username  a  b \n");
         assert_eq!((result, settings.username), (Ok(()), Bytes::new(b"a  b")));
+    }
+
+    #[test]
+    fn a_sign_inside_a_word_is_part_of_the_value() {
+        let (result, settings, _) = parse(b"SOCKS5Password a#b #c\n");
+        assert_eq!((result, settings.password), (Ok(()), Bytes::new(b"a#b").map(Secret)));
     }
 
     #[test]
@@ -160,8 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_directive_is_a_warning() {
-        let (result, settings, warnings) = parse(b"TorPrt 1\nTorPort 9150\n");
+    fn an_unknown_directive_is_an_error_in_our_file_and_a_warning_in_torsocks() {
+        for line in [&b"TorPrt 1"[..], b"TorPort=9150", b"\xff\xfe"] {
+            let error = parse(&[b"\n", line].concat()).0.unwrap_err().to_string();
+            assert!(error.starts_with("/tmp/x.conf:2: "), "{error}");
+            assert!(error.contains(" is not a directive: "), "{error}");
+        }
+        let text = b"TorPrt 1\nTorPort 9150\n";
+        let (result, settings, warnings) = parse_in_pieces(text, 99, Dialect::Torsocks);
         assert_eq!((result, settings.tor_port), (Ok(()), 9150));
         let expected = "/tmp/x.conf:1: \"TorPrt\" is not a directive: the line is ignored";
         assert_eq!(warnings, [expected]);
@@ -196,7 +227,10 @@ mod tests {
             piece in 1usize..50,
         ) {
             let text = text.concat();
-            prop_assert_eq!(parse_in_pieces(&text, piece), parse(&text));
+            for dialect in [Dialect::Ours, Dialect::Torsocks] {
+                let whole = parse_in_pieces(&text, usize::MAX, dialect);
+                prop_assert_eq!(parse_in_pieces(&text, piece, dialect), whole);
+            }
         }
     }
 }

@@ -3,18 +3,23 @@
 use core::ffi::CStr;
 
 use super::{
-    ConfigError, FilePath, FlagSpec, OPTIONS, OptionSpec, Origin, Path, Settings, Warning, file,
+    ConfigError, Dialect, FilePath, FlagSpec, OPTIONS, OptionSpec, Origin, Path, Settings, Warning,
+    file,
 };
 use crate::sys::{Errno, File};
 
-/// The variables that name the configuration file, the first of them wins.
+/// The variables that name the configuration file, ours and torsocks'; the first wins.
 pub const CONF_FILE_VARIABLES: [&str; 2] = ["EPOCHSOCKS_CONF_FILE", "TORSOCKS_CONF_FILE"];
 
 /// The value of such a variable that means: read no file.
 pub const NO_FILE: &str = "none";
 
 /// The files for all users, of which the first that exists is read.
-pub const SYSTEM_FILES: &[&str] = &["/etc/epochsocks.conf", "/etc/tor/torsocks.conf"];
+pub const SYSTEM_FILES: &[SystemFile] =
+    &[("/etc/epochsocks.conf", Dialect::Ours), ("/etc/tor/torsocks.conf", Dialect::Torsocks)];
+
+/// A file for all users, and the program that it is for.
+pub type SystemFile = (&'static str, Dialect);
 
 /// What a flag of the launcher sets.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +43,7 @@ pub struct Sources<'a> {
     /// The launcher's flags, in their order; they win over everything else.
     pub flags: &'a [Assignment<'a>],
     /// The files for all users: [`SYSTEM_FILES`].
-    pub system_files: &'static [&'static str],
+    pub system_files: &'static [SystemFile],
 }
 
 impl<'a> Sources<'a> {
@@ -99,31 +104,43 @@ fn load_file<'a>(
     settings: &mut Settings,
     warn: &mut dyn FnMut(Warning<'a>),
 ) -> Result<(), ConfigError<'a>> {
-    let Some((file, path)) = find_file(sources, warn)? else { return Ok(()) };
-    file::read(&file, path, settings, warn)
+    let Some((file, named)) = find_file(sources, warn)? else { return Ok(()) };
+    file::read(&file, named, settings, warn)
 }
+
+/// A file that is open, its path, and the program that it was written for.
+type Found<'a> = (File, (FilePath<'a>, Dialect));
 
 /// Opens the file to read, if there is one.
 fn find_file<'a>(
     sources: &Sources<'a>,
     warn: &mut dyn FnMut(Warning<'a>),
-) -> Result<Option<(File, FilePath<'a>)>, ConfigError<'a>> {
-    if let Some(name) = CONF_FILE_VARIABLES.into_iter().find_map(|name| sources.variable(name)) {
-        return if name == NO_FILE.as_bytes() { Ok(None) } else { open_named(name).map(Some) };
+) -> Result<Option<Found<'a>>, ConfigError<'a>> {
+    let dialects = [Dialect::Ours, Dialect::Torsocks];
+    for (name, dialect) in CONF_FILE_VARIABLES.into_iter().zip(dialects) {
+        match sources.variable(name) {
+            Some(value) if value == NO_FILE.as_bytes() => return Ok(None),
+            Some(value) => {
+                return open_named(value).map(|(file, path)| Some((file, (path, dialect))));
+            }
+            None => {}
+        }
     }
     if let Some(path) = home_file(sources) {
         match open_if_present(path) {
-            Ok(Some(file)) => return Ok(Some((file, path))),
+            Ok(Some(file)) => return Ok(Some((file, (path, Dialect::Ours)))),
             Ok(None) => {}
             // HOME is another user's, as after `sudo -u`: nothing was configured for this one.
-            Err(errno @ Errno(libc::EACCES)) => warn(Warning::Skipped(path, errno)),
+            Err(errno @ Errno(libc::EACCES)) if !exists(path) => {
+                warn(Warning::Skipped(path, errno));
+            }
             Err(errno) => return Err(ConfigError::Unreadable(path, errno)),
         }
     }
-    for rest in sources.system_files {
+    for (rest, dialect) in sources.system_files {
         let path = FilePath { directory: b"", rest };
         match open_if_present(path) {
-            Ok(Some(file)) => return Ok(Some((file, path))),
+            Ok(Some(file)) => return Ok(Some((file, (path, *dialect)))),
             Ok(None) => {}
             Err(errno) => return Err(ConfigError::Unreadable(path, errno)),
         }
@@ -153,11 +170,24 @@ fn home_file<'a>(sources: &Sources<'a>) -> Option<FilePath<'a>> {
 
 /// Errors: those of openat(2), `ENAMETOOLONG` beyond 1,022 bytes.
 fn open(path: FilePath<'_>) -> Result<File, Errno> {
+    with_name(path, |name| File::open_at(libc::AT_FDCWD, name))
+}
+
+/// Whether there is such a file, readable or not; no if its directory can't be searched.
+fn exists(path: FilePath<'_>) -> bool {
+    with_name(path, |name| crate::sys::is_there(libc::AT_FDCWD, name)).is_ok()
+}
+
+/// `ENAMETOOLONG` beyond 1,022 bytes.
+fn with_name<T>(
+    path: FilePath<'_>,
+    then: impl FnOnce(&CStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut name = Path::EMPTY;
     let fits =
         name.extend(path.directory) && name.extend(path.rest.as_bytes()) && name.extend(b"\0");
     match CStr::from_bytes_until_nul(name.as_slice()) {
-        Ok(name) if fits => File::open_at(libc::AT_FDCWD, name),
+        Ok(name) if fits => then(name),
         _ => Err(Errno(libc::ENAMETOOLONG)),
     }
 }

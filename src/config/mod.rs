@@ -28,6 +28,7 @@ mod settings;
 
 pub use environment::{Environment, value_of};
 pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
+pub use file::Dialect;
 pub use kind::Kind;
 pub use load::{Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, export, load};
 pub use network::Network;

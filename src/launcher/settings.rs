@@ -9,7 +9,7 @@ use std::path::Path;
 
 use epochsocks::bytes::Bytes;
 use epochsocks::config::{
-    Assignment, CONF_FILE_VARIABLES, FlagSpec, NO_FILE, OPTIONS, OptionSpec, 
+    Assignment, CONF_FILE_VARIABLES, ConfigError, FlagSpec, NO_FILE, OPTIONS, OptionSpec, Origin,
     SYSTEM_FILES, Sources, load,
 };
 use epochsocks::sys::{Errno, File};
@@ -74,7 +74,7 @@ pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
         Sources { environment: &variable, is_secure, flags: &flags, system_files: SYSTEM_FILES };
     let mut warnings = Vec::new();
     let mut settings = load(&sources, &mut |warning| warnings.push(warning.to_string()))
-        .map_err(|error| Failure::new(Status::Own, error))?;
+        .map_err(|error| Failure::new(status_of(&error), error))?;
     if let Some(file) = settings.log_file {
         settings.log_file = Some(log_file(Path::new(OsStr::from_bytes(file.as_slice())))?);
     }
@@ -82,6 +82,14 @@ pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
         warnings.iter().for_each(warn);
     }
     Ok(settings)
+}
+
+/// A bad value of a flag is a wrong command line.
+fn status_of(error: &ConfigError<'_>) -> Status {
+    match error {
+        ConfigError::BadValue { origin: Origin::Flag(_), .. } => Status::Usage,
+        _ => Status::Own,
+    }
 }
 
 /// The log file by its absolute path: the program may change its directory before it logs. One that

@@ -145,7 +145,17 @@ fn status(fd: i32) -> Result<libc::stat, Errno> {
 /// Whether the calling process may execute the file at `path`, relative to `directory` (effective
 /// ids). Errors: `EACCES` when not, `ENOENT`, `ENOTDIR` and the others of faccessat(2).
 pub fn may_execute(directory: i32, path: &CStr) -> Result<(), Errno> {
-    let (directory, mode) = (directory as usize, libc::X_OK as usize);
+    may(directory, path, libc::X_OK)
+}
+
+/// Whether the calling process can see that there is a file at `path`, which it need not be able to
+/// read. Errors: as [`may_execute`]'s.
+pub fn is_there(directory: i32, path: &CStr) -> Result<(), Errno> {
+    may(directory, path, libc::F_OK)
+}
+
+fn may(directory: i32, path: &CStr, mode: i32) -> Result<(), Errno> {
+    let (directory, mode) = (directory as usize, mode as usize);
     let flags = libc::AT_EACCESS as usize;
     // SAFETY: `path` ends with a NUL and outlives the call.
     let result = Errno::check(unsafe {

@@ -29,7 +29,7 @@ pub use descriptors::{
     without_signals, yield_now,
 };
 pub use errno::Errno;
-pub use files::{File, identity, is_socket, may_execute, write};
+pub use files::{File, identity, is_socket, is_there, may_execute, write};
 pub use locks::{Locked, first_lock, lock, unlock};
 pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};

@@ -61,20 +61,32 @@ fn a_bad_configuration_ends_the_launcher() {
     with("EPOCHSOCKS_CONF_FILE", "/nonexistent").assert_ended(125, &["/nonexistent: "]);
     with("EPOCHSOCKS_CONF_FILE", "").assert_ended(125, &["\"\": ", "EPOCHSOCKS_CONF_FILE"]);
     with("TORSOCKS_TOR_ADDRESS", "tor").assert_ended(125, &["TORSOCKS_TOR_ADDRESS: \"tor\""]);
-    workshop.run(["-P", "0", "true"]).assert_ended(125, &["--port: \"0\" is not a port"]);
     workshop.run(["-u", "me", "true"]).assert_ended(125, &["SOCKS5Password"]);
     let isolated_twice = workshop.run(["-i", "-u", "me", "-p", "x", "true"]);
     isolated_twice.assert_ended(125, &["IsolatePID"]);
 }
 
 #[test]
-fn an_unknown_directive_is_a_warning_unless_all_is_quiet() {
+fn a_bad_value_of_a_flag_is_a_wrong_command_line() {
+    let workshop = Workshop::new();
+    workshop.run(["-P", "0", "true"]).assert_ended(2, &["--port: \"0\" is not a port"]);
+    workshop.run(["-a", "localhost", "true"]).assert_ended(2, &["--address: \"localhost\""]);
+    workshop.run(["--pass=", "true"]).assert_ended(2, &["--pass: the value is not"]);
+    workshop.run(["--isolate=", "true"]).assert_ended(2, &["--isolate: \"\" is not"]);
+}
+
+#[test]
+fn an_unknown_directive_is_an_error_in_our_file_and_a_warning_in_torsocks() {
     let workshop = Workshop::new();
     let file = workshop.file("conf", "NoSuchThing 1\n", 0o644);
     let run = |flags: &[&str]| {
         let mut launcher = workshop.launcher();
-        outcome(launcher.args(flags).arg("true").env("EPOCHSOCKS_CONF_FILE", &file))
+        launcher.args(flags).arg("true").env_remove("EPOCHSOCKS_CONF_FILE");
+        outcome(launcher.env("TORSOCKS_CONF_FILE", &file))
     };
+    let mut ours = workshop.launcher();
+    let ours = outcome(ours.arg("true").env("EPOCHSOCKS_CONF_FILE", &file));
+    ours.assert_ended(125, &["conf:1: \"NoSuchThing\" is not a directive"]);
     let warned = run(&[]);
     assert!(warned.stderr.contains("conf:1: \"NoSuchThing\""), "{warned:?}");
     assert_eq!((warned.status, run(&["-q"]).stderr.as_str()), (Some(0), ""));

@@ -64,8 +64,8 @@ impl Start {
     fn load(&self) -> (Result<Settings, String>, Vec<String>) {
         let environment = |name: &str| self.environment.get(name).map(Vec::as_slice);
         let flags: Vec<Assignment<'_>> = self.flags.iter().map(|flag| assignment(*flag)).collect();
-        let system_files: Vec<&'static str> =
-            self.system_files.iter().map(|path| &*path.clone().leak()).collect();
+        let system_files: Vec<SystemFile> =
+            self.system_files.iter().map(|path| (&*path.clone().leak(), Dialect::Ours)).collect();
         let sources = Sources {
             environment: &environment,
             is_secure: self.is_secure,
@@ -186,6 +186,41 @@ fn a_system_file_that_exists_and_cannot_be_read_stops_the_program() {
 }
 
 #[test]
+fn a_file_of_ours_without_read_permission_stops_the_program_and_another_home_does_not() {
+    let directory = Directory::new();
+    let file = directory.write("home/.config/epochsocks/epochsocks.conf", "TorPort 1");
+    let start = Start::with(&[("HOME", &directory.path("home"))]);
+    let mode = |path: &str, mode| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for (path, outcome) in [(file, Err("EACCES")), (directory.path("home"), Ok(9050))] {
+        mode(&path, 0o000);
+        let (settings, warnings) = without_capabilities(|| start.load());
+        mode(&path, 0o700);
+        match outcome {
+            Ok(port) => {
+                assert_eq!((settings.unwrap().tor_port, warnings.len()), (port, 1));
+                assert!(warnings[0].contains("the file is ignored"), "{warnings:?}");
+            }
+            Err(errno) => assert!(settings.unwrap_err().contains(errno)),
+        }
+    }
+}
+
+/// What `what` gives in a thread that may read no more than a file's mode says.
+fn without_capabilities<T: Send>(what: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: a system call on integers, which concerns this thread alone: as libc's own
+            // function does not.
+            unsafe { libc::syscall(libc::SYS_setresuid, -1, 65_534, -1) };
+            what()
+        });
+        thread.join().expect("the thread ends")
+    })
+}
+
+#[test]
 fn a_file_of_64_kib_is_read_and_a_longer_one_refused() {
     let directory = Directory::new();
     let text = "#xxxxxx\n".repeat(8192 - 2) + "TorPort 00001\n#\n";
@@ -241,7 +276,7 @@ fn the_rules_between_options_hold_across_sources() {
     start.flags = vec![("--pass", "x")];
     assert!(start.load().0.is_ok());
     start.flags.push(("--isolate", "1"));
-    assert!(start.message().starts_with("IsolatePID is set together with"));
+    assert!(start.message().starts_with("more than one is set of IsolatePID"));
 }
 
 /// A value for each option; `None` leaves it alone.
@@ -252,6 +287,7 @@ fn any_values() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
     };
     let isolation = prop_oneof![
         Just(vec![]),
+        vec(1u8..=255, 1..=200).prop_map(|key| vec![("IsolationKey", key)]),
         Just(vec![("IsolatePID", b"1".to_vec())]),
         (text(), text()).prop_map(|(username, password)| vec![
             ("SOCKS5Username", username),
