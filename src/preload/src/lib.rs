@@ -13,7 +13,7 @@
 //! | `runtime` | settings and onion pool |
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
-//! | `calls`, `errno`, `log`, `words` | what the handlers share |
+//! | `libc_io`, `errno`, `log`, `scratch` | what the handlers share |
 //!
 //! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
 //! cancelled thread unwinds through these frames.
@@ -22,7 +22,6 @@
 #[macro_use]
 mod table;
 
-mod calls;
 mod clock;
 mod constructor;
 mod environment;
@@ -31,6 +30,7 @@ pub mod exports;
 mod hooks;
 mod inheritance;
 mod label;
+mod libc_io;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;
@@ -38,8 +38,8 @@ mod pending;
 mod real;
 mod registry;
 mod runtime;
+mod scratch;
 mod unhooked;
-mod words;
 
 /// By this note the launcher knows the library from any other.
 #[used]

@@ -11,7 +11,7 @@ use epochsocks::tor::{DialError, DriveError};
 
 use crate::log::log;
 use crate::registry::{REGISTRY, entries, put, tracked};
-use crate::words::{Bits, with_words, words_for};
+use crate::scratch::{Bits, with_words, words_for};
 use crate::{clock, errno, real, runtime};
 
 /// The longest wait that does not look again at a handshake which another thread or process might
@@ -201,7 +201,7 @@ pub fn wait(fd: i32, standing: Standing, option: i32) -> Result<Standing, Errno>
     if !standing.is_pending() {
         return Ok(standing);
     }
-    // As in `hooks::waiting`: a signal ends a sleep, or nothing.
+    // As in `hooks::waits::wait_loop`: a signal ends a sleep, or nothing.
     let before = sys::block_signals();
     let waited = rounds(fd, standing, timeout(fd, option), before);
     sys::set_signals(before);

@@ -21,7 +21,8 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
 
     // ---- sockets: made, connected, named
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
-        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socket), handler: socket::socket,
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socket),
+        handler: sockets::socket::socket,
         why: "only TCP can go through Tor, and a socket's record must exist before its first duplicate",
         policy: "inet streams are registered; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
         test: "hooks::only_tcp_sockets_can_be_made",
@@ -29,13 +30,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __socket = socket;
     fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socketpair),
-        handler: socket::socketpair,
+        handler: sockets::socket::socketpair,
         why: "families whose pairs can reach other machines", policy: "as socket",
         test: "hooks::only_tcp_sockets_can_be_made_by_any_name",
     }
     fn connect(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_connect),
-        handler: connect::connect,
+        handler: sockets::connect::connect,
         why: "the main job",
         policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed",
         test: "hooks::connect_goes_through_the_proxy",
@@ -43,20 +44,21 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __connect = connect;
     fn getpeername(socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getpeername),
-        handler: peer::getpeername,
+        handler: sockets::peer_name::getpeername,
         why: "the kernel knows only Tor's port",
         policy: "answers the destination that the program asked for, also over exec and of a socket that was passed",
         test: "hooks::getpeername_answers_the_destination",
     }
     fn listen(socket: c_int, backlog: c_int) -> c_int {
-        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_listen), handler: listen::listen,
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_listen),
+        handler: sockets::listen::listen,
         why: "who comes in sees the machine's address",
         policy: "EPERM on an inet address that is not local, unless AllowInbound",
         test: "hooks::inbound_is_refused",
     }
     fn accept(socket: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_accept),
-        handler: listen::accept,
+        handler: sockets::listen::accept,
         why: "who comes in sees the machine's address",
         policy: "as listen; the accepted socket's peer is the real one",
         test: "hooks::inbound_is_refused",
@@ -65,7 +67,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         socket: c_int, address: *mut sockaddr, length: *mut socklen_t, flags: c_int,
     ) -> c_int {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_accept4),
-        handler: listen::accept4,
+        handler: sockets::listen::accept4,
         why: "who comes in sees the machine's address", policy: "as accept",
         test: "hooks::inbound_is_refused",
     }
@@ -73,7 +75,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         socket: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t,
     ) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_setsockopt),
-        handler: socket_option::setsockopt,
+        handler: sockets::option::setsockopt,
         why: "options can lead packets past Tor's port",
         policy: "other interfaces than lo, source routes, multicast groups and TCP_REPAIR are EPERM; TCP_FASTOPEN_CONNECT has no effect",
         test: "hooks::options_lead_nothing_past_tor",
@@ -82,21 +84,21 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t,
     ) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getsockopt),
-        handler: socket_state::getsockopt,
+        handler: sockets::state::getsockopt,
         why: "SO_ERROR is how a program learns what became of its connect",
         policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once",
         test: "nonblocking::a_failure_is_told_once",
     }
     fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
         "sys/ioctl.h", variadic: yes, async_signal_safe: yes, real: kernel(SYS_ioctl),
-        handler: socket_state::ioctl,
+        handler: sockets::state::ioctl,
         why: "FIONREAD would count the bytes of the proxy",
         policy: "0 while a handshake is in flight; other requests pass",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_shutdown),
-        handler: socket_state::shutdown,
+        handler: sockets::state::shutdown,
         why: "a half-spoken handshake is of no use",
         policy: "ends a handshake that is in flight, as Linux does with a connecting socket",
         test: "nonblocking::shutdown_ends_a_handshake",
@@ -105,7 +107,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     // ---- descriptors: closed, duplicated, replaced
     fn close(fd: c_int) -> c_int {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_close),
-        handler: close::close,
+        handler: descriptors::close::close,
         why: "an entry must not outlive its descriptor",
         policy: "forgets the entry first, without a lock",
         test: "hooks::a_reused_descriptor_has_no_entry",
@@ -113,36 +115,38 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __close = close;
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         "unistd.h", async_signal_safe: yes, real: kernel(SYS_close_range),
-        handler: close::close_range,
+        handler: descriptors::close::close_range,
         why: "an entry must not outlive its descriptor",
         policy: "forgets the entries first; none with CLOSE_RANGE_CLOEXEC or if the call fails",
         test: "hooks::close_range_forgets_what_it_closes",
     }
     fn closefrom(first: c_int) -> () {
-        "unistd.h", async_signal_safe: yes, real: lookup, handler: close::closefrom,
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: descriptors::close::closefrom,
         why: "an entry must not outlive its descriptor", policy: "forgets the entries first",
         test: "hooks::closefrom_forgets_what_it_closes",
     }
     fn dup(fd: c_int) -> c_int {
-        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup), handler: duplicate::dup,
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup),
+        handler: descriptors::duplicate::dup,
         why: "a duplicate is the same socket", policy: "the new descriptor names the same record",
         test: "hooks::duplicates_share_one_connection",
     }
     fn dup2(source: c_int, target: c_int) -> c_int {
-        "unistd.h", async_signal_safe: yes, real: lookup, handler: duplicate::dup2,
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: descriptors::duplicate::dup2,
         why: "it closes one descriptor and duplicates another",
         policy: "the target's entry goes, and comes back if the call fails",
         test: "hooks::a_failed_dup2_leaves_the_entry",
     }
     alias __dup2 = dup2;
     fn dup3(source: c_int, target: c_int, flags: c_int) -> c_int {
-        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup3), handler: duplicate::dup3,
+        "unistd.h", async_signal_safe: yes, real: kernel(SYS_dup3),
+        handler: descriptors::duplicate::dup3,
         why: "it closes one descriptor and duplicates another", policy: "as dup2",
         test: "hooks::duplicates_share_one_connection",
     }
     fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
         "fcntl.h", variadic: yes, cancellation_point: yes, async_signal_safe: yes,
-        real: kernel(SYS_fcntl), handler: duplicate::fcntl,
+        real: kernel(SYS_fcntl), handler: descriptors::duplicate::fcntl,
         why: "F_DUPFD and F_DUPFD_CLOEXEC make duplicates",
         policy: "a duplicate names the same record; other commands pass",
         test: "hooks::fcntl_duplicates_share_one_connection",
@@ -151,37 +155,37 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __fcntl = fcntl;
     alias __libc_fcntl64 = fcntl;
     fn fclose(stream: *mut FILE) -> c_int {
-        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::fclose,
+        "stdio.h", cancellation_point: yes, real: lookup, handler: descriptors::streams::fclose,
         why: "libc closes the descriptor inside", policy: "forgets the entry first",
         test: "hooks::fclose_forgets_the_entry",
     }
     alias _IO_fclose = fclose;
     fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
-        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::freopen,
+        "stdio.h", cancellation_point: yes, real: lookup, handler: descriptors::streams::freopen,
         why: "libc closes the descriptor inside, also if the call fails",
         policy: "forgets the entry first",
         test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
     }
     fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
-        "stdio.h", cancellation_point: yes, real: lookup, handler: streams::freopen64,
+        "stdio.h", cancellation_point: yes, real: lookup, handler: descriptors::streams::freopen64,
         why: "as freopen", policy: "as freopen",
         test: "hooks::freopen_forgets_the_entry_even_if_it_fails",
     }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
-        "stdio.h", real: lookup, handler: streams::fdopen,
+        "stdio.h", real: lookup, handler: descriptors::streams::fdopen,
         why: "libc reads and writes the stream's descriptor inside",
         policy: "waits for a handshake in flight",
         test: "nonblocking::a_stream_begins_after_the_handshake",
     }
     alias _IO_fdopen = fdopen, test: "nonblocking::a_stream_begins_after_the_handshake";
     fn daemon(keeps_directory: c_int, keeps_standard: c_int) -> c_int {
-        "unistd.h", real: lookup, handler: terminal::daemon,
+        "unistd.h", real: lookup, handler: descriptors::terminal::daemon,
         why: "libc replaces descriptors 0 to 2 inside",
         policy: "forgets their entries if it succeeds",
         test: "hooks::daemon_forgets_the_standard_descriptors",
     }
     fn login_tty(terminal: c_int) -> c_int {
-        "utmp.h", real: lookup, handler: terminal::login_tty,
+        "utmp.h", real: lookup, handler: descriptors::terminal::login_tty,
         why: "libc replaces descriptors 0 to 2 inside and closes the terminal's",
         policy: "forgets their entries if it succeeds",
         test: "hooks::a_failed_login_tty_leaves_the_entries",
@@ -189,7 +193,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn forkpty(
         terminal: *mut c_int, name: *mut c_char, attributes: *const termios, size: *const winsize,
     ) -> c_int {
-        "pty.h", real: lookup, handler: terminal::forkpty,
+        "pty.h", real: lookup, handler: descriptors::terminal::forkpty,
         why: "libc replaces descriptors 0 to 2 in the child inside",
         policy: "the child forgets their entries",
         test: "hooks::forkpty_forgets_the_standard_descriptors_in_the_child",
@@ -198,7 +202,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     // ---- data: sent, received, passed
     fn read(fd: c_int, data: *mut c_void, size: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_read),
-        handler: data::read,
+        handler: data::transfer::read,
         why: "the next byte of a handshake is the proxy's",
         policy: "EAGAIN while a handshake is in flight, or waits for its end on a socket that may wait; the error of a failed one, once",
         test: "nonblocking::data_wait_for_the_handshake",
@@ -206,13 +210,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __read = read, test: "nonblocking::libcs_other_names_take_the_same_way";
     fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_readv),
-        handler: data::readv,
+        handler: data::transfer::readv,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn recv(fd: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::recv,
+        handler: data::transfer::recv,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
@@ -222,13 +226,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         length: *mut socklen_t,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvfrom),
-        handler: data::recvfrom,
+        handler: data::transfer::recvfrom,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn __read_chk(fd: c_int, data: *mut c_void, size: size_t, room: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::__read_chk,
+        handler: data::transfer::__read_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -236,7 +240,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::__recv_chk,
+        handler: data::transfer::__recv_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -245,14 +249,14 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         address: *mut sockaddr, length: *mut socklen_t,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::__recvfrom_chk,
+        handler: data::transfer::__recvfrom_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
     fn preadv2(
         fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
     ) -> ssize_t {
-        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::preadv2,
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::transfer::preadv2,
         why: "the next byte of a handshake is the proxy's",
         policy: "as readv, which it is for a socket",
         test: "nonblocking::data_wait_for_the_handshake",
@@ -261,7 +265,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         test: "nonblocking::data_wait_for_the_handshake";
     fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmsg),
-        handler: receive::recvmsg,
+        handler: data::receive::recvmsg,
         why: "network sockets of other processes come in beside Tor",
         policy: "EACCES and only they are closed, or as PassedSockets says; what is labelled as torified is taken; while a handshake is in flight as read",
         test: "hooks::a_passed_network_socket_is_refused",
@@ -270,33 +274,33 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, limit: *mut timespec,
     ) -> c_int {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmmsg),
-        handler: receive::recvmmsg,
+        handler: data::receive::recvmmsg,
         why: "as recvmsg",
         policy: "as recvmsg, but every message comes: refused sockets are taken out, with MSG_CTRUNC; while a handshake is in flight as read",
         test: "hooks::recvmmsg_loses_no_message",
     }
     fn pidfd_getfd(process: c_int, target: c_int, flags: c_uint) -> c_int {
         "sys/pidfd.h", async_signal_safe: yes, real: kernel(SYS_pidfd_getfd),
-        handler: receive::pidfd_getfd,
+        handler: data::receive::pidfd_getfd,
         why: "as recvmsg", policy: "as recvmsg",
         test: "hooks::a_socket_taken_from_another_process_is_refused",
     }
     fn write(fd: c_int, data: *const c_void, size: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_write),
-        handler: data::write,
+        handler: data::transfer::write,
         why: "the program's data must not come between a handshake's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";
     fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_writev),
-        handler: data::writev,
+        handler: data::transfer::writev,
         why: "the program's data must not come between a handshake's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn send(fd: c_int, data: *const c_void, size: size_t, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::send,
+        handler: data::transfer::send,
         why: "the program's data must not come between a handshake's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
@@ -304,7 +308,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn pwritev2(
         fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
     ) -> ssize_t {
-        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::pwritev2,
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::transfer::pwritev2,
         why: "the program's data must not come between a handshake's",
         policy: "as writev, which it is for a socket",
         test: "nonblocking::data_wait_for_the_handshake",
@@ -313,7 +317,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         test: "nonblocking::data_wait_for_the_handshake";
     fn sendfile(fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t {
         "sys/sendfile.h", async_signal_safe: yes, real: kernel(SYS_sendfile),
-        handler: data::sendfile,
+        handler: data::transfer::sendfile,
         why: "the program's data must not come between a handshake's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
@@ -324,7 +328,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         size: size_t, flags: c_uint,
     ) -> ssize_t {
         "fcntl.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_splice),
-        handler: data::splice,
+        handler: data::transfer::splice,
         why: "the program's data must not come between a handshake's",
         policy: "as read, for both descriptors",
         test: "nonblocking::data_wait_for_the_handshake",
@@ -334,21 +338,21 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         length: socklen_t,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendto),
-        handler: send::sendto,
+        handler: data::send::sendto,
         why: "a datagram and Fast Open carry a destination",
         policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's",
         test: "hooks::fast_open_goes_through_the_proxy",
     }
     fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendmsg),
-        handler: send::sendmsg,
+        handler: data::send::sendmsg,
         why: "as sendto",
         policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
     }
     fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendmmsg),
-        handler: send::sendmmsg,
+        handler: data::send::sendmmsg,
         why: "as sendto",
         policy: "as sendmsg, for each message; what was sent before one is refused is told; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
@@ -358,7 +362,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     // ---- waits
     fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
         "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: poll::poll,
+        handler: waits::poll::poll,
         why: "a connect must not show its handshake, nor wait for it",
         policy: "a socket with a handshake in flight is waited for as the handshake needs it, and shows nothing before its end",
         test: "nonblocking::poll_sees_a_connect_as_the_kernel_would",
@@ -368,13 +372,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         entries: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t,
     ) -> c_int {
         "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: poll::ppoll,
+        handler: waits::poll::ppoll,
         why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
         test: "nonblocking::ppoll_sees_a_connect_as_the_kernel_would",
     }
     fn __poll_chk(entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int {
         "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: poll::poll_chk,
+        handler: waits::poll::poll_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as poll",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -383,7 +387,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         size: size_t,
     ) -> c_int {
         "poll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: poll::ppoll_chk,
+        handler: waits::poll::ppoll_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as poll",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -392,7 +396,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         timeout: *mut timeval,
     ) -> c_int {
         "sys/select.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: select::select,
+        handler: waits::select::select,
         why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
         test: "nonblocking::select_sees_a_connect_as_the_kernel_would",
     }
@@ -402,20 +406,20 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         timeout: *const timespec, mask: *const sigset_t,
     ) -> c_int {
         "sys/select.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: select::pselect,
+        handler: waits::select::pselect,
         why: "a connect must not show its handshake, nor wait for it", policy: "as poll",
         test: "nonblocking::pselect_sees_a_connect_as_the_kernel_would",
     }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
         "sys/epoll.h", async_signal_safe: yes, real: kernel(SYS_epoll_ctl),
-        handler: epoll::epoll_ctl,
+        handler: waits::epoll::epoll_ctl,
         why: "the kernel would report the steps of a handshake",
         policy: "while a handshake is in flight the kernel has a token in place of the wish; ENOSPC for more than 8 registrations of one such socket",
         test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int {
         "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: epoll::epoll_wait,
+        handler: waits::epoll::epoll_wait,
         why: "it receives what epoll_ctl registered",
         policy: "tokens stay inside and drive their handshakes",
         test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
@@ -424,7 +428,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int, mask: *const sigset_t,
     ) -> c_int {
         "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: epoll::epoll_pwait,
+        handler: waits::epoll::epoll_pwait,
         why: "it receives what epoll_ctl registered", policy: "as epoll_wait",
         test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
     }
@@ -433,7 +437,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         mask: *const sigset_t,
     ) -> c_int {
         "sys/epoll.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: epoll::epoll_pwait2,
+        handler: waits::epoll::epoll_pwait2,
         why: "it receives what epoll_ctl registered", policy: "as epoll_wait",
         test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
     }
@@ -679,18 +683,18 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     }
     fn execl(path: *const c_char, argument: *const c_char) -> c_int {
         "unistd.h", variadic: yes, symbol: handler, async_signal_safe: yes,
-        handler: exec::list::execl,
+        handler: exec::argument_list::execl,
         why: "what is executed must be protected too", policy: "as execve",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn execlp(file: *const c_char, argument: *const c_char) -> c_int {
-        "unistd.h", variadic: yes, symbol: handler, handler: exec::list::execlp,
+        "unistd.h", variadic: yes, symbol: handler, handler: exec::argument_list::execlp,
         why: "what is executed must be protected too", policy: "as execvp",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn execle(path: *const c_char, argument: *const c_char) -> c_int {
         "unistd.h", variadic: yes, symbol: handler, async_signal_safe: yes,
-        handler: exec::list::execle,
+        handler: exec::argument_list::execle,
         why: "what is executed must be protected too", policy: "as execve",
         test: "exec_family::every_form_keeps_the_library",
     }
@@ -767,7 +771,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         test: "exec_family::command_substitution_keeps_the_library",
     }
     fn fork() -> pid_t {
-        "unistd.h", async_signal_safe: yes, real: lookup, handler: fork::fork,
+        "unistd.h", async_signal_safe: yes, real: lookup, handler: exec::fork::fork,
         why: "the child has the parent's handshakes and names, and a registry that is a copy",
         policy: "opens what both share first, and tells the child's registry",
         test: "hooks::a_forked_child_works_at_once",
@@ -775,7 +779,8 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     alias __fork = fork;
     alias __libc_fork = fork;
     fn _Fork() -> pid_t {
-        "unistd.h", async_signal_safe: yes, real: lookup, handler: fork::fork_without_handlers,
+        "unistd.h", async_signal_safe: yes, real: lookup,
+        handler: exec::fork::fork_without_handlers,
         why: "the child has the parent's handshakes and names, and a registry that is a copy",
         policy: "as fork",
         test: "hooks::a_child_without_fork_handlers_works_at_once",
@@ -783,25 +788,25 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
 
     // ---- loading: symbols and libraries
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-        "dlfcn.h", symbol: handler, handler: symbol::dlsym,
+        "dlfcn.h", symbol: handler, handler: loading::symbols::dlsym,
         why: "a handle of libc leads to its functions past the hooks",
         policy: "libc's function is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
         test: "hooks::a_handle_of_libc_leads_to_the_hooks",
     }
     fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void {
-        "dlfcn.h", symbol: handler, handler: symbol::dlvsym,
+        "dlfcn.h", symbol: handler, handler: loading::symbols::dlvsym,
         why: "as dlsym; and hooks have no version, so that none would be found",
         policy: "as dlsym; of a function that has a hook the version must exist and does not matter else",
         test: "hooks::a_version_of_a_function_leads_to_the_hooks",
     }
     fn dlopen(file: *const c_char, mode: c_int) -> *mut c_void {
-        "dlfcn.h", symbol: handler, handler: load::dlopen,
+        "dlfcn.h", symbol: handler, handler: loading::libraries::dlopen,
         why: "with RTLD_DEEPBIND a library's calls reach libc past the hooks, and a Go library's reach the kernel",
         policy: "RTLD_DEEPBIND has no effect; a path of a Go library is not loaded",
         test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
     }
     fn dlmopen(namespace: Lmid_t, file: *const c_char, mode: c_int) -> *mut c_void {
-        "dlfcn.h", symbol: handler, handler: load::dlmopen,
+        "dlfcn.h", symbol: handler, handler: loading::libraries::dlmopen,
         why: "a new namespace has a libc of its own, without hooks",
         policy: "as dlopen; LM_ID_NEWLM fails",
         test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
@@ -812,7 +817,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char,
         command: *const c_char, error: *mut c_int,
     ) -> c_int {
-        "netdb.h", handler: inside::rcmd,
+        "netdb.h", handler: sockets::refused_libc::rcmd,
         why: "libc connects inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
@@ -820,7 +825,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         host: *mut *mut c_char, port: c_ushort, local: *const c_char, remote: *const c_char,
         command: *const c_char, error: *mut c_int, family: sa_family_t,
     ) -> c_int {
-        "netdb.h", handler: inside::rcmd_af,
+        "netdb.h", handler: sockets::refused_libc::rcmd_af,
         why: "libc connects inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
@@ -828,7 +833,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char,
         command: *const c_char, error: *mut c_int,
     ) -> c_int {
-        "netdb.h", handler: inside::rexec,
+        "netdb.h", handler: sockets::refused_libc::rexec,
         why: "libc connects inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
@@ -836,14 +841,14 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         host: *mut *mut c_char, port: c_int, user: *const c_char, password: *const c_char,
         command: *const c_char, error: *mut c_int, family: sa_family_t,
     ) -> c_int {
-        "netdb.h", handler: inside::rexec_af,
+        "netdb.h", handler: sockets::refused_libc::rexec_af,
         why: "libc connects inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
     fn ruserok(
         host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char,
     ) -> c_int {
-        "netdb.h", handler: inside::ruserok,
+        "netdb.h", handler: sockets::refused_libc::ruserok,
         why: "libc looks the host up inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
@@ -851,14 +856,14 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         host: *const c_char, superuser: c_int, remote: *const c_char, local: *const c_char,
         family: sa_family_t,
     ) -> c_int {
-        "netdb.h", handler: inside::ruserok_af,
+        "netdb.h", handler: sockets::refused_libc::ruserok_af,
         why: "libc looks the host up inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
     fn iruserok(
         address: u32, superuser: c_int, remote: *const c_char, local: *const c_char,
     ) -> c_int {
-        "netdb.h", handler: inside::iruserok,
+        "netdb.h", handler: sockets::refused_libc::iruserok,
         why: "libc looks hosts up inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
@@ -866,95 +871,95 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         address: *const c_void, superuser: c_int, remote: *const c_char, local: *const c_char,
         family: sa_family_t,
     ) -> c_int {
-        "netdb.h", handler: inside::iruserok_af,
+        "netdb.h", handler: sockets::refused_libc::iruserok_af,
         why: "libc looks hosts up inside", policy: "EPERM",
         test: "hooks::what_connects_inside_libc_is_refused",
     }
     fn clnt_create() -> *mut c_void {
-        handler: inside::clnt_create,
+        handler: sockets::refused_libc::clnt_create,
         why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
     }
     fn clnttcp_create() -> *mut c_void {
-        handler: inside::clnttcp_create,
+        handler: sockets::refused_libc::clnttcp_create,
         why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
     }
     fn clntudp_create() -> *mut c_void {
-        handler: inside::clntudp_create,
+        handler: sockets::refused_libc::clntudp_create,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn clntudp_bufcreate() -> *mut c_void {
-        handler: inside::clntudp_bufcreate,
+        handler: sockets::refused_libc::clntudp_bufcreate,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn authdes_create() -> *mut c_void {
-        handler: inside::authdes_create,
+        handler: sockets::refused_libc::authdes_create,
         why: "libc asks a time server inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn authdes_pk_create() -> *mut c_void {
-        handler: inside::authdes_pk_create,
+        handler: sockets::refused_libc::authdes_pk_create,
         why: "libc asks a time server inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn svctcp_create() -> *mut c_void {
-        handler: inside::svctcp_create,
+        handler: sockets::refused_libc::svctcp_create,
         why: "libc listens inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
     }
     fn svcudp_create() -> *mut c_void {
-        handler: inside::svcudp_create,
+        handler: sockets::refused_libc::svcudp_create,
         why: "libc receives datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn svcudp_bufcreate() -> *mut c_void {
-        handler: inside::svcudp_bufcreate,
+        handler: sockets::refused_libc::svcudp_bufcreate,
         why: "libc receives datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn pmap_getmaps() -> *mut c_void {
-        handler: inside::pmap_getmaps,
+        handler: sockets::refused_libc::pmap_getmaps,
         why: "libc connects inside", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
     }
     fn callrpc() -> c_int {
-        handler: inside::callrpc,
+        handler: sockets::refused_libc::callrpc,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn clnt_broadcast() -> c_int {
-        handler: inside::clnt_broadcast,
+        handler: sockets::refused_libc::clnt_broadcast,
         why: "libc sends broadcasts inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn pmap_rmtcall() -> c_int {
-        handler: inside::pmap_rmtcall,
+        handler: sockets::refused_libc::pmap_rmtcall,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn registerrpc() -> c_int {
-        handler: inside::registerrpc,
+        handler: sockets::refused_libc::registerrpc,
         why: "libc receives datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn rtime() -> c_int {
-        handler: inside::rtime,
+        handler: sockets::refused_libc::rtime,
         why: "libc asks a time server inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn getrpcport() -> c_int {
-        handler: inside::getrpcport,
+        handler: sockets::refused_libc::getrpcport,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
     fn pmap_getport() -> c_int {
-        handler: inside::pmap_getport,
+        handler: sockets::refused_libc::pmap_getport,
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
 
     // ---- environment
     fn getenv(name: *const c_char) -> *mut c_char {
-        "stdlib.h", symbol: handler, real: lookup, handler: proxy_variables::getenv,
+        "stdlib.h", symbol: handler, real: lookup, handler: names::proxy_variables::getenv,
         why: "libcurl from 8.1 on refuses onion names, unless they go to a proxy that resolves them",
         policy: "such a libcurl gets Tor's SOCKS port for ALL_PROXY, and for NO_PROXY what Tor can't reach, where no variable names a proxy; every other caller the variable",
         test: "hooks::libcurl_that_refuses_onion_names_is_told_tors_port",

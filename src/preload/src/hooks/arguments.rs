@@ -7,7 +7,7 @@ use epochsocks::sys::{self, Errno, copy_from_program};
 use libc::{msghdr, sockaddr, socklen_t};
 
 use crate::registry;
-use crate::words::{bytes, with_words};
+use crate::scratch::{bytes, with_words};
 
 /// A program's address, copied once: what was judged is what the kernel gets.
 pub struct AddressArgument {

@@ -1,33 +1,24 @@
-//! The handlers of the hook table, one file per concern.
+//! The handlers of the hook table: a folder a concept, a file a family of functions.
+//!
+//! | module | functions |
+//! | --- | --- |
+//! | [`sockets`] | socket, connect, getpeername, listen, options, and what libc connects itself |
+//! | [`descriptors`] | close, dup, fcntl, and what closes or replaces descriptors within libc |
+//! | [`data`] | read, write and their kin, messages, descriptors that are passed |
+//! | [`waits`] | poll, select, epoll |
+//! | [`names`] | getaddrinfo, gethostbyname, res_query and their kin |
+//! | [`exec`] | the exec family, posix_spawn, system, fork |
+//! | [`loading`] | dlopen, dlsym |
+//! | [`syscall`] | system calls by number, each by the way of its function |
+//! | [`arguments`], [`c_types`] | C arguments as values, C types that the libc crate lacks |
 
 pub mod arguments;
 pub mod c_types;
-pub mod close;
-pub mod connect;
 pub mod data;
-pub mod duplicate;
-pub mod epoll;
+pub mod descriptors;
 pub mod exec;
-pub mod fork;
-mod hand_over;
-pub mod inside;
-mod kernel_waits;
-pub mod listen;
-pub mod load;
+pub mod loading;
 pub mod names;
-pub mod peer;
-pub mod poll;
-pub mod proxy_variables;
-pub mod receive;
-mod replaced;
-pub mod select;
-pub mod send;
-pub mod socket;
-pub mod socket_option;
-pub mod socket_state;
-pub mod streams;
-pub mod symbol;
+pub mod sockets;
 pub mod syscall;
-pub mod terminal;
-mod through_tor;
-mod waiting;
+pub mod waits;

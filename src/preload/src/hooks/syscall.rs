@@ -5,10 +5,11 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::{
-    close, connect, data, duplicate, epoll, exec, fork, kernel_waits, listen, peer, poll, receive,
-    select, send, socket, socket_option, socket_state,
-};
+use super::data::{receive, send, transfer};
+use super::descriptors::{close, duplicate};
+use super::exec::{self, fork};
+use super::sockets::{connect, listen, option, peer_name, socket, state};
+use super::waits::{epoll, kernel_waits, poll, select};
 use crate::log::log;
 use crate::pending::quiet;
 use crate::{errno, real};
@@ -33,12 +34,10 @@ pub unsafe fn syscall(
         let result: c_int = match number {
             libc::SYS_socket => socket::socket(a as _, b as _, c as _),
             libc::SYS_socketpair => socket::socketpair(a as _, b as _, c as _, d as _),
-            libc::SYS_setsockopt => {
-                socket_option::setsockopt(a as _, b as _, c as _, d as _, e as _)
-            }
+            libc::SYS_setsockopt => option::setsockopt(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_connect => connect::connect(a as _, b as _, c as _),
             libc::SYS_close => close::close(a as _),
-            libc::SYS_getpeername => peer::getpeername(a as _, b as _, c as _),
+            libc::SYS_getpeername => peer_name::getpeername(a as _, b as _, c as _),
             libc::SYS_dup => duplicate::dup(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => duplicate::dup2(a as _, b as _),
@@ -121,27 +120,27 @@ unsafe fn in_flight(
     // SAFETY: the kernel reads the arguments of these numbers as the C functions' types.
     unsafe {
         match number {
-            libc::SYS_read => data::read(a as _, b as _, c as _) as c_long,
-            libc::SYS_readv => data::readv(a as _, b as _, c as _) as c_long,
+            libc::SYS_read => transfer::read(a as _, b as _, c as _) as c_long,
+            libc::SYS_readv => transfer::readv(a as _, b as _, c as _) as c_long,
             libc::SYS_recvfrom => {
-                data::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+                transfer::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
             }
-            libc::SYS_write => data::write(a as _, b as _, c as _) as c_long,
-            libc::SYS_writev => data::writev(a as _, b as _, c as _) as c_long,
+            libc::SYS_write => transfer::write(a as _, b as _, c as _) as c_long,
+            libc::SYS_writev => transfer::writev(a as _, b as _, c as _) as c_long,
             libc::SYS_preadv2 => {
                 // The offset comes in two halves, the first of which is all of it here.
-                data::preadv2(a as _, b as _, c as _, d, f as _) as c_long
+                transfer::preadv2(a as _, b as _, c as _, d, f as _) as c_long
             }
-            libc::SYS_pwritev2 => data::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
-            libc::SYS_sendfile => data::sendfile(a as _, b as _, c as _, d as _) as c_long,
+            libc::SYS_pwritev2 => transfer::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
+            libc::SYS_sendfile => transfer::sendfile(a as _, b as _, c as _, d as _) as c_long,
             libc::SYS_splice => {
-                data::splice(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+                transfer::splice(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
             }
             libc::SYS_getsockopt => {
-                socket_state::getsockopt(a as _, b as _, c as _, d as _, e as _).into()
+                state::getsockopt(a as _, b as _, c as _, d as _, e as _).into()
             }
-            libc::SYS_ioctl => socket_state::ioctl(a as _, b as _, c).into(),
-            libc::SYS_shutdown => socket_state::shutdown(a as _, b as _).into(),
+            libc::SYS_ioctl => state::ioctl(a as _, b as _, c).into(),
+            libc::SYS_shutdown => state::shutdown(a as _, b as _).into(),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_poll => poll::poll(a as _, b as _, c as _).into(),
             libc::SYS_ppoll if kernel_waits::is_mask(d, e) => {

@@ -1,17 +1,18 @@
 //! The exec family: what is executed is protected like us, or not executed.
 //!
 //! - [`permitted`]: whether a program would run protected
-//! - [`listing`]: the dynamic linker, run by ldd
+//! - [`ldd`]: the dynamic linker, run by ldd
 //! - [`search`]: the program that a bare name stands for
-//! - [`environment`]: the caller's environment with our variables put back
+//! - [`child_environment`]: the caller's environment with our variables put back
 //! - [`pointers`]: arrays of C strings without malloc
-//! - [`list`]: execl, execlp, execle
+//! - [`argument_list`]: execl, execlp, execle
 //! - [`spawn`]: posix_spawn, posix_spawnp
 //! - [`shell`]: system, popen, wordexp
 
-mod environment;
-pub mod list;
-mod listing;
+pub mod argument_list;
+mod child_environment;
+pub mod fork;
+mod ldd;
 mod permitted;
 mod pointers;
 mod search;
@@ -26,8 +27,8 @@ use epochsocks::sys::Errno;
 use crate::environment::current;
 use crate::pending::without_half_spoken;
 use crate::{errno, label, real};
-use environment::with_environment;
-use listing::lists_only;
+use child_environment::with_environment;
+use ldd::lists_only;
 
 /// # Safety
 /// As execve(2).

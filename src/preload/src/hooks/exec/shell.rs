@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_char, c_int};
 use epochsocks::sys::Errno;
 use libc::FILE;
 
-use super::environment::{is_loaded, preload_entry};
+use super::child_environment::{is_loaded, preload_entry};
 use super::permitted::{self, SHELL};
 use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;

@@ -7,7 +7,7 @@ use epochsocks::config::Environment;
 use epochsocks::sys::{Errno, File};
 use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
-use super::environment::with_environment;
+use super::child_environment::with_environment;
 use super::permitted;
 use crate::pending::without_half_spoken;
 use crate::{label, real};

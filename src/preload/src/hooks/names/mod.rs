@@ -10,9 +10,10 @@ mod addresses;
 mod asynchronous;
 mod hosts;
 mod networks;
+pub mod proxy_variables;
 mod query;
 mod reverse;
-mod through_tor;
+mod tor_names;
 
 pub use addresses::getaddrinfo;
 pub use asynchronous::{gai_cancel, gai_error, gai_suspend, getaddrinfo_a};
@@ -31,7 +32,7 @@ use epochsocks::sys;
 
 use crate::log::log;
 use crate::unhooked;
-use through_tor::ThroughTor;
+use tor_names::ThroughTor;
 
 fn set_h_errno(value: i32) {
     // SAFETY: the location is this thread's own.

@@ -8,7 +8,7 @@ use epochsocks::resolver::error::h_errno;
 use epochsocks::resolver::query::{error_of, failure, reply};
 use epochsocks::socks5::Name;
 
-use super::through_tor::ThroughTor;
+use super::tor_names::ThroughTor;
 use super::{c_bytes, report, set_h_errno, with_own_name};
 use crate::hooks::c_types::res_state;
 use crate::log::log;

@@ -12,7 +12,7 @@ use libc::{hostent, size_t, sockaddr, socklen_t};
 
 use super::hosts::{Host, Place, StaticHost};
 use super::report;
-use super::through_tor::ThroughTor;
+use super::tor_names::ThroughTor;
 use crate::hooks::arguments::AddressArgument;
 use crate::{errno, real};
 

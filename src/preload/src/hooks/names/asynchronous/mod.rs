@@ -22,7 +22,7 @@ use libc::{sigevent, timespec};
 
 use crate::errno;
 use crate::hooks::c_types::gaicb;
-use crate::hooks::poll::duration;
+use crate::hooks::waits::poll::duration;
 use batch::Batch;
 use notification::Notification;
 

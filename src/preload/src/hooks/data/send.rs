@@ -11,10 +11,12 @@ use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::arguments::{AddressArgument, has_control, is_readable, socket_kind, with_control};
-use super::connect::connect;
-use super::data;
-use super::hand_over::label_descriptors;
+use super::passed_descriptors::label_descriptors;
+use super::transfer;
+use crate::hooks::arguments::{
+    AddressArgument, has_control, is_readable, socket_kind, with_control,
+};
+use crate::hooks::sockets::connect::connect;
 use crate::log::log;
 use crate::{errno, runtime};
 
@@ -34,19 +36,19 @@ pub unsafe fn sendto(
     if address.is_null() || length == 0 {
         // Fast Open needs an address; without one the kernel refuses it.
         // SAFETY: the caller's contract.
-        return unsafe { data::sendto(fd, bytes, size, flags, address, length) };
+        return unsafe { transfer::sendto(fd, bytes, size, flags, address, length) };
     }
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
         match judge(fd, flags, address, length) {
             Err(errno) => errno::fail(errno),
             Ok(Way::Plain(copy)) => {
-                data::sendto(fd, bytes, size, flags, copy.as_ptr(), copy.length())
+                transfer::sendto(fd, bytes, size, flags, copy.as_ptr(), copy.length())
             }
-            Ok(Way::Local) => data::sendto(fd, bytes, size, flags, address, length),
+            Ok(Way::Local) => transfer::sendto(fd, bytes, size, flags, address, length),
             Ok(Way::Connected) => {
                 let flags = flags & !libc::MSG_FASTOPEN;
-                data::sendto(fd, bytes, size, flags, core::ptr::null(), 0)
+                transfer::sendto(fd, bytes, size, flags, core::ptr::null(), 0)
             }
         }
     }
@@ -63,20 +65,20 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
             return errno::fail(errno);
         }
         if !has_address(message) {
-            return data::sendmsg(fd, message, flags);
+            return transfer::sendmsg(fd, message, flags);
         }
         let mut header = *message;
         match judge(fd, flags, header.msg_name.cast(), header.msg_namelen) {
             Err(errno) => errno::fail(errno),
             Ok(Way::Plain(copy)) => {
                 header.msg_name = copy.as_ptr().cast_mut().cast();
-                data::sendmsg(fd, &header, flags)
+                transfer::sendmsg(fd, &header, flags)
             }
-            Ok(Way::Local) => data::sendmsg(fd, message, flags),
+            Ok(Way::Local) => transfer::sendmsg(fd, message, flags),
             Ok(Way::Connected) => {
                 header.msg_name = core::ptr::null_mut();
                 header.msg_namelen = 0;
-                data::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
+                transfer::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
             }
         }
     }
@@ -93,7 +95,7 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
             !has_address(message) && !has_control(message)
         };
         if !is_readable(messages) || (0..count as usize).all(is_plain) {
-            data::sendmmsg(fd, messages, count, flags)
+            transfer::sendmmsg(fd, messages, count, flags)
         } else {
             // One by one: `sendmsg` judges, and labels.
             each(fd, messages, count, flags)

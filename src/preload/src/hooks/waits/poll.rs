@@ -7,9 +7,9 @@ use core::time::Duration;
 use epochsocks::sys::copy_from_program;
 use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
 
-use super::waiting::{self, Wait};
+use super::wait_loop::{self, Wait};
 use crate::pending::{Look, Standing, concerns, drive, quiet};
-use crate::words::{Bits, bytes, with_words, words_for};
+use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::{errno, real};
 
 /// # Safety
@@ -110,7 +110,7 @@ unsafe fn wait(
         }
         // SAFETY: the array was readable a moment ago, and belongs to the call.
         let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
-        Some(waiting::wait(&mut Entries { original, copy, marks }, limit, mask))
+        Some(wait_loop::wait(&mut Entries { original, copy, marks }, limit, mask))
     });
     waited.unwrap_or_else(|errno| Some(errno::fail(errno)))
 }

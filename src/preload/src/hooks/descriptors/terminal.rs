@@ -7,8 +7,8 @@ use core::ops::RangeInclusive;
 use epochsocks::registry::Registry;
 use libc::{termios, winsize};
 
-use super::fork;
-use super::replaced::replaced;
+use super::dup_over::replaced;
+use crate::hooks::exec::fork;
 use crate::real;
 use crate::registry::REGISTRY;
 

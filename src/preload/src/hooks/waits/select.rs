@@ -7,9 +7,9 @@ use epochsocks::sys::{Errno, copy_from_program};
 use libc::{fd_set, sigset_t, timespec, timeval};
 
 use super::poll::duration;
-use super::waiting::{self, Wait};
+use super::wait_loop::{self, Wait};
 use crate::pending::{Look, Standing, concerns, drive, quiet};
-use crate::words::{Bits, bytes, with_words, words_for};
+use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::{clock, errno, real};
 
 /// The sets of a call: readable, writable, exceptional.
@@ -113,7 +113,7 @@ unsafe fn wait(
             }
         }
         let mut asked = Asked { count, length, sets, originals, copies, flying };
-        asked.concerned().then(|| waiting::wait(&mut asked, limit, mask))
+        asked.concerned().then(|| wait_loop::wait(&mut asked, limit, mask))
     });
     waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
 }

@@ -9,8 +9,8 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
 use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
-use super::arguments::is_readable;
-use super::socket_state;
+use super::state;
+use crate::hooks::arguments::is_readable;
 use crate::pending::concerns;
 use crate::registry::REGISTRY;
 use crate::{errno, label, real, runtime};
@@ -18,7 +18,7 @@ use crate::{errno, label, real, runtime};
 /// # Safety
 /// As getpeername(2).
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
-    socket_state::refresh(fd);
+    state::refresh(fd);
     let destination = REGISTRY
         .borrow(fd, |record| record.connection().map(|connection| connection.destination))
         .flatten();

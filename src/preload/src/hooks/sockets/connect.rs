@@ -11,8 +11,8 @@ use epochsocks::sys::Errno;
 use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
-use super::arguments::{AddressArgument, socket_kind};
-use super::through_tor::through_tor;
+use super::tor_connect::through_tor;
+use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::log::log;
 use crate::registry::{REGISTRY, is_current};
 use crate::{errno, label, pending, real, runtime};

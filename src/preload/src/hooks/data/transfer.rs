@@ -7,7 +7,7 @@ use epochsocks::ancillary::descriptors;
 use epochsocks::sys::{self, Errno};
 use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
-use super::arguments::with_control;
+use crate::hooks::arguments::with_control;
 use crate::pending::{self, Standing, concerns, drive, quiet};
 use crate::{errno, real};
 

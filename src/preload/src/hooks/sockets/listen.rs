@@ -9,7 +9,7 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
-use super::arguments::local_address;
+use crate::hooks::arguments::local_address;
 use crate::log::log;
 use crate::registry::REGISTRY;
 use crate::{errno, real, runtime};

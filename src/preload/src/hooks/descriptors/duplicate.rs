@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long};
 use epochsocks::registry::{InsertError, Registry};
 use epochsocks::sys::{Errno, is_owned_socket};
 
-use super::replaced::replaced;
+use super::dup_over::replaced;
 use crate::log::log;
 use crate::registry::REGISTRY;
 use crate::{errno, real, registry};

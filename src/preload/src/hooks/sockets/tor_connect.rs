@@ -12,7 +12,7 @@ use epochsocks::socks5::{Command, Handshake, Host, Request};
 use epochsocks::sys::{self, Errno, StatusFlags, net};
 use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive, target};
 
-use crate::calls::Libc;
+use crate::libc_io::Libc;
 use crate::log::log;
 use crate::pending::{self, Standing};
 use crate::registry::REGISTRY;

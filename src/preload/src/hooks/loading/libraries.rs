@@ -7,7 +7,7 @@ use epochsocks::policy::exec::Refusal;
 use epochsocks::program::{Kind, elf};
 use epochsocks::sys::File;
 
-use super::symbol::absent;
+use super::symbols::absent;
 use crate::log::log;
 use crate::real::Real;
 

@@ -8,7 +8,7 @@ use epochsocks::sys::net::Answer;
 use epochsocks::sys::{Errno, copy_from_program};
 use libc::socklen_t;
 
-use super::arguments::socket_kind;
+use crate::hooks::arguments::socket_kind;
 use crate::log::log;
 use crate::{errno, real};
 

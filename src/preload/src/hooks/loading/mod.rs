@@ -1,0 +1,4 @@
+//! Libraries and symbols that a program asks the dynamic linker for.
+
+pub mod libraries;
+pub mod symbols;

@@ -1,0 +1,10 @@
+//! Sockets: made, connected, named, set, and refused.
+
+pub mod connect;
+pub mod listen;
+pub mod option;
+pub mod peer_name;
+pub mod refused_libc;
+pub mod socket;
+pub mod state;
+mod tor_connect;
