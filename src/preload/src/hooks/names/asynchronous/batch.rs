@@ -140,7 +140,10 @@ impl Batch {
 
     fn notify(self) {
         if let Some(notification) = &self.head().notification {
-            notification.send(self);
+            self.hold();
+            if !notification.send(call, self.to_argument()) {
+                self.put();
+            }
         }
     }
 
@@ -158,19 +161,14 @@ impl Batch {
         started
     }
 
-    /// What the notification is to be sent from.
-    pub fn notification(&self) -> Option<&Notification> {
-        self.head().notification.as_ref()
-    }
-
     /// One more reference, for a thread that is about to be made.
-    pub fn hold(self) {
+    fn hold(self) {
         // Relaxed: the caller has one already.
         self.head().holders.fetch_add(1, Relaxed);
     }
 
     /// Gives a reference up.
-    pub fn put(self) {
+    fn put(self) {
         let size = size_of_batch(self.head().count);
         // AcqRel: what the others did comes before the unmap.
         if self.head().holders.fetch_sub(1, AcqRel) == 1 {
@@ -180,7 +178,7 @@ impl Batch {
     }
 
     /// For a thread's argument; see [`Batch::from_argument`].
-    pub fn to_argument(self) -> *mut c_void {
+    fn to_argument(self) -> *mut c_void {
         self.0.as_ptr().cast()
     }
 
@@ -188,7 +186,7 @@ impl Batch {
     ///
     /// # Safety
     /// `argument` came from `to_argument`, with a reference.
-    pub unsafe fn from_argument(argument: *mut c_void) -> Batch {
+    unsafe fn from_argument(argument: *mut c_void) -> Batch {
         // SAFETY: never null.
         Batch(unsafe { NonNull::new_unchecked(argument.cast()) })
     }
@@ -217,6 +215,18 @@ extern "C" fn work(argument: *mut c_void) -> *mut c_void {
     let batch = unsafe { Batch::from_argument(argument) };
     batch.run();
     batch.put();
+    null_mut()
+}
+
+/// The thread that the program is notified by.
+extern "C" fn call(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: the argument of `notify`.
+    let batch = unsafe { Batch::from_argument(argument) };
+    let notification = batch.head().notification;
+    batch.put();
+    if let Some(notification) = notification {
+        notification.call();
+    }
     null_mut()
 }
 

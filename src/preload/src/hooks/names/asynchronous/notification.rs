@@ -2,12 +2,11 @@
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
-use core::ptr::{null, null_mut};
+use core::ptr::null_mut;
 
 use epochsocks::sys;
 use libc::sigevent;
 
-use super::batch::Batch;
 use crate::unhooked;
 
 /// What the program wants.
@@ -51,35 +50,51 @@ impl Notification {
         }
     }
 
-    /// Tells the program; `batch` is the one that this is the notification of. A thread that can't
-    /// be made is nobody's to report.
-    pub fn send(&self, batch: Batch) {
+    /// Sends the signal, or starts `thread` with `argument`; `thread` must then [`Notification::call`].
+    /// Returns whether it was started. A thread that can't be made is reported to nobody, as libc does.
+    pub fn send(
+        &self,
+        thread: extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+    ) -> bool {
         match *self {
-            Notification::None => {}
+            Notification::None => false,
             Notification::Signal(signal, value) => {
                 sys::queue_signal(signal, libc::SI_ASYNCNL, value);
+                false
             }
-            Notification::Thread(_, _, attributes) => {
-                batch.hold();
-                if !start(attributes, batch) {
-                    batch.put();
-                }
-            }
+            Notification::Thread(_, _, attributes) => start(attributes, thread, argument),
         }
+    }
+
+    /// Calls the program's function, in a thread that takes signals, as libc's does.
+    pub fn call(&self) {
+        let Notification::Thread(function, value, _) = *self else { return };
+        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: libc fills the set.
+        unsafe {
+            unhooked::sigemptyset(none.as_mut_ptr());
+            unhooked::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), null_mut());
+        }
+        function(value);
     }
 }
 
-fn start(attributes: *const libc::pthread_attr_t, batch: Batch) -> bool {
-    let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
+fn start(
+    attributes: *const libc::pthread_attr_t,
+    thread: extern "C" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> bool {
+    let mut started = MaybeUninit::<libc::pthread_t>::uninit();
     // SAFETY: null or the program's attributes; a thread that can be joined is there until it is
     // detached.
     unsafe {
-        let started =
-            libc::pthread_create(thread.as_mut_ptr(), attributes, call, batch.to_argument()) == 0;
-        if started && is_joinable(attributes) {
-            unhooked::pthread_detach(thread.assume_init());
+        let is_started =
+            libc::pthread_create(started.as_mut_ptr(), attributes, thread, argument) == 0;
+        if is_started && is_joinable(attributes) {
+            unhooked::pthread_detach(started.assume_init());
         }
-        started
+        is_started
     }
 }
 
@@ -92,22 +107,4 @@ unsafe fn is_joinable(attributes: *const libc::pthread_attr_t) -> bool {
         unsafe { unhooked::pthread_attr_getdetachstate(attributes, &raw mut state) };
     }
     state == libc::PTHREAD_CREATE_JOINABLE
-}
-
-/// The thread that the program is told by; it takes signals, as libc's does.
-extern "C" fn call(argument: *mut c_void) -> *mut c_void {
-    // SAFETY: the argument of `start`.
-    let batch = unsafe { Batch::from_argument(argument) };
-    let notification = batch.notification().copied();
-    batch.put();
-    if let Some(Notification::Thread(function, value, _)) = notification {
-        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: libc fills the set.
-        unsafe {
-            unhooked::sigemptyset(none.as_mut_ptr());
-            unhooked::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), null_mut());
-        }
-        function(value);
-    }
-    null::<c_void>().cast_mut()
 }
