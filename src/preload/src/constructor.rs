@@ -1,7 +1,7 @@
 //! What runs when the dynamic linker has loaded the library.
 
 use crate::registry::REGISTRY;
-use crate::{environment, inheritance, log, real, runtime};
+use crate::{environment, inheritance, log, real, runtime, settings};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -12,7 +12,7 @@ extern "C" fn constructor() {
     real::resolve_at_load();
     inheritance::remember(environment::at_load());
     // Bad settings end the program before it has begun.
-    if runtime::settings().is_none() {
+    if settings::get().is_none() {
         runtime::load_now();
     }
     // Before the first vfork, so that no child is taken for the registry's owner.

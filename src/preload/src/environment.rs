@@ -7,7 +7,6 @@ use epochsocks::config::{
 };
 
 use crate::inheritance;
-use crate::log::log;
 
 unsafe extern "C" {
     static environ: *const *const c_char;
@@ -57,13 +56,16 @@ fn is_secure() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Loads the settings from the environment and the file that it names.
-pub fn load_settings() -> Result<Settings, ConfigError<'static>> {
+/// Loads the settings from the environment and the file that it names; `warn` is told of what is
+/// ignored.
+pub fn load_settings(
+    warn: &mut dyn FnMut(Warning<'static>),
+) -> Result<Settings, ConfigError<'static>> {
     let sources = Sources {
         environment: &variable,
         is_secure: is_secure(),
         flags: &[],
         system_files: SYSTEM_FILES,
     };
-    load(&sources, &mut |warning: Warning<'static>| log!(Warning, "{warning}"))
+    load(&sources, warn)
 }

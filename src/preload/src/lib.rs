@@ -10,7 +10,8 @@
 //! | `registry` | the one registry of the process |
 //! | `pending` | the handshakes in flight, as the hooks ask for them |
 //! | `label` | destinations that sockets carry to other programs |
-//! | `runtime` | settings and onion pool |
+//! | `settings` | the settings, published once |
+//! | `runtime` | how the settings are loaded, and what follows from them |
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
 //! | `libc_io`, `errno`, `log`, `scratch` | what the handlers share |
@@ -39,6 +40,7 @@ mod real;
 mod registry;
 mod runtime;
 mod scratch;
+mod settings;
 mod unhooked;
 
 /// By this note the launcher knows the library from any other.

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use epochsocks::policy::socket::stays_local;
 use epochsocks::sys::{self, File, net, time};
 
-use crate::runtime;
+use crate::settings;
 
 /// The longest line, in bytes; what is longer is cut.
 const LINE: usize = 512;
@@ -34,7 +34,7 @@ pub enum Level {
 
 /// Writes one line if the settings' level lets it through.
 pub fn line(level: Level, message: fmt::Arguments<'_>) {
-    let settings = runtime::settings();
+    let settings = settings::get();
     if level as u8 > settings.map_or(Level::Warning as u8, |settings| settings.log_level) {
         return;
     }

@@ -1,13 +1,7 @@
 //! What the hooks share: the settings and the onion pool.
 
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::net::SocketAddr;
-use core::ptr::null_mut;
-use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Settings;
 use epochsocks::resolver::cookie_range::CookieRange;
@@ -15,8 +9,8 @@ use epochsocks::resolver::onion_pool::{Lookup, OnionPool};
 use epochsocks::socks5::{Credentials, Name};
 use epochsocks::sys;
 
-use crate::environment;
 use crate::log::log;
+use crate::{environment, settings};
 
 /// The exit status of a program whose settings are bad: the launcher's for its own failures.
 const BAD_SETTINGS: i32 = 125;
@@ -24,33 +18,10 @@ const BAD_SETTINGS: i32 = 125;
 /// Cookie addresses and the names behind them.
 pub static ONION_POOL: OnionPool = OnionPool::new();
 
-static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(null_mut());
-
-/// What SETTINGS points to where nothing is set: nothing is copied, and no page written.
-static DEFAULTS: Settings = Settings::DEFAULT;
-
-/// Where the settings are, in memory that the library brings along: a mapping would cost every exec
-/// two microseconds.
-struct Place(UnsafeCell<MaybeUninit<Settings>>);
-
-// SAFETY: written once, by who has set TAKEN, and read once the address is published.
-unsafe impl Sync for Place {}
-
-static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
-/// Whether somebody writes to PLACE or has. Who reads it has no other business there: Relaxed.
-static TAKEN: AtomicBool = AtomicBool::new(false);
-
-/// The settings, once they are loaded. Async-signal-safe.
-pub fn settings() -> Option<&'static Settings> {
-    // Acquire pairs with the AcqRel in `load`.
-    // SAFETY: what was published is whole and never freed.
-    unsafe { SETTINGS.load(Acquire).as_ref() }
-}
-
 /// The settings, loaded now if no constructor has run yet. Bad settings end the process: it must
 /// not run with other ones. Async-signal-safe.
 pub fn loaded() -> &'static Settings {
-    settings().unwrap_or_else(load)
+    settings::get().unwrap_or_else(load)
 }
 
 /// The range of cookie addresses.
@@ -88,47 +59,24 @@ fn load() -> &'static Settings {
 /// touches fewer pages.
 #[inline(always)]
 pub fn load_now() -> &'static Settings {
-    let place = if environment::sets_nothing() {
-        (&raw const DEFAULTS).cast_mut()
-    } else {
-        loaded_from_environment()
-    };
-    // AcqRel: Release publishes the settings to `settings`, Acquire sees another thread's. Who
-    // loses leaves its place behind, once.
-    match SETTINGS.compare_exchange(null_mut(), place, AcqRel, Acquire) {
-        // SAFETY: as in `settings`.
-        Ok(_) => unsafe { &*place },
-        // SAFETY: as in `settings`.
-        Err(first) => unsafe { &*first },
-    }
+    if environment::sets_nothing() { settings::publish_defaults() } else { load_from_environment() }
 }
 
-/// The settings in a place of their own, not published yet.
 #[inline(never)]
-fn loaded_from_environment() -> *mut Settings {
-    let place = place();
-    match environment::load_settings() {
+fn load_from_environment() -> &'static Settings {
+    let Ok(place) = settings::reserve() else { give_up("no memory") };
+    match environment::load_settings(&mut |warning| log!(Warning, "{warning}")) {
         Ok(settings) => {
             if settings.isolate_pid {
                 STARTED.store(sys::time::monotonic().as_nanos() as u64, Relaxed);
             }
-            // SAFETY: as `place` promises.
-            unsafe { place.write(settings) };
+            // SAFETY: the place is ours alone.
+            unsafe {
+                place.write(settings);
+                settings::publish(place)
+            }
         }
         Err(error) => give_up(error),
-    }
-    place
-}
-
-/// Memory for settings that is nobody else's: another thread, or what a handler has interrupted, may
-/// be loading them, too.
-fn place() -> *mut Settings {
-    if !TAKEN.swap(true, Relaxed) {
-        return PLACE.0.get().cast();
-    }
-    match sys::map_zeroed(size_of::<Settings>()) {
-        Ok(page) => page.cast().as_ptr(),
-        Err(_) => give_up("no memory"),
     }
 }
 
