@@ -178,6 +178,56 @@ pub fn set_option<T: Copy>(fd: i32, level: i32, name: i32, value: &T) -> Result<
     .map(drop)
 }
 
+/// Sets a socket option of any length, 0 for one that is taken away; see setsockopt(2).
+pub fn set_bytes(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `value.len()` bytes.
+    Errno::check(unsafe {
+        syscall6(
+            libc::SYS_setsockopt,
+            fd as usize,
+            level as usize,
+            name as usize,
+            value.as_ptr() as usize,
+            value.len(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Binds `fd` to the loopback interface: nothing leaves by it or comes in from elsewhere, whatever is
+/// called. A process without CAP_NET_RAW can't undo it. Errors: `EPERM` before Linux 5.7 without
+/// CAP_NET_RAW.
+pub fn confine(fd: i32) -> Result<(), Errno> {
+    set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo")
+}
+
+/// The name of the interface that `fd` is bound to, up to a NUL; empty if there is none.
+fn interface(fd: i32) -> Result<[u8; libc::IFNAMSIZ], Errno> {
+    // SAFETY: a name of so many bytes.
+    unsafe { option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE) }
+}
+
+/// Whether `fd` is bound to the loopback interface.
+pub fn is_confined(fd: i32) -> bool {
+    interface(fd).is_ok_and(|name| name.starts_with(b"lo\0"))
+}
+
+/// Takes off `fd`, a TCP socket that was made elsewhere, what would lead it past the address that it
+/// is connected to: an interface and source routes. Errors: those of setsockopt(2), `EPERM` where a
+/// process without CAP_NET_RAW can't unbind it.
+pub fn take_off_routes(fd: i32, domain: i32) -> Result<(), Errno> {
+    if !matches!(interface(fd)?, [0, ..] | [b'l', b'o', 0, ..]) {
+        set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"")?;
+    }
+    // Of an IPv6 socket too, which may go to a mapped address.
+    set_bytes(fd, libc::IPPROTO_IP, libc::IP_OPTIONS, b"")?;
+    match domain {
+        libc::AF_INET6 => set_bytes(fd, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, b""),
+        _ => Ok(()),
+    }
+}
+
 /// An integer option at `SOL_SOCKET`.
 pub fn socket_number(fd: i32, name: i32) -> Result<i32, Errno> {
     // SAFETY: callers name options that are an `int`.

@@ -2,8 +2,11 @@
 
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
+use epochsocks::policy::Refusal;
 use epochsocks::registry::{self as backends, Connection, Cookie, InsertError, Record, Registry};
 use epochsocks::sys::{Errno, net};
+
+use crate::log::log;
 
 /// Lets each feature stand for a backend. With several, as in a build of everything, the first one
 /// of the list is taken.
@@ -183,7 +186,7 @@ pub fn track(fd: i32) -> Result<(), Errno> {
 }
 
 /// The record of the socket `fd`, made now if this is the first sight of it (an inherited or passed
-/// socket). An entry of another socket, closed behind our back, is dropped first: its `SO_COOKIE`
+/// socket), without what would lead it past Tor's port. An entry of another socket, closed behind our back, is dropped first: its `SO_COOKIE`
 /// differs. `None` in a vfork child that has no record. Async-signal-safe.
 pub fn tracked(fd: i32) -> Result<Option<Held>, Errno> {
     let cookie = Cookie(net::cookie(fd)?);
@@ -192,11 +195,19 @@ pub fn tracked(fd: i32) -> Result<Option<Held>, Errno> {
             Some(handle) if handle.cookie() == cookie => {
                 return Ok(Some(Held(Backend::into_raw(handle))));
             }
+            // Made elsewhere.
+            _ if take_off_routes(fd).is_err() => return Err(Errno(libc::EPERM)),
             _ if insert(fd, cookie)? == Kept::No => return Ok(None),
             _ => {}
         }
     }
     Err(Errno(libc::EBADF))
+}
+
+fn take_off_routes(fd: i32) -> Result<(), Errno> {
+    net::socket_number(fd, libc::SO_DOMAIN)
+        .and_then(|domain| net::take_off_routes(fd, domain))
+        .inspect_err(|_| log!(Warning, "connect refused: {}", Refusal::Interface))
 }
 
 /// Whether the registry keeps entries for this process.
