@@ -12,6 +12,9 @@ pub enum OptionDecision {
     Libc,
     /// It succeeds on a TCP socket without an effect.
     Ignore,
+    /// libc sets it, but a UDP socket stays bound to the loopback interface: there it succeeds
+    /// without an effect.
+    Unbind,
     /// It is refused.
     Refuse(Refusal),
 }
@@ -72,9 +75,12 @@ pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
         // The handshake must come first, and nothing can be told before it.
         (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => Ignore,
         (libc::IPPROTO_TCP, libc::TCP_REPAIR) => Refuse(Refusal::Repair),
-        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) if !is_loopback_name(value) => {
-            Refuse(Refusal::Interface)
-        }
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => match interface_name(value) {
+            b"" => Unbind,
+            b"lo" => Libc,
+            _ => Refuse(Refusal::Interface),
+        },
+        (libc::SOL_SOCKET, SO_BINDTOIFINDEX) if number(value) == 0 => Unbind,
         (libc::SOL_SOCKET, SO_BINDTOIFINDEX) => interface(number(value)),
         (libc::IPPROTO_IP, name) => ipv4(name, value),
         (libc::IPPROTO_IPV6, name) => ipv6(name, value),
@@ -98,7 +104,7 @@ pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
     };
     match decision {
         OptionDecision::Refuse(refusal) => Some(refusal),
-        OptionDecision::Libc | OptionDecision::Ignore => None,
+        OptionDecision::Libc | OptionDecision::Ignore | OptionDecision::Unbind => None,
     }
 }
 
@@ -148,10 +154,9 @@ fn index_at(offset: usize, value: &[u8]) -> OptionDecision {
     interface(number(value.get(offset..).unwrap_or_default()))
 }
 
-/// No name lets the socket go.
-fn is_loopback_name(value: &[u8]) -> bool {
-    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    name.is_empty() || name == b"lo"
+/// The name in a value, which a NUL may end. No name lets the socket go.
+fn interface_name(value: &[u8]) -> &[u8] {
+    value.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// The int of an option; what is too short for one fails in the kernel.
@@ -177,11 +182,15 @@ mod tests {
         let device = |name: &[u8]| decide(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name);
         assert_eq!(device(b"eth0\0"), refused);
         assert_eq!(device(b"lo0"), refused);
-        for name in [&b"lo"[..], b"lo\0eth0", b"", b"\0"] {
+        for name in [&b"lo"[..], b"lo\0eth0"] {
             assert_eq!(device(name), OptionDecision::Libc);
+        }
+        for none in [&b""[..], b"\0"] {
+            assert_eq!(device(none), OptionDecision::Unbind);
         }
         let index = |index: i32| decide(libc::SOL_SOCKET, SO_BINDTOIFINDEX, &index.to_ne_bytes());
         assert_eq!((index(1), index(2)), (OptionDecision::Libc, refused));
+        assert_eq!(index(0), OptionDecision::Unbind);
         for (level, name) in
             [(libc::IPPROTO_IP, IP_UNICAST_IF), (libc::IPPROTO_IPV6, IPV6_UNICAST_IF)]
         {

@@ -41,6 +41,8 @@ pub enum Refusal {
     Passed,
     /// An address of another family than the socket's.
     AddressFamily,
+    /// A descriptor of which the kernel does not tell what it is.
+    Untold,
 }
 
 impl Refusal {
@@ -57,6 +59,7 @@ impl Refusal {
             | Refusal::Multicast
             | Refusal::Repair
             | Refusal::InsideLibc
+            | Refusal::Untold
             | Refusal::Inbound => libc::EPERM,
             Refusal::Passed => libc::EACCES,
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
@@ -102,6 +105,7 @@ impl fmt::Display for Refusal {
                 "a network socket that was passed would bypass Tor; PassedSockets permits it",
             ),
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
+            Refusal::Untold => f.write_str("the kernel does not tell what kind of socket it is"),
         }
     }
 }

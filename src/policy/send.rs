@@ -36,6 +36,21 @@ pub fn send(
     }
 }
 
+/// Why data without an address are not sent on `socket`, if they are not: it is connected to `peer`
+/// past every hook, before the program was started or by a process that has passed it.
+pub fn without_address(
+    socket: SocketKind,
+    peer: Option<Address>,
+    settings: &Settings,
+) -> Option<Refusal> {
+    match peer {
+        _ if stays_local(socket.domain) || socket.is_tcp() => None,
+        _ if !socket.is_inet() => Some(Refusal::Family(socket.domain)),
+        Some(Address::Inet(peer)) => datagram(peer, settings),
+        _ => Some(Refusal::NotAStream),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +91,29 @@ mod tests {
             }
         }
         assert_eq!(decide(UDP, at("127.0.0.1:53"), false), SendDecision::Libc);
+    }
+
+    #[test]
+    fn what_is_connected_past_the_hooks_sends_to_localhost_only_and_only_if_allowed() {
+        let all =
+            Settings { allow_outbound_localhost: OutboundLocalhost::All, ..Settings::DEFAULT };
+        let decide = |(domain, kind, protocol), peer, settings| {
+            without_address(SocketKind { domain, kind, protocol }, peer, settings)
+        };
+        let refused = Some(Refusal::NotAStream);
+        let raw = (libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_UDP);
+        for socket in [UDP, raw] {
+            for peer in [None, Some(at("192.0.2.1:53")), Some(at("127.0.0.1:53"))] {
+                assert_eq!(decide(socket, peer, &Settings::DEFAULT), refused);
+            }
+            assert_eq!(decide(socket, Some(at("192.0.2.1:53")), &all), refused);
+            assert_eq!(decide(socket, Some(at("127.0.0.1:53")), &all), None);
+        }
+        let packet = (libc::AF_PACKET, libc::SOCK_DGRAM, 0);
+        assert_eq!(decide(packet, None, &all), Some(Refusal::Family(libc::AF_PACKET)));
+        for socket in [TCP, (libc::AF_UNIX, libc::SOCK_DGRAM, 0)] {
+            assert_eq!(decide(socket, None, &Settings::DEFAULT), None);
+        }
     }
 
     #[test]

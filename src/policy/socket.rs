@@ -1,7 +1,6 @@
 //! What `socket()` may make.
 
 use super::Refusal;
-use crate::config::{OutboundLocalhost, Settings};
 
 /// `SOCK_CLOEXEC` and `SOCK_NONBLOCK` ride in the type argument.
 const KIND_MASK: i32 = 0xf;
@@ -29,6 +28,13 @@ impl SocketKind {
             && self.kind == libc::SOCK_STREAM
             && matches!(self.protocol, 0 | libc::IPPROTO_TCP)
     }
+
+    /// Whether it is plain UDP. UDP-Lite and ICMP have datagram sockets as well.
+    pub const fn is_udp(self) -> bool {
+        self.is_inet()
+            && self.kind == libc::SOCK_DGRAM
+            && matches!(self.protocol, 0 | libc::IPPROTO_UDP)
+    }
 }
 
 /// Whether sockets of the family `domain` can't leave the machine.
@@ -44,27 +50,29 @@ pub enum SocketDecision {
     Libc,
     /// libc makes it and it gets a record.
     Track,
+    /// libc makes it, and it is bound to the loopback interface: a UDP socket, of which programs ask
+    /// questions that send nothing.
+    Confine,
     /// It is refused.
     Refuse(Refusal),
 }
 
 /// Decides on `socket(domain, kind, protocol)`. Families that can't leave the machine pass; an
 /// unknown one is refused.
-pub fn open(domain: i32, kind: i32, protocol: i32, settings: &Settings) -> SocketDecision {
+pub fn open(domain: i32, kind: i32, protocol: i32) -> SocketDecision {
     let socket = SocketKind { domain, kind: kind & KIND_MASK, protocol };
     match domain {
-        libc::AF_INET | libc::AF_INET6 => open_inet(socket, settings),
+        libc::AF_INET | libc::AF_INET6 => open_inet(socket),
         _ if stays_local(domain) => SocketDecision::Libc,
         _ => SocketDecision::Refuse(Refusal::Family(domain)),
     }
 }
 
-fn open_inet(socket: SocketKind, settings: &Settings) -> SocketDecision {
-    let local_datagrams = settings.allow_outbound_localhost == OutboundLocalhost::All;
+fn open_inet(socket: SocketKind) -> SocketDecision {
     match (socket.kind, socket.protocol) {
         _ if socket.is_tcp() => SocketDecision::Track,
+        _ if socket.is_udp() => SocketDecision::Confine,
         (libc::SOCK_STREAM, protocol) => SocketDecision::Refuse(Refusal::StreamProtocol(protocol)),
-        (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) if local_datagrams => SocketDecision::Libc,
         _ => SocketDecision::Refuse(Refusal::NotAStream),
     }
 }
@@ -74,46 +82,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tcp_is_tracked_and_other_inet_sockets_are_refused() {
-        let settings = Settings::DEFAULT;
-        let decide = |domain, kind, protocol| open(domain, kind, protocol, &settings);
+    fn tcp_is_tracked_udp_confined_and_other_inet_sockets_are_refused() {
         let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        assert_eq!(decide(libc::AF_INET, libc::SOCK_STREAM | flags, 0), SocketDecision::Track);
-        assert_eq!(decide(libc::AF_INET6, libc::SOCK_STREAM, 6), SocketDecision::Track);
+        assert_eq!(open(libc::AF_INET, libc::SOCK_STREAM | flags, 0), SocketDecision::Track);
+        assert_eq!(open(libc::AF_INET6, libc::SOCK_STREAM, 6), SocketDecision::Track);
+        assert_eq!(open(libc::AF_INET, libc::SOCK_DGRAM | flags, 0), SocketDecision::Confine);
+        assert_eq!(open(libc::AF_INET6, libc::SOCK_DGRAM, 17), SocketDecision::Confine);
         for protocol in [libc::IPPROTO_MPTCP, libc::IPPROTO_SCTP, libc::IPPROTO_DCCP] {
             assert_eq!(
-                decide(libc::AF_INET, libc::SOCK_STREAM, protocol),
+                open(libc::AF_INET, libc::SOCK_STREAM, protocol),
                 SocketDecision::Refuse(Refusal::StreamProtocol(protocol))
             );
         }
-        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET, libc::SOCK_RDM] {
-            assert_eq!(
-                decide(libc::AF_INET6, kind, 0),
-                SocketDecision::Refuse(Refusal::NotAStream)
-            );
+        for (kind, protocol) in [
+            (libc::SOCK_DGRAM, libc::IPPROTO_ICMP),
+            (libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE),
+            (libc::SOCK_RAW, 0),
+            (libc::SOCK_RAW, libc::IPPROTO_UDP),
+            (libc::SOCK_SEQPACKET, 0),
+            (libc::SOCK_RDM, 0),
+        ] {
+            let refused = SocketDecision::Refuse(Refusal::NotAStream);
+            assert_eq!(open(libc::AF_INET6, kind, protocol), refused);
         }
     }
 
     #[test]
     fn families_that_may_leave_the_machine_are_refused() {
-        let settings = Settings::DEFAULT;
         for family in [libc::AF_PACKET, libc::AF_BLUETOOTH, libc::AF_VSOCK, libc::AF_RDS, 43, 250] {
             assert_eq!(
-                open(family, libc::SOCK_STREAM, 0, &settings),
+                open(family, libc::SOCK_STREAM, 0),
                 SocketDecision::Refuse(Refusal::Family(family))
             );
         }
-        assert_eq!(open(libc::AF_UNIX, libc::SOCK_STREAM, 0, &settings), SocketDecision::Libc);
-    }
-
-    #[test]
-    fn local_datagrams_need_allow_outbound_localhost_2() {
-        let udp = |allow_outbound_localhost| {
-            let settings = Settings { allow_outbound_localhost, ..Settings::DEFAULT };
-            open(libc::AF_INET, libc::SOCK_DGRAM, 17, &settings)
-        };
-        let refused = SocketDecision::Refuse(Refusal::NotAStream);
-        assert_eq!(udp(OutboundLocalhost::Streams), refused);
-        assert_eq!(udp(OutboundLocalhost::All), SocketDecision::Libc);
+        assert_eq!(open(libc::AF_UNIX, libc::SOCK_STREAM, 0), SocketDecision::Libc);
     }
 }

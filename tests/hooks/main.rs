@@ -5,6 +5,7 @@ mod support;
 
 mod behaviour;
 mod cancellation;
+mod datagrams;
 mod document;
 mod errnos;
 mod fd_life;

@@ -23,7 +23,7 @@ static void scene_sockets(void)
     static const struct {
         int family, kind, protocol, error;
     } refused[] = {
-        {AF_INET, SOCK_DGRAM, 0, EPERM},
+        {AF_INET, SOCK_DGRAM, 136 /* UDP-Lite */, EPERM},
         {AF_INET, SOCK_RAW, IPPROTO_RAW, EPERM},
         {AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, EPERM},
         {AF_INET, SOCK_PACKET, 0x300, EPERM},
@@ -74,8 +74,8 @@ static void refuses(int fd, const void *address, socklen_t length, int flags)
 
 static void scene_datagrams(void)
 {
-    struct sockaddr_in there = v4("192.0.2.1", 53), here = v4("127.0.0.1", 53);
-    struct sockaddr_in6 wide = v6("2001:db8::1", 53), mapped = v6("::ffff:192.0.2.1", 53);
+    struct sockaddr_in there = v4("192.0.2.1", 123), here = v4("127.0.0.1", 123);
+    struct sockaddr_in6 wide = v6("2001:db8::1", 123), mapped = v6("::ffff:192.0.2.1", 123);
     int udp = foreign(AF_INET, SOCK_DGRAM, 0), udp6 = foreign(AF_INET6, SOCK_DGRAM, 0);
     for (int flags = 0; flags <= MSG_FASTOPEN; flags += MSG_FASTOPEN) {
         refuses(udp, &there, sizeof there, flags);
@@ -86,7 +86,7 @@ static void scene_datagrams(void)
         refuses(udp, &there, sizeof there, flags);
         there.sin_family = AF_INET;
     }
-    FAILS(reach(udp, "192.0.2.1", 53), EPERM);
+    FAILS(reach(udp, "192.0.2.1", 123), EPERM);
     FAILS(write(udp, "leak", 4), EDESTADDRREQ);
     int packet = foreign(AF_PACKET, SOCK_DGRAM, 0);
     if (packet >= 0)

@@ -41,6 +41,19 @@ unsafe fn initial() -> *const *const c_char {
     }
 }
 
+/// The name of the file that the process executes, without its directory.
+pub fn program() -> &'static [u8] {
+    // SAFETY: getauxval reads the process's own vector; AT_EXECFN is a C string that stays.
+    let path = unsafe {
+        let path = libc::getauxval(libc::AT_EXECFN) as usize;
+        if path == 0 {
+            return b"program";
+        }
+        core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(path)).to_bytes()
+    };
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
 /// Ours come from their copy, which is much shorter than the environment.
 fn variable(name: &str) -> Option<&'static [u8]> {
     inheritance::variable(name).unwrap_or_else(|| at_load().get(name))

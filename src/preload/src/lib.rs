@@ -25,6 +25,7 @@ mod table;
 
 mod clock;
 mod constructor;
+mod datagrams;
 mod environment;
 mod errno;
 pub mod exports;

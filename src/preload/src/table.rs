@@ -24,7 +24,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socket),
         handler: sockets::socket::socket,
         why: "only TCP can go through Tor, and a socket's record must exist before its first duplicate",
-        policy: "inet streams are registered; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
+        policy: "inet streams are registered, UDP sockets bound to the interface lo; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
         test: "hooks::only_tcp_sockets_can_be_made",
     }
     alias __socket = socket;
@@ -287,29 +287,32 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     }
     fn write(fd: c_int, data: *const c_void, size: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_write),
-        handler: data::transfer::write,
-        why: "the program's data must not come between a handshake's", policy: "as read",
+        handler: data::outgoing::write,
+        why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
+        policy: "as read; EPERM on a UDP socket that could send them beside Tor",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";
     fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_writev),
-        handler: data::transfer::writev,
-        why: "the program's data must not come between a handshake's", policy: "as read",
+        handler: data::outgoing::writev,
+        why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
+        policy: "as write",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn send(fd: c_int, data: *const c_void, size: size_t, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::transfer::send,
-        why: "the program's data must not come between a handshake's", policy: "as read",
+        handler: data::outgoing::send,
+        why: "the program's data must not come between a handshake's, nor leave by a socket that was connected elsewhere",
+        policy: "as write, for every socket that has no record",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __send = send, test: "nonblocking::libcs_other_names_take_the_same_way";
     fn pwritev2(
         fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
     ) -> ssize_t {
-        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::transfer::pwritev2,
-        why: "the program's data must not come between a handshake's",
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::outgoing::pwritev2,
+        why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
         policy: "as writev, which it is for a socket",
         test: "nonblocking::data_wait_for_the_handshake",
     }
@@ -317,8 +320,9 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         test: "nonblocking::data_wait_for_the_handshake";
     fn sendfile(fd: c_int, source: c_int, offset: *mut off_t, size: size_t) -> ssize_t {
         "sys/sendfile.h", async_signal_safe: yes, real: kernel(SYS_sendfile),
-        handler: data::transfer::sendfile,
-        why: "the program's data must not come between a handshake's", policy: "as read",
+        handler: data::outgoing::sendfile,
+        why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
+        policy: "as write for the target, as read for the source",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias sendfile64 = sendfile, header: "sys/sendfile.h",
@@ -328,9 +332,9 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         size: size_t, flags: c_uint,
     ) -> ssize_t {
         "fcntl.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_splice),
-        handler: data::transfer::splice,
-        why: "the program's data must not come between a handshake's",
-        policy: "as read, for both descriptors",
+        handler: data::outgoing::splice,
+        why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
+        policy: "as write for the target, as read for the source",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn sendto(

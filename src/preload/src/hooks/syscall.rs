@@ -5,14 +5,14 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::data::{receive, send, transfer};
+use super::data::{outgoing, receive, send, transfer};
 use super::descriptors::{close, duplicate};
 use super::exec::{self, fork};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
 use super::waits::{epoll, kernel_waits, poll, select};
 use crate::log::log;
 use crate::pending::quiet;
-use crate::{errno, real};
+use crate::{datagrams, errno, real};
 
 /// Set in the numbers of the x32 table, which has each call once more.
 #[cfg(target_arch = "x86_64")]
@@ -73,7 +73,7 @@ pub unsafe fn syscall(
             libc::SYS_io_uring_setup => absent("io_uring"),
             #[cfg(target_arch = "x86_64")]
             number if number & X32 != 0 => absent("the x32 table of system calls"),
-            _ if !quiet() => return in_flight(number, a, b, c, d, e, f),
+            _ if !quiet() || datagrams::exist() => return in_flight(number, a, b, c, d, e, f),
             _ => return real::syscall(number, a, b, c, d, e, f),
         };
         result.into()
@@ -103,7 +103,7 @@ unsafe fn as_fork(
     fork::around(|| unsafe { real::syscall(number, a, b, c, d, e, f) as _ }).into()
 }
 
-/// What matters only while a handshake is in flight.
+/// What matters only while a handshake is in flight, or where there are UDP sockets.
 ///
 /// # Safety
 /// As syscall(2).
@@ -125,16 +125,16 @@ unsafe fn in_flight(
             libc::SYS_recvfrom => {
                 transfer::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
             }
-            libc::SYS_write => transfer::write(a as _, b as _, c as _) as c_long,
-            libc::SYS_writev => transfer::writev(a as _, b as _, c as _) as c_long,
+            libc::SYS_write => outgoing::write(a as _, b as _, c as _) as c_long,
+            libc::SYS_writev => outgoing::writev(a as _, b as _, c as _) as c_long,
             libc::SYS_preadv2 => {
                 // The offset comes in two halves, the first of which is all of it here.
                 transfer::preadv2(a as _, b as _, c as _, d, f as _) as c_long
             }
-            libc::SYS_pwritev2 => transfer::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
-            libc::SYS_sendfile => transfer::sendfile(a as _, b as _, c as _, d as _) as c_long,
+            libc::SYS_pwritev2 => outgoing::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
+            libc::SYS_sendfile => outgoing::sendfile(a as _, b as _, c as _, d as _) as c_long,
             libc::SYS_splice => {
-                transfer::splice(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+                outgoing::splice(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
             }
             libc::SYS_getsockopt => {
                 state::getsockopt(a as _, b as _, c as _, d as _, e as _).into()

@@ -6,13 +6,13 @@ use core::ffi::{c_int, c_void};
 use epochsocks::ancillary::messages;
 use epochsocks::policy::option::ancillary;
 use epochsocks::policy::socket::stays_local;
-use epochsocks::policy::{SendDecision, send as policy};
+use epochsocks::policy::{Address, SendDecision, send as policy};
 use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use super::passed_descriptors::label_descriptors;
-use super::transfer;
+use super::{outgoing, transfer};
 use crate::hooks::arguments::{
     AddressArgument, has_control, is_readable, socket_kind, with_control,
 };
@@ -35,8 +35,11 @@ pub unsafe fn sendto(
 ) -> ssize_t {
     if address.is_null() || length == 0 {
         // Fast Open needs an address; without one the kernel refuses it.
-        // SAFETY: the caller's contract.
-        return unsafe { transfer::sendto(fd, bytes, size, flags, address, length) };
+        return match outgoing::admit(fd) {
+            // SAFETY: the caller's contract.
+            Ok(()) => unsafe { transfer::sendto(fd, bytes, size, flags, address, length) },
+            Err(errno) => errno::fail(errno),
+        };
     }
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
@@ -65,7 +68,10 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
             return errno::fail(errno);
         }
         if !has_address(message) {
-            return transfer::sendmsg(fd, message, flags);
+            return match outgoing::admit(fd) {
+                Ok(()) => transfer::sendmsg(fd, message, flags),
+                Err(errno) => errno::fail(errno),
+            };
         }
         let mut header = *message;
         match judge(fd, flags, header.msg_name.cast(), header.msg_namelen) {
@@ -95,7 +101,10 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
             !has_address(message) && !has_control(message)
         };
         if !is_readable(messages) || (0..count as usize).all(is_plain) {
-            transfer::sendmmsg(fd, messages, count, flags)
+            match outgoing::admit(fd) {
+                Ok(()) => transfer::sendmmsg(fd, messages, count, flags),
+                Err(errno) => errno::fail(errno),
+            }
         } else {
             // One by one: `sendmsg` judges, and labels.
             each(fd, messages, count, flags)
@@ -202,7 +211,10 @@ unsafe fn judge(
             _ => Err(Errno(errno::get())),
         },
         SendDecision::Refuse(refusal) => {
-            log!(Warning, "data with an address refused: {refusal}");
+            match copy.parse() {
+                Address::Inet(destination) => outgoing::refuse(destination, refusal),
+                _ => log!(Warning, "data with an address refused: {refusal}"),
+            }
             Err(refusal.errno())
         }
     }

@@ -8,7 +8,7 @@ use epochsocks::sys::{Errno, is_owned_socket, owned_sockets};
 use libc::c_uint;
 
 use crate::registry::{REGISTRY, any_in, forget_range};
-use crate::{errno, real};
+use crate::{datagrams, errno, real};
 
 unsafe extern "C" {
     safe fn pthread_testcancel();
@@ -24,6 +24,7 @@ pub unsafe fn close(fd: c_int) -> c_int {
         // The program has no such descriptor; it closes all that there might be.
         return errno::fail(Errno(libc::EBADF));
     }
+    datagrams::forget(fd);
     // SAFETY: the caller's contract.
     unsafe { real::close(fd) }
 }

@@ -8,7 +8,7 @@ use epochsocks::sys::{Errno, is_owned_socket};
 use super::dup_over::replaced;
 use crate::log::log;
 use crate::registry::REGISTRY;
-use crate::{errno, real, registry};
+use crate::{datagrams, errno, real, registry};
 
 /// # Safety
 /// As dup(2).
@@ -47,6 +47,9 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
 fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let held = registry::hold(source);
     let copy = call();
+    if copy >= 0 && copy != source && datagrams::exist() {
+        datagrams::follow(source, copy);
+    }
     let is_strange = held.is_none() && !REGISTRY.contains(source) && !REGISTRY.contains(copy);
     if copy >= 0 && !is_strange {
         follow(source, copy);

@@ -4,7 +4,7 @@ use core::ffi::c_int;
 use core::net::SocketAddr;
 
 use epochsocks::policy::connect::connect as decide;
-use epochsocks::policy::{ConnectDecision, Refusal};
+use epochsocks::policy::{Address, ConnectDecision, Refusal};
 use epochsocks::registry::{InsertError, Registry};
 use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
@@ -13,6 +13,7 @@ use libc::{sockaddr, socklen_t};
 
 use super::tor_connect::through_tor;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
+use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::registry::{REGISTRY, is_current};
 use crate::{errno, label, pending, real, runtime};
@@ -83,7 +84,10 @@ fn occupied(fd: c_int) -> Option<Errno> {
 
 fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
     match address.parse() {
-        epochsocks::policy::Address::Inet(destination) => {
+        Address::Inet(destination) if refusal == Refusal::NotAStream => {
+            outgoing::refuse(destination, refusal);
+        }
+        Address::Inet(destination) => {
             log!(Warning, "connect to {destination} refused: {refusal}");
         }
         _ => log!(Warning, "connect refused: {refusal}"),

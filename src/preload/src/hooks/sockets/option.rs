@@ -43,6 +43,11 @@ pub unsafe fn setsockopt(
             Answer::Is(_) => call(value),
             Answer::NotASocket(errno) | Answer::Unknown(errno) => errno::fail(errno),
         },
+        OptionDecision::Unbind => match socket_kind(fd) {
+            Answer::Is(kind) if kind.is_udp() => 0,
+            Answer::Is(_) => call(value),
+            Answer::NotASocket(errno) | Answer::Unknown(errno) => errno::fail(errno),
+        },
         OptionDecision::Refuse(refusal) => refuse(level, name, refusal.errno(), &refusal),
     }
 }

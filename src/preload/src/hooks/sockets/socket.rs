@@ -1,17 +1,21 @@
-//! `socket`, `socketpair`: a TCP socket gets its record at birth.
+//! `socket`, `socketpair`: a TCP socket gets its record at birth, and a UDP socket is confined to the
+//! loopback interface: programs ask the kernel by one, and nothing leaves by it.
 
 use core::ffi::c_int;
 
-use epochsocks::policy::{SocketDecision, socket as policy};
-use epochsocks::sys;
+use epochsocks::config::OutboundLocalhost;
+use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
+use epochsocks::registry::Registry;
+use epochsocks::sys::{self, Errno, net};
 
 use crate::log::log;
-use crate::{errno, real, registry, runtime};
+use crate::registry::REGISTRY;
+use crate::{datagrams, errno, real, registry, runtime};
 
 /// # Safety
 /// As socket(2).
 pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
-    match policy::open(domain, kind, protocol, runtime::loaded()) {
+    match policy::open(domain, kind, protocol) {
         // SAFETY: the caller's contract.
         SocketDecision::Libc => unsafe { real::socket(domain, kind, protocol) },
         SocketDecision::Refuse(refusal) => {
@@ -21,13 +25,41 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
         SocketDecision::Track => {
             // SAFETY: the caller's contract.
             let fd = unsafe { real::socket(domain, kind, protocol) };
-            if fd >= 0 { tracked(fd) } else { fd }
+            if fd >= 0 { or_closed(fd, registry::track(fd)) } else { fd }
+        }
+        SocketDecision::Confine => {
+            // SAFETY: the caller's contract.
+            let fd = unsafe { real::socket(domain, kind, protocol) };
+            if fd < 0 {
+                return fd;
+            }
+            // An entry belongs to a descriptor that was closed behind our back.
+            REGISTRY.remove(fd);
+            or_closed(fd, confine(fd))
         }
     }
 }
 
-fn tracked(fd: c_int) -> c_int {
-    match registry::track(fd) {
+/// Binds the UDP socket `fd` to the loopback interface. Where everybody may come in it stays free;
+/// where the kernel refuses to bind it, it is good for localhost if that is allowed.
+fn confine(fd: c_int) -> Result<(), Errno> {
+    let settings = runtime::loaded();
+    datagrams::remember(fd)?;
+    if settings.allow_inbound {
+        return Ok(());
+    }
+    match net::confine(fd) {
+        Err(errno) if settings.allow_outbound_localhost != OutboundLocalhost::All => {
+            datagrams::forget(fd);
+            log!(Debug, "UDP socket refused: it can't be bound to the interface lo ({errno})");
+            Err(Refusal::NotAStream.errno())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn or_closed(fd: c_int, done: Result<(), Errno>) -> c_int {
+    match done {
         Ok(()) => fd,
         Err(why) => {
             let _ = sys::close(fd);
@@ -39,9 +71,9 @@ fn tracked(fd: c_int) -> c_int {
 /// # Safety
 /// As socketpair(2).
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
-    match policy::open(domain, kind, protocol, runtime::loaded()) {
-        // SAFETY: the caller's contract. The kernel makes no pairs of TCP sockets.
-        SocketDecision::Libc | SocketDecision::Track => unsafe {
+    match policy::open(domain, kind, protocol) {
+        // SAFETY: the caller's contract. The kernel makes no pairs of TCP or UDP sockets.
+        SocketDecision::Libc | SocketDecision::Track | SocketDecision::Confine => unsafe {
             real::socketpair(domain, kind, protocol, pair)
         },
         SocketDecision::Refuse(refusal) => {
