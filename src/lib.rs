@@ -17,6 +17,7 @@
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
 //! | [`linkage`] | functions of the loaded objects, found without the dynamic linker's lock | yes |
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
+//! | [`inherited`] | descriptors that a program is started with | yes |
 //! | [`ancillary`] | descriptors in a message | yes |
 //! | [`label`] | a socket's destination, told to whoever it is passed to | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
@@ -27,6 +28,7 @@
 pub mod ancillary;
 pub mod bytes;
 pub mod config;
+pub mod inherited;
 pub mod label;
 pub mod linkage;
 pub mod pending;

@@ -53,14 +53,21 @@ pub fn pass(
     }
 }
 
-/// Whether a program that is started may inherit a descriptor, which is `socket`. TCP is inherited:
-/// hooks see each connect, and a connection is there because the user wants it so. With any other
+/// Whether a program that is started may inherit a descriptor, which is `socket`; `is_confined` tells
+/// whether it is bound to the loopback interface. TCP is inherited: hooks see each connect, and a
+/// connection is there because the user wants it so, and so is UDP that is confined. With any other
 /// network socket nothing but `write` is needed to pass Tor by.
-pub fn inherit(socket: Answer<SocketKind>, settings: &Settings) -> bool {
+pub fn inherit(
+    socket: Answer<SocketKind>,
+    is_confined: impl FnOnce() -> bool,
+    settings: &Settings,
+) -> bool {
     settings.passed_sockets == PassedSockets::Allow
         || match socket {
             Answer::NotASocket(_) => true,
-            Answer::Is(socket) => stays_local(socket.domain) || socket.is_tcp(),
+            Answer::Is(socket) => {
+                stays_local(socket.domain) || socket.is_tcp() || socket.is_udp() && is_confined()
+            }
             Answer::Unknown(_) => false,
         }
 }
@@ -125,19 +132,20 @@ mod tests {
     fn a_program_inherits_nothing_that_it_could_just_write_to() {
         use libc::{AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
         let allowed = Settings { passed_sockets: PassedSockets::Allow, ..Settings::DEFAULT };
-        for (domain, kind, expected) in [
-            (AF_INET, SOCK_STREAM, true),
-            (AF_UNIX, SOCK_DGRAM, true),
-            (AF_INET6, SOCK_DGRAM, false),
-            (AF_INET, SOCK_RAW, false),
-            (AF_PACKET, SOCK_RAW, false),
+        for (domain, kind, expected, confined) in [
+            (AF_INET, SOCK_STREAM, true, true),
+            (AF_UNIX, SOCK_DGRAM, true, true),
+            (AF_INET6, SOCK_DGRAM, false, true),
+            (AF_INET, SOCK_RAW, false, false),
+            (AF_PACKET, SOCK_RAW, false, false),
         ] {
             let socket = Answer::Is(SocketKind { domain, kind, protocol: 0 });
-            assert_eq!(inherit(socket, &Settings::DEFAULT), expected, "{socket:?}");
-            assert!(inherit(socket, &allowed));
+            assert_eq!(inherit(socket, || false, &Settings::DEFAULT), expected, "{socket:?}");
+            assert_eq!(inherit(socket, || true, &Settings::DEFAULT), confined, "{socket:?}");
+            assert!(inherit(socket, || false, &allowed));
         }
         let file = Answer::NotASocket(Errno(libc::ENOTSOCK));
-        assert!(inherit(file, &Settings::DEFAULT));
+        assert!(inherit(file, || false, &Settings::DEFAULT));
     }
 
     #[test]
@@ -154,7 +162,7 @@ mod tests {
             for provenance in [Provenance::Unknown, Provenance::Likely, Provenance::Proved] {
                 assert_eq!(pass(unknown, provenance, &settings), decision);
             }
-            assert_eq!(inherit(unknown, &settings), passed_sockets == Allow);
+            assert_eq!(inherit(unknown, || true, &settings), passed_sockets == Allow);
         }
     }
 }

@@ -132,7 +132,15 @@ pub fn is_socket(fd: i32) -> Result<bool, Errno> {
     status(fd).map(|status| status.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
-fn status(fd: i32) -> Result<libc::stat, Errno> {
+/// Makes `fd` name /dev/null instead of what it names. Errors: those of openat(2) and dup3(2).
+pub fn replace_by_null(fd: i32) -> Result<(), Errno> {
+    let null = File::open_with(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)?;
+    // SAFETY: dup3 takes integers; the caller owns `fd`.
+    Errno::check(unsafe { syscall6(libc::SYS_dup3, null.fd() as usize, fd as usize, 0, 0, 0, 0) })
+        .map(drop)
+}
+
+pub(super) fn status(fd: i32) -> Result<libc::stat, Errno> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
     unsafe {

@@ -18,6 +18,7 @@ pub mod futex;
 mod locks;
 mod memory;
 pub mod net;
+mod open_descriptors;
 mod owned_socket;
 pub mod time;
 
@@ -29,7 +30,8 @@ pub use descriptors::{
     without_signals, yield_now,
 };
 pub use errno::Errno;
-pub use files::{File, identity, is_socket, is_there, may_execute, write};
+pub use files::{File, identity, is_socket, is_there, may_execute, replace_by_null, write};
 pub use locks::{Locked, first_lock, lock, unlock};
 pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
+pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};

@@ -1,7 +1,7 @@
 //! What runs when the dynamic linker has loaded the library.
 
 use crate::registry::REGISTRY;
-use crate::{environment, inheritance, log, real, runtime, settings};
+use crate::{environment, inheritance, inherited, log, real, runtime, settings};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -15,6 +15,7 @@ extern "C" fn constructor() {
     if settings::get().is_none() {
         runtime::load_now();
     }
+    inherited::withhold();
     // Before the first vfork, so that no child is taken for the registry's owner.
     REGISTRY.bind();
 }

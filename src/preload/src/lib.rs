@@ -31,6 +31,7 @@ mod errno;
 pub mod exports;
 mod hooks;
 mod inheritance;
+mod inherited;
 mod label;
 mod libc_io;
 mod log;

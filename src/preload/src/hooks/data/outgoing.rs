@@ -12,8 +12,8 @@ use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::send::without_address;
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys::net::{self, Answer};
 use epochsocks::sys::Errno;
+use epochsocks::sys::net::{self, Answer};
 use libc::{iovec, off_t, size_t, ssize_t};
 
 use super::transfer;

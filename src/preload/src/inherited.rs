@@ -1,0 +1,20 @@
+//! Network sockets that the program inherits although it could just write to them: the launcher
+//! withholds them, and here nothing has looked at them that was not started by it.
+
+use epochsocks::inherited::{self, Fate};
+
+use crate::log::log;
+use crate::{datagrams, runtime};
+
+/// Withholds them. Called once, by the constructor.
+pub fn withhold() {
+    inherited::withhold(runtime::loaded(), |fd, fate| match fate {
+        Fate::Confined => drop(datagrams::remember(fd)),
+        Fate::Withheld(Ok(())) => log!(
+            Warning,
+            "descriptor {fd} is a network socket that can't go through Tor: the program does not get \
+             it (PassedSockets allow lets it)"
+        ),
+        Fate::Withheld(Err(errno)) => log!(Warning, "descriptor {fd} can't be closed: {errno}"),
+    });
+}
