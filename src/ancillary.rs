@@ -6,7 +6,7 @@ use libc::cmsghdr;
 
 /// The size of a header; the data follows at once, as both are aligned alike.
 const HEADER: usize = size_of::<cmsghdr>();
-const _: () = assert!(HEADER.is_multiple_of(align_of::<cmsghdr>()));
+const _: () = assert!(HEADER & (align_of::<cmsghdr>() - 1) == 0);
 /// The size of a descriptor.
 const DESCRIPTOR: usize = size_of::<i32>();
 

@@ -128,7 +128,7 @@ unsafe impl Registry for Snapshot {
             map.detached.insert(number.get(), record);
             Some(())
         })?;
-        Some(Detached(NonNull::without_provenance(number)))
+        NonNull::new(std::ptr::without_provenance_mut(number.get())).map(Detached)
     }
 
     fn restore(&self, fd: i32, entry: Detached) {

@@ -77,6 +77,10 @@ pub fn ends(process: &OwnedFd, limit: Duration) -> bool {
 /// Holds the lock file at `path` until the result is dropped.
 pub fn lock(path: &Path) -> File {
     let file = File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    file.lock().expect("a lock file can be locked");
+    // SAFETY: two integers.
+    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } < 0 {
+        let error = std::io::Error::last_os_error();
+        assert_eq!(error.kind(), std::io::ErrorKind::Interrupted, "{}: {error}", path.display());
+    }
     file
 }

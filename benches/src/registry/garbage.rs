@@ -114,7 +114,7 @@ fn churn(subject: &dyn AnySubject, index: u32, stop: &AtomicBool) {
     let lane = Lane { index, lanes: CHURNERS, entries: ENTRIES };
     subject.attach();
     for step in 0u64.. {
-        if step.is_multiple_of(64) && stop.load(Relaxed) {
+        if step & 63 == 0 && stop.load(Relaxed) {
             break;
         }
         let fd = lane.own() + (step % 64) as i32;

@@ -204,7 +204,7 @@ impl Batch {
     }
 }
 
-const _: () = assert!(size_of::<Head>().is_multiple_of(align_of::<*mut gaicb>()));
+const _: () = assert!(size_of::<Head>() & (align_of::<*mut gaicb>() - 1) == 0);
 
 const fn size_of_batch(count: usize) -> usize {
     size_of::<Head>() + count * size_of::<*mut gaicb>()
