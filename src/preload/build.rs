@@ -17,6 +17,7 @@ const LINKERS: [&[&str]; 2] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    warn_of_the_path();
     // What the start files do for C++ and for unloading is needed by no part of this library; the
     // standard library takes a handle of its object from them.
     if env::var_os("CARGO_FEATURE_STD").is_none() {
@@ -27,6 +28,19 @@ fn main() {
     add("-Wl,-soname,libepochsocks_preload.so");
     for argument in LINKERS.iter().find(links).copied().unwrap_or_default() {
         add(argument);
+    }
+}
+
+/// Says before the build what the launcher would refuse after it.
+fn warn_of_the_path() {
+    let Some(target) = env::var_os("OUT_DIR") else { return };
+    let bad = [(' ', "a space"), (':', "a colon"), ('$', "a dollar sign")];
+    let target = target.to_string_lossy();
+    for (_, name) in bad.into_iter().filter(|(sign, _)| target.contains(*sign)) {
+        println!(
+            "cargo::warning=the target directory's path has {name}, which LD_PRELOAD can't hold: \
+             the library works only where it is installed, or built with another CARGO_TARGET_DIR"
+        );
     }
 }
 
