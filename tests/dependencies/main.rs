@@ -43,13 +43,20 @@ struct Advisory {
     free: Vec<VersionReq>,
 }
 
+/// What cargo prints. It asks the network only if crates are missing, as those that no build has needed
+/// so far are in a fresh clone.
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(arguments)
-        .args(["--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo can be run");
+    let run = |network: &[&str]| {
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(arguments)
+            .arg("--locked")
+            .args(network)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo can be run")
+    };
+    let offline = run(&["--offline"]);
+    let output = if offline.status.success() { offline } else { run(&[]) };
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo {arguments:?}; try `cargo fetch` first:\n{errors}");
     String::from_utf8(output.stdout).expect("cargo prints text")
