@@ -14,11 +14,11 @@ use crate::support::{preload_library, skip, torify};
 
 const PLUGIN: [&str; 2] = ["-shared", "-fPIC"];
 
-/// A library of the system's, or why the test does not run.
-fn library(package: &str, name: &str) -> Option<OsString> {
+/// A library of the system's, by one of its names, or why the test does not run.
+fn library(package: &str, names: &[&str]) -> Option<OsString> {
     let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
         .iter()
-        .map(|folder| Path::new(folder).join(name))
+        .flat_map(|folder| names.iter().map(|name| Path::new(folder).join(name)))
         .find(|path| path.exists());
     if found.is_none() {
         skip::skip(&format!("not installed: {package}"));
@@ -41,8 +41,8 @@ fn both_orders(other: &OsStr) -> [[&OsStr; 2]; 2] {
     [[ours, other], [other, ours]]
 }
 
-fn runs_with_allocator(package: &str, name: &str) {
-    let Some(allocator) = library(package, name) else { return };
+fn runs_with_allocator(package: &str, names: &[&str]) {
+    let Some(allocator) = library(package, names) else { return };
     for libraries in both_orders(&allocator) {
         let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
         command.arg("allocator");
@@ -52,17 +52,17 @@ fn runs_with_allocator(package: &str, name: &str) {
 
 #[test]
 fn jemalloc_is_no_obstacle() {
-    runs_with_allocator("libjemalloc2", "libjemalloc.so.2");
+    runs_with_allocator("libjemalloc2", &["libjemalloc.so.2"]);
 }
 
 #[test]
 fn tcmalloc_is_no_obstacle() {
-    runs_with_allocator("libtcmalloc-minimal4", "libtcmalloc_minimal.so.4");
+    runs_with_allocator("libtcmalloc-minimal4", &["libtcmalloc_minimal.so.4"]);
 }
 
 #[test]
 fn mimalloc_is_no_obstacle() {
-    runs_with_allocator("libmimalloc2.0", "libmimalloc.so.2");
+    runs_with_allocator("libmimalloc", &["libmimalloc.so.2", "libmimalloc.so.3"]);
 }
 
 #[test]

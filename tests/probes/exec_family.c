@@ -33,7 +33,7 @@ static char **appended(void)
 
 static void run(const char *form, const char *program)
 {
-    char *name = strrchr(program, '/') ? strrchr(program, '/') + 1 : (char *)program;
+    char *name = strrchr(program, '/') ? (char *)strrchr(program, '/') + 1 : (char *)program;
     char *arguments[] = {name, "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL};
     if (strcmp(form, "execve") == 0)
         execve(program, arguments, bare);

@@ -112,7 +112,7 @@ static int selects(void)
 
 static int polls_a_set(void)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = pair[0]};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = pair[0]};
     return epoll_ctl(set, EPOLL_CTL_ADD, pair[0], &event) == 0 && epoll_wait(set, &event, 1, 0) == 1
         && epoll_ctl(set, EPOLL_CTL_DEL, pair[0], &event) == 0;
 }

@@ -126,7 +126,8 @@ static inline int by_pselect(int fd, int limit)
 
 static inline void add(int epoll, int fd, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.fd = fd};
+    // The whole word: a compiler need not zero what `fd` leaves of it.
+    struct epoll_event event = {.events = events, .data.u64 = fd};
     EXPECT(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 

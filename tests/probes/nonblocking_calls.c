@@ -328,7 +328,7 @@ static void scene_syscall_waits(void)
         struct sockaddr_in address = v4(HOST, 80);
         int fd = syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         FAILS(syscall(SYS_connect, fd, &address, sizeof address), EINPROGRESS);
-        struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+        struct epoll_event event = {.events = EPOLLOUT, .data.u64 = fd};
         EXPECT(syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event) == 0);
         becomes_connected(fd, ways[way]);
         close(set);

@@ -43,7 +43,7 @@ static void scene_too_many_sets(void)
 {
     enum { MOST = 8 };
     int sets[MOST + 1], fd = begun();
-    struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+    struct epoll_event event = {.events = EPOLLOUT, .data.u64 = fd};
     for (int i = 0; i < MOST; i++) {
         sets[i] = epoll_create1(0);
         add(sets[i], fd, EPOLLOUT);
@@ -112,7 +112,7 @@ static void scene_oneshot(void)
 {
     set = epoll_create1(0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.fd = fd};
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = fd};
     add(set, fd, EPOLLOUT | EPOLLONESHOT);
     EXPECT(by_epoll(fd, 0) == (EPOLLOUT | EPOLLHUP));
     EXPECT(by_epoll(fd, 0) == 0);

@@ -110,7 +110,7 @@ static void scene_epoll_manners(void)
         is_connected(fd);
         int again = by_epoll(fd, 0);
         EXPECT(manners[i] == 0 || manners[i] == EPOLLEXCLUSIVE ? again == EPOLLOUT : again == 0);
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = fd};
         if (manners[i] != EPOLLEXCLUSIVE) {
             EXPECT(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
             EXPECT(send(fd, "x", 1, 0) == 1);
@@ -127,7 +127,7 @@ static void scene_epoll_control(void)
 {
     set = epoll_create1(0);
     int fd = begun(), other = epoll_create1(0);
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = 1234};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 1234};
     FAILS(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event), ENOENT);
     FAILS(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), ENOENT);
     add(set, fd, EPOLLIN);
@@ -137,7 +137,7 @@ static void scene_epoll_control(void)
     FAILS(epoll_ctl(0, EPOLL_CTL_ADD, fd, &event), EINVAL);
     FAILS(epoll_ctl(999, EPOLL_CTL_ADD, fd, &event), EBADF);
     add(other, fd, EPOLLOUT);
-    event = (struct epoll_event){.events = EPOLLOUT, .data.fd = fd};
+    event = (struct epoll_event){.events = EPOLLOUT, .data.u64 = fd};
     EXPECT(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
     EXPECT(epoll_ctl(other, EPOLL_CTL_DEL, fd, NULL) == 0);
     EXPECT(by_epoll(fd, -1) == EPOLLOUT);
@@ -200,7 +200,7 @@ static void scene_asleep(void)
     for (int seen_by = 1; seen_by <= SLEEPERS; seen_by++) {
         while (atomic_load(&awake) < seen_by)
             usleep(1000);
-        struct epoll_event event = {.events = EPOLLET | EPOLLOUT, .data.fd = fd};
+        struct epoll_event event = {.events = EPOLLET | EPOLLOUT, .data.u64 = fd};
         EXPECT(seen_by == SLEEPERS || epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
     }
     for (int i = 0; i < SLEEPERS; i++) {
