@@ -245,7 +245,7 @@ fn the_programs_own_timeout_ends_the_wait_as_the_kernel_ends_it() {
 fn a_request_without_a_user_offers_no_authentication() {
     let proxy = ScriptedProxy::start(&[Greeting, method(0), Request, reply(0), Echo]);
     run(connect_through(proxy.port()), &[]);
-    assert_eq!(proxy.recorded(), [vec![5, 1, 0], vec![5, 1, 0, 1, 198, 51, 100, 1, 0, 7]]);
+    assert_eq!(proxy.recorded(), [vec![5, 1, 0], b"\x05\x01\0\x03\x0c198.51.100.1\0\x07".to_vec()]);
 }
 
 #[test]
@@ -256,6 +256,6 @@ fn a_request_with_a_user_offers_nothing_else() {
     command.args(["-u", "alice", "-p", "secret"]);
     let (stdout, stderr) = run(command, &[]);
     assert!(stdout.contains("echo echo\n"), "{stdout}{stderr}");
-    let request = vec![5, 1, 0, 1, 198, 51, 100, 1, 0, 7];
+    let request = b"\x05\x01\0\x03\x0c198.51.100.1\0\x07".to_vec();
     assert_eq!(proxy.recorded(), [vec![5, 1, 2], b"\x01\x05alice\x06secret".to_vec(), request]);
 }

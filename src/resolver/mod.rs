@@ -5,6 +5,7 @@
 //! - [`ipv4_text`]: the numeric forms of IPv4 that libc accepts
 //! - [`cookie_range`]: the two networks that cookie addresses come from
 //! - [`onion_pool`]: cookie address <-> name, lock-free, over an `onion_table`
+//! - [`answers`]: the names that Tor has resolved to addresses
 //! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
@@ -15,6 +16,7 @@
 //! Nothing here asks anybody; that is [`crate::tor`]'s. Everything may be entered from a signal
 //! handler.
 
+pub mod answers;
 pub mod cookie_range;
 pub mod dns;
 pub mod error;

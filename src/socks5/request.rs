@@ -1,5 +1,6 @@
 //! What is asked of the proxy.
 
+use core::fmt::Write;
 use core::net::IpAddr;
 
 use super::{Name, VERSION, address_type};
@@ -22,6 +23,8 @@ pub enum Command {
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
 pub enum Host {
     /// An address; a v4-mapped IPv6 address is sent as IPv4, since tor refuses the mapped form.
+    /// CONNECT carries it as text, like a name: tor takes a number for a sign of a DNS leak, warns,
+    /// and with `SafeSocks 1` refuses it.
     Address(IpAddr),
     /// A name, for the proxy to resolve.
     Name(Name),
@@ -55,8 +58,12 @@ impl Request {
     /// [`Self::ENCODED`].
     pub(super) fn encode<const N: usize>(&self, output: &mut Bytes<N>) {
         output.extend(&[VERSION, self.command as u8, 0]);
-        match &self.host {
-            Host::Address(address) => match address.to_canonical() {
+        match (&self.host, self.command) {
+            (Host::Address(address), Command::Connect) => {
+                let text = text(address.to_canonical());
+                encode_name(output, text.as_slice());
+            }
+            (Host::Address(address), _) => match address.to_canonical() {
                 IpAddr::V4(address) => {
                     output.extend(&[address_type::IPV4]);
                     output.extend(&address.octets());
@@ -66,13 +73,26 @@ impl Request {
                     output.extend(&address.octets());
                 }
             },
-            Host::Name(name) => {
-                output.extend(&[address_type::NAME, name.as_bytes().len() as u8]);
-                output.extend(name.as_bytes());
-            }
+            (Host::Name(name), _) => encode_name(output, name.as_bytes()),
         }
         output.extend(&self.port.to_be_bytes());
     }
+}
+
+fn encode_name<const N: usize>(output: &mut Bytes<N>, name: &[u8]) {
+    output.extend(&[address_type::NAME, name.len() as u8]);
+    output.extend(name);
+}
+
+/// An address as the host of a URL (RFC 3986): tor takes an IPv6 address without brackets for a name.
+fn text(address: IpAddr) -> Bytes<48> {
+    let mut text = Bytes::EMPTY;
+    // The longest has 41 bytes.
+    let _ = match address {
+        IpAddr::V4(address) => write!(text, "{address}"),
+        IpAddr::V6(address) => write!(text, "[{address}]"),
+    };
+    text
 }
 
 #[cfg(test)]
@@ -94,15 +114,28 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_is_sent_as_type_1() {
+    fn connect_carries_an_address_as_text() {
         assert_eq!(
             encoded(Command::Connect, address("192.0.2.7"), 443),
-            b"\x05\x01\x00\x01\xc0\x00\x02\x07\x01\xbb"
+            b"\x05\x01\x00\x03\x09192.0.2.7\x01\xbb"
+        );
+        assert_eq!(
+            encoded(Command::Connect, address("2001:db8::1"), 443),
+            b"\x05\x01\x00\x03\x0d[2001:db8::1]\x01\xbb"
+        );
+        let longest = "1111:2222:3333:4444:5555:6666:7777:8888";
+        let expected = format!("[{longest}]");
+        assert!(
+            encoded(Command::Connect, address(longest), 0)[5..].starts_with(expected.as_bytes())
         );
     }
 
     #[test]
-    fn an_ipv6_address_is_sent_as_type_4() {
+    fn a_question_for_a_name_carries_an_address_as_a_number() {
+        assert_eq!(
+            encoded(Command::ResolvePtr, address("192.0.2.7"), 0),
+            b"\x05\xf1\x00\x01\xc0\x00\x02\x07\0\0"
+        );
         assert_eq!(
             encoded(Command::ResolvePtr, address("2001:db8::1"), 0),
             b"\x05\xf1\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0"

@@ -2,11 +2,10 @@
 
 use super::{Errno, syscall6};
 
-/// The calling process's id, asked of the kernel each time (a cached one is wrong after `vfork`);
-/// negative where a filter refuses to tell.
+/// The calling process's id, asked of the kernel each time (a cached one is wrong after `vfork`).
 #[inline(always)]
 pub fn getpid() -> i32 {
-    // SAFETY: getpid takes no argument.
+    // SAFETY: getpid takes no argument and can't fail.
     unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 

@@ -2,7 +2,7 @@
 //! each argument and prints what it saw.
 
 use crate::scene::echoing_proxy;
-use crate::support::scripted_proxy::ScriptedProxy;
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 fn play(scene: &str, proxy: &ScriptedProxy) {
     crate::scene::play("hooks", scene, proxy);
@@ -12,15 +12,30 @@ fn play(scene: &str, proxy: &ScriptedProxy) {
 fn connect_goes_through_the_proxy() {
     let proxy = echoing_proxy();
     play("connect", &proxy);
-    let request = [5, 1, 0, 1, 192, 0, 2, 1, 0, 80];
-    assert_eq!(proxy.recorded(), [vec![5, 1, 0], request.to_vec()]);
+    let request = b"\x05\x01\0\x03\x09192.0.2.1\0P".to_vec();
+    assert_eq!(proxy.recorded(), [vec![5, 1, 0], request]);
+}
+
+#[test]
+fn an_address_is_asked_for_by_the_one_name_that_tor_resolved_to_it() {
+    let answer = Action::Reply(vec![5, 0, 0, 1, 192, 0, 2, 1, 0, 0]);
+    let script = [Action::Greeting, method(0), Action::Request, answer, Action::Echo];
+    let proxy = ScriptedProxy::start(&script);
+    play("resolved", &proxy);
+    let recorded = proxy.recorded();
+    let requests = recorded.iter().filter(|message| message.len() > 3);
+    let connects = requests.filter(|request| request[1] == 1);
+    let hosts: Vec<_> = connects.map(|request| &request[5..request.len() - 2]).collect();
+    let named = b"a.example".as_slice();
+    // The second name makes it doubtful which one is meant.
+    assert_eq!(hosts, [named, named, named, b"192.0.2.1", b"192.0.2.2"]);
 }
 
 #[test]
 fn connect_of_an_ipv6_socket_goes_through_an_ipv4_port() {
     let proxy = echoing_proxy();
     play("connect6", &proxy);
-    assert_eq!(proxy.recorded()[1][..6], [5, 1, 0, 4, 0x20, 0x01]);
+    assert_eq!(proxy.recorded()[1], b"\x05\x01\0\x03\x0d[2001:db8::1]\x01\xbb");
 }
 
 #[test]

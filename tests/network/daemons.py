@@ -114,6 +114,8 @@ class Daemons:
         return [
             "SocksPort 127.0.0.1:9050", "SocksPort [::1]:9050",
             "SocksPort 127.0.0.1:9051 ExtendedErrors",
+            # Refuses what looks like a DNS leak.
+            "SafeSocks 1",
             f"SocksPort unix:{self.directory / 'client' / 'socks'}", *FEW_NODES,
         ]
 

@@ -1,6 +1,7 @@
 /* One scene for each argument: does what a program may do and checks what it sees. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -22,6 +23,34 @@ static void scene_connect(void)
     EXPECT(echoes(fd));
     FAILS(reach(fd, "192.0.2.1", 80), EISCONN);
     EXPECT(close(fd) == 0);
+}
+
+static void resolves(const char *name)
+{
+    struct addrinfo *found, hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    EXPECT(getaddrinfo(name, NULL, &hints, &found) == 0);
+    EXPECT(((struct sockaddr_in *)found->ai_addr)->sin_addr.s_addr == htonl(0xc0000201));
+    freeaddrinfo(found);
+}
+
+/* The proxy says 192.0.2.1 of every name. */
+static void scene_resolved(void)
+{
+    struct sockaddr_in6 mapped = v6("::ffff:192.0.2.1", 80);
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        resolves("a.example");
+        exit(0);
+    }
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    connected("192.0.2.1", 80);
+    EXPECT(connect(socket(AF_INET6, SOCK_STREAM, 0), (void *)&mapped, sizeof mapped) == 0);
+    resolves("A.Example.");
+    EXPECT(peer_is(connected("192.0.2.1", 80), "192.0.2.1", 80));
+    resolves("b.example");
+    connected("192.0.2.1", 80);
+    connected("192.0.2.2", 80);
 }
 
 static void scene_connect6(void)

@@ -4,8 +4,7 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use epochsocks::policy::Refusal;
 use epochsocks::registry::{self as backends, Connection, Cookie, InsertError, Record, Registry};
-use epochsocks::sys::Errno;
-use epochsocks::sys::net::{self, Answer};
+use epochsocks::sys::{Errno, net};
 
 use crate::log::log;
 
@@ -100,12 +99,7 @@ pub fn correct(copy: i32, held: Option<&Held>) {
     }
     // A change is compared again, as the descriptor may have been closed before it.
     for _ in 0..ATTEMPTS {
-        let cookie = match Answer::from(net::cookie(copy)) {
-            Answer::Is(cookie) => Some(Cookie(cookie)),
-            Answer::NotASocket(_) => None,
-            // The entry is what the call has made: a later one is asked before it is used.
-            Answer::Unknown(_) => return,
-        };
+        let cookie = net::cookie(copy).ok().map(Cookie);
         if REGISTRY.borrow(copy, Record::cookie) == cookie {
             return;
         }

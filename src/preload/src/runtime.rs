@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Settings;
+use epochsocks::resolver::answers::Answers;
 use epochsocks::resolver::cookie_range::CookieRange;
 use epochsocks::resolver::onion_pool::{Lookup, OnionPool};
 use epochsocks::socks5::{Credentials, Name};
@@ -17,6 +18,9 @@ const BAD_SETTINGS: i32 = 125;
 
 /// Cookie addresses and the names behind them.
 pub static ONION_POOL: OnionPool = OnionPool::new();
+
+/// The names that Tor has resolved to addresses.
+pub static ANSWERS: Answers = Answers::new();
 
 /// The settings, loaded now if no constructor has run yet. Bad settings end the process: it must
 /// not run with other ones. Async-signal-safe.

@@ -56,6 +56,7 @@ pub fn leaving_the_parent(call: impl FnOnce() -> c_int) -> c_int {
 /// use.
 fn prepare() {
     let _ = runtime::ONION_POOL.open(runtime::cookie_range());
+    runtime::ANSWERS.open();
     ARENA.before_fork();
 }
 

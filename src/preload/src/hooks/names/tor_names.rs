@@ -15,7 +15,9 @@ pub struct ThroughTor;
 
 impl Names for ThroughTor {
     fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError> {
-        with_resolver(|resolver| resolver.address(name))
+        let address = with_resolver(|resolver| resolver.address(name))?;
+        runtime::ANSWERS.note(address, name);
+        Ok(address)
     }
 
     fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError> {

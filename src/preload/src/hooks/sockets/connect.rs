@@ -58,7 +58,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         ConnectDecision::Dissolve => dissolve(fd, &address),
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
-            through_tor(fd, kind.domain, destination, Host::Address(destination.ip()))
+            let ip = destination.ip();
+            let host = runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name);
+            through_tor(fd, kind.domain, destination, host)
         }
         ConnectDecision::ThroughTorByCookie(destination) => match runtime::name_behind(destination)
         {
