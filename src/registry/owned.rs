@@ -88,6 +88,9 @@ impl<R: Registry> Owned<R> {
             let this = sys::getpid();
             // Relaxed throughout: as above.
             let seen = owner.0.load(Relaxed);
+            if this < 0 {
+                return self.trust(owner, seen);
+            }
             let is_ours = match seen {
                 0 => self.is_bound() || sys::is_vfork_child() != Some(true),
                 _ => seen == -this,
@@ -106,6 +109,16 @@ impl<R: Registry> Owned<R> {
                 owner.0.store(0, Relaxed);
             }
         }
+    }
+
+    /// A filter keeps the kernel from telling the process id. An owner, or a forked child that was told
+    /// so, is taken for this process: entries that are lost are better than entries that stay.
+    fn trust(&self, owner: &Owner, seen: i32) -> bool {
+        // Relaxed: as in `adopt`.
+        if seen < 0 && owner.0.compare_exchange(seen, -seen, Relaxed, Relaxed).is_ok() {
+            self.inner.after_fork_in_child();
+        }
+        seen != 0
     }
 
     fn owner(&self) -> Option<&Owner> {
@@ -151,7 +164,8 @@ impl<R: Registry> Owned<R> {
     fn is_bound(&self) -> bool {
         // Relaxed: as in `adopt`.
         let bound = self.bound.load(Relaxed);
-        bound == 0 || bound == sys::getpid()
+        let this = sys::getpid();
+        bound == 0 || bound == this || this < 0
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{Errno, syscall6};
 
-/// The calling process's id, asked of the kernel each time (a cached one is wrong after `vfork`).
+/// The calling process's id, asked of the kernel each time (a cached one is wrong after `vfork`);
+/// negative where a filter refuses to tell.
 #[inline(always)]
 pub fn getpid() -> i32 {
-    // SAFETY: getpid takes no argument and can't fail.
+    // SAFETY: getpid takes no argument.
     unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 

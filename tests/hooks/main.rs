@@ -6,6 +6,7 @@ mod support;
 mod behaviour;
 mod cancellation;
 mod datagrams;
+mod denied_calls;
 mod document;
 mod errnos;
 mod fd_life;

@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use epochsocks::policy::Refusal;
 use epochsocks::registry::{self as backends, Connection, Cookie, InsertError, Record, Registry};
-use epochsocks::sys::{Errno, net};
+use epochsocks::sys::Errno;
+use epochsocks::sys::net::{self, Answer};
 
 use crate::log::log;
 
@@ -99,7 +100,12 @@ pub fn correct(copy: i32, held: Option<&Held>) {
     }
     // A change is compared again, as the descriptor may have been closed before it.
     for _ in 0..ATTEMPTS {
-        let cookie = net::cookie(copy).ok().map(Cookie);
+        let cookie = match Answer::from(net::cookie(copy)) {
+            Answer::Is(cookie) => Some(Cookie(cookie)),
+            Answer::NotASocket(_) => None,
+            // The entry is what the call has made: a later one is asked before it is used.
+            Answer::Unknown(_) => return,
+        };
         if REGISTRY.borrow(copy, Record::cookie) == cookie {
             return;
         }
