@@ -64,6 +64,13 @@ fn system_calls_that_no_hook_could_follow_are_absent() {
 }
 
 #[test]
+fn the_upper_half_of_a_number_makes_no_other_call() {
+    let proxy = echoing_proxy();
+    play("ways_out", "upper-half", &proxy);
+    assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
+}
+
+#[test]
 fn a_handle_of_libc_leads_to_the_hooks() {
     let proxy = echoing_proxy();
     play("ways_out", "handles", &proxy);

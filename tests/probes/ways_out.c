@@ -296,10 +296,31 @@ static void scene_system_calls(void)
 {
     char parameters[256] = {0};
     FAILS(syscall(425 /* io_uring_setup */, 8, parameters), ENOSYS);
+    FAILS(syscall(426 /* io_uring_enter */, 999, 0, 0, 0, NULL, 0), ENOSYS);
+    FAILS(syscall(427 /* io_uring_register */, 999, 0, NULL, 0), ENOSYS);
 #if defined(__x86_64__)
     FAILS(syscall(0x40000000 + SYS_socket, AF_INET, SOCK_DGRAM, 0), ENOSYS);
+    FAILS(syscall(520 /* execve of x32 */, "/bin/true", NULL, NULL), ENOSYS);
 #endif
     EXPECT(syscall(SYS_getpid) == getpid());
+}
+
+/* The kernel reads 32 bits of a number, however many the program gives. */
+static void scene_upper_half(void)
+{
+    static const long halves[] = {1L << 32, (long)(1UL << 63), -(1L << 32)};
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+        long half = halves[i];
+        char parameters[256] = {0};
+        FAILS(syscall(SYS_socket | half, AF_INET, SOCK_RAW, IPPROTO_RAW), EPERM);
+        FAILS(syscall(425 | half, 8, parameters), ENOSYS);
+        int fd = (int)syscall(SYS_socket | half, AF_INET, SOCK_STREAM, 0);
+        EXPECT(syscall(SYS_connect | half, fd, &address, sizeof address) == 0);
+        EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd));
+        EXPECT(syscall(SYS_close | half, fd) == 0 && is_forgotten(fd));
+        EXPECT(syscall(SYS_getpid | half) == getpid());
+    }
 }
 
 static void scene_handles(void)
@@ -391,6 +412,7 @@ static const struct scene scenes[] = {
     {"inside", scene_inside},
     {"rpc", scene_rpc},
     {"system-calls", scene_system_calls},
+    {"upper-half", scene_upper_half},
     {"handles", scene_handles},
     {"versions", scene_versions},
     {"deep", scene_deep},

@@ -14,9 +14,12 @@ use crate::log::log;
 use crate::pending::quiet;
 use crate::{datagrams, errno, real};
 
-/// Set in the numbers of the x32 table, which has each call once more.
+/// Whether `number` is of the x32 table, which has each call once more: with a bit of its own, and
+/// those that differ behind 512, where older kernels let 64-bit programs find them without that bit.
 #[cfg(target_arch = "x86_64")]
-const X32: c_long = 1 << 30;
+fn is_x32(number: c_long) -> bool {
+    number & 1 << 30 != 0 || (512..=547).contains(&number)
+}
 
 /// # Safety
 /// As syscall(2).
@@ -29,6 +32,8 @@ pub unsafe fn syscall(
     e: c_long,
     f: c_long,
 ) -> c_long {
+    // The kernel takes the lower half of the register for the number.
+    let number = c_long::from(number as i32);
     // SAFETY: the kernel reads the arguments of these numbers as the C functions' types.
     unsafe {
         let result: c_int = match number {
@@ -70,9 +75,11 @@ pub unsafe fn syscall(
             libc::SYS_clone if copies(a, b) => return as_fork(number, a, b, c, d, e, f),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_fork => return as_fork(number, a, b, c, d, e, f),
-            libc::SYS_io_uring_setup => absent("io_uring"),
+            libc::SYS_io_uring_setup | libc::SYS_io_uring_enter | libc::SYS_io_uring_register => {
+                absent("io_uring")
+            }
             #[cfg(target_arch = "x86_64")]
-            number if number & X32 != 0 => absent("the x32 table of system calls"),
+            number if is_x32(number) => absent("the x32 table of system calls"),
             _ if !quiet() || datagrams::exist() => return in_flight(number, a, b, c, d, e, f),
             _ => return real::syscall(number, a, b, c, d, e, f),
         };
