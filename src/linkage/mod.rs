@@ -15,6 +15,8 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 
 use object::{Dynamic, Object};
 
+pub use object::hash;
+
 /// The object behind which nothing is searched: it has all that is asked for.
 const LIBC: &CStr = c"libc.so.6";
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::program::elf::Loader;
-use crate::program::{Facts, Kind};
+use crate::program::{DirectCalls, Elf, Facts, Kind};
 use crate::sys::Errno;
 
 /// Why a file is not run.
@@ -21,6 +21,12 @@ pub enum Refusal {
     Static,
     /// Made by Go, which makes system calls without the C library even when linked to it.
     Go,
+    /// Makes sockets or sends by system calls of its own code, past the C library.
+    DirectCalls,
+    /// Has the dynamic linker load an audit library, whose C library has no hooks.
+    Audit,
+    /// A C library or dynamic linker, to be loaded beside the one that the process has.
+    SecondLibc,
     /// ELF of the other class (32 bits).
     OtherClass,
     /// ELF for another processor.
@@ -69,7 +75,30 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     match elf.loader {
         None => Err(Refusal::Static),
         Some(Loader::Other) => Err(Refusal::OtherLoader),
+        Some(Loader::Glibc) if elf.audits => Err(Refusal::Audit),
+        Some(Loader::Glibc) if facts.direct_calls.network => Err(Refusal::DirectCalls),
         Some(Loader::Glibc) => Ok(()),
+    }
+}
+
+/// Decides on a library that a program loads by dlopen(3). `is_loaded`: whether this very file is
+/// loaded already. `calls` looks through its code. Async-signal-safe.
+pub fn decide_library(
+    elf: &Elf,
+    is_loaded: impl FnOnce() -> bool,
+    calls: impl FnOnce() -> DirectCalls,
+) -> Result<(), Refusal> {
+    if !elf.is_native() || elf.ours {
+        // The dynamic linker does not load it; or it is this library.
+        Ok(())
+    } else if elf.go {
+        Err(Refusal::Go)
+    } else if elf.c_library {
+        if is_loaded() { Ok(()) } else { Err(Refusal::SecondLibc) }
+    } else if !elf.hooked && calls().network {
+        Err(Refusal::DirectCalls)
+    } else {
+        Ok(())
     }
 }
 
@@ -113,6 +142,16 @@ impl fmt::Display for Refusal {
             Refusal::Go => {
                 "is a Go program, which bypasses the C library that epochsocks stands in for"
             }
+            Refusal::DirectCalls => {
+                "makes system calls for the network in its own code (as Free Pascal and Rust's rustix \
+                 do), which bypasses the C library that epochsocks stands in for"
+            }
+            Refusal::Audit => {
+                "has an audit library loaded (DT_AUDIT), which calls a C library without hooks"
+            }
+            Refusal::SecondLibc => {
+                "is a C library beside the one of this process, and would be called without hooks"
+            }
             Refusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
             Refusal::OtherMachine => "is a program for another processor",
             Refusal::OtherLoader => "is linked to a C library that is not glibc",
@@ -134,13 +173,19 @@ mod tests {
         loader: Some(Loader::Glibc),
         go: false,
         ours: false,
+        audits: false,
+        c_library: false,
+        hooked: false,
     };
+    const CALLS: DirectCalls = DirectCalls { network: true, epoll_waits: true };
+    const WAITS: DirectCalls = DirectCalls { network: false, epoll_waits: true };
     const FACTS: Facts = Facts {
         regular: true,
         setuid: false,
         setgid: false,
         capabilities: false,
         kind: Kind::Elf(ELF),
+        direct_calls: DirectCalls { network: false, epoll_waits: false },
     };
 
     fn with(elf: Elf) -> Result<(), Refusal> {
@@ -164,6 +209,29 @@ mod tests {
         assert_eq!(with(Elf { loader: None, ..ELF }), Err(Refusal::Static));
         assert_eq!(with(Elf { loader: Some(Loader::Other), ..ELF }), Err(Refusal::OtherLoader));
         assert_eq!(with(Elf { go: true, ..ELF }), Err(Refusal::Go));
+        assert_eq!(with(Elf { audits: true, ..ELF }), Err(Refusal::Audit));
+        assert_eq!(decide(&Facts { direct_calls: CALLS, ..FACTS }), Err(Refusal::DirectCalls));
+    }
+
+    #[test]
+    fn a_program_that_only_waits_by_itself_passes() {
+        assert_eq!(decide(&Facts { direct_calls: WAITS, ..FACTS }), Ok(()));
+    }
+
+    #[test]
+    fn a_library_is_loaded_if_its_calls_meet_the_hooks() {
+        let library = Elf { loader: None, ..ELF };
+        let decide = |elf: Elf, is_loaded, calls| decide_library(&elf, || is_loaded, || calls);
+        assert_eq!(decide(library, false, WAITS), Ok(()));
+        assert_eq!(decide(library, false, CALLS), Err(Refusal::DirectCalls));
+        assert_eq!(decide(Elf { go: true, ..library }, false, WAITS), Err(Refusal::Go));
+        let libc = Elf { c_library: true, ..library };
+        assert_eq!(decide(libc, false, CALLS), Err(Refusal::SecondLibc));
+        assert_eq!(decide(libc, true, CALLS), Ok(()));
+        // Its functions are refused by name, or it is this library.
+        assert_eq!(decide(Elf { hooked: true, ..library }, false, CALLS), Ok(()));
+        assert_eq!(decide(Elf { ours: true, ..library }, false, CALLS), Ok(()));
+        assert_eq!(decide(Elf { class: 1, ..library }, false, CALLS), Ok(()));
     }
 
     #[test]

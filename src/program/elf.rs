@@ -5,8 +5,10 @@ use core::mem::{MaybeUninit, size_of};
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 
 use super::ReadAt;
+use super::direct_calls::{Code, DirectCalls};
+use super::dynamic::Dynamic;
 use super::note::{self, Identity};
-use crate::sys::Errno;
+use crate::sys::{Errno, File};
 
 /// What an ELF file starts with.
 pub const MAGIC: &[u8] = b"\x7fELF";
@@ -44,6 +46,14 @@ pub struct Elf {
     pub go: bool,
     /// The preload library of this very version. Not looked for in a foreign library.
     pub ours: bool,
+    /// Has the dynamic linker load an audit library (rtld-audit(7)). Not looked for in a foreign
+    /// program.
+    pub audits: bool,
+    /// A C library or its dynamic linker. Not looked for in a foreign library.
+    pub c_library: bool,
+    /// Another library whose functions that reach the network have hooks: a part of glibc, liburing.
+    /// Not looked for in a foreign library.
+    pub hooked: bool,
 }
 
 /// A dynamic loader, told by its file name.
@@ -67,20 +77,33 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     // The fields up to `e_machine` are the same in both classes.
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
-    let mut elf = Elf { class, machine: header.e_machine, loader: None, go: false, ours: false };
+    let machine = header.e_machine;
+    let mut elf = Elf {
+        class,
+        machine,
+        loader: None,
+        go: false,
+        ours: false,
+        audits: false,
+        c_library: false,
+        hooked: false,
+    };
     if !elf.is_native() {
         return Ok(Some(elf));
     }
-    let sized = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
-    let program = header.e_type == libc::ET_EXEC || header.e_type == libc::ET_DYN;
-    if !sized || !program || header.e_phnum == 0 || header.e_phnum > MOST_SEGMENTS {
+    if !has_segments(&header) {
         return Ok(None);
     }
-    for index in 0..u64::from(header.e_phnum) {
-        let Some(segment) = entry::<Elf64_Phdr>(file, header.e_phoff, index)? else {
-            return Ok(None);
-        };
+    for segment in segments(file, header) {
+        let Some(segment) = segment? else { return Ok(None) };
         match segment.p_type {
+            libc::PT_DYNAMIC => {
+                let offset_of = |address| offset_of(file, header, address);
+                let dynamic = Dynamic::read(file, segment.p_vaddr, offset_of)?;
+                elf.audits |= dynamic.audits;
+                elf.c_library |= dynamic.is_c_library(file)?;
+                elf.hooked |= dynamic.is_hooked(file)?;
+            }
             libc::PT_INTERP if elf.loader.is_none() => elf.loader = loader(file, &segment)?,
             libc::PT_NOTE => note::for_each(file, segment.p_offset, segment.p_filesz, |note| {
                 elf.go |= note.name == *GO_VENDOR;
@@ -91,6 +114,61 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     }
     elf.go = elf.go || has_go_section(file, &header)?;
     Ok(Some(elf))
+}
+
+/// The direct system calls in the code of an ELF file that [`inspect`] calls native, none in another.
+pub fn direct_calls(file: &File) -> Result<DirectCalls, Errno> {
+    match read::<Elf64_Ehdr>(file, 0)?.filter(has_segments) {
+        Some(header) => DirectCalls::of(file, code(file, header)),
+        None => Ok(DirectCalls::default()),
+    }
+}
+
+/// The ranges of the file that are loaded as code.
+fn code(
+    file: &(impl ReadAt + ?Sized),
+    header: Elf64_Ehdr,
+) -> impl Iterator<Item = Result<Code, Errno>> + Clone {
+    segments(file, header).filter_map(|segment| match segment {
+        Ok(Some(it)) if it.p_type == libc::PT_LOAD && it.p_flags & libc::PF_X != 0 => {
+            Some(Ok(Code { offset: it.p_offset, length: it.p_filesz }))
+        }
+        Ok(_) => None,
+        Err(errno) => Some(Err(errno)),
+    })
+}
+
+/// Whether the kernel would load the file by its segments.
+fn has_segments(header: &Elf64_Ehdr) -> bool {
+    let sized = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
+    let program = header.e_type == libc::ET_EXEC || header.e_type == libc::ET_DYN;
+    sized && program && header.e_phnum != 0 && header.e_phnum <= MOST_SEGMENTS
+}
+
+/// The program headers; `None` for one that is not there.
+fn segments(
+    file: &(impl ReadAt + ?Sized),
+    header: Elf64_Ehdr,
+) -> impl Iterator<Item = Result<Option<Elf64_Phdr>, Errno>> + Clone {
+    (0..u64::from(header.e_phnum)).map(move |index| entry(file, header.e_phoff, index))
+}
+
+/// The place in the file of what is loaded at `address`.
+fn offset_of(
+    file: &(impl ReadAt + ?Sized),
+    header: Elf64_Ehdr,
+    address: u64,
+) -> Result<Option<u64>, Errno> {
+    for segment in segments(file, header) {
+        let Some(it) = segment? else { break };
+        if let Some(distance) = address.checked_sub(it.p_vaddr)
+            && it.p_type == libc::PT_LOAD
+            && distance < it.p_filesz
+        {
+            return Ok(it.p_offset.checked_add(distance));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads a loader's path and judges it by its last part; `None` if there is no path to read.
@@ -160,10 +238,12 @@ unsafe impl Plain for Elf64_Phdr {}
 // SAFETY: as above.
 unsafe impl Plain for Elf64_Shdr {}
 // SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
 unsafe impl Plain for [u32; 3] {}
 
 /// Reads entry `index` of a table of `T` that starts at `table`; `None` if it is not there.
-fn entry<T: Plain>(
+pub(super) fn entry<T: Plain>(
     file: &(impl ReadAt + ?Sized),
     table: u64,
     index: u64,

@@ -7,9 +7,14 @@
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
 //! - [`note`]: notes in ELF files, among them the preload library's own
+//! - [`c_library`]: what tells a C library, in a file or in memory
+//! - [`direct_calls`]: code that enters the kernel without the C library
 //! - [`chain`]: a script, its interpreter, the interpreter's interpreter
 
+pub mod c_library;
 pub mod chain;
+pub mod direct_calls;
+mod dynamic;
 pub mod elf;
 mod head;
 pub mod note;
@@ -18,6 +23,7 @@ pub mod script;
 use core::ffi::CStr;
 
 use crate::sys::{Errno, File};
+pub use direct_calls::DirectCalls;
 pub use elf::Elf;
 use head::Head;
 pub use script::Script;
@@ -58,6 +64,8 @@ pub struct Facts {
     pub capabilities: bool,
     /// How the kernel would load it.
     pub kind: Kind,
+    /// The system calls that its own code makes. Not looked for in a foreign program.
+    pub direct_calls: DirectCalls,
 }
 
 /// How the kernel loads a file.
@@ -98,13 +106,22 @@ impl Facts {
     fn of_file(file: &File) -> Result<Facts, Errno> {
         let mode = file.mode()?;
         let regular = mode & libc::S_IFMT == libc::S_IFREG;
+        let kind = if regular { Kind::of(file)? } else { Kind::Other };
+        let direct_calls = match &kind {
+            // Of static programs and Go's it is known.
+            Kind::Elf(elf) if elf.is_native() && elf.loader.is_some() && !elf.go => {
+                elf::direct_calls(file)?
+            }
+            _ => DirectCalls::default(),
+        };
         let group_executed = libc::S_ISGID | libc::S_IXGRP;
         Ok(Facts {
             regular,
             setuid: mode & libc::S_ISUID != 0,
             setgid: mode & group_executed == group_executed,
             capabilities: regular && file.has_attribute(c"security.capability")?,
-            kind: if regular { Kind::of(file)? } else { Kind::Other },
+            kind,
+            direct_calls,
         })
     }
 }

@@ -78,6 +78,21 @@ impl File {
         status(self.0).map(|status| status.st_mode)
     }
 
+    /// What changes with the file's content, and differs from any other file's. Errors: those of
+    /// fstat(2).
+    pub fn version(&self) -> Result<[u64; 7], Errno> {
+        let status = status(self.0)?;
+        let [size, modified, modified_ns, changed, changed_ns] = [
+            status.st_size,
+            status.st_mtime,
+            status.st_mtime_nsec,
+            status.st_ctime,
+            status.st_ctime_nsec,
+        ]
+        .map(i64::cast_unsigned);
+        Ok([status.st_dev, status.st_ino, size, modified, modified_ns, changed, changed_ns])
+    }
+
     /// Whether the file has the extended attribute `name`. Errors: those of fgetxattr(2), but a
     /// file system without extended attributes has none.
     pub fn has_attribute(&self, name: &CStr) -> Result<bool, Errno> {

@@ -1,0 +1,148 @@
+//! Direct system calls: machine code that enters the kernel without the C library, past every hook.
+//!
+//! Compilers and assemblers put the call's number into its register shortly before the instruction
+//! that enters the kernel, so both are looked for together. Where the number comes as an argument,
+//! as in Free Pascal's run-time library, the callers are looked at. This recognises what ordinary
+//! tools make; code that hides its numbers on purpose is not found. Async-signal-safe.
+//!
+//! - [`x86_64`], [`aarch64`]: how one piece of code is read
+//! - [`remembered`]: the answers for files that were looked through before
+
+#[cfg(any(test, target_arch = "aarch64"))]
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "a part of it is tested"))]
+mod aarch64;
+mod remembered;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+use super::ReadAt;
+use crate::sys::{Errno, File};
+
+#[cfg(target_arch = "aarch64")]
+use aarch64 as native;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as native;
+
+/// Which direct system calls a file's code makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectCalls {
+    /// Those that make sockets, connect or send: `socket`, `connect`, `sendto`, `sendmsg`, `sendmmsg`,
+    /// `io_uring_setup`.
+    pub network: bool,
+    /// Those that wait for an epoll set: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
+    pub epoll_waits: bool,
+}
+
+/// A range of a file that is loaded as code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+/// As much code of one file is looked through, in bytes; what lies behind is taken for harmless.
+const MOST: u64 = 512 << 20;
+/// How much is read at once. On the stack, as the hooks of the exec family have no memory.
+const PIECE: usize = 8192;
+/// How far before the instruction that enters the kernel its number is looked for.
+const REACH: usize = 24;
+/// How much of one piece is seen again with the next: the reach and the longest two instructions.
+const OVERLAP: usize = 48;
+
+impl DirectCalls {
+    /// Looks through `code`, the ranges of `file` that are loaded as code, unless the file was looked
+    /// through before. Errors: those of fstat(2) and pread(2).
+    pub(super) fn of(
+        file: &File,
+        code: impl Iterator<Item = Result<Code, Errno>> + Clone,
+    ) -> Result<DirectCalls, Errno> {
+        let key = remembered::key(&file.version()?);
+        if let Some(known) = remembered::get(key) {
+            return Ok(known);
+        }
+        let found = DirectCalls::in_code(file, code)?;
+        remembered::put(key, found);
+        Ok(found)
+    }
+
+    fn in_code(
+        file: &(impl ReadAt + ?Sized),
+        code: impl Iterator<Item = Result<Code, Errno>> + Clone,
+    ) -> Result<DirectCalls, Errno> {
+        let mut found = DirectCalls::default();
+        let mut gates = native::Gates::default();
+        for range in code.clone() {
+            in_pieces(file, range?, |piece, offset| {
+                native::calls(piece, offset, &mut gates, |number| found.note(number))
+            })?;
+        }
+        if gates.is_empty() {
+            return Ok(found);
+        }
+        for range in code {
+            in_pieces(file, range?, |piece, offset| {
+                let read = |offset| {
+                    let mut start = [0; _];
+                    let _ = file.read_at(&mut start, offset);
+                    start
+                };
+                native::callers(piece, offset, &gates, read, |number| found.note(number));
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// What a call with this number is.
+    fn with(number: u32) -> DirectCalls {
+        let number = libc::c_long::from(number);
+        DirectCalls {
+            network: native::NETWORK.contains(&number),
+            epoll_waits: native::EPOLL_WAITS.contains(&number),
+        }
+    }
+
+    /// Whether there are none that matter.
+    fn is_empty(self) -> bool {
+        self == DirectCalls::default()
+    }
+
+    /// Takes note of a call with this number, if it is one of those that matter.
+    fn note(&mut self, number: u32) {
+        let call = DirectCalls::with(number);
+        self.network |= call.network;
+        self.epoll_waits |= call.epoll_waits;
+    }
+}
+
+/// Calls `each` with the bytes of `code`, a piece at a time, and the piece's offset in the file.
+fn in_pieces(
+    file: &(impl ReadAt + ?Sized),
+    code: Code,
+    mut each: impl FnMut(&[u8], u64),
+) -> Result<(), Errno> {
+    let mut buffer = [0; PIECE];
+    let length = code.length.min(MOST);
+    let mut position = 0;
+    while position < length {
+        let Some(offset) = code.offset.checked_add(position) else { return Ok(()) };
+        let wanted = (length - position).min(PIECE as u64) as usize;
+        let count = match file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), offset) {
+            Ok(count) => count,
+            Err(Errno(libc::EINVAL)) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let Some(piece) = buffer.get(..count).filter(|piece| piece.len() > OVERLAP) else {
+            each(buffer.get(..count).unwrap_or_default(), offset);
+            return Ok(());
+        };
+        each(piece, offset);
+        if count < wanted || position + count as u64 >= length {
+            return Ok(());
+        }
+        position += (count - OVERLAP) as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! x86-64: `mov $NUMBER, %eax` … `syscall`.
+
+use super::{DirectCalls, REACH};
+
+/// The numbers of [`DirectCalls::network`]: socket, connect, sendto, sendmsg, sendmmsg, io_uring_setup.
+pub const NETWORK: [libc::c_long; 6] = [41, 42, 44, 46, 307, 425];
+/// Those of [`DirectCalls::epoll_waits`]: epoll_wait, epoll_pwait, epoll_pwait2.
+pub const EPOLL_WAITS: [libc::c_long; 3] = [232, 281, 441];
+
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// `mov $NUMBER, %edi`, with four bytes of the number.
+const FIRST_ARGUMENT: u8 = 0xbf;
+/// `call`, with four bytes of the distance.
+const CALL: u8 = 0xe8;
+/// How long the start of a function is that enters the kernel with a number which it is given.
+const GATE: u64 = 128;
+/// How long a function is that answers its argument, as compilers make of wrappers without
+/// optimisation.
+const IDENTITY: usize = 8;
+
+/// Where code enters the kernel with a number that comes from elsewhere. A few are enough: a run-time
+/// library has one for each number of arguments.
+#[derive(Default)]
+pub struct Gates {
+    offsets: [u64; 32],
+    count: usize,
+}
+
+impl Gates {
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn add(&mut self, offset: u64) {
+        if let Some(place) = self.offsets.get_mut(self.count) {
+            *place = offset;
+            self.count += 1;
+        }
+    }
+
+    /// Whether one lies in the start of the function at `offset`.
+    fn are_behind(&self, offset: u64) -> bool {
+        let mut gates = self.offsets.iter().take(self.count);
+        gates.any(|gate| gate.checked_sub(offset).is_some_and(|distance| distance < GATE))
+    }
+}
+
+/// Finds the direct calls in `text`, which stands at `offset` in its file.
+pub fn calls(text: &[u8], offset: u64, gates: &mut Gates, mut note: impl FnMut(u32)) {
+    each_pair::<1>(text, SYSCALL, |position| {
+        let mut is_given = false;
+        let mut is_known = false;
+        for at in position.saturating_sub(REACH)..position {
+            if let Some(number) = number_at(text, at) {
+                is_known = true;
+                note(number);
+            }
+            is_given |= is_move_to_number(text, at);
+        }
+        if is_given && !is_known {
+            gates.add(offset + position as u64);
+        }
+    });
+}
+
+/// Finds the calls of a gate with the number as the first argument, directly or through a function
+/// that answers its argument. `read` gives the start of the function at an offset in the file.
+pub fn callers(
+    text: &[u8],
+    offset: u64,
+    gates: &Gates,
+    read: impl Fn(u64) -> [u8; IDENTITY],
+    mut note: impl FnMut(u32),
+) {
+    // A number below 512: `bf NN 0h 00 00`.
+    each_pair::<3>(text, [FIRST_ARGUMENT, 0], |at| {
+        let number = match text.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(&[FIRST_ARGUMENT, low, high @ (0 | 1), 0, 0]) => {
+                u32::from_le_bytes([low, high, 0, 0])
+            }
+            _ => return,
+        };
+        if DirectCalls::with(number).is_empty() {
+            return;
+        }
+        let after = at + 5;
+        for call in after..after + REACH {
+            let Some(&[CALL, a, b, c, d]) = text.get(call..).and_then(|rest| rest.first_chunk())
+            else {
+                continue;
+            };
+            let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+            let function = offset.wrapping_add(call as u64 + 5).wrapping_add_signed(distance);
+            if gates.are_behind(function) || call == after && is_identity(read(function)) {
+                note(number);
+            }
+        }
+    });
+}
+
+/// Whether a function that starts so answers its argument.
+fn is_identity(start: [u8; IDENTITY]) -> bool {
+    // mov %edi, %eax; ret
+    start.windows(3).any(|bytes| bytes == [0x89, 0xf8, 0xc3])
+}
+
+/// The number that the instruction at `at` puts into the register for it.
+fn number_at(text: &[u8], at: usize) -> Option<u32> {
+    let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    match text.get(at..)? {
+        // mov $NUMBER, %eax; with another prefix it is another register.
+        [0xb8, number @ ..] if !matches!(before(text, at), Some(0x41 | 0x49)) => word(number),
+        // mov $NUMBER, %rax
+        [0x48, 0xc7, 0xc0, number @ ..] => word(number),
+        // push $NUMBER; pop %rax
+        [0x6a, number, 0x58, ..] => Some(u32::from(*number)),
+        _ => None,
+    }
+}
+
+/// Whether the instruction at `at` copies a register or a place in memory to the register for the
+/// number.
+fn is_move_to_number(text: &[u8], at: usize) -> bool {
+    match text.get(at..) {
+        // mov %REGISTER, %rax
+        Some([0x48 | 0x4c, 0x89, mode, ..]) => mode & 0xc7 == 0xc0,
+        // mov PLACE, %rax; movslq PLACE, %rax
+        Some([0x48 | 0x49, 0x8b | 0x63, mode, ..]) => mode & 0x38 == 0,
+        // mov %edi, %eax
+        Some([0x89, 0xf8, ..]) => true,
+        _ => false,
+    }
+}
+
+fn before(text: &[u8], at: usize) -> Option<u8> {
+    text.get(at.checked_sub(1)?).copied()
+}
+
+/// Calls `each` with every position of two bytes that stand `APART`. A block at a time, so that the
+/// compiler can compare many at once.
+fn each_pair<const APART: usize>(
+    text: &[u8],
+    [first, second]: [u8; 2],
+    mut each: impl FnMut(usize),
+) {
+    const BLOCK: usize = 64;
+    let is_pair =
+        |at: &usize| text.get(*at) == Some(&first) && text.get(at + APART) == Some(&second);
+    let mut start = 0;
+    while let Some(firsts) = text.get(start..).and_then(|rest| rest.first_chunk::<BLOCK>())
+        && let Some(seconds) =
+            text.get(start + APART..).and_then(|rest| rest.first_chunk::<BLOCK>())
+    {
+        let mut any = 0;
+        for (one, other) in firsts.iter().zip(seconds) {
+            any |= u8::from(*one == first) & u8::from(*other == second);
+        }
+        if any != 0 {
+            (start..start + BLOCK).filter(is_pair).for_each(&mut each);
+        }
+        start += BLOCK;
+    }
+    (start..text.len()).filter(is_pair).for_each(&mut each);
+}

@@ -1,0 +1,158 @@
+//! The dynamic section of an ELF file: what the dynamic linker reads of a program or library.
+
+use core::ffi::CStr;
+
+use libc::Elf64_Sym;
+
+use super::ReadAt;
+use super::c_library::{STARTS_PROGRAMS, is_name_of_part, is_name_of_whole};
+use super::elf::{Plain, entry, read};
+use crate::linkage;
+use crate::sys::Errno;
+
+/// An entry of the section (elf.h).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    tag: u64,
+    value: u64,
+}
+
+// SAFETY: integers, C layout.
+unsafe impl Plain for Entry {}
+// SAFETY: as above.
+unsafe impl Plain for Elf64_Sym {}
+// SAFETY: as above.
+unsafe impl Plain for [u32; 4] {}
+
+const NULL: u64 = 0;
+const STRTAB: u64 = 5;
+const SYMTAB: u64 = 6;
+const SONAME: u64 = 14;
+const GNU_HASH: u64 = 0x6fff_fef5;
+const DEPAUDIT: u64 = 0x6fff_fefb;
+const AUDIT: u64 = 0x6fff_fefc;
+
+/// More entries than this no linker makes.
+const MOST: u64 = 1024;
+
+/// What is known of a dynamic section.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dynamic {
+    /// It has the dynamic linker load an audit library (`DT_AUDIT`, `DT_DEPAUDIT`), which gets a C
+    /// library of its own.
+    pub(super) audits: bool,
+    strings: Option<u64>,
+    symbols: Option<u64>,
+    hashes: Option<u64>,
+    name: Option<u64>,
+}
+
+impl Dynamic {
+    /// Reads the section at `address` of a file that is loaded as `offset_of` says: it gives the
+    /// place in the file of an address.
+    pub(super) fn read(
+        file: &(impl ReadAt + ?Sized),
+        address: u64,
+        offset_of: impl Fn(u64) -> Result<Option<u64>, Errno>,
+    ) -> Result<Dynamic, Errno> {
+        let mut dynamic = Dynamic::default();
+        let Some(start) = offset_of(address)? else { return Ok(dynamic) };
+        for index in 0..MOST {
+            let Some(Entry { tag, value }) = entry(file, start, index)? else { break };
+            match tag {
+                NULL => break,
+                STRTAB => dynamic.strings = offset_of(value)?,
+                SYMTAB => dynamic.symbols = offset_of(value)?,
+                GNU_HASH => dynamic.hashes = offset_of(value)?,
+                SONAME => dynamic.name = Some(value),
+                AUDIT | DEPAUDIT => dynamic.audits = true,
+                _ => {}
+            }
+        }
+        Ok(dynamic)
+    }
+
+    /// Whether the file is a C library, by the name that it gives itself or by what it exports.
+    pub(super) fn is_c_library(&self, file: &(impl ReadAt + ?Sized)) -> Result<bool, Errno> {
+        if is_name_of_whole(&self.name(file)?) {
+            return Ok(true);
+        }
+        for symbol in STARTS_PROGRAMS {
+            if self.defines(file, symbol)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the hooks stand for what the file exports, by the name that it gives itself.
+    pub(super) fn is_hooked(&self, file: &(impl ReadAt + ?Sized)) -> Result<bool, Errno> {
+        Ok(is_name_of_part(&self.name(file)?))
+    }
+
+    /// The name that the file gives itself; empty without one.
+    fn name(&self, file: &(impl ReadAt + ?Sized)) -> Result<[u8; 32], Errno> {
+        self.name.map_or(Ok([0; 32]), |name| self.string(file, name))
+    }
+
+    /// Whether the file's GNU hash table leads to a definition of `name`.
+    fn defines(&self, file: &(impl ReadAt + ?Sized), name: &CStr) -> Result<bool, Errno> {
+        let (Some(hashes), Some(symbols)) = (self.hashes, self.symbols) else { return Ok(false) };
+        let Some([buckets, first, words, _]) = read::<[u32; 4]>(file, hashes)? else {
+            return Ok(false);
+        };
+        if buckets == 0 {
+            return Ok(false);
+        }
+        let hash = linkage::hash(name);
+        let table = hashes.saturating_add(16 + 8 * u64::from(words));
+        let chains = table.saturating_add(4 * u64::from(buckets));
+        let mut index = match entry::<u32>(file, table, u64::from(hash % buckets))? {
+            Some(index) if index >= first && index != 0 => index,
+            _ => return Ok(false),
+        };
+        loop {
+            let Some(link) = entry::<u32>(file, chains, u64::from(index - first))? else {
+                return Ok(false);
+            };
+            if link | 1 == hash | 1 && self.is_definition(file, symbols, index, name)? {
+                return Ok(true);
+            }
+            index = match index.checked_add(1) {
+                Some(next) if link & 1 == 0 => next,
+                _ => return Ok(false),
+            };
+        }
+    }
+
+    fn is_definition(
+        &self,
+        file: &(impl ReadAt + ?Sized),
+        symbols: u64,
+        index: u32,
+        name: &CStr,
+    ) -> Result<bool, Errno> {
+        let Some(symbol) = entry::<Elf64_Sym>(file, symbols, u64::from(index))? else {
+            return Ok(false);
+        };
+        let text = self.string::<32>(file, u64::from(symbol.st_name))?;
+        Ok(symbol.st_shndx != 0 && text.starts_with(name.to_bytes_with_nul()))
+    }
+
+    /// The start of a string of the table, filled up with NULs.
+    fn string<const N: usize>(
+        &self,
+        file: &(impl ReadAt + ?Sized),
+        at: u64,
+    ) -> Result<[u8; N], Errno> {
+        let mut text = [0; N];
+        if let Some(offset) = self.strings.and_then(|start| start.checked_add(at)) {
+            match file.read_at(&mut text, offset) {
+                Ok(_) | Err(Errno(libc::EINVAL)) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(text)
+    }
+}
