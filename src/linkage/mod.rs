@@ -99,6 +99,28 @@ pub unsafe fn defined_in(map: *const c_void, symbol: Symbol) -> Option<*mut c_vo
     Object::of(map.base, map.dynamic)?.find(symbol.name(), symbol.hash)?.address()
 }
 
+/// What this object itself has for `name`. Async-signal-safe.
+pub fn in_this_object(name: &CStr) -> Option<*mut c_void> {
+    let map = own()?;
+    Object::of(map.base, map.dynamic)?.find(name, object::hash(name))?.address()
+}
+
+/// An address in the dynamic linker.
+pub fn in_dynamic_linker() -> *const c_void {
+    (&raw const _r_debug).cast()
+}
+
+/// Whether the object of the dynamic linker's entry `map` is a C library or another one whose functions
+/// have hooks, whatever the name of its file.
+///
+/// # Safety
+/// As of [`defined_in`].
+pub unsafe fn is_hooked_library(map: *const c_void) -> bool {
+    // SAFETY: the caller's contract.
+    let map = unsafe { map.cast::<LinkMap>().as_ref() };
+    map.is_some_and(|map| object::is_hooked_library(map.base, map.dynamic))
+}
+
 /// An address in each object that is searched before this one, and in this one. Async-signal-safe.
 pub fn up_to_this_object() -> impl Iterator<Item = *const c_void> {
     let own = &raw const _DYNAMIC;

@@ -5,6 +5,8 @@ use core::ptr::{null, with_exposed_provenance, with_exposed_provenance_mut};
 
 use libc::Elf64_Sym;
 
+use crate::program::c_library;
+
 /// An entry of a dynamic section.
 #[repr(C)]
 pub struct Dynamic {
@@ -19,6 +21,7 @@ const SYMTAB: i64 = 6;
 const SONAME: i64 = 14;
 const GNU_HASH: i64 = 0x6fff_fef5;
 const VERSYM: i64 = 0x6fff_fff0;
+const VERDEF: i64 = 0x6fff_fffc;
 const FLAGS_1: i64 = 0x6fff_fffb;
 const AUXILIARY: i64 = 0x7fff_fffd;
 const FILTER: i64 = 0x7fff_ffff;
@@ -58,6 +61,54 @@ pub struct Object {
     hashes: *const u32,
     /// An offset in `strings`.
     name: Option<usize>,
+}
+
+/// A version that an object defines (`Elf64_Verdef` of elf.h).
+#[repr(C)]
+struct Version {
+    head: [u16; 4],
+    hash: u32,
+    first_name: u32,
+    next: u32,
+}
+
+/// Whether the object loaded at `base` with this dynamic section is a C library, a part of one that
+/// reaches the network, or another library whose functions have hooks: by the name that it gives
+/// itself, by the versions that it defines or by what it exports. It must stay loaded meanwhile.
+pub fn is_hooked_library(base: usize, dynamic: *const Dynamic) -> bool {
+    let (mut strings, mut name, mut versions) = (null::<c_char>(), None, None);
+    let mut entry = dynamic;
+    // SAFETY: within the section, which NULL ends; the object's own offsets of strings in its table,
+    // and of its versions, which the dynamic linker leaves as they are in the file.
+    unsafe {
+        while !entry.is_null() && (*entry).tag != NULL {
+            match (*entry).tag {
+                STRTAB => strings = with_exposed_provenance((*entry).value),
+                SONAME => name = Some((*entry).value),
+                VERDEF => versions = Some(base.wrapping_add((*entry).value)),
+                _ => {}
+            }
+            entry = entry.add(1);
+        }
+        if strings.addr() < base {
+            return false;
+        }
+        let string = |offset| CStr::from_ptr(strings.add(offset)).to_bytes();
+        if name.is_some_and(|name| c_library::is_name_of_part(string(name))) {
+            return true;
+        }
+        let mut version = with_exposed_provenance::<Version>(versions.unwrap_or(0));
+        while let Some(Version { first_name, next, .. }) = version.as_ref() {
+            let name = *version.byte_add(*first_name as usize).cast::<u32>();
+            if c_library::is_version(string(name as usize)) {
+                return true;
+            }
+            version = if *next == 0 { null() } else { version.byte_add(*next as usize) };
+        }
+    }
+    Object::of(base, dynamic).is_some_and(|object| {
+        c_library::STARTS_PROGRAMS.iter().any(|name| object.find(name, hash(name)).is_some())
+    })
 }
 
 /// A symbol that an object defines.

@@ -21,7 +21,7 @@ pub enum Refusal {
     Static,
     /// Made by Go, which makes system calls without the C library even when linked to it.
     Go,
-    /// Makes sockets or sends by system calls of its own code, past the C library.
+    /// Connects by system calls of its own code, past the C library.
     DirectCalls,
     /// Has the dynamic linker load an audit library, whose C library has no hooks.
     Audit,
@@ -143,8 +143,8 @@ impl fmt::Display for Refusal {
                 "is a Go program, which bypasses the C library that epochsocks stands in for"
             }
             Refusal::DirectCalls => {
-                "makes system calls for the network in its own code (as Free Pascal and Rust's rustix \
-                 do), which bypasses the C library that epochsocks stands in for"
+                "connects by system calls of its own (as programs of Free Pascal and of Rust's rustix do), \
+                 which bypasses the C library that epochsocks stands in for"
             }
             Refusal::Audit => {
                 "has an audit library loaded (DT_AUDIT), which calls a C library without hooks"

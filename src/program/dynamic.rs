@@ -126,6 +126,25 @@ impl Dynamic {
         }
     }
 
+    /// Whether the dynamic linker is to find `name` for the file. Symbols without a definition stand
+    /// before those of the hash table; without a table the answer is no.
+    pub(super) fn imports(
+        &self,
+        file: &(impl ReadAt + ?Sized),
+        name: &CStr,
+    ) -> Result<bool, Errno> {
+        let (Some(hashes), Some(symbols)) = (self.hashes, self.symbols) else { return Ok(false) };
+        let Some([_, first, _, _]) = read::<[u32; 4]>(file, hashes)? else { return Ok(false) };
+        for index in 1..u64::from(first) {
+            let Some(symbol) = entry::<Elf64_Sym>(file, symbols, index)? else { break };
+            let text = self.string::<32>(file, u64::from(symbol.st_name))?;
+            if symbol.st_shndx == 0 && text.starts_with(name.to_bytes_with_nul()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is_definition(
         &self,
         file: &(impl ReadAt + ?Sized),

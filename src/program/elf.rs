@@ -5,7 +5,7 @@ use core::mem::{MaybeUninit, size_of};
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 
 use super::ReadAt;
-use super::direct_calls::{Code, DirectCalls};
+use super::direct_calls::{self, Code, DirectCalls, Origin};
 use super::dynamic::Dynamic;
 use super::note::{self, Identity};
 use crate::sys::{Errno, File};
@@ -119,8 +119,45 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
 /// The direct system calls in the code of an ELF file that [`inspect`] calls native, none in another.
 pub fn direct_calls(file: &File) -> Result<DirectCalls, Errno> {
     match read::<Elf64_Ehdr>(file, 0)?.filter(has_segments) {
-        Some(header) => DirectCalls::of(file, code(file, header)),
+        Some(header) => DirectCalls::of(file, code(file, header), &Segments { file, header }),
         None => Ok(DirectCalls::default()),
+    }
+}
+
+/// A file and where its segments are.
+struct Segments<'f> {
+    file: &'f File,
+    header: Elf64_Ehdr,
+}
+
+impl Origin for Segments<'_> {
+    fn imports_connect(&self) -> Result<bool, Errno> {
+        let Segments { file, header } = *self;
+        for segment in segments(file, header) {
+            let Some(it) = segment? else { break };
+            if it.p_type == libc::PT_DYNAMIC {
+                let offset_of = |address| offset_of(file, header, address);
+                let dynamic = Dynamic::read(file, it.p_vaddr, offset_of)?;
+                return dynamic.imports(file, c"connect");
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_rust(&self) -> Result<bool, Errno> {
+        // The paths of its sources, which messages of panics name.
+        const SOURCES: &[u8] = b"/rustc/";
+        for segment in segments(self.file, self.header) {
+            let Some(it) = segment? else { break };
+            let range = Code { offset: it.p_offset, length: it.p_filesz };
+            if it.p_type == libc::PT_LOAD
+                && it.p_flags & (libc::PF_W | libc::PF_X) == 0
+                && direct_calls::contains(self.file, range, SOURCES)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -20,6 +20,7 @@ mod odd_hosts;
 mod passing;
 mod proxy_variables;
 mod scene;
+mod second_libc;
 mod storm;
 mod symbols;
 mod table;

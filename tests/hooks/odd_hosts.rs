@@ -101,6 +101,47 @@ fn another_library_before_libc_is_called_as_well() {
     }
 }
 
+/// What stands in front of the hooks and of libc finds the hooks, by whatever way it asks: not itself, and
+/// not libc past them.
+const WAYS: [&[&str]; 5] = [
+    &[],
+    &["-DBY_HANDLE"],
+    &["-DBY_VERSION"],
+    &["-DBY_HANDLE", "-DBY_VERSION"],
+    &["-DBY_DEFAULT", "-DBY_VERSION"],
+];
+
+fn plays_interposer(mut command: Command, proxy: &ScriptedProxy, way: &[&str]) {
+    let output = finish(command.arg("interposer"), Duration::from_secs(30));
+    let seen = text(&output);
+    assert!(output.status.success(), "{way:?}: {}: {seen}", output.status);
+    assert!(seen.contains("connects 2 shutdowns 1 "), "{way:?}: {seen}");
+    assert_eq!(proxy.recorded().len(), 2, "{way:?}: one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_library_in_front_finds_the_hooks() {
+    let names = ["front.so", "front_h.so", "front_v.so", "front_hv.so", "front_dv.so"];
+    for (name, way) in names.into_iter().zip(WAYS) {
+        let proxy = echoing_proxy();
+        let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], way].concat());
+        let libraries = [interposer.as_os_str(), preload_library().as_os_str()];
+        plays_interposer(under(libraries, &probe("odd_hosts"), &proxy), &proxy, way);
+    }
+}
+
+#[test]
+fn a_program_that_has_functions_of_libcs_names_finds_the_hooks() {
+    const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/probes/interposer.c");
+    let names = ["own", "own_h", "own_v", "own_hv", "own_dv"];
+    for (name, way) in names.into_iter().zip(WAYS) {
+        let proxy = echoing_proxy();
+        let mut command = torify(probe_as(name, "odd_hosts", &[&[SOURCE], way].concat()));
+        command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+        plays_interposer(command, &proxy, way);
+    }
+}
+
 #[test]
 fn a_first_call_needs_no_lock_of_the_dynamic_linker() {
     let mut command = command("odd_hosts", "first-calls-while-loading", &echoing_proxy());

@@ -1,5 +1,6 @@
-/* A library that stands before libc's functions, too, and counts what reaches it. It has them by a handle
-   of libc if BY_HANDLE is defined, by their version if BY_VERSION is. */
+/* A library, or a part of a program, that stands before libc's functions, too, and counts what reaches it. It
+   has them by a handle of libc if BY_HANDLE is defined, by their version if BY_VERSION is, and then by the
+   version that everybody gets if BY_DEFAULT is. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
 
@@ -7,6 +8,8 @@
 
 #ifdef BY_HANDLE
 #define NEXT dlopen("libc.so.6", RTLD_LAZY)
+#elif defined(BY_DEFAULT)
+#define NEXT RTLD_DEFAULT
 #else
 #define NEXT RTLD_NEXT
 #endif

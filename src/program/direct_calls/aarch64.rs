@@ -1,11 +1,19 @@
 //! AArch64: `mov w8, #NUMBER` … `svc #0`.
 
-use super::REACH;
+use super::{Calls, REACH};
 
-/// The numbers of [`super::DirectCalls::network`]: socket, connect, sendto, sendmsg, sendmmsg, io_uring_setup.
-pub const NETWORK: [libc::c_long; 6] = [198, 203, 206, 211, 269, 425];
-/// Those of [`super::DirectCalls::epoll_waits`]: epoll_pwait, epoll_pwait2.
-pub const EPOLL_WAITS: [libc::c_long; 2] = [22, 441];
+/// What call this number is. In figures, so that it can be tried on another machine.
+pub fn call(number: u32) -> Calls {
+    match number {
+        198 => Calls::SOCKET,
+        203 => Calls::CONNECT,
+        425 => Calls::RING_SETUP,
+        426 => Calls::RING_ENTER,
+        // epoll_pwait, epoll_pwait2
+        22 | 441 => Calls::EPOLL_WAIT,
+        _ => Calls::NONE,
+    }
+}
 
 /// `svc #0`.
 const SUPERVISOR_CALL: u32 = 0xd400_0001;

@@ -26,11 +26,33 @@ use x86_64 as native;
 /// Which direct system calls a file's code makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectCalls {
-    /// Those that make sockets, connect or send: `socket`, `connect`, `sendto`, `sendmsg`, `sendmmsg`,
-    /// `io_uring_setup`.
+    /// It connects by them: it has both `socket` and `connect` and does not have the C library's
+    /// `connect` as well, or comes from Rust, where one crate may use those and the next these. Or it
+    /// sets an io_uring up and enters it.
     pub network: bool,
-    /// Those that wait for an epoll set: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
+    /// It waits for an epoll set by them: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
     pub epoll_waits: bool,
+}
+
+/// The calls that matter, each a bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Calls(u8);
+
+impl Calls {
+    const SOCKET: Calls = Calls(1);
+    const CONNECT: Calls = Calls(2);
+    const RING_SETUP: Calls = Calls(4);
+    const RING_ENTER: Calls = Calls(8);
+    const EPOLL_WAIT: Calls = Calls(16);
+    const NONE: Calls = Calls(0);
+
+    fn add(&mut self, calls: Calls) {
+        self.0 |= calls.0;
+    }
+
+    fn has(self, calls: &[Calls]) -> bool {
+        calls.iter().all(|call| self.0 & call.0 != 0)
+    }
 }
 
 /// A range of a file that is loaded as code.
@@ -49,69 +71,78 @@ const REACH: usize = 24;
 /// How much of one piece is seen again with the next: the reach and the longest two instructions.
 const OVERLAP: usize = 48;
 
+/// What is asked of a file whose code connects itself: whether it has the C library's `connect`, too,
+/// and whether it comes from Rust.
+pub(super) trait Origin {
+    /// Whether the dynamic linker is to find `connect` for the file.
+    fn imports_connect(&self) -> Result<bool, Errno>;
+    /// Whether Rust's standard library is linked into it.
+    fn is_rust(&self) -> Result<bool, Errno>;
+}
+
 impl DirectCalls {
     /// Looks through `code`, the ranges of `file` that are loaded as code, unless the file was looked
     /// through before. Errors: those of fstat(2) and pread(2).
     pub(super) fn of(
         file: &File,
         code: impl Iterator<Item = Result<Code, Errno>> + Clone,
+        origin: &impl Origin,
     ) -> Result<DirectCalls, Errno> {
         let key = remembered::key(&file.version()?);
         if let Some(known) = remembered::get(key) {
             return Ok(known);
         }
-        let found = DirectCalls::in_code(file, code)?;
+        let calls = calls_in(file, code)?;
+        let connects = calls.has(&[Calls::SOCKET, Calls::CONNECT])
+            && (!origin.imports_connect()? || origin.is_rust()?);
+        let found = DirectCalls {
+            network: connects || calls.has(&[Calls::RING_SETUP, Calls::RING_ENTER]),
+            epoll_waits: calls.has(&[Calls::EPOLL_WAIT]),
+        };
         remembered::put(key, found);
         Ok(found)
     }
+}
 
-    fn in_code(
-        file: &(impl ReadAt + ?Sized),
-        code: impl Iterator<Item = Result<Code, Errno>> + Clone,
-    ) -> Result<DirectCalls, Errno> {
-        let mut found = DirectCalls::default();
-        let mut gates = native::Gates::default();
-        for range in code.clone() {
-            in_pieces(file, range?, |piece, offset| {
-                native::calls(piece, offset, &mut gates, |number| found.note(number))
-            })?;
-        }
-        if gates.is_empty() {
-            return Ok(found);
-        }
-        for range in code {
-            in_pieces(file, range?, |piece, offset| {
-                let read = |offset| {
-                    let mut start = [0; _];
-                    let _ = file.read_at(&mut start, offset);
-                    start
-                };
-                native::callers(piece, offset, &gates, read, |number| found.note(number));
-            })?;
-        }
-        Ok(found)
+/// The direct calls in `code`, the ranges of `file` that are loaded as code.
+fn calls_in(
+    file: &(impl ReadAt + ?Sized),
+    code: impl Iterator<Item = Result<Code, Errno>> + Clone,
+) -> Result<Calls, Errno> {
+    let mut found = Calls::NONE;
+    let mut gates = native::Gates::default();
+    for range in code.clone() {
+        in_pieces(file, range?, |piece, offset| {
+            native::calls(piece, offset, &mut gates, |number| found.add(native::call(number)));
+        })?;
     }
+    if gates.is_empty() {
+        return Ok(found);
+    }
+    for range in code {
+        in_pieces(file, range?, |piece, offset| {
+            let read = |offset| {
+                let mut start = [0; _];
+                let _ = file.read_at(&mut start, offset);
+                start
+            };
+            native::callers(piece, offset, &gates, read, |number| found.add(native::call(number)));
+        })?;
+    }
+    Ok(found)
+}
 
-    /// What a call with this number is.
-    fn with(number: u32) -> DirectCalls {
-        let number = libc::c_long::from(number);
-        DirectCalls {
-            network: native::NETWORK.contains(&number),
-            epoll_waits: native::EPOLL_WAITS.contains(&number),
-        }
-    }
-
-    /// Whether there are none that matter.
-    fn is_empty(self) -> bool {
-        self == DirectCalls::default()
-    }
-
-    /// Takes note of a call with this number, if it is one of those that matter.
-    fn note(&mut self, number: u32) {
-        let call = DirectCalls::with(number);
-        self.network |= call.network;
-        self.epoll_waits |= call.epoll_waits;
-    }
+/// Whether `range` of the file holds `text`.
+pub(super) fn contains(
+    file: &(impl ReadAt + ?Sized),
+    range: Code,
+    text: &[u8],
+) -> Result<bool, Errno> {
+    let mut found = false;
+    in_pieces(file, range, |piece, _| {
+        found |= piece.windows(text.len()).any(|window| window == text);
+    })?;
+    Ok(found)
 }
 
 /// Calls `each` with the bytes of `code`, a piece at a time, and the piece's offset in the file.

@@ -2,18 +2,15 @@ use super::*;
 
 /// Looks through `text` as code that fills a file.
 #[cfg(target_arch = "x86_64")]
-fn found(text: &[u8]) -> DirectCalls {
+fn found(text: &[u8]) -> Calls {
     let code = Code { offset: 0, length: text.len() as u64 };
-    DirectCalls::in_code(text, core::iter::once(Ok(code))).unwrap()
+    calls_in(text, core::iter::once(Ok(code))).unwrap()
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::*;
 
-    const NETWORK: DirectCalls = DirectCalls { network: true, epoll_waits: false };
-    const EPOLL: DirectCalls = DirectCalls { network: false, epoll_waits: true };
-    const NOTHING: DirectCalls = DirectCalls { network: false, epoll_waits: false };
     const SYSCALL: &[u8] = &[0x0f, 0x05];
 
     fn mov(number: u32) -> Vec<u8> {
@@ -26,33 +23,38 @@ mod x86_64 {
     }
 
     #[test]
-    fn the_numbers_that_reach_the_network_are_told_from_others() {
-        for number in [41, 42, 44, 46, 307, 425] {
-            assert_eq!(found(&call(&mov(number), 0)), NETWORK, "{number}");
-        }
-        for number in [232, 281, 441] {
-            assert_eq!(found(&call(&mov(number), 0)), EPOLL, "{number}");
+    fn the_numbers_that_matter_are_told_from_others() {
+        for (number, calls) in [
+            (41, Calls::SOCKET),
+            (42, Calls::CONNECT),
+            (425, Calls::RING_SETUP),
+            (426, Calls::RING_ENTER),
+            (232, Calls::EPOLL_WAIT),
+            (281, Calls::EPOLL_WAIT),
+            (441, Calls::EPOLL_WAIT),
+        ] {
+            assert_eq!(found(&call(&mov(number), 0)), calls, "{number}");
         }
         for number in [0, 1, 40, 43, 45, 202, 298, 0x2900, 41 << 16] {
-            assert_eq!(found(&call(&mov(number), 0)), NOTHING, "{number}");
+            assert_eq!(found(&call(&mov(number), 0)), Calls::NONE, "{number}");
         }
     }
 
     #[test]
     fn the_call_may_stand_a_little_behind_its_number() {
         for between in 0..=19 {
-            assert_eq!(found(&call(&mov(42), between)), NETWORK, "{between} bytes");
+            assert_eq!(found(&call(&mov(42), between)), Calls::CONNECT, "{between} bytes");
         }
-        assert_eq!(found(&call(&mov(42), 40)), NOTHING);
-        assert_eq!(found(&mov(42)), NOTHING);
+        assert_eq!(found(&call(&mov(42), 40)), Calls::NONE);
+        assert_eq!(found(&mov(42)), Calls::NONE);
     }
 
     #[test]
     fn the_number_is_loaded_in_several_ways() {
-        assert_eq!(found(&call(&[0x6a, 41, 0x58], 2)), NETWORK, "push and pop");
-        assert_eq!(found(&call(&[0x48, 0xc7, 0xc0, 42, 0, 0, 0], 2)), NETWORK, "64 bits");
+        assert_eq!(found(&call(&[0x6a, 41, 0x58], 2)), Calls::SOCKET, "push and pop");
+        assert_eq!(found(&call(&[0x48, 0xc7, 0xc0, 42, 0, 0, 0], 2)), Calls::CONNECT, "64 bits");
         let other_register = [&[0x41], &mov(42)[..]].concat();
-        assert_eq!(found(&call(&other_register, 2)), NOTHING);
+        assert_eq!(found(&call(&other_register, 2)), Calls::NONE);
     }
 
     #[test]
@@ -61,7 +63,7 @@ mod x86_64 {
             let mut text = vec![0x90; 3 * PIECE];
             let call = [&mov(42)[..], &[0x90; 12], SYSCALL].concat();
             text[start..start + call.len()].copy_from_slice(&call);
-            assert_eq!(found(&text), NETWORK, "at {start}");
+            assert_eq!(found(&text), Calls::CONNECT, "at {start}");
         }
     }
 
@@ -83,11 +85,11 @@ mod x86_64 {
     #[test]
     fn a_number_is_found_at_the_callers_of_what_enters_the_kernel() {
         for apart in [0, 300, 2 * PIECE, 5 * PIECE - 100] {
-            assert_eq!(found(&called(GATE, 41, apart)), NETWORK, "{apart}");
+            assert_eq!(found(&called(GATE, 41, apart)), Calls::SOCKET, "{apart}");
         }
-        assert_eq!(found(&called(GATE, 281, 100)), EPOLL);
-        assert_eq!(found(&called(GATE, 3, 100)), NOTHING);
-        assert_eq!(found(&called(&[0xc3; 9], 41, 100)), NOTHING, "a function without a call");
+        assert_eq!(found(&called(GATE, 281, 100)), Calls::EPOLL_WAIT);
+        assert_eq!(found(&called(GATE, 3, 100)), Calls::NONE);
+        assert_eq!(found(&called(&[0xc3; 9], 41, 100)), Calls::NONE, "a function without a call");
     }
 
     /// As rustix without optimisation, whose numbers go through a function that answers its argument.
@@ -95,38 +97,39 @@ mod x86_64 {
     fn a_number_is_found_on_its_way_through_a_function() {
         const IDENTITY: &[u8] = &[0x89, 0x7c, 0x24, 0xfc, 0x89, 0xf8, 0xc3, 0x90];
         let with_gate = |number| [called(IDENTITY, number, 900), GATE.to_vec()].concat();
-        assert_eq!(found(&with_gate(42)), NETWORK);
-        assert_eq!(found(&with_gate(2)), NOTHING);
-        assert_eq!(found(&called(IDENTITY, 42, 900)), NOTHING, "nothing enters the kernel");
+        assert_eq!(found(&with_gate(42)), Calls::CONNECT);
+        assert_eq!(found(&with_gate(2)), Calls::NONE);
+        assert_eq!(found(&called(IDENTITY, 42, 900)), Calls::NONE, "nothing enters the kernel");
     }
 }
 
 mod aarch64 {
-    use super::super::aarch64::{EPOLL_WAITS, Gates, NETWORK, calls};
+    use super::super::Calls;
+    use super::super::aarch64::{Gates, call, calls};
 
-    /// The numbers of the calls that these instructions make.
-    fn numbers(words: &[u32]) -> Vec<libc::c_long> {
+    /// The calls that these instructions make.
+    fn found(words: &[u32]) -> Vec<Calls> {
         let text: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut numbers = Vec::new();
-        calls(&text, 0, &mut Gates, |number| numbers.push(number.into()));
-        numbers
+        let mut found = Vec::new();
+        calls(&text, 0, &mut Gates, |number| found.push(call(number)));
+        found
     }
 
     #[test]
     fn the_number_stands_before_the_call() {
         // movz x8, #203; nop; svc #0
-        assert_eq!(numbers(&[0xd280_1968, 0xd503_201f, 0xd400_0001]), [NETWORK[1]]);
+        assert_eq!(found(&[0xd280_1968, 0xd503_201f, 0xd400_0001]), [Calls::CONNECT]);
         // movz w8, #22; svc #0
-        assert_eq!(numbers(&[0x5280_02c8, 0xd400_0001]), [EPOLL_WAITS[0]]);
+        assert_eq!(found(&[0x5280_02c8, 0xd400_0001]), [Calls::EPOLL_WAIT]);
     }
 
     #[test]
     fn without_the_call_or_the_number_nothing_is_found() {
-        assert!(numbers(&[0xd280_1968, 0xd503_201f]).is_empty());
+        assert!(found(&[0xd280_1968, 0xd503_201f]).is_empty());
         // movz x0, #203; svc #0
-        assert!(numbers(&[0xd280_1960, 0xd400_0001]).is_empty());
+        assert!(found(&[0xd280_1960, 0xd400_0001]).is_empty());
         assert!(
-            numbers(&[&[0xd280_1968][..], &[0xd503_201f; 7], &[0xd400_0001]].concat()).is_empty()
+            found(&[&[0xd280_1968][..], &[0xd503_201f; 7], &[0xd400_0001]].concat()).is_empty()
         );
     }
 }

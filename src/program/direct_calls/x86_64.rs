@@ -1,11 +1,18 @@
 //! x86-64: `mov $NUMBER, %eax` … `syscall`.
 
-use super::{DirectCalls, REACH};
+use super::{Calls, REACH};
 
-/// The numbers of [`DirectCalls::network`]: socket, connect, sendto, sendmsg, sendmmsg, io_uring_setup.
-pub const NETWORK: [libc::c_long; 6] = [41, 42, 44, 46, 307, 425];
-/// Those of [`DirectCalls::epoll_waits`]: epoll_wait, epoll_pwait, epoll_pwait2.
-pub const EPOLL_WAITS: [libc::c_long; 3] = [232, 281, 441];
+/// What call this number is.
+pub fn call(number: u32) -> Calls {
+    match libc::c_long::from(number) {
+        libc::SYS_socket => Calls::SOCKET,
+        libc::SYS_connect => Calls::CONNECT,
+        libc::SYS_io_uring_setup => Calls::RING_SETUP,
+        libc::SYS_io_uring_enter => Calls::RING_ENTER,
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => Calls::EPOLL_WAIT,
+        _ => Calls::NONE,
+    }
+}
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// `mov $NUMBER, %edi`, with four bytes of the number.
@@ -80,7 +87,7 @@ pub fn callers(
             }
             _ => return,
         };
-        if DirectCalls::with(number).is_empty() {
+        if call(number) == Calls::NONE {
             return;
         }
         let after = at + 5;

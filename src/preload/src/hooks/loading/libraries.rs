@@ -2,12 +2,12 @@
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 
-use epochsocks::linkage::Symbol;
-use epochsocks::policy::exec::Refusal;
-use epochsocks::program::{Kind, elf};
-use epochsocks::sys::File;
+use epochsocks::linkage::{self, Symbol};
+use epochsocks::policy::exec::{Refusal, decide_library};
+use epochsocks::program::{DirectCalls, Kind, elf};
+use epochsocks::sys::{self, File};
 
-use super::symbols::absent;
+use super::symbols::{absent, object_of};
 use crate::log::log;
 use crate::real::Real;
 
@@ -25,12 +25,10 @@ struct LoadInNamespace {
     load: Load,
 }
 
-/// For a namespace with objects of its own, libc's among them (dlfcn.h).
-const NEW_NAMESPACE: c_long = -1;
+/// The namespace of the program (dlfcn.h).
+const BASE_NAMESPACE: c_long = 0;
 /// One that never is: libc answers with an error.
 const NO_NAMESPACE: c_long = c_long::MAX;
-/// The place of a library that is not loaded: nothing has this name, which libc puts into the error.
-const NOT_LOADED: &CStr = c"/dev/null/epochsocks loads no Go library, as it bypasses the C library";
 
 /// See the hook table. libc knows by the return address whose search path and namespace are meant,
 /// which a jump leaves as it is.
@@ -136,8 +134,11 @@ unsafe extern "C" fn judge(load: &mut Load) -> *mut c_void {
 /// # Safety
 /// As dlmopen(3).
 unsafe extern "C" fn judge_in_namespace(arguments: &mut LoadInNamespace) -> *mut c_void {
-    if arguments.namespace == NEW_NAMESPACE {
-        log!(Error, "dlmopen refused: what a new namespace loads would call a libc without hooks");
+    if arguments.namespace != BASE_NAMESPACE {
+        log!(
+            Error,
+            "dlmopen refused: what another namespace loads would call a libc without hooks"
+        );
         arguments.namespace = NO_NAMESPACE;
     }
     // SAFETY: the caller's contract.
@@ -152,7 +153,7 @@ fn next(real: &Real, symbol: Symbol) -> *mut c_void {
 }
 
 /// Takes the flag out that lets a library look for functions in those it needs first, and so in libc
-/// before the hooks; and the file, if it is one of Go's.
+/// before the hooks; and the file, if its calls would not meet the hooks.
 ///
 /// # Safety
 /// As dlopen(3).
@@ -163,15 +164,46 @@ unsafe fn permit(load: &mut Load) {
     }
     // SAFETY: the caller's contract.
     let file = unsafe { CStr::from_ptr(load.file) };
-    if is_go(file) {
-        log!(Error, "not loaded: {}: {}", file.to_bytes().escape_ascii(), Refusal::Go);
-        load.file = NOT_LOADED.as_ptr();
+    if let Err(refusal) = judge_file(file) {
+        log!(Error, "not loaded: {} {refusal}", file.to_bytes().escape_ascii());
+        load.file = not_loaded(refusal).as_ptr();
     }
 }
 
-/// Whether `path` is a library made by Go; `false` for a name that is looked for elsewhere.
-fn is_go(path: &CStr) -> bool {
-    path.to_bytes().contains(&b'/')
-        && File::open_at(libc::AT_FDCWD, path)
-            .is_ok_and(|file| matches!(Kind::of(&file), Ok(Kind::Elf(elf::Elf { go: true, .. }))))
+/// A place where nothing is, whose name libc puts into the error.
+fn not_loaded(refusal: Refusal) -> &'static CStr {
+    match refusal {
+        Refusal::Go => c"/dev/null/epochsocks loads no Go library, as it bypasses the C library",
+        Refusal::SecondLibc => {
+            c"/dev/null/epochsocks loads no second C library, as its calls would go past Tor"
+        }
+        _ => c"/dev/null/epochsocks loads no library that connects by system calls of its own",
+    }
+}
+
+/// Judges a library by its file. Of a name that the dynamic linker looks for only the name is known;
+/// a C library that is found in this way has the hooks before its functions all the same.
+fn judge_file(name: &CStr) -> Result<(), Refusal> {
+    const OTHER_LIBCS: [&[u8]; 2] = [b"libc.musl-", b"ld-musl-"];
+    let bytes = name.to_bytes();
+    if !bytes.contains(&b'/') {
+        let is_other = OTHER_LIBCS.iter().any(|start| bytes.starts_with(start));
+        return if is_other { Err(Refusal::SecondLibc) } else { Ok(()) };
+    }
+    let Ok(file) = File::open_at(libc::AT_FDCWD, name) else { return Ok(()) };
+    let Ok(Kind::Elf(elf)) = Kind::of(&file) else { return Ok(()) };
+    // What can't be read is taken for the worst.
+    let unknown = DirectCalls { network: true, epoll_waits: true };
+    decide_library(&elf, || is_loaded(&file), || elf::direct_calls(&file).unwrap_or(unknown))
+}
+
+/// Whether `file` is the process's own libc or dynamic linker.
+fn is_loaded(file: &File) -> bool {
+    let own = [libc::__errno_location as *const c_void, linkage::in_dynamic_linker()];
+    own.into_iter().filter_map(object_of).any(|object| {
+        // SAFETY: the dynamic linker's name of an object that stays loaded.
+        let path = unsafe { CStr::from_ptr(object.dli_fname) };
+        let loaded = File::open_at(libc::AT_FDCWD, path).and_then(|it| sys::identity(it.fd()));
+        loaded.is_ok_and(|loaded| sys::identity(file.fd()) == Ok(loaded))
+    })
 }

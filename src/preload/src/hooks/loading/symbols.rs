@@ -1,6 +1,6 @@
 //! `dlsym`, `dlvsym`: a program that asks libc itself for a function gets the hook before it.
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -152,7 +152,7 @@ unsafe extern "C" fn choose(
     }
     match (Asker::of(caller, name), handle == libc::RTLD_NEXT) {
         (Asker::Wrapper, _) | (Asker::InFront, true) => resolve(),
-        (Asker::Other, true) => by_default as Function as *mut c_void,
+        (Asker::Other, true) => hook as Function as *mut c_void,
         (_, false) => by_handle as Function as *mut c_void,
     }
 }
@@ -182,8 +182,8 @@ unsafe extern "C" fn choose_versioned(
             by_versioned_handle as Versioned as *mut c_void
         }
         _ if !exists() => next as *mut c_void,
-        Asker::Other => by_default as Function as *mut c_void,
-        Asker::InFront => resolve(),
+        // Without a version, an object that stands in front would find itself.
+        Asker::Other | Asker::InFront => hook as Function as *mut c_void,
     }
 }
 
@@ -214,13 +214,13 @@ impl Asker {
     }
 }
 
-/// What every caller gets without a handle: the hook, unless somebody stands in front of it.
+/// The hook of this name.
 ///
 /// # Safety
-/// As dlsym(3).
-unsafe extern "C" fn by_default(_: *mut c_void, name: *const c_char) -> *mut c_void {
-    // SAFETY: libc's dlsym, or a stand-in of its type; the caller's contract.
-    unsafe { transmute::<*mut c_void, Function>(resolve())(libc::RTLD_DEFAULT, name) }
+/// `name` is a C string.
+unsafe extern "C" fn hook(_: *mut c_void, name: *const c_char) -> *mut c_void {
+    // SAFETY: the caller's contract.
+    linkage::in_this_object(unsafe { CStr::from_ptr(name) }).unwrap_or(null_mut())
 }
 
 /// As [`by_handle`].
@@ -236,8 +236,8 @@ unsafe extern "C" fn by_versioned_handle(
     unsafe { hook_before(resolve_versioned()(handle, name, version), name) }
 }
 
-/// What `handle` has, or the hook if that is libc's function behind one: then what the program
-/// would get without a handle.
+/// What `handle` has, or the hook if that is a C library's function behind one. Not what the program
+/// would get without a handle: that may be an object in front that asks on behalf of its own.
 ///
 /// # Safety
 /// As dlsym(3).
@@ -249,37 +249,35 @@ unsafe extern "C" fn by_handle(handle: *mut c_void, name: *const c_char) -> *mut
     }
 }
 
-/// The hook for `found`, if that is libc's function `name`, which has one.
+/// The hook for `found`, if that is function `name`, which has one, of a C library or of another one
+/// that the hooks stand for.
 ///
 /// # Safety
 /// `name` is a C string if `found` is not null.
 unsafe fn hook_before(found: *mut c_void, name: *const c_char) -> *mut c_void {
-    // SAFETY: as in `by_handle`.
+    if found.is_null() || !is_of_hooked_library(found) {
+        return found;
+    }
+    // SAFETY: the caller's contract.
+    unsafe { hook(null_mut(), name) }
+}
+
+/// Whether `address` lies in libc or a part of it, in a second C library that the program has loaded,
+/// or in another library whose functions have hooks.
+fn is_of_hooked_library(address: *const c_void) -> bool {
+    /// For the object's entry in the dynamic linker's list (dlfcn.h).
+    const RTLD_DL_LINKMAP: c_int = 2;
+    let (mut object, mut map) = (MaybeUninit::<libc::Dl_info>::uninit(), null_mut());
+    // SAFETY: both are written if it answers non-zero. The object is the program's by a handle, and stays
+    // loaded while it asks.
     unsafe {
-        if found.is_null() || !is_of_libc(found) {
-            return found;
-        }
-        let hook = by_default(null_mut(), name);
-        if hook.is_null() { found } else { hook }
+        unhooked::dladdr1(address, object.as_mut_ptr(), &raw mut map, RTLD_DL_LINKMAP) != 0
+            && linkage::is_hooked_library(map)
     }
 }
 
-/// libc, or the part of it that programs of old have their resolver from.
-fn is_of_libc(address: *const c_void) -> bool {
-    let libc_itself = libc::__errno_location as *const c_void;
-    let (Some(object), Some(libc)) = (object_of(address), object_of(libc_itself)) else {
-        return false;
-    };
-    // SAFETY: the linker's name of a loaded object.
-    let path = unsafe { CStr::from_ptr(object.dli_fname) }.to_bytes();
-    object.dli_fbase == libc.dli_fbase
-        || path.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(RESOLVER))
-}
-
-const RESOLVER: &[u8] = b"libresolv.so";
-
 /// The object that `address` lies in.
-fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
+pub(super) fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
     let mut information = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: dladdr fills the structure when it answers non-zero.
     unsafe {

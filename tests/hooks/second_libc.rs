@@ -1,0 +1,98 @@
+//! C libraries beside the process's own: tests/probes/second_libc.c.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::scene::{command, echoing_proxy, ends, play};
+use crate::support::process::probe_as;
+
+/// The file of this process's own library of that name.
+fn own(name: &str) -> PathBuf {
+    let maps = fs::read_to_string("/proc/self/maps").expect("a process can read its own");
+    let libc = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6")).expect("a libc");
+    Path::new(libc).with_file_name(name)
+}
+
+/// A copy of a library in a folder of its own under the name `file`, which calls itself `soname`.
+fn copied(library: &str, file: &str, soname: &str) -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("copies.{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let mut content = fs::read(own(library)).expect("the library can be read");
+    let (old, new) = (format!("\0{library}\0"), format!("\0{soname}\0"));
+    assert_eq!(old.len(), new.len(), "a name of the same length");
+    let places: Vec<_> = (0..content.len() - old.len())
+        .filter(|place| content[*place..].starts_with(old.as_bytes()))
+        .collect();
+    for place in places {
+        content[place..place + new.len()].copy_from_slice(new.as_bytes());
+    }
+    let path = folder.join(file);
+    fs::write(&path, content).expect("the copy can be written");
+    path
+}
+
+fn play_with(library: &Path, scene: &str, handshakes: usize) {
+    let proxy = echoing_proxy();
+    let mut command = command("second_libc", scene, &proxy);
+    command.env("LIBRARY", library);
+    ends(command);
+    assert_eq!(proxy.recorded().len(), 2 * handshakes, "{scene}: {:?}", proxy.recorded());
+}
+
+/// The library of a path that is looked for by its name.
+fn play_by_name(library: &Path, scene: &str, handshakes: usize) {
+    let proxy = echoing_proxy();
+    let mut command = command("second_libc", scene, &proxy);
+    command.env("LIBRARY", library.file_name().expect("a file"));
+    command.env("LD_LIBRARY_PATH", library.parent().expect("a folder"));
+    ends(command);
+    assert_eq!(proxy.recorded().len(), 2 * handshakes, "{scene}: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_copy_of_libc_is_not_loaded_whatever_its_name() {
+    play_with(&copied("libc.so.6", "copy.so", "libc.so.6"), "path", 0);
+    play_with(&copied("libc.so.6", "other.so", "libq.so.9"), "path", 0);
+}
+
+#[test]
+fn another_c_library_is_not_loaded() {
+    let flags = ["-shared", "-fPIC", "-DOF_MUSL"];
+    play_with(&probe_as("musl.so", "second_libc", &flags), "path", 0);
+    let named = [&flags[..], &["-Wl,-soname,libc.musl-x86_64.so.1"]].concat();
+    play_with(&probe_as("musl_named.so", "second_libc", &named), "path", 0);
+}
+
+#[test]
+fn a_c_library_that_the_linker_finds_by_name_leads_to_the_hooks() {
+    play_by_name(&copied("libc.so.6", "libcopy.so", "libq.so.9"), "name", 1);
+    let flags = ["-shared", "-fPIC", "-DOF_MUSL"];
+    play_by_name(&probe_as("libbymusl.so", "second_libc", &flags), "name", 1);
+}
+
+#[test]
+fn a_program_that_needs_a_copy_of_libc_calls_the_hooks() {
+    let copy = copied("libc.so.6", "libneeded.so", "libq.so.9");
+    let link = copy.with_file_name("libq.so.9");
+    fs::copy(&copy, &link).expect("the copy can be copied");
+    let link = link.to_str().expect("a path in text");
+    let program = probe_as("needs_copy", "second_libc", &["-Wl,--no-as-needed", link]);
+    let proxy = echoing_proxy();
+    let mut command = crate::support::torify(program);
+    command.arg("needed").env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+    command.env("LD_LIBRARY_PATH", copy.parent().expect("a folder"));
+    ends(command);
+    assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
+}
+
+#[test]
+fn a_copy_of_a_part_of_libc_leads_to_the_hooks() {
+    play_with(&copied("libresolv.so.2", "resolver.so", "libresolv.so.2"), "part", 0);
+    play_with(&copied("libresolv.so.2", "other_resolver.so", "libresolq.so.2"), "part", 0);
+}
+
+#[test]
+fn the_processs_own_libc_may_be_loaded_by_its_path() {
+    play("second_libc", "own", &echoing_proxy());
+}
