@@ -794,7 +794,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
         "dlfcn.h", symbol: handler, handler: loading::symbols::dlsym,
         why: "a handle of libc leads to its functions past the hooks",
-        policy: "libc's function is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
+        policy: "the function of a C library, a part of one or liburing is its hook, also for RTLD_NEXT in a library behind the hooks; but not for one that has a function of the name itself, which the hook calls",
         test: "hooks::a_handle_of_libc_leads_to_the_hooks",
     }
     fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void {
@@ -806,13 +806,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn dlopen(file: *const c_char, mode: c_int) -> *mut c_void {
         "dlfcn.h", symbol: handler, handler: loading::libraries::dlopen,
         why: "with RTLD_DEEPBIND a library's calls reach libc past the hooks, and a Go library's reach the kernel",
-        policy: "RTLD_DEEPBIND has no effect; a path of a Go library is not loaded",
+        policy: "RTLD_DEEPBIND has no effect; not loaded by a path: a Go library, a second C library, a library that connects by system calls of its own",
         test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
     }
     fn dlmopen(namespace: Lmid_t, file: *const c_char, mode: c_int) -> *mut c_void {
         "dlfcn.h", symbol: handler, handler: loading::libraries::dlmopen,
         why: "a new namespace has a libc of its own, without hooks",
-        policy: "as dlopen; LM_ID_NEWLM fails",
+        policy: "as dlopen; another namespace than the program's fails",
         test: "hooks::a_library_that_is_bound_deeply_calls_the_hooks",
     }
 
