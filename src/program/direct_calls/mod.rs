@@ -122,7 +122,7 @@ fn calls_in(
     for range in code {
         in_pieces(file, range?, |piece, offset| {
             let read = |offset| {
-                let mut start = [0; _];
+                let mut start = [0; 8];
                 let _ = file.read_at(&mut start, offset);
                 start
             };
