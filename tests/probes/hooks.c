@@ -377,7 +377,7 @@ static void scene_quiet(void)
 }
 
 static const struct scene scenes[] = {
-    {"connect", scene_connect},   {"connect6", scene_connect6},
+    {"connect", scene_connect},   {"connect6", scene_connect6}, {"resolved", scene_resolved},
     {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
     {"failed-dup2", scene_failed_dup2}, {"reuse", scene_reuse},
     {"raw-close", scene_raw_close}, {"dissolve", scene_dissolve},
