@@ -11,6 +11,11 @@ fn data_wait_for_the_handshake() {
 }
 
 #[test]
+fn questions_are_answered_as_of_a_socket_that_is_connecting() {
+    play(PROBE, "questions");
+}
+
+#[test]
 fn another_connect_does_not_end_the_handshake() {
     let mut command = command(PROBE, "other-addresses", &late_proxy(0));
     command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "1");

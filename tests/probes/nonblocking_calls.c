@@ -1,6 +1,8 @@
 /* What calls on a socket answer while its handshake is in flight, and when it has failed. */
 #include "nonblocking.h"
 
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -42,6 +44,22 @@ static void scene_data(void)
     EXPECT(peer_is(fd, HOST, 80));
     char answer[6];
     EXPECT(recv(fd, answer, 6, MSG_WAITALL) == 6 && strcmp(answer, "hello") == 0);
+}
+
+/* The connection that is established leads to Tor's port, as do the bytes that are on their way. */
+static void scene_questions(void)
+{
+    int fd = begun(), count = 7;
+    struct tcp_info seen;
+    socklen_t size = sizeof seen;
+    EXPECT(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &seen, &size) == 0);
+    EXPECT(seen.tcpi_state == TCP_SYN_SENT);
+    EXPECT(ioctl(fd, TIOCOUTQ, &count) == 0 && count == 0);
+    EXPECT((count = 7, ioctl(fd, SIOCOUTQNSD, &count)) == 0 && count == 0);
+    FAILS(ioctl(fd, TIOCOUTQ, (void *)8), EFAULT);
+    EXPECT(by_poll(fd, -1) & POLLOUT);
+    EXPECT(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &seen, &size) == 0);
+    EXPECT(seen.tcpi_state == TCP_ESTABLISHED && peer_is(fd, HOST, 80) && echoes(fd));
 }
 
 /* The kernel takes any address for the second half of the connect that it knows of. */
@@ -439,6 +457,7 @@ static void scene_syscall_data(void)
 static const struct scene scenes[] = {
     {"data", scene_data},
     {"other-addresses", scene_other_addresses},
+    {"questions", scene_questions},
     {"streams", scene_streams},
     {"failed-stream", scene_failed_stream},
     {"failure", scene_failure},

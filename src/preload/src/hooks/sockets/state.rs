@@ -1,5 +1,5 @@
-//! `getsockopt(SO_ERROR)`, `ioctl(FIONREAD)`, `shutdown`: what a program asks of a socket while it
-//! is connecting.
+//! `getsockopt` of `SO_ERROR` and `TCP_INFO`, `ioctl` of the queues' lengths, `shutdown`: what a
+//! program asks of a socket while it is connecting.
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
 
@@ -22,40 +22,67 @@ pub unsafe fn getsockopt(
 ) -> c_int {
     // SAFETY: the caller's contract.
     let real = || unsafe { real::getsockopt(fd, level, name, value, length) };
-    if quiet() || level != libc::SOL_SOCKET || name != libc::SO_ERROR || !concerns(fd) {
-        return real();
-    }
-    let owed = match drive(fd) {
-        Standing::Failed => pending::take_error(fd),
-        _ => None,
-    };
-    let result = real();
-    if let (0, Some(Errno(owed))) = (result, owed) {
-        // SAFETY: the kernel has just written as many bytes there.
-        unsafe {
-            let bytes = owed.to_ne_bytes();
-            let room = (*length as usize).min(bytes.len());
-            core::ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), room);
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_ERROR) if !quiet() && concerns(fd) => {
+            let owed = match drive(fd) {
+                Standing::Failed => pending::take_error(fd),
+                _ => None,
+            };
+            let result = real();
+            if let (0, Some(Errno(owed))) = (result, owed) {
+                // SAFETY: the kernel has just written as many bytes there.
+                unsafe { overwrite(&owed.to_ne_bytes(), value, length) };
+            }
+            result
         }
+        (libc::IPPROTO_TCP, libc::TCP_INFO) if !quiet() && concerns(fd) => {
+            let is_pending = drive(fd).is_pending();
+            let result = real();
+            if result == 0 && is_pending {
+                // The connection that is established leads to Tor's port.
+                // SAFETY: as above; the state is the first byte of a tcp_info.
+                unsafe { overwrite(&[TCP_SYN_SENT], value, length) };
+            }
+            result
+        }
+        _ => real(),
     }
-    result
 }
+
+/// `tcpi_state` of a socket that is connecting (`TCP_SYN_SENT` of netinet/tcp.h).
+const TCP_SYN_SENT: u8 = 2;
+
+/// Puts `bytes` in place of the first that the kernel has written.
+///
+/// # Safety
+/// The kernel has just written the length, and as many bytes at `value`.
+unsafe fn overwrite(bytes: &[u8], value: *mut c_void, length: *const socklen_t) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let room = (*length as usize).min(bytes.len());
+        core::ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), room);
+    }
+}
+
+/// Requests that ask how much has come, or is to be sent and acknowledged.
+const QUEUES: [c_ulong; 3] = [libc::FIONREAD, libc::TIOCOUTQ, SIOCOUTQNSD];
+/// See linux/sockios.h.
+const SIOCOUTQNSD: c_ulong = 0x894b;
 
 /// # Safety
 /// As ioctl(2).
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
-    if !quiet() && request == libc::FIONREAD && concerns(fd) && drive(fd).is_pending() {
-        // What has arrived is the proxy's.
-        let nothing: *mut c_int = core::ptr::with_exposed_provenance_mut(argument as usize);
-        if nothing.is_null() {
-            return errno::fail(Errno(libc::EFAULT));
-        }
-        // SAFETY: the caller's contract for FIONREAD.
-        unsafe { *nothing = 0 };
-        return 0;
-    }
+    let is_pending =
+        !quiet() && QUEUES.contains(&request) && concerns(fd) && drive(fd).is_pending();
     // SAFETY: the caller's contract.
-    unsafe { real::ioctl(fd, request, argument) }
+    let result = unsafe { real::ioctl(fd, request, argument) };
+    if is_pending && result == 0 {
+        let count: *mut c_int = core::ptr::with_exposed_provenance_mut(argument as usize);
+        // What is there is the proxy's, or for it.
+        // SAFETY: the kernel has just written it.
+        unsafe { *count = 0 };
+    }
+    result
 }
 
 /// # Safety
