@@ -448,6 +448,7 @@ fn dns_queries_fail_as_libcs_do() {
     assert_eq!(mx("query"), format!("h_errno {NO_RECOVERY}\n"));
     // REFUSED, without a record.
     assert!(mx("send").starts_with("27 5 0 "));
+    assert!(mx("send-nothing").starts_with("h_errno "));
     assert_eq!(v4.asked(), []);
     assert_eq!(v4.ask(&["dns", "query", "a", "example", "28"]), format!("h_errno {NO_DATA}\n"));
     let unknown = |form: &str| nobody.ask(&["dns", form, "a", "example", "1"]);

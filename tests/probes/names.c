@@ -248,6 +248,8 @@ static int dns(char **a)
         length = res_nquerydomain(&state, a[1], a[2], C_IN, type, answer, size);
     else if (!strcmp(a[0], "send"))
         length = res_send(message, query, answer, size);
+    else if (!strcmp(a[0], "send-nothing"))
+        length = res_send(NULL, 0, answer, size);
     else if (!strcmp(a[0], "nsend"))
         length = res_nsend(&state, message, query, answer, size);
     if (length < 0)

@@ -159,10 +159,12 @@ pub unsafe fn res_send(
     answer: *mut c_uchar,
     size: c_int,
 ) -> c_int {
-    let length = usize::try_from(length).unwrap_or(0);
-    // SAFETY: the caller's `length` bytes.
-    let Some(question) = Question::parse(unsafe { core::slice::from_raw_parts(query, length) })
-    else {
+    let bytes = match usize::try_from(length) {
+        // SAFETY: the caller's `length` bytes.
+        Ok(length) if !query.is_null() => unsafe { core::slice::from_raw_parts(query, length) },
+        _ => &[],
+    };
+    let Some(question) = Question::parse(bytes) else {
         log!(Warning, "DNS message refused: only a plain query can be asked through Tor");
         errno::set(libc::EPERM);
         return -1;
