@@ -122,6 +122,15 @@ pub fn handlers_restart() -> bool {
     })
 }
 
+/// Whether the calling thread is in a handler that has a stack of its own; see sigaltstack(2).
+pub fn is_on_signal_stack() -> bool {
+    let mut stack =
+        libc::stack_t { ss_sp: core::ptr::null_mut(), ss_flags: libc::SS_ONSTACK, ss_size: 0 };
+    // SAFETY: the kernel writes one structure, and changes nothing.
+    unsafe { syscall6(libc::SYS_sigaltstack, 0, &raw mut stack as usize, 0, 0, 0, 0) };
+    stack.ss_flags & libc::SS_ONSTACK != 0
+}
+
 /// Signals that an instruction of the thread itself raises: blocked, they would end the process in
 /// place of reaching a debugger's or sandbox's handler.
 const SYNCHRONOUS: [i32; 6] =

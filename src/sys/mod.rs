@@ -15,6 +15,7 @@ mod descriptors;
 mod errno;
 mod files;
 pub mod futex;
+mod holder;
 mod locks;
 mod memory;
 pub mod net;
@@ -26,11 +27,12 @@ pub use arch::syscall6;
 pub use calls::*;
 pub use descriptors::{
     StatusFlags, block_signals, duplicate, epoll_ctl, exists, gettid, handlers_restart,
-    is_close_on_exec, set_close_on_exec, set_signals, status_flags, without_blocking,
-    without_signals, yield_now,
+    is_close_on_exec, is_on_signal_stack, set_close_on_exec, set_signals, status_flags,
+    without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{File, identity, is_socket, is_there, may_execute, replace_by_null, write};
+pub use holder::Holder;
 pub use locks::{Locked, first_lock, lock, unlock};
 pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
 pub use open_descriptors::each_open_descriptor;

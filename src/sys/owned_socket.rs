@@ -2,18 +2,30 @@
 
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU32,
+    AtomicI32, AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::{Errno, close, map_zeroed, net, syscall6, unmap};
+use super::{Errno, Holder, close, map_zeroed, net, syscall6, unmap};
 
 /// As many sockets as can be told from the program's at a time; one each look-up.
 const MOST: usize = 256;
 /// A place without a socket, which is never 0.
 const FREE: i32 = 0;
+/// Numbers below this are left to the program: it may give any of them, which it has not open, to dup2.
+const LOWEST: i32 = 768;
 
-type Places = [AtomicI32; MOST];
+/// Where a socket is listed.
+#[derive(Debug)]
+struct Place {
+    /// Its [`Holder`], 0 for none. Only the holder changes the rest, but in a forked child.
+    holder: AtomicU64,
+    fd: AtomicI32,
+    /// `SO_COOKIE` of the socket; 0 where the kernel does not tell.
+    cookie: AtomicU64,
+}
+
+type Places = [Place; MOST];
 
 /// Mapped by the first socket: most programs have none, and every page that a library brings along
 /// costs an exec.
@@ -21,68 +33,135 @@ static OWNED: AtomicPtr<Places> = AtomicPtr::new(null_mut());
 /// How many places are taken; never less.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A socket that the program does not know of: never 0 to 2, closed at exec and when dropped.
+/// A socket that the program does not know of: out of its way, and closed at exec. It has no destructor:
+/// a thread may be cancelled while it waits for the socket, or jump away in a handler. Then the next one
+/// that is made closes it.
 #[derive(Debug)]
+#[must_use]
 pub struct OwnedSocket {
     fd: i32,
     /// Where it is listed, unless the list was full.
-    place: Option<&'static AtomicI32>,
+    place: Option<&'static Place>,
 }
 
 impl OwnedSocket {
-    /// A TCP socket of the family `domain`, in non-blocking mode. Errors: those of socket(2), and
-    /// `EMFILE`. Async-signal-safe.
+    /// A TCP socket of the family `domain`, in non-blocking mode, for the caller, which must not have
+    /// another one. Errors: those of socket(2), and `EMFILE`. Async-signal-safe.
+    #[inline(never)]
     pub fn stream(domain: i32) -> Result<OwnedSocket, Errno> {
+        let me = Holder::current();
+        close_abandoned(me);
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        let fd = moved_up(net::socket(domain, kind, libc::IPPROTO_TCP)?)?;
-        Ok(OwnedSocket { fd, place: list(fd) })
+        let fd = net::socket(domain, kind, libc::IPPROTO_TCP)?;
+        // Listed at once: a dup2 of the program's must find that the number is taken.
+        let mut socket = OwnedSocket { fd, place: list(fd, me) };
+        match out_of_the_way(fd) {
+            Ok(moved) if moved == fd => Ok(socket),
+            Ok(moved) => {
+                socket.fd = moved;
+                match socket.place {
+                    // Release pairs with the Acquire in `owned_sockets`.
+                    Some(place) => place.fd.store(moved, Release),
+                    None => socket.place = list(moved, me),
+                }
+                let _ = close(fd);
+                Ok(socket)
+            }
+            Err(errno) => {
+                socket.close();
+                Err(errno)
+            }
+        }
     }
 
     /// The descriptor.
     pub fn fd(&self) -> i32 {
         self.fd
     }
-}
 
-impl Drop for OwnedSocket {
-    fn drop(&mut self) {
+    /// Closes it. Async-signal-safe.
+    pub fn close(self) {
         if let Some(place) = self.place {
-            // In a forked child it is gone already, and its number may be the program's. AcqRel
-            // pairs with the one in `list`: its next owner finds the place free.
-            if place.compare_exchange(self.fd, FREE, AcqRel, Relaxed).is_err() {
+            // In a forked child it is gone already, and its number may be the program's.
+            if place.fd.compare_exchange(self.fd, FREE, Relaxed, Relaxed).is_err() {
                 return;
             }
-            COUNT.fetch_sub(1, Release);
+            place.give_back();
         }
         // The descriptor is gone whatever close(2) answers.
         let _ = close(self.fd);
     }
 }
 
-/// A program may have closed 0 to 2, and opens something else there next.
-fn moved_up(fd: i32) -> Result<i32, Errno> {
-    if fd > libc::STDERR_FILENO {
-        return Ok(fd);
+impl Place {
+    /// Lets another socket be listed here.
+    fn give_back(&self) {
+        // Release pairs with the Acquire of `take`: its next holder finds the place empty.
+        self.holder.store(0, Release);
+        COUNT.fetch_sub(1, Release);
     }
-    // SAFETY: F_DUPFD_CLOEXEC takes integers.
-    let moved = Errno::check(unsafe {
-        let lowest = libc::STDERR_FILENO as usize + 1;
-        let command = libc::F_DUPFD_CLOEXEC as usize;
-        syscall6(libc::SYS_fcntl, fd as usize, command, lowest, 0, 0, 0)
-    });
-    let _ = close(fd);
-    moved.map(|fd| fd as i32)
+
+    /// Makes `me` the holder in place of what `seen` says.
+    fn take(&self, seen: u64, me: Holder) -> bool {
+        self.holder.compare_exchange(seen, me.to_word(), Acquire, Relaxed).is_ok()
+    }
 }
 
-fn list(fd: i32) -> Option<&'static AtomicI32> {
+/// Closes what threads have left that were cancelled or jumped away.
+fn close_abandoned(me: Holder) {
+    for place in taken_places() {
+        // Relaxed: the compare-and-swap of `take` acquires.
+        let seen = place.holder.load(Relaxed);
+        let is_gone = Holder::from_word(seen).is_some_and(|holder| holder.is_gone(me));
+        if !is_gone || !place.take(seen, me) {
+            continue;
+        }
+        let (fd, cookie) = (place.fd.swap(FREE, Relaxed), place.cookie.load(Relaxed));
+        // What has another cookie is the program's by now: the holder was a vfork child.
+        if fd != FREE && net::cookie(fd) == Ok(cookie) {
+            let _ = close(fd);
+        }
+        place.give_back();
+    }
+}
+
+/// Moves `fd` to a number that the program is not likely to name, and in any case above 0 to 2, which it
+/// may have closed to open something else there next. Gives the number; `fd` stays open.
+fn out_of_the_way(fd: i32) -> Result<i32, Errno> {
+    duplicate_from(fd, LOWEST).or_else(|_| match fd {
+        libc::STDIN_FILENO..=libc::STDERR_FILENO => duplicate_from(fd, libc::STDERR_FILENO + 1),
+        // So many descriptors may not be allowed here, or a filter forbids the call.
+        _ => Ok(fd),
+    })
+}
+
+fn duplicate_from(fd: i32, lowest: i32) -> Result<i32, Errno> {
+    let command = libc::F_DUPFD_CLOEXEC as usize;
+    // SAFETY: F_DUPFD_CLOEXEC takes integers.
+    Errno::check(unsafe {
+        syscall6(libc::SYS_fcntl, fd as usize, command, lowest as usize, 0, 0, 0)
+    })
+    .map(|fd| fd as i32)
+}
+
+fn list(fd: i32, me: Holder) -> Option<&'static Place> {
+    if fd == FREE {
+        return None;
+    }
     // Before the place is taken: who sees the place sees the count. Release pairs with the Acquire
-    // in `owned_sockets`.
+    // in `taken_places`.
     COUNT.fetch_add(1, Release);
-    // AcqRel: the place's last owner is done with it.
-    let take = |place: &&AtomicI32| place.compare_exchange(FREE, fd, AcqRel, Relaxed).is_ok();
-    let place = places_or_new().and_then(|places| places.iter().find(take));
-    if place.is_none() {
-        COUNT.fetch_sub(1, Release);
+    let place = places_or_new().and_then(|places| places.iter().find(|place| place.take(0, me)));
+    match place {
+        Some(place) => {
+            // An error is cookie 0, which no socket has: such a one is never closed by another caller.
+            place.cookie.store(net::cookie(fd).unwrap_or(0), Relaxed);
+            // Release pairs with the Acquire in `owned_sockets`.
+            place.fd.store(fd, Release);
+        }
+        None => {
+            COUNT.fetch_sub(1, Release);
+        }
     }
     place
 }
@@ -117,8 +196,13 @@ pub fn is_owned_socket(fd: i32) -> bool {
 /// others. Async-signal-safe.
 pub fn owned_sockets() -> impl Iterator<Item = i32> {
     // Acquire pairs with the Release in `list`.
+    taken_places().map(|place| place.fd.load(Acquire)).filter(|fd| *fd != FREE)
+}
+
+fn taken_places() -> impl Iterator<Item = &'static Place> {
+    // Acquire pairs with the Release in `list`.
     let places = if COUNT.load(Acquire) == 0 { None } else { places() };
-    places.into_iter().flatten().map(|place| place.load(Acquire)).filter(|fd| *fd != FREE)
+    places.into_iter().flatten()
 }
 
 /// Closes what look-ups of other threads had open when the process was forked. Called in the child.
@@ -126,8 +210,10 @@ pub fn close_owned_sockets() {
     if COUNT.swap(0, AcqRel) == 0 {
         return;
     }
+    // Relaxed: the child has one thread.
     for place in places().into_iter().flatten() {
-        let fd = place.swap(FREE, AcqRel);
+        let fd = place.fd.swap(FREE, Relaxed);
+        place.holder.store(0, Relaxed);
         if fd != FREE {
             let _ = close(fd);
         }
@@ -138,14 +224,38 @@ pub fn close_owned_sockets() {
 mod tests {
     use super::*;
 
+    fn is_listed(fd: i32) -> bool {
+        owned_sockets().any(|owned| owned == fd)
+    }
+
+    /// Makes so many sockets, each by a caller of the last one's, and tells whether all were listed.
+    fn are_listed(count: usize) -> bool {
+        let socket = OwnedSocket::stream(libc::AF_INET).unwrap();
+        let (fd, is_placed) = (socket.fd(), socket.place.is_some());
+        let others = count == 1 || are_listed(count - 1);
+        assert_eq!(is_listed(fd), is_placed);
+        socket.close();
+        is_placed && others
+    }
+
     #[test]
     fn a_socket_is_listed_while_it_lives_if_there_is_a_place() {
         let socket = OwnedSocket::stream(libc::AF_INET).unwrap();
         let fd = socket.fd();
-        assert!(fd > libc::STDERR_FILENO && owned_sockets().any(|owned| owned == fd));
-        let more: Vec<_> = (0..MOST).map(|_| OwnedSocket::stream(libc::AF_INET).unwrap()).collect();
-        assert!(more.iter().any(|socket| socket.place.is_none()));
-        drop((socket, more));
-        assert!(OwnedSocket::stream(libc::AF_INET).unwrap().place.is_some());
+        assert!(fd >= LOWEST && is_listed(fd));
+        socket.close();
+        assert!(!is_listed(fd));
+        assert!(!are_listed(MOST + 1));
+        assert!(are_listed(1));
+    }
+
+    #[test]
+    fn what_an_ended_thread_has_left_is_closed_by_the_next_caller() {
+        let left = std::thread::spawn(|| OwnedSocket::stream(libc::AF_INET).unwrap().fd());
+        let left = left.join().unwrap();
+        // The kernel forgets the thread soon after its end.
+        while is_listed(left) {
+            OwnedSocket::stream(libc::AF_INET).unwrap().close();
+        }
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{Deadline, DialError, DriveError, Kernel, dial, drive};
+use super::{Deadline, DialError, DriveError, SocketCalls, dial, drive};
 use crate::socks5::{
     self, Answer, Command, Credentials, Handshake, Host, Name, ReplyCode, Request,
 };
@@ -73,36 +73,48 @@ impl core::error::Error for ResolveError {}
 
 impl Resolver<'_> {
     /// An address of `name`, by Tor's RESOLVE (torspec socks-extensions): IPv4 if the name has both
-    /// kinds. Waits; async-signal-safe.
-    pub fn address(&self, name: &Name) -> Result<IpAddr, ResolveError> {
-        match self.ask(Command::Resolve, Host::Name(*name))? {
+    /// kinds. Waits by `calls`; async-signal-safe.
+    pub fn address(&self, calls: &impl SocketCalls, name: &Name) -> Result<IpAddr, ResolveError> {
+        match self.ask(calls, Command::Resolve, Host::Name(*name))? {
             Answer::Address(address) => Ok(address.to_canonical()),
             _ => Err(ResolveError::Mismatch),
         }
     }
 
-    /// The name of `address`, by Tor's RESOLVE_PTR. Waits; async-signal-safe.
-    pub fn name(&self, address: IpAddr) -> Result<Name, ResolveError> {
-        match self.ask(Command::ResolvePtr, Host::Address(address))? {
+    /// The name of `address`, by Tor's RESOLVE_PTR. Waits by `calls`; async-signal-safe.
+    pub fn name(&self, calls: &impl SocketCalls, address: IpAddr) -> Result<Name, ResolveError> {
+        match self.ask(calls, Command::ResolvePtr, Host::Address(address))? {
             Answer::Name(name) => Ok(name),
             _ => Err(ResolveError::Mismatch),
         }
     }
 
-    fn ask(&self, command: Command, host: Host) -> Result<Answer, ResolveError> {
+    /// A thread may end while it waits by `calls`, or jump away: nothing here has a destructor.
+    #[inline(never)]
+    fn ask(
+        &self,
+        calls: &impl SocketCalls,
+        command: Command,
+        host: Host,
+    ) -> Result<Answer, ResolveError> {
         let deadline = Deadline::after(self.timeout);
         let domain = if self.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let socket = OwnedSocket::stream(domain).map_err(ResolveError::Socket)?;
-        dial(&Kernel, socket.fd(), domain, self.port, deadline)
-            .map_err(|error| ResolveError::Dial(self.port, error))?;
         let mut handshake = Handshake::new(&Request { command, host, port: 0 }, self.credentials);
-        drive(&Kernel, socket.fd(), &mut handshake, deadline).map_err(ResolveError::Drive)
+        let answer = dial(calls, socket.fd(), domain, self.port, deadline)
+            .map_err(|error| ResolveError::Dial(self.port, error))
+            .and_then(|()| {
+                drive(calls, socket.fd(), &mut handshake, deadline).map_err(ResolveError::Drive)
+            });
+        socket.close();
+        answer
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tor::Kernel;
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
@@ -147,7 +159,7 @@ mod tests {
         ];
         for (answer, address) in answers {
             let (port, finish) = answering(question("example.org"), answer);
-            assert_eq!(resolver(port).address(&name), Ok(address.parse().unwrap()));
+            assert_eq!(resolver(port).address(&Kernel, &name), Ok(address.parse().unwrap()));
             finish();
         }
     }
@@ -156,7 +168,7 @@ mod tests {
     fn an_address_is_answered_with_a_name() {
         let question = [GREETING, b"\x05\xf1\0\x01\xc0\0\x02\x01\0\0"].concat();
         let (port, finish) = answering(question, b"\x05\0\x05\0\0\x03\x07a.bc.de\0\0");
-        let name = resolver(port).name("192.0.2.1".parse().unwrap());
+        let name = resolver(port).name(&Kernel, "192.0.2.1".parse().unwrap());
         assert_eq!(name, Ok(Name::new(b"a.bc.de").unwrap()));
         finish();
     }
@@ -165,7 +177,7 @@ mod tests {
     fn an_unknown_name_is_told_from_a_failure() {
         let name = Name::new(b"a.example").unwrap();
         let (port, finish) = answering(question("a.example"), b"\x05\0\x05\x04\0\0\0\0\0\0\0\0");
-        let error = resolver(port).address(&name).unwrap_err();
+        let error = resolver(port).address(&Kernel, &name).unwrap_err();
         assert_eq!(error, refused(4));
         assert!(error.is_unknown() && !error.is_temporary());
         finish();
@@ -178,7 +190,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap();
         drop(listener);
-        let error = resolver(port).address(&Name::new(b"a.example").unwrap()).unwrap_err();
+        let error = resolver(port).address(&Kernel, &Name::new(b"a.example").unwrap()).unwrap_err();
         assert_eq!(error, ResolveError::Dial(port, DialError::Connect(Errno(libc::ECONNREFUSED))));
         assert!(error.is_temporary() && !error.is_unknown());
     }
@@ -188,7 +200,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap();
         let resolver = Resolver { timeout: Duration::from_millis(50), ..resolver(port) };
-        let error = resolver.address(&Name::new(b"a.example").unwrap()).unwrap_err();
+        let error = resolver.address(&Kernel, &Name::new(b"a.example").unwrap()).unwrap_err();
         assert_eq!(error, ResolveError::Drive(DriveError::TimedOut));
         assert!(error.is_temporary());
     }

@@ -15,6 +15,7 @@ mod forks;
 mod headers;
 #[cfg(target_arch = "x86_64")]
 mod injection;
+mod left_behind;
 mod log;
 mod odd_hosts;
 mod passing;

@@ -2,9 +2,11 @@
 //! its parent's heap, and a handler may have interrupted it. Async-signal-safe.
 
 use core::ffi::c_char;
-use core::ptr::{NonNull, null};
+use core::ptr::null;
 
-use epochsocks::sys::{self, Errno};
+use epochsocks::sys::{Errno, Holder};
+
+use crate::scratch::Block;
 
 /// Entries that fit the stack; more are mapped.
 const ON_STACK: usize = 256;
@@ -12,11 +14,11 @@ const ON_STACK: usize = 256;
 const MOST: usize = 1 << 18;
 
 /// The array. It has no destructor, because a successful exec never comes back; [`Pointers::free`]
-/// gives the mapping back after a failed one. In a vfork child that succeeds it stays mapped in the
-/// parent, which is a leak only for programs that pass more than 255 entries that way.
+/// gives the memory back after a failed one. What a vfork child leaves in its parent's memory is the next
+/// caller's when that process has ended.
 pub struct Pointers {
     on_stack: [*const c_char; ON_STACK],
-    mapped: Option<NonNull<*const c_char>>,
+    mapped: Option<&'static Block>,
     count: usize,
     room: usize,
 }
@@ -29,7 +31,7 @@ impl Pointers {
             return Err(Errno(libc::E2BIG));
         }
         let mapped = match room > ON_STACK {
-            true => Some(sys::map_zeroed(room * size_of::<*const c_char>())?.cast()),
+            true => Some(Block::claim(room, Holder::thread(), Holder::thread())?),
             false => None,
         };
         Ok(Pointers { on_stack: [null(); ON_STACK], mapped, count: 0, room: room.max(ON_STACK) })
@@ -42,8 +44,10 @@ impl Pointers {
             return Err(Errno(libc::E2BIG));
         }
         match self.mapped {
-            // SAFETY: within the mapping, as just checked.
-            Some(start) => unsafe { start.add(self.count).write(entry) },
+            // SAFETY: within the block's words, as just checked.
+            Some(block) => unsafe {
+                block.words().cast::<*const c_char>().add(self.count).write(entry);
+            },
             None => self.on_stack[self.count] = entry,
         }
         self.count += 1;
@@ -52,14 +56,13 @@ impl Pointers {
 
     /// The array, in C's form.
     pub fn as_ptr(&self) -> *const *const c_char {
-        self.mapped.map_or(self.on_stack.as_ptr(), |start| start.as_ptr())
+        self.mapped.map_or(self.on_stack.as_ptr(), |block| block.words().cast().as_ptr())
     }
 
     /// Gives the memory back.
     pub fn free(self) {
-        if let Some(start) = self.mapped {
-            // SAFETY: the whole mapping of `with_room`, given up with `self`.
-            unsafe { sys::unmap(start.cast(), self.room * size_of::<*const c_char>()) };
+        if let Some(block) = self.mapped {
+            block.give_back();
         }
     }
 }

@@ -8,20 +8,21 @@ use epochsocks::resolver::onion_pool::{Lookup, PoolError};
 use epochsocks::socks5::Name;
 use epochsocks::tor::{ResolveError, Resolver};
 
-use crate::runtime;
+use crate::libc_io::Libc;
+use crate::{errno, runtime};
 
 /// The settings' Tor and the process's onion pool.
 pub struct ThroughTor;
 
 impl Names for ThroughTor {
     fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError> {
-        let address = with_resolver(|resolver| resolver.address(name))?;
+        let address = with_resolver(|resolver| resolver.address(&Libc, name))?;
         runtime::ANSWERS.note(address, name);
         Ok(address)
     }
 
     fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError> {
-        with_resolver(|resolver| resolver.name(address))
+        with_resolver(|resolver| resolver.name(&Libc, address))
     }
 
     fn gives_cookies(&self) -> bool {
@@ -43,9 +44,12 @@ impl Names for ThroughTor {
 fn with_resolver<T>(ask: impl FnOnce(Resolver<'_>) -> T) -> T {
     let settings = runtime::loaded();
     let credentials = runtime::credentials();
-    ask(Resolver {
+    let saved = errno::get();
+    let answer = ask(Resolver {
         port: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
         timeout: settings.handshake_timeout,
-    })
+    });
+    errno::set(saved);
+    answer
 }
