@@ -8,6 +8,8 @@ use crate::registry::is_ours;
 
 /// What ld.so loads before the program's own libraries.
 pub const PRELOAD: &str = "LD_PRELOAD";
+/// What ld.so loads to tell of itself (rtld-audit(7)), with a C library of its own, which has no hooks.
+pub const AUDIT: &str = "LD_AUDIT";
 
 /// A change of one environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use std::os::unix::process::parent_id;
 
 use epochsocks::config::Settings;
 
-use environment::{Change, Changes, PRELOAD};
+use environment::{AUDIT, Change, Changes, PRELOAD};
 use failure::{Failure, Status};
 use flags::{Action, Invocation};
 use shell::Syntax;
@@ -144,6 +144,12 @@ fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, F
     }
     let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
     changes.push((OsString::from(PRELOAD), Change::Set(preload)));
+    if std::env::var_os(AUDIT).is_some() {
+        if settings.log_level >= settings::WARNINGS {
+            failure::warn("LD_AUDIT left out: audit libraries call a C library without hooks");
+        }
+        changes.push((OsString::from(AUDIT), Change::Unset));
+    }
     Ok(changes)
 }
 

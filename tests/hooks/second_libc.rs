@@ -1,10 +1,15 @@
-//! C libraries beside the process's own: tests/probes/second_libc.c.
+//! C libraries beside the process's own: tests/probes/second_libc.c. An audit library
+//! (tests/probes/audit.c) has one, too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::scene::{command, echoing_proxy, ends, play};
-use crate::support::process::probe_as;
+use crate::support::preload::hermetic;
+use crate::support::process::{finish, probe, probe_as, text};
+use crate::support::torify;
 
 /// The file of this process's own library of that name.
 fn own(name: &str) -> PathBuf {
@@ -79,7 +84,7 @@ fn a_program_that_needs_a_copy_of_libc_calls_the_hooks() {
     let link = link.to_str().expect("a path in text");
     let program = probe_as("needs_copy", "second_libc", &["-Wl,--no-as-needed", link]);
     let proxy = echoing_proxy();
-    let mut command = crate::support::torify(program);
+    let mut command = torify(program);
     command.arg("needed").env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
     command.env("LD_LIBRARY_PATH", copy.parent().expect("a folder"));
     ends(command);
@@ -95,4 +100,69 @@ fn a_copy_of_a_part_of_libc_leads_to_the_hooks() {
 #[test]
 fn the_processs_own_libc_may_be_loaded_by_its_path() {
     play("second_libc", "own", &echoing_proxy());
+}
+
+const LIBRARY: [&str; 2] = ["-shared", "-fPIC"];
+/// What the audit library says when it is loaded.
+const LOADED: &str = "an audit library is loaded";
+
+fn output(command: &mut Command) -> String {
+    text(&finish(command, Duration::from_secs(30)))
+}
+
+#[test]
+fn an_audit_library_of_the_environment_is_left_out() {
+    let library = probe_as("audit.so", "audit", &LIBRARY);
+    let plain = output(hermetic(&mut Command::new("/bin/true")).env("LD_AUDIT", &library));
+    assert!(plain.contains(LOADED), "not even without epochsocks: {plain}");
+    let torified = output(torify("/bin/true").env("LD_AUDIT", &library));
+    assert!(torified.contains("LD_AUDIT left out"), "{torified}");
+    // The launcher itself has it loaded.
+    assert_eq!(torified.matches(LOADED).count(), 1, "{torified}");
+}
+
+#[test]
+fn no_form_of_exec_hands_an_audit_library_on() {
+    let library = probe_as("audit_exec.so", "audit", &LIBRARY);
+    for form in [
+        "execve",
+        "execve-appended",
+        "execv",
+        "execvp",
+        "execvpe",
+        "execl",
+        "execle",
+        "fexecve",
+        "execveat",
+        "syscall",
+        "posix_spawn",
+        "posix_spawnp",
+        "system",
+        "system-appended",
+        "popen",
+    ] {
+        let mut command = torify(probe("exec_family"));
+        command.args([form, "/bin/true"]).env("AUDIT", &library);
+        let seen = output(&mut command);
+        assert!(seen.contains("status 0") && !seen.contains(LOADED), "{form}: {seen}");
+    }
+}
+
+/// Also where a library that it needs asks for it: the linker then writes that into the program.
+#[test]
+fn a_program_that_asks_for_an_audit_library_is_not_executed() {
+    let library = probe_as("audit_asked.so", "audit", &LIBRARY);
+    let asks = format!("-Wl,--audit,{}", library.display());
+    let plugin = probe_as("audited_plugin.so", "plugin", &[&LIBRARY[..], &[&asks]].concat());
+    let needs = plugin.to_str().expect("a path in text");
+    let by_itself = probe_as("audited", "second_libc", &[&asks]);
+    let by_need = probe_as("needs_audited", "second_libc", &["-Wl,--no-as-needed", needs]);
+    for program in [by_itself, by_need] {
+        let plain = output(hermetic(&mut Command::new(&program)));
+        assert!(plain.contains(LOADED), "not even without epochsocks: {plain}");
+        let executed = output(torify(probe("exec_family")).arg("execve").arg(&program));
+        for seen in [output(&mut torify(&program)), executed] {
+            assert!(seen.contains("audit library") && !seen.contains(LOADED), "{seen}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 /* exec_family FORM PROGRAM: runs PROGRAM by one form of the exec family, with an environment that
    lacks everything of ours, and prints how it ended: `status N` or `errno N`. With OTHER_IDS set the
-   effective group is not the real one. */
+   effective group is not the real one. AUDIT is the LD_AUDIT of every environment. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +16,19 @@
 
 extern char **environ;
 extern __typeof__(popen) _IO_popen;
-static char *bare[] = {"PATH=/usr/bin:/bin", NULL};
+static char *bare[] = {"PATH=/usr/bin:/bin", NULL, NULL};
+
+/* Gives every environment an audit library, if there is to be one. */
+static void add_audit(void)
+{
+    static char entry[512];
+    if (getenv("AUDIT")) {
+        snprintf(entry, sizeof entry, "LD_AUDIT=%s", getenv("AUDIT"));
+        bare[1] = entry;
+    }
+    if (bare[1])
+        putenv(bare[1]);
+}
 
 /* The process's own environment, and behind it a second LD_PRELOAD, which the dynamic linker takes. */
 static char **appended(void)
@@ -74,8 +86,10 @@ static int spawned(const char *form, const char *program)
         snprintf(command, sizeof command, "%s 1 2 3 4 5 6 7 8 9", program);
         if (strcmp(form, "system-appended") == 0)
             environ = appended();
-        else
+        else {
             clearenv();
+            add_audit();
+        }
         if (form[0] == 's')
             return system(command);
         FILE *pipe = form[0] == 'p' ? popen(command, "w") : _IO_popen(command, "w");
@@ -139,6 +153,7 @@ int main(int count, char **arguments)
 {
     if (count != 3)
         return 2;
+    add_audit();
     if (strcmp(arguments[1], "wordexp") == 0)
         return expand(arguments[2]);
     const char *form = arguments[1], *program = arguments[2];

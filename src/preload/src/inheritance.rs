@@ -16,6 +16,8 @@ use epochsocks::{linkage, sys};
 const PREFIXES: [&str; 2] = ["EPOCHSOCKS_", "TORSOCKS_"];
 /// The name of the dynamic linker's variable.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
+/// Its variable for audit libraries, which get a C library of their own, without hooks (rtld-audit(7)).
+pub const LD_AUDIT: &CStr = c"LD_AUDIT";
 
 /// Room for what most programs inherit: a mapping would cost every exec two microseconds.
 struct Room(UnsafeCell<[u8; 256]>);

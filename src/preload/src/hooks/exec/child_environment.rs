@@ -1,5 +1,5 @@
 //! The environment for a program that is executed: the caller's, with our variables put back where
-//! the caller left them out. Async-signal-safe.
+//! the caller left them out, and without audit libraries. Async-signal-safe.
 
 use core::ffi::{CStr, c_char};
 
@@ -8,7 +8,8 @@ use epochsocks::config::{Environment, value_of};
 use epochsocks::sys::Errno;
 
 use super::pointers::Pointers;
-use crate::inheritance::{self, LD_PRELOAD};
+use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
+use crate::log::log;
 
 /// The longest rebuilt `LD_PRELOAD` entry, in bytes; longer is `E2BIG`.
 const LONGEST_PRELOAD: usize = 8_192;
@@ -21,12 +22,20 @@ pub fn with_environment<R>(
 ) -> Result<R, Errno> {
     let Some(library) = inheritance::library() else { return Ok(call(environment.as_ptr())) };
     let is_loaded = is_loaded(environment, library);
-    if is_loaded && inheritance::missing_from(environment).next().is_none() {
+    let has_audit = environment.entries().any(is_audit);
+    if has_audit {
+        log!(Warning, "LD_AUDIT left out: audit libraries call a C library without hooks");
+    }
+    if is_loaded && !has_audit && inheritance::missing_from(environment).next().is_none() {
         return Ok(call(environment.as_ptr()));
     }
     let wanted = environment.last(LD_PRELOAD);
     let preload = if is_loaded { None } else { Some(preload_entry(library, wanted)?) };
     completed(environment, preload.as_ref(), call)
+}
+
+fn is_audit(entry: &CStr) -> bool {
+    value_of(entry.to_bytes(), LD_AUDIT.to_bytes()).is_some()
 }
 
 /// Whether `environment` makes the dynamic linker load `library`: it takes the last LD_PRELOAD of
@@ -44,7 +53,8 @@ fn completed<R>(
 ) -> Result<R, Errno> {
     let missing = inheritance::missing_from(environment);
     let kept = environment.entries().filter(|entry| {
-        preload.is_none() || value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_none()
+        let is_replaced = value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_some();
+        !(is_audit(entry) || preload.is_some() && is_replaced)
     });
     let preload = preload.map(|entry| entry.as_slice().as_ptr().cast());
     let room = environment.entries().count() + inheritance::entries().count() + 1;

@@ -10,7 +10,7 @@ use super::child_environment::{is_loaded, preload_entry};
 use super::permitted::{self, SHELL};
 use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
-use crate::inheritance::{self, LD_PRELOAD};
+use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
 use crate::pending::without_half_spoken;
 use crate::{errno, label, real, unhooked};
 
@@ -63,6 +63,8 @@ fn prepare() -> Result<(), Errno> {
     permitted::process(SHELL)?;
     permitted::path(libc::AT_FDCWD, SHELL)?;
     let Some(library) = inheritance::library() else { return Ok(()) };
+    // SAFETY: a C string; as for setenv in `put`.
+    unsafe { unhooked::unsetenv(LD_AUDIT.as_ptr()) };
     if !is_loaded(current(), library) {
         let entry = preload_entry(library, current().last(LD_PRELOAD))?;
         // SAFETY: a C string; as for setenv in `put`. It takes every one out, setenv changes the first.
