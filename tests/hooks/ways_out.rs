@@ -59,6 +59,24 @@ fn programs_of_old_get_no_rpc() {
 }
 
 #[test]
+fn what_glibc_exports_for_itself_is_refused() {
+    play("ways_out", "private", &echoing_proxy());
+}
+
+#[test]
+fn liburing_answers_as_without_io_uring() {
+    play("ways_out", "liburing", &echoing_proxy());
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
+    let paths = folders.iter().map(|folder| std::path::Path::new(folder).join("liburing.so.2"));
+    let Some(path) = paths.into_iter().find(|path| path.exists()) else {
+        return crate::support::skip::skip("not installed: liburing2");
+    };
+    let mut command = command("ways_out", "liburing", &echoing_proxy());
+    command.env("LIBURING", path);
+    ends(command);
+}
+
+#[test]
 fn system_calls_that_no_hook_could_follow_are_absent() {
     play("ways_out", "system-calls", &echoing_proxy());
 }

@@ -274,10 +274,11 @@ static void scene_rpc(void)
 {
     static const char *handles[] = {"clnt_create", "clnttcp_create", "clntudp_create",
         "clntudp_bufcreate", "authdes_create", "authdes_pk_create", "svctcp_create", "svcudp_create",
-        "svcudp_bufcreate", "pmap_getmaps", NULL};
+        "svcudp_bufcreate", "pmap_getmaps", "__libc_clntudp_bufcreate", NULL};
     static const char *statuses[] = {
-        "callrpc", "clnt_broadcast", "pmap_rmtcall", "registerrpc", "rtime", NULL};
-    static const char *ports[] = {"getrpcport", "pmap_getport", NULL};
+        "callrpc", "clnt_broadcast", "pmap_rmtcall", "registerrpc", "rtime", "key_gendes", NULL};
+    static const char *ports[] = {"getrpcport", "pmap_getport", "pmap_set", "pmap_unset",
+        "svc_register", NULL};
     for (const char **name = handles; *name; name++) {
         void *(*function)(void) = (void *(*)(void))dlsym(RTLD_DEFAULT, *name);
         EXPECT(function && (errno = 0, function()) == NULL && errno == EPERM);
@@ -290,6 +291,55 @@ static void scene_rpc(void)
         int (*function)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, *name);
         EXPECT(function && (errno = 0, function()) == 0 && errno == EPERM);
     }
+    unsigned short (*port)(void) = (unsigned short (*)(void))dlsym(RTLD_DEFAULT, "__libc_rpc_getport");
+    EXPECT(port && (errno = 0, port()) == 0 && errno == EPERM);
+    void (*unregister)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "svc_unregister");
+    EXPECT(unregister && (errno = 0, unregister(), errno) == EPERM);
+}
+
+/* Names that no header has, and libnsl's public ones, which call them. */
+static void scene_private(void)
+{
+    static const char *numbers[] = {"__ivaliduser", "__res_context_query", "__res_context_search",
+        "__res_context_send", "_nss_dns_getcanonname_r", "_nss_dns_gethostbyname_r",
+        "_nss_dns_gethostbyname2_r", "_nss_dns_gethostbyname3_r", "_nss_dns_gethostbyname4_r",
+        "_nss_dns_gethostbyaddr_r", "_nss_dns_gethostbyaddr2_r", "_nss_dns_getnetbyname_r",
+        "_nss_dns_getnetbyaddr_r", "__nss_hosts_lookup2", NULL};
+    void *libc = dlopen("libc.so.6", RTLD_NOW), *found = NULL;
+    for (const char **name = numbers; *name; name++) {
+        int (*function)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, *name);
+        EXPECT(function && (errno = 0, function()) == -1 && errno == EPERM);
+        EXPECT(dlsym(libc, *name) == NULL || dlsym(libc, *name) == (void *)function);
+    }
+    FILE *(*open_pipe)(void) = (FILE * (*)(void)) dlsym(RTLD_DEFAULT, "_IO_proc_open");
+    EXPECT(open_pipe && (errno = 0, open_pipe()) == NULL && errno == EPERM);
+    int (*lookup)(void *, const char *, const char *, void **) = dlsym(RTLD_DEFAULT, "__nss_lookup");
+    int (*next)(void *, const char *, const char *, void **, int, int) = dlsym(RTLD_DEFAULT, "__nss_next2");
+    void *(*by_name)(void *, const char *) = dlsym(RTLD_DEFAULT, "__nss_lookup_function");
+    EXPECT(lookup && next && by_name);
+    FAILS(lookup(NULL, "gethostbyname_r", NULL, &found), EPERM);
+    FAILS(lookup(NULL, "x", "getnetbyaddr_r", &found), EPERM);
+    FAILS(next(NULL, "gethostbyname3_r", "gethostbyname2_r", &found, 0, 0), EPERM);
+    EXPECT((errno = 0, by_name(NULL, "getcanonname_r")) == NULL && errno == EPERM && !found);
+}
+
+/* As a program calls liburing that is linked to it, or that it loads. */
+static void scene_liburing(void)
+{
+    static const char *names[] = {"io_uring_queue_init", "io_uring_queue_init_params",
+        "io_uring_queue_init_mem", "io_uring_queue_mmap", "io_uring_setup", "io_uring_enter",
+        "io_uring_enter2", "io_uring_register", NULL};
+    const char *path = getenv("LIBURING");
+    void *liburing = path ? dlopen(path, RTLD_NOW) : NULL;
+    EXPECT(!path || liburing);
+    for (const char **name = names; *name; name++) {
+        int (*function)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, *name);
+        EXPECT(function && function() == -ENOSYS);
+        void *found = liburing ? dlsym(liburing, *name) : NULL;
+        EXPECT(found == NULL || found == (void *)function);
+    }
+    void *(*probe)(void) = (void *(*)(void))dlsym(RTLD_DEFAULT, "io_uring_get_probe");
+    EXPECT(probe && probe() == NULL && (!liburing || dlsym(liburing, "io_uring_get_probe") == (void *)probe));
 }
 
 static void scene_system_calls(void)
@@ -410,7 +460,7 @@ static const struct scene scenes[] = {
     {"plain-messages", scene_plain_messages},
     {"options", scene_options}, {"control", scene_control},
     {"inside", scene_inside},
-    {"rpc", scene_rpc},
+    {"rpc", scene_rpc}, {"private", scene_private}, {"liburing", scene_liburing},
     {"system-calls", scene_system_calls},
     {"upper-half", scene_upper_half},
     {"handles", scene_handles},

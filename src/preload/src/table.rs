@@ -960,6 +960,154 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         why: "libc sends datagrams inside", policy: "EPERM",
         test: "hooks::programs_of_old_get_no_rpc",
     }
+    fn pmap_set() -> c_int {
+        handler: sockets::refused_libc::pmap_set,
+        why: "libc sends datagrams inside, to a daemon of this machine", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn pmap_unset() -> c_int {
+        handler: sockets::refused_libc::pmap_unset,
+        why: "libc sends datagrams inside, to a daemon of this machine", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn svc_register() -> c_int {
+        handler: sockets::refused_libc::svc_register,
+        why: "libc sends datagrams inside, to a daemon of this machine", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn svc_unregister() -> () {
+        handler: sockets::refused_libc::svc_unregister,
+        why: "libc sends datagrams inside, to a daemon of this machine", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn key_gendes() -> c_int {
+        handler: sockets::refused_libc::key_gendes,
+        why: "libc sends datagrams inside, to a daemon of this machine", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn __libc_clntudp_bufcreate() -> *mut c_void {
+        handler: sockets::refused_libc::__libc_clntudp_bufcreate,
+        why: "as clntudp_bufcreate; libnsl's NIS calls it", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn __libc_rpc_getport() -> c_ushort {
+        handler: sockets::refused_libc::__libc_rpc_getport,
+        why: "libc connects inside; libnsl's NIS calls it", policy: "EPERM", test: "hooks::programs_of_old_get_no_rpc",
+    }
+    fn __ivaliduser() -> c_int {
+        handler: sockets::refused_libc::__ivaliduser,
+        why: "libc looks hosts up inside", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _IO_proc_open() -> *mut c_void {
+        handler: sockets::refused_libc::_IO_proc_open,
+        why: "libc starts a shell inside, whose environment nobody has completed", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __res_context_query() -> c_int {
+        handler: sockets::refused_libc::__res_context_query,
+        why: "libc asks a name server inside", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __res_context_search() -> c_int {
+        handler: sockets::refused_libc::__res_context_search,
+        why: "libc asks a name server inside", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __res_context_send() -> c_int {
+        handler: sockets::refused_libc::__res_context_send,
+        why: "libc asks a name server inside", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_getcanonname_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_getcanonname_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyname_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyname_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyname2_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyname2_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyname3_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyname3_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyname4_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyname4_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyaddr_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyaddr_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_gethostbyaddr2_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_gethostbyaddr2_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_getnetbyname_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_getnetbyname_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn _nss_dns_getnetbyaddr_r() -> c_int {
+        handler: sockets::refused_libc::_nss_dns_getnetbyaddr_r,
+        why: "libc asks a name server inside", policy: "NSS_STATUS_UNAVAIL", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __nss_hosts_lookup2() -> c_int {
+        handler: sockets::refused_libc::__nss_hosts_lookup2,
+        why: "it leads to functions that ask a name server", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __nss_lookup(
+        actions: *mut c_void, function: *const c_char, other: *const c_char,
+        found: *mut *mut c_void,
+    ) -> c_int {
+        real: lookup, handler: sockets::refused_libc::__nss_lookup,
+        why: "it leads to functions that ask a name server",
+        policy: "EPERM for functions that look hosts and networks up; others pass",
+        test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __nss_next2(
+        actions: *mut c_void, function: *const c_char, other: *const c_char,
+        found: *mut *mut c_void, status: c_int, all: c_int,
+    ) -> c_int {
+        real: lookup, handler: sockets::refused_libc::__nss_next2,
+        why: "it leads to functions that ask a name server", policy: "as __nss_lookup",
+        test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+    fn __nss_lookup_function(actions: *mut c_void, function: *const c_char) -> *mut c_void {
+        real: lookup, handler: sockets::refused_libc::__nss_lookup_function,
+        why: "it leads to functions that ask a name server", policy: "as __nss_lookup",
+        test: "hooks::what_glibc_exports_for_itself_is_refused",
+    }
+
+    // ---- refused: liburing, which enters the kernel itself
+    fn io_uring_queue_init() -> c_int {
+        handler: sockets::io_uring::io_uring_queue_init,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_queue_init_params() -> c_int {
+        handler: sockets::io_uring::io_uring_queue_init_params,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_queue_init_mem() -> c_int {
+        handler: sockets::io_uring::io_uring_queue_init_mem,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_queue_mmap() -> c_int {
+        handler: sockets::io_uring::io_uring_queue_mmap,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_setup() -> c_int {
+        handler: sockets::io_uring::io_uring_setup,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_enter() -> c_int {
+        handler: sockets::io_uring::io_uring_enter,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_enter2() -> c_int {
+        handler: sockets::io_uring::io_uring_enter2,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_register() -> c_int {
+        handler: sockets::io_uring::io_uring_register,
+        why: "a ring connects and sends past the hooks", policy: "-ENOSYS", test: "hooks::liburing_answers_as_without_io_uring",
+    }
+    fn io_uring_get_probe() -> *mut c_void {
+        handler: sockets::io_uring::io_uring_get_probe,
+        why: "it would make a ring", policy: "null", test: "hooks::liburing_answers_as_without_io_uring",
+    }
 
     // ---- environment
     fn getenv(name: *const c_char) -> *mut c_char {

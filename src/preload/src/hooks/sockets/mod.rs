@@ -1,6 +1,7 @@
 //! Sockets: made, connected, named, set, and refused.
 
 pub mod connect;
+pub mod io_uring;
 pub mod listen;
 pub mod option;
 pub mod peer_name;
