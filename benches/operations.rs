@@ -4,7 +4,8 @@
 
 use divan::{Bencher, black_box};
 use epochsocks_benches::registry::backends;
-use epochsocks_benches::registry::subject::{AnySubject, FIRST, FIRST_VACANT, fill};
+use epochsocks_benches::registry::measured::{Measured, fill};
+use epochsocks_benches::registry::subject::{FIRST, FIRST_VACANT};
 
 fn main() {
     divan::main();
@@ -15,7 +16,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Times `operation` on a registry of 100 entries.
-fn time(bencher: Bencher<'_, '_>, name: &str, operation: impl Fn(&dyn AnySubject) + Sync) {
+fn time(bencher: Bencher<'_, '_>, name: &str, operation: impl Fn(&dyn Measured) + Sync) {
     let subject = (backends::find(name).expect("a name of the list").new)();
     subject.attach();
     fill(subject.as_ref(), 100);

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::backends::Backend;
-use super::subject::{AnySubject, FIRST, fill};
+use super::measured::{Measured, fill};
+use super::subject::FIRST;
 use crate::measure::plan::Plan;
 use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
@@ -47,7 +48,7 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
 }
 
 /// Microseconds until the child has ended.
-fn fork(subject: Option<&dyn AnySubject>) -> f64 {
+fn fork(subject: Option<&dyn Measured>) -> f64 {
     let start = Instant::now();
     // SAFETY: the child looks up and ends, without a lock of this process.
     unsafe {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::backends::{self, Backend};
-use super::subject::{AnySubject, FIRST, Lane, fill};
+use super::measured::{Measured, fill};
+use super::subject::{FIRST, Lane};
 use crate::measure::plan::{ENTRIES, Effort, Plan};
 use crate::measure::progress::Progress;
 use crate::measure::results::{Labelled, Results, Timeline};
@@ -73,7 +74,7 @@ pub fn child(arguments: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-fn watch(subject: &dyn AnySubject, stopped_reader: bool, span: Duration) -> Timeline {
+fn watch(subject: &dyn Measured, stopped_reader: bool, span: Duration) -> Timeline {
     let (held, stop) = (AtomicBool::new(!stopped_reader), AtomicBool::new(false));
     std::thread::scope(|scope| {
         if stopped_reader {
@@ -99,7 +100,7 @@ fn watch(subject: &dyn AnySubject, stopped_reader: bool, span: Duration) -> Time
     })
 }
 
-fn hold(subject: &dyn AnySubject, held: &AtomicBool, stop: &AtomicBool) {
+fn hold(subject: &dyn Measured, held: &AtomicBool, stop: &AtomicBool) {
     subject.attach();
     subject.hold(FIRST, &mut || {
         held.store(true, Relaxed);
@@ -110,7 +111,7 @@ fn hold(subject: &dyn AnySubject, held: &AtomicBool, stop: &AtomicBool) {
     subject.detach();
 }
 
-fn churn(subject: &dyn AnySubject, index: u32, stop: &AtomicBool) {
+fn churn(subject: &dyn Measured, index: u32, stop: &AtomicBool) {
     let lane = Lane { index, lanes: CHURNERS, entries: ENTRIES };
     subject.attach();
     for step in 0u64.. {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::backends::Backend;
-use super::subject::{AnySubject, Lane, fill};
+use super::measured::{Measured, fill};
+use super::subject::Lane;
 use crate::measure::clock::{Monotonic, Ticks};
 use crate::measure::latency::{distribution, histogram, record};
 use crate::measure::plan::{ENTRIES, Effort, Plan};
@@ -53,7 +54,7 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
     results
 }
 
-fn prepared(backend: &Backend) -> Box<dyn AnySubject> {
+fn prepared(backend: &Backend) -> Box<dyn Measured> {
     let subject = (backend.new)();
     subject.attach();
     fill(subject.as_ref(), ENTRIES);
@@ -61,7 +62,7 @@ fn prepared(backend: &Backend) -> Box<dyn AnySubject> {
     subject
 }
 
-fn churn(subject: &dyn AnySubject, threads: u32, span: Duration, ticks: Ticks) -> Histogram<u64> {
+fn churn(subject: &dyn Measured, threads: u32, span: Duration, ticks: Ticks) -> Histogram<u64> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
@@ -82,7 +83,7 @@ fn churn(subject: &dyn AnySubject, threads: u32, span: Duration, ticks: Ticks) -
 }
 
 fn one_thread(
-    subject: &dyn AnySubject,
+    subject: &dyn Measured,
     lane: &Lane,
     stop: &AtomicBool,
     ticks: Ticks,
@@ -103,7 +104,7 @@ fn one_thread(
 }
 
 fn timed_lookups(
-    subject: &dyn AnySubject,
+    subject: &dyn Measured,
     lane: &Lane,
     first: u32,
     ticks: Ticks,

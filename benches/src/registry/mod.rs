@@ -1,6 +1,6 @@
 //! The registry's backends and their external peers, and what they are made to do.
 //!
-//! - [`subject`]: what a registry can do here, whoever made it
+//! - [`subject`]: what a registry can do here, whoever made it; [`measured`]: one of any kind
 //! - [`backends`]: one file a registry
 //! - [`workloads`]: one file a workload
 //! - [`throughput`], [`latency`], [`garbage`], [`fork`]: the experiments
@@ -9,6 +9,7 @@ pub mod backends;
 pub mod fork;
 pub mod garbage;
 pub mod latency;
+pub mod measured;
 pub mod subject;
 pub mod throughput;
 pub mod workloads;

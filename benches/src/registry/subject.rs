@@ -1,7 +1,5 @@
 //! A registry under measurement.
 
-use super::workloads;
-
 /// The first descriptor that has an entry.
 pub const FIRST: i32 = 1_024;
 /// The first descriptor of those that threads insert and remove, 64 for each.
@@ -48,22 +46,8 @@ fn scatter(step: u32, range: u32) -> u32 {
     ((u64::from(step.wrapping_mul(0x9E37_79B9)) * u64::from(range)) >> 32) as u32
 }
 
-/// A registry, of ours or of others: descriptor to a record that holds a number.
+/// A registry under measurement: descriptor to a record that holds a number.
 pub trait Subject: Sync {
-    /// What the report calls it.
-    const NAME: &'static str;
-    /// What it is, in a few words.
-    const ROLE: &'static str;
-    /// Where its records come from.
-    const ALLOCATOR: &'static str;
-    /// The most entries that it can be filled with in reasonable time.
-    const MOST_ENTRIES: u32 = u32::MAX;
-
-    /// An empty registry.
-    fn new() -> Self
-    where
-        Self: Sized;
-
     /// A thread begins to use it.
     fn attach(&self) {}
 
@@ -94,88 +78,19 @@ pub trait Subject: Sync {
     fn after_fork_in_child(&self) {}
 }
 
-/// A subject without its type.
-pub trait AnySubject: Sync {
-    /// [`Subject::NAME`].
-    fn name(&self) -> &'static str;
-    /// [`Subject::ROLE`].
-    fn role(&self) -> &'static str;
-    /// [`Subject::ALLOCATOR`].
-    fn allocator(&self) -> &'static str;
-    /// [`Subject::MOST_ENTRIES`].
-    fn most_entries(&self) -> u32;
-    /// Does `count` steps of the workload with this index, on a thread that is attached.
-    fn run(&self, workload: usize, lane: &Lane, count: u32);
-    /// The subject's own operations.
-    fn attach(&self);
-    /// See [`Subject::detach`].
-    fn detach(&self);
-    /// See [`Subject::insert`].
-    fn insert(&self, fd: i32, number: u64) -> bool;
-    /// See [`Subject::remove`].
-    fn remove(&self, fd: i32) -> bool;
-    /// See [`Subject::borrow`].
-    fn borrow(&self, fd: i32) -> Option<u64>;
-    /// See [`Subject::counted`].
-    fn counted(&self, fd: i32) -> Option<u64>;
-    /// See [`Subject::hold`].
-    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut());
-    /// See [`Subject::unreclaimed`].
-    fn unreclaimed(&self) -> Option<u64>;
-    /// See [`Subject::after_fork_in_child`].
-    fn after_fork_in_child(&self);
-}
+/// A kind of registry, of ours or of others.
+pub trait Kind: Subject + Sized + 'static {
+    /// What the report calls it.
+    const NAME: &'static str;
+    /// What it is, in a few words.
+    const ROLE: &'static str;
+    /// Where its records come from.
+    const ALLOCATOR: &'static str;
+    /// The most entries that it can be filled with in reasonable time.
+    const MOST_ENTRIES: u32 = u32::MAX;
 
-impl<S: Subject> AnySubject for S {
-    fn name(&self) -> &'static str {
-        S::NAME
-    }
-    fn role(&self) -> &'static str {
-        S::ROLE
-    }
-    fn allocator(&self) -> &'static str {
-        S::ALLOCATOR
-    }
-    fn most_entries(&self) -> u32 {
-        S::MOST_ENTRIES
-    }
-    fn run(&self, workload: usize, lane: &Lane, count: u32) {
-        workloads::run(self, workload, lane, count);
-    }
-    fn attach(&self) {
-        S::attach(self);
-    }
-    fn detach(&self) {
-        S::detach(self);
-    }
-    fn insert(&self, fd: i32, number: u64) -> bool {
-        S::insert(self, fd, number)
-    }
-    fn remove(&self, fd: i32) -> bool {
-        S::remove(self, fd)
-    }
-    fn borrow(&self, fd: i32) -> Option<u64> {
-        S::borrow(self, fd)
-    }
-    fn counted(&self, fd: i32) -> Option<u64> {
-        S::counted(self, fd)
-    }
-    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
-        S::hold(self, fd, meanwhile);
-    }
-    fn unreclaimed(&self) -> Option<u64> {
-        S::unreclaimed(self)
-    }
-    fn after_fork_in_child(&self) {
-        S::after_fork_in_child(self);
-    }
-}
-
-/// Gives the first `entries` descriptors an entry each. The thread is attached.
-pub fn fill(subject: &dyn AnySubject, entries: u32) {
-    for fd in FIRST..FIRST + entries as i32 {
-        assert!(subject.insert(fd, fd as u64), "{}: {fd} was vacant", subject.name());
-    }
+    /// An empty registry.
+    fn new() -> Self;
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::{Duration, Instant};
 
 use super::backends::{self, Backend};
-use super::subject::{AnySubject, Lane, fill};
+use super::measured::{Measured, fill};
+use super::subject::Lane;
 use super::workloads::{self, Description};
 use crate::measure::clock::{Clock, ThreadTime, calibrate, time};
 use crate::measure::plan::Plan;
@@ -49,16 +50,15 @@ pub fn run_never_threaded(plan: &Plan, chosen: &[&Backend]) -> Results {
     subjects.iter().for_each(|subject| fill(subject.as_ref(), entries));
     let lane = Lane { index: 0, lanes: 1, entries };
     for (index, workload) in workloads::ALL.iter().enumerate() {
-        let run = |subject: &dyn AnySubject, count| {
-            time(&ThreadTime, || subject.run(index, &lane, count))
-        };
+        let run =
+            |subject: &dyn Measured, count| time(&ThreadTime, || subject.run(index, &lane, count));
         let samples = sample_all(plan, &subjects, 1, run);
         note(&mut results, &subjects, workload, (1, entries), samples);
     }
     results
 }
 
-fn filled(chosen: &[&Backend], entries: u32, notes: &mut Vec<String>) -> Vec<Box<dyn AnySubject>> {
+fn filled(chosen: &[&Backend], entries: u32, notes: &mut Vec<String>) -> Vec<Box<dyn Measured>> {
     let mut subjects: Vec<_> = chosen.iter().map(|backend| (backend.new)()).collect();
     subjects.retain(|subject| {
         let kept = entries <= subject.most_entries();
@@ -77,11 +77,10 @@ fn filled(chosen: &[&Backend], entries: u32, notes: &mut Vec<String>) -> Vec<Box
 
 fn compare(
     plan: &Plan,
-    subjects: &[Box<dyn AnySubject>],
+    subjects: &[Box<dyn Measured>],
     (workload, threads, entries): (usize, u32, u32),
 ) -> Vec<Vec<f64>> {
-    let run =
-        |subject: &dyn AnySubject, count| sample(subject, workload, (threads, entries), count);
+    let run = |subject: &dyn Measured, count| sample(subject, workload, (threads, entries), count);
     sample_all(plan, subjects, threads, run)
 }
 
@@ -89,9 +88,9 @@ fn compare(
 /// all threads.
 fn sample_all(
     plan: &Plan,
-    subjects: &[Box<dyn AnySubject>],
+    subjects: &[Box<dyn Measured>],
     threads: u32,
-    run: impl Fn(&dyn AnySubject, u32) -> Duration,
+    run: impl Fn(&dyn Measured, u32) -> Duration,
 ) -> Vec<Vec<f64>> {
     let counts: Vec<_> = subjects
         .iter()
@@ -113,7 +112,7 @@ struct Span {
 /// The time from the first start to the last end. Of one thread it is the processor time, which no
 /// other program disturbs.
 fn sample(
-    subject: &dyn AnySubject,
+    subject: &dyn Measured,
     workload: usize,
     (threads, entries): (u32, u32),
     count: u32,
@@ -161,7 +160,7 @@ fn wait_for_all(line: &AtomicU32, threads: u32) {
 
 fn note(
     results: &mut Results,
-    subjects: &[Box<dyn AnySubject>],
+    subjects: &[Box<dyn Measured>],
     workload: &Description,
     (threads, entries): (u32, u32),
     samples: Vec<Vec<f64>>,

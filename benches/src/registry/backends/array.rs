@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use crate::registry::subject::{FIRST_VACANT, Subject};
+use crate::registry::subject::{FIRST_VACANT, Kind, Subject};
 
 /// Descriptors that have a place.
 pub const LENGTH: usize = FIRST_VACANT as usize + 16_384;
@@ -14,7 +14,7 @@ const TAKEN: u64 = 1 << 63;
 /// A word for each descriptor.
 pub struct Array(Vec<AtomicU64>);
 
-impl Subject for Array {
+impl Kind for Array {
     const NAME: &'static str = "array";
     const ROLE: &'static str = "floor: a word a descriptor, no records, no guarantees";
     const ALLOCATOR: &'static str = "none";
@@ -22,7 +22,9 @@ impl Subject for Array {
     fn new() -> Self {
         Array((0..LENGTH).map(|_| AtomicU64::new(0)).collect())
     }
+}
 
+impl Subject for Array {
     #[inline(always)]
     fn insert(&self, fd: i32, number: u64) -> bool {
         let place = self.0.get(fd as usize);

@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use crate::registry::subject::Subject;
+use crate::registry::subject::{Kind, Subject};
 
 /// Calls a C function of a registry.
 macro_rules! call {
@@ -44,7 +44,7 @@ macro_rules! c_peer {
         unsafe impl Sync for $name {}
 
         #[cfg($cfg)]
-        impl Subject for $name {
+        impl Kind for $name {
             const NAME: &'static str = $text;
             const ROLE: &'static str = $role;
             const ALLOCATOR: &'static str = "malloc";
@@ -53,6 +53,9 @@ macro_rules! c_peer {
                 // SAFETY: asks for memory, no more.
                 $name(NonNull::new(unsafe { $new() }).expect("memory for a registry"))
             }
+        }
+
+        impl Subject for $name {
             fn attach(&self) {
                 call!($attach, self)
             }

@@ -10,26 +10,27 @@ mod scc;
 mod seize;
 mod shared;
 
-use super::subject::{AnySubject, Subject};
+use super::measured::Measured;
+use super::subject::Kind;
 
 /// A registry of the list.
 #[derive(Clone, Copy)]
 pub struct Backend {
-    /// [`Subject::NAME`].
+    /// [`Kind::NAME`].
     pub name: &'static str,
-    /// [`Subject::ROLE`].
+    /// [`Kind::ROLE`].
     pub role: &'static str,
-    /// [`Subject::ALLOCATOR`].
+    /// [`Kind::ALLOCATOR`].
     pub allocator: &'static str,
     /// Makes one.
-    pub new: fn() -> Box<dyn AnySubject>,
+    pub new: fn() -> Box<dyn Measured>,
 }
 
-fn boxed<S: Subject + 'static>() -> Box<dyn AnySubject> {
+fn boxed<S: Kind>() -> Box<dyn Measured> {
     Box::new(S::new())
 }
 
-const fn backend<S: Subject + 'static>() -> Backend {
+const fn backend<S: Kind>() -> Backend {
     Backend { name: S::NAME, role: S::ROLE, allocator: S::ALLOCATOR, new: boxed::<S> }
 }
 

@@ -5,7 +5,7 @@
 
 use epochsocks::registry::{self as library, Cookie, Owned, Registry};
 
-use crate::registry::subject::Subject;
+use crate::registry::subject::{Kind, Subject};
 
 macro_rules! ours {
     ($($name:ident = $backend:ty, $text:literal, $role:literal, $allocator:literal
@@ -13,7 +13,7 @@ macro_rules! ours {
         #[doc = concat!("The backend `", $text, "`.")]
         pub struct $name(Owned<$backend>);
 
-        impl Subject for $name {
+        impl Kind for $name {
             const NAME: &'static str = $text;
             const ROLE: &'static str = $role;
             const ALLOCATOR: &'static str = $allocator;
@@ -22,7 +22,9 @@ macro_rules! ours {
             fn new() -> Self {
                 $name(Owned::<$backend>::new())
             }
+        }
 
+        impl Subject for $name {
             #[inline(always)]
             fn insert(&self, fd: i32, number: u64) -> bool {
                 self.0.inner().insert(fd, Cookie(number)).is_ok()

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use papaya::HashMap;
 
 use super::shared::Record;
-use crate::registry::subject::Subject;
+use crate::registry::subject::{Kind, Subject};
 
 /// papaya's map of reference-counted records.
 pub struct Papaya(HashMap<i32, Arc<Record>>);
 
-impl Subject for Papaya {
+impl Kind for Papaya {
     const NAME: &'static str = "papaya";
     const ROLE: &'static str = "external: lock-free hash map, reclamation by seize";
     const ALLOCATOR: &'static str = "malloc";
@@ -18,7 +18,9 @@ impl Subject for Papaya {
     fn new() -> Self {
         Papaya(HashMap::new())
     }
+}
 
+impl Subject for Papaya {
     #[inline(always)]
     fn insert(&self, fd: i32, number: u64) -> bool {
         self.0.pin().try_insert(fd, Record::counted(number)).is_ok()

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use scc::HashIndex;
 
 use super::shared::Record;
-use crate::registry::subject::Subject;
+use crate::registry::subject::{Kind, Subject};
 
 /// scc's index of reference-counted records.
 pub struct Scc(HashIndex<i32, Arc<Record>>);
 
-impl Subject for Scc {
+impl Kind for Scc {
     const NAME: &'static str = "scc";
     const ROLE: &'static str = "external: HashIndex, epochs, locks on buckets for writers";
     const ALLOCATOR: &'static str = "malloc";
@@ -18,7 +18,9 @@ impl Subject for Scc {
     fn new() -> Self {
         Scc(HashIndex::new())
     }
+}
 
+impl Subject for Scc {
     #[inline(always)]
     fn insert(&self, fd: i32, number: u64) -> bool {
         self.0.insert_sync(fd, Record::counted(number)).is_ok()

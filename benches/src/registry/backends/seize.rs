@@ -10,7 +10,7 @@ use seize::{Collector, Guard, reclaim};
 
 use super::array::LENGTH;
 use super::shared::Record;
-use crate::registry::subject::Subject;
+use crate::registry::subject::{Kind, Subject};
 
 /// An array of pointers to reference-counted records.
 pub struct Seize {
@@ -33,7 +33,7 @@ impl Seize {
     }
 }
 
-impl Subject for Seize {
+impl Kind for Seize {
     const NAME: &'static str = "seize";
     const ROLE: &'static str = "external: hyaline reclamation under a plain array";
     const ALLOCATOR: &'static str = "malloc";
@@ -42,7 +42,9 @@ impl Subject for Seize {
         let slots = (0..LENGTH).map(|_| AtomicPtr::new(null_mut())).collect();
         Seize { collector: Collector::new(), slots }
     }
+}
 
+impl Subject for Seize {
     #[inline(always)]
     fn insert(&self, fd: i32, number: u64) -> bool {
         let Some(slot) = self.slots.get(fd as usize) else { return false };
