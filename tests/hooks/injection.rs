@@ -42,12 +42,9 @@ fn getpeername_stands_a_handler_that_reuses_what_it_reads() {
     interrupts("getpeername-reuse", 5);
 }
 
-/// In the long form, since the library takes its time to build.
 #[test]
+#[ignore = "builds a library of its own; run by tests/long"]
 fn an_unguarded_read_in_the_library_is_found() {
-    if !long() {
-        return;
-    }
     let mut command = command("inject", "getpeername-reuse", &echoing_proxy());
     command.env("EPOCHSOCKS_LIBRARY", planted_library());
     let seen = text(&finish(&mut command, LIMIT));
