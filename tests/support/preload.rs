@@ -30,6 +30,10 @@ pub fn every_preload_library() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/build-variants");
         let mut build = Command::new(script);
         build.env("CARGO_TARGET_DIR", target);
+        // Optimisation across crates is most of the time, and no part of what these libraries show.
+        build
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         build
     });
 }
