@@ -166,3 +166,18 @@ fn a_program_that_asks_for_an_audit_library_is_not_executed() {
         }
     }
 }
+
+/// A library of the kind, whose functions would connect past the hooks.
+#[test]
+fn a_library_that_connects_by_itself_is_not_loaded() {
+    let flags = ["-shared", "-fPIC", "-O2"];
+    let proxy = echoing_proxy();
+    let mut command = command("second_libc", "refused", &proxy);
+    command.env("LIBRARY", probe_as("direct_library.so", "direct_calls", &flags));
+    ends(command);
+    play_with(
+        &probe_as("waiting.so", "direct_calls", &[&flags[..], &["-DWAITS"]].concat()),
+        "loaded",
+        0,
+    );
+}

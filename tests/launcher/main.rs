@@ -3,6 +3,7 @@
 //! - [`workshop`]: a scratch directory, programs compiled into it, the launcher
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
+//! - [`direct_calls`]: programs that enter the kernel themselves
 //! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
@@ -12,6 +13,7 @@
 //! - [`readme`]: the options in the README
 
 mod command_line;
+mod direct_calls;
 mod doctor;
 mod inherited;
 mod libraries;

@@ -70,6 +70,18 @@ static void scene_part(void)
     EXPECT(old == NULL || old == dlsym(RTLD_DEFAULT, "__res_query"));
 }
 
+static void scene_refused(void)
+{
+    const char *library = getenv("LIBRARY");
+    EXPECT(dlopen(library, RTLD_NOW) == NULL && strstr(dlerror(), "system calls of its own"));
+    EXPECT(dlmopen(LM_ID_BASE, library, RTLD_NOW) == NULL && dlerror() != NULL);
+}
+
+static void scene_loaded(void)
+{
+    EXPECT(dlopen(getenv("LIBRARY"), RTLD_NOW) != NULL);
+}
+
 static void scene_needed(void)
 {
     EXPECT(reaches_by(connect));
@@ -77,6 +89,7 @@ static void scene_needed(void)
 
 static const struct scene scenes[] = {
     {"path", scene_path}, {"name", scene_name}, {"own", scene_own}, {"part", scene_part},
+    {"refused", scene_refused}, {"loaded", scene_loaded},
     {"needed", scene_needed}, {NULL, NULL},
 };
 

@@ -1,0 +1,96 @@
+//! Programs that connect by system calls of their own: tests/probes/direct_calls.c.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use epochsocks::program::{DirectCalls, Kind, elf};
+use epochsocks::sys::File;
+
+use crate::support::process::probe_as;
+use crate::workshop::Workshop;
+
+#[test]
+fn a_program_that_connects_by_calls_of_its_own_is_refused() {
+    let workshop = Workshop::new();
+    for (name, flags) in [
+        ("direct", &["-O0"] as &[_]),
+        ("direct_o2", &["-O2"]),
+        ("direct_os", &["-Os"]),
+        ("direct_stripped", &["-O2", "-s"]),
+        ("direct_fixed", &["-O2", "-no-pie"]),
+        ("ring", &["-O2", "-DRING"]),
+        ("ring_with_libc", &["-O2", "-DRING", "-DWITH_LIBC"]),
+    ] {
+        let program = probe_as(name, "direct_calls", flags);
+        workshop
+            .run([program])
+            .assert_ended(126, &["connects by system calls of its own", "not run"]);
+    }
+}
+
+/// As Free Pascal's run-time library makes its calls.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_program_that_hands_numbers_to_what_calls_is_refused() {
+    let workshop = Workshop::new();
+    for (name, flags) in [("gate", ["-O2", "-DBY_GATE"]), ("gate_os", ["-Os", "-DBY_GATE"])] {
+        let program = probe_as(name, "direct_calls", &flags);
+        workshop.run([program]).assert_ended(126, &["connects by system calls of its own"]);
+    }
+}
+
+#[test]
+fn a_program_that_also_connects_by_libc_or_only_waits_runs() {
+    let workshop = Workshop::new();
+    for (name, flag) in [("direct_with_libc", "-DWITH_LIBC"), ("waits", "-DWAITS")] {
+        let program = probe_as(name, "direct_calls", &["-O2", flag]);
+        workshop.run([program]).assert_ran();
+    }
+}
+
+fn calls(path: &Path) -> Option<DirectCalls> {
+    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let file = File::open_at(libc::AT_FDCWD, &name).ok()?;
+    match Kind::of(&file) {
+        Ok(Kind::Elf(elf)) if elf.is_native() && elf.loader.is_some() && !elf.go => {
+            elf::direct_calls(&file).ok()
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn waits_are_told_from_connects() {
+    let of =
+        |name, flag| calls(&probe_as(name, "direct_calls", &["-O2", flag])).expect("a program");
+    let waits = DirectCalls { network: false, epoll_waits: true };
+    assert_eq!(of("waits_told", "-DWAITS"), waits);
+    let connects = DirectCalls { network: true, epoll_waits: false };
+    assert_eq!(of("connects_told", "-DCONNECTS"), connects);
+}
+
+/// Of all dynamic programs here none is taken for one that connects by itself, but libc, which can be
+/// run. `EPOCHSOCKS_SCAN` names other folders, with colons between them.
+#[test]
+fn no_program_of_the_machine_is_taken_for_one() {
+    let folders = std::env::var("EPOCHSOCKS_SCAN").unwrap_or("/usr/bin:/usr/sbin".into());
+    let (mut count, mut taken) = (0, Vec::new());
+    let mut rest: Vec<PathBuf> = folders.split(':').map(PathBuf::from).collect();
+    while let Some(path) = rest.pop() {
+        let Ok(kind) = fs::symlink_metadata(&path).map(|metadata| metadata.file_type()) else {
+            continue;
+        };
+        if kind.is_dir() {
+            rest.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|it| it.path()));
+        } else if let Some(calls) = kind.is_file().then(|| calls(&path)).flatten() {
+            count += 1;
+            if calls.network && path.file_name().is_none_or(|name| name != "libc.so.6") {
+                taken.push(path);
+            }
+        }
+    }
+    assert!(count > 20, "{count} dynamic programs in {folders}");
+    assert_eq!(taken, [] as [PathBuf; 0], "of {count}");
+}
