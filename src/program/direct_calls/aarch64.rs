@@ -8,7 +8,6 @@ pub fn call(number: u32) -> Calls {
         198 => Calls::SOCKET,
         203 => Calls::CONNECT,
         425 => Calls::RING_SETUP,
-        426 => Calls::RING_ENTER,
         // epoll_pwait, epoll_pwait2
         22 | 441 => Calls::EPOLL_WAIT,
         _ => Calls::NONE,

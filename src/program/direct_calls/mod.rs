@@ -28,7 +28,7 @@ use x86_64 as native;
 pub struct DirectCalls {
     /// It connects by them: it has both `socket` and `connect` and does not have the C library's
     /// `connect` as well, or comes from Rust, where one crate may use those and the next these. Or it
-    /// sets an io_uring up and enters it.
+    /// sets an io_uring up.
     pub network: bool,
     /// It waits for an epoll set by them: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
     pub epoll_waits: bool,
@@ -42,8 +42,7 @@ impl Calls {
     const SOCKET: Calls = Calls(1);
     const CONNECT: Calls = Calls(2);
     const RING_SETUP: Calls = Calls(4);
-    const RING_ENTER: Calls = Calls(8);
-    const EPOLL_WAIT: Calls = Calls(16);
+    const EPOLL_WAIT: Calls = Calls(8);
     const NONE: Calls = Calls(0);
 
     fn add(&mut self, calls: Calls) {
@@ -96,7 +95,7 @@ impl DirectCalls {
         let connects = calls.has(&[Calls::SOCKET, Calls::CONNECT])
             && (!origin.imports_connect()? || origin.is_rust()?);
         let found = DirectCalls {
-            network: connects || calls.has(&[Calls::RING_SETUP, Calls::RING_ENTER]),
+            network: connects || calls.has(&[Calls::RING_SETUP]),
             epoll_waits: calls.has(&[Calls::EPOLL_WAIT]),
         };
         remembered::put(key, found);

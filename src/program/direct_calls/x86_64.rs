@@ -8,7 +8,6 @@ pub fn call(number: u32) -> Calls {
         libc::SYS_socket => Calls::SOCKET,
         libc::SYS_connect => Calls::CONNECT,
         libc::SYS_io_uring_setup => Calls::RING_SETUP,
-        libc::SYS_io_uring_enter => Calls::RING_ENTER,
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => Calls::EPOLL_WAIT,
         _ => Calls::NONE,
     }
