@@ -44,7 +44,7 @@ flows! {
     data_under_filters_are_the_destinations: slow_proxy, "again";
     entries_under_filters_are_their_descriptors: echoing_proxy, "duplicates", "close", "replace", "close-range";
     nothing_comes_in_under_filters: echoing_proxy, "listen", "accept";
-    no_datagram_goes_out_under_filters: echoing_proxy, "datagrams";
+    no_datagram_goes_out_under_filters: echoing_proxy, "datagrams", "made-datagrams", "foreign-datagrams";
     no_socket_is_taken_under_filters: echoing_proxy, "receive-datagrams", "receive-stream", "receive-many", "take";
     a_lookup_under_filters_has_no_other_answer: echoing_proxy, "lookup";
     nothing_unprotected_is_executed_under_filters: echoing_proxy, "exec";

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -389,6 +390,41 @@ static void play_datagrams(void)
     check_datagrams();
 }
 
+/* A socket that this process makes is bound to the interface lo, or there is none. */
+static void play_made_datagrams(void)
+{
+    char device[IF_NAMESIZE] = "";
+    socklen_t size = sizeof device;
+    before = count_open();
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0) {
+        if (count_open() != before && denied != SYS_close)
+            WRONG("socket fails, and a descriptor is left");
+        return;
+    }
+    own(SYS_getsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, (long)device, (long)&size);
+    if (strcmp(device, "lo") != 0)
+        WRONG("the socket is bound to the device '%s'", device);
+    play_datagrams();
+}
+
+static void set_up_foreign_datagrams(void)
+{
+    set_up_datagrams();
+    EXPECT(raw(SYS_connect, fd, (long)&datagram_address, sizeof datagram_address, 0) == 0);
+}
+
+static void play_foreign_datagrams(void)
+{
+    struct iovec piece = {"leak", 4};
+    struct mmsghdr many = {.msg_hdr = {.msg_iov = &piece, .msg_iovlen = 1}};
+    send(fd, "leak", 4, 0);
+    sendto(fd, "leak", 4, 0, NULL, 0);
+    sendmsg(fd, &many.msg_hdr, 0);
+    sendmmsg(fd, &many, 1, 0);
+    check_datagrams();
+}
+
 static void pass_own(int number)
 {
     union {
@@ -520,6 +556,8 @@ static const struct flow {
     {"listen", set_up_public, play_listen},
     {"accept", set_up_visited, play_accept},
     {"datagrams", set_up_datagrams, play_datagrams},
+    {"made-datagrams", set_up_datagrams, play_made_datagrams},
+    {"foreign-datagrams", set_up_foreign_datagrams, play_foreign_datagrams},
     {"receive-datagrams", set_up_passed_datagrams, play_receive},
     {"receive-stream", set_up_passed_stream, play_receive},
     {"receive-many", set_up_passed_stream, play_receive_many},

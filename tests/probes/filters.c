@@ -178,7 +178,9 @@ static void scene_local(void)
     ONLY(read(pair[0], small, 4) == 1 && read(ends[0], small, 4) == 1, SYS_read);
     ONLY(write(pair[1], "x", 1) == 1 && write(ends[1], "x", 1) == 1, SYS_write);
     ONLY(readv(memory, &piece, 1) == 1 && writev(pair[0], &piece, 1) == 1, SYS_readv, SYS_writev);
-    ONLY(recv(pair[0], small, 4, MSG_PEEK) == 1 && send(pair[0], "y", 1, 0) == 1, SYS_recvfrom, SYS_sendto);
+    ONLY(recv(pair[0], small, 4, MSG_PEEK) == 1, SYS_recvfrom);
+    /* By sendmsg a socket is asked whether it is a UNIX socket. */
+    ONLY(send(pair[0], "y", 1, 0) == 1, SYS_sendto, SYS_sendmsg);
     ONLY(sendfile(pair[0], memory, &(off_t){0}, 1) == 1, SYS_sendfile);
     ONLY(splice(ends[0], NULL, pair[0], NULL, 1, SPLICE_F_NONBLOCK) == 1, SYS_splice);
     /* No filter forbids rt_sigprocmask, by which addresses and control data are read. */
