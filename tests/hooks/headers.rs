@@ -51,10 +51,12 @@ fn declaration(hook: &Hook) -> String {
 }
 
 impl Hook {
-    /// How many parameters a variadic C function names: `syscall` one, `fcntl` and `ioctl` two.
+    /// How many parameters a variadic C function names: `syscall` one, `__dprintf_chk` three,
+    /// the others two.
     fn fixed(&self) -> usize {
         match self.symbol {
             "syscall" => 1,
+            "__dprintf_chk" => 3,
             _ => 2,
         }
     }

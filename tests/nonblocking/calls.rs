@@ -16,6 +16,11 @@ fn questions_are_answered_as_of_a_socket_that_is_connecting() {
 }
 
 #[test]
+fn what_libc_formats_waits_for_the_handshake() {
+    play(PROBE, "formatted");
+}
+
+#[test]
 fn another_connect_does_not_end_the_handshake() {
     let mut command = command(PROBE, "other-addresses", &late_proxy(0));
     command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "1");

@@ -2,6 +2,7 @@
 #include "nonblocking.h"
 
 #include <linux/sockios.h>
+#include <stdarg.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -73,6 +74,47 @@ static void scene_other_addresses(void)
     FAILS(connect(fd, &unknown, 1), EALREADY);
     EXPECT(by_poll(fd, -1) & POLLOUT);
     EXPECT(peer_is(fd, HOST, 80) && echoes(fd));
+}
+
+extern int __dprintf_chk(int fd, int flag, const char *format, ...);
+extern int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments);
+
+static int by_list(int checked, int fd, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int count = checked ? __vdprintf_chk(fd, 1, format, arguments) : vdprintf(fd, format, arguments);
+    va_end(arguments);
+    return count;
+}
+
+/* Arguments in all registers, and on the stack. */
+#define FORMAT "%d %d %d %d %d %d %d %s %.1f %.1f %.1f %.1f %.1f %.1f %.1f %.1f %.1f\n"
+#define FORMATTED "1 2 3 4 5 6 7 eight 0.5 1.5 2.5 3.5 4.5 5.5 6.5 7.5 8.5\n"
+#define ARGUMENTS 1, 2, 3, 4, 5, 6, 7, "eight", .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5
+
+static int formatted(int form, int fd)
+{
+    switch (form) {
+    case 0: return dprintf(fd, FORMAT, ARGUMENTS);
+    case 1: return __dprintf_chk(fd, 1, FORMAT, ARGUMENTS);
+    default: return by_list(form == 3, fd, FORMAT, ARGUMENTS);
+    }
+}
+
+static void scene_formatted(void)
+{
+    for (int form = 0; form < 4; form++) {
+        char answer[sizeof FORMATTED] = "";
+        int fd = begun(), length = sizeof FORMATTED - 1;
+        FAILS(formatted(form, fd), EAGAIN);
+        EXPECT(fcntl(fd, F_SETFL, 0) == 0);
+        errno = EXDEV;
+        EXPECT(formatted(form, fd) == length && errno == EXDEV && peer_is(fd, HOST, 80));
+        EXPECT(recv(fd, answer, length, MSG_WAITALL) == length && strcmp(answer, FORMATTED) == 0);
+        EXPECT(close(fd) == 0);
+        FAILS(formatted(form, fd), EBADF);
+    }
 }
 
 extern __typeof__(fdopen) _IO_fdopen;
@@ -458,6 +500,7 @@ static const struct scene scenes[] = {
     {"data", scene_data},
     {"other-addresses", scene_other_addresses},
     {"questions", scene_questions},
+    {"formatted", scene_formatted},
     {"streams", scene_streams},
     {"failed-stream", scene_failed_stream},
     {"failure", scene_failure},

@@ -293,6 +293,26 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";
+    fn dprintf(fd: c_int, format: *const c_char) -> c_int {
+        "stdio.h", variadic: yes, symbol: handler, handler: data::formatted::dprintf,
+        why: "libc writes inside", policy: "as write",
+        test: "nonblocking::what_libc_formats_waits_for_the_handshake",
+    }
+    fn vdprintf(fd: c_int, format: *const c_char, arguments: va_list) -> c_int {
+        "stdio.h", real: lookup, handler: data::formatted::vdprintf,
+        why: "libc writes inside", policy: "as write",
+        test: "nonblocking::what_libc_formats_waits_for_the_handshake",
+    }
+    fn __dprintf_chk(fd: c_int, flag: c_int, format: *const c_char) -> c_int {
+        "stdio.h", variadic: yes, symbol: handler, handler: data::formatted::__dprintf_chk,
+        why: "what dprintf is with _FORTIFY_SOURCE", policy: "as write",
+        test: "nonblocking::what_libc_formats_waits_for_the_handshake",
+    }
+    fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: va_list) -> c_int {
+        "stdio.h", real: lookup, handler: data::formatted::__vdprintf_chk,
+        why: "what vdprintf is with _FORTIFY_SOURCE", policy: "as write",
+        test: "nonblocking::what_libc_formats_waits_for_the_handshake",
+    }
     fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_writev),
         handler: data::outgoing::writev,

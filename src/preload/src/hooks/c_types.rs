@@ -9,6 +9,9 @@ pub type res_state = *mut c_void;
 /// What wordexp(3) fills (wordexp.h), which no hook looks into.
 pub type wordexp_t = c_void;
 
+/// Variable arguments: an array or a structure that is passed by its address.
+pub type va_list = *mut c_void;
+
 /// One request of getaddrinfo_a(3) (netdb.h).
 #[repr(C)]
 pub struct gaicb {

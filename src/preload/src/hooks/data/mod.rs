@@ -1,5 +1,6 @@
 //! Data: read and written, with a destination, and with descriptors.
 
+pub mod formatted;
 pub mod outgoing;
 mod passed_descriptors;
 pub mod receive;

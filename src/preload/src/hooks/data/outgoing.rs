@@ -73,6 +73,14 @@ fn peer(fd: c_int) -> Option<Address> {
     bytes.get(..length).map(Address::parse)
 }
 
+/// Waits until `fd` may be written to as by `write`, or says why not.
+pub fn ready(fd: c_int) -> Result<(), Errno> {
+    if datagrams::is_known(fd) {
+        admit(fd)?;
+    }
+    transfer::ready_to_write(fd)
+}
+
 /// Tells that datagrams to `destination` are refused, once a port where the user sees it.
 #[cold]
 pub fn refuse(destination: SocketAddr, refusal: Refusal) {

@@ -24,6 +24,11 @@ fn after_handshake(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
     if quiet() || !concerns(fd) { Ok(()) } else { pass(fd, way, flags) }
 }
 
+/// As [`after_handshake`], for a function that writes inside libc.
+pub fn ready_to_write(fd: c_int) -> Result<(), Errno> {
+    after_handshake(fd, Way::Out, 0)
+}
+
 #[cold]
 fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
     let mut standing = drive(fd);
