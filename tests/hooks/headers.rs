@@ -33,6 +33,7 @@ fn c_type(rust: &str) -> String {
         | "winsize" => {
             return format!("struct {rust}");
         }
+        "CloneEntry" => "int (*)(void *)",
         other => other,
     }
     .to_owned()
@@ -51,11 +52,12 @@ fn declaration(hook: &Hook) -> String {
 }
 
 impl Hook {
-    /// How many parameters a variadic C function names: `syscall` one, `__dprintf_chk` three,
-    /// the others two.
+    /// How many parameters a variadic C function names: `syscall` one, `__dprintf_chk` three, `clone`
+    /// four, the others two.
     fn fixed(&self) -> usize {
         match self.symbol {
             "syscall" => 1,
+            "clone" | "__clone" => 4,
             "__dprintf_chk" => 3,
             _ => 2,
         }

@@ -25,5 +25,6 @@ mod second_libc;
 mod storm;
 mod symbols;
 mod table;
+mod tables;
 mod tor_port;
 mod ways_out;

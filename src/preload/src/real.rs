@@ -175,6 +175,6 @@ pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
     NAMES.split_terminator(' ').any(|name| name.as_bytes() == symbol.to_bytes())
 }
 
-use crate::hooks::c_types::{va_list, wordexp_t};
+use crate::hooks::c_types::{CloneEntry, va_list, wordexp_t};
 use libc::*;
 for_each_hook!(reals);

@@ -120,6 +120,22 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         policy: "forgets the entries first; none with CLOSE_RANGE_CLOEXEC or if the call fails",
         test: "hooks::close_range_forgets_what_it_closes",
     }
+    fn unshare(flags: c_int) -> c_int {
+        "sched.h", real: kernel(SYS_unshare), handler: descriptors::tables::unshare,
+        why: "a thread gets a descriptor table of its own, in which a number is another file",
+        policy: "passes; with CLONE_FILES an entry is believed only if the socket is the same",
+        test: "hooks::a_thread_with_descriptors_of_its_own_sees_no_others_peer",
+    }
+    fn clone(
+        entry: CloneEntry, stack: *mut c_void, flags: c_int, argument: *mut c_void,
+        parent: *mut pid_t, tls: *mut c_void, child: *mut pid_t,
+    ) -> c_int {
+        "sched.h", variadic: yes, real: lookup, handler: descriptors::tables::clone,
+        why: "two processes may share a descriptor table, or two threads have one each",
+        policy: "passes; an entry is believed only if the socket is the same",
+        test: "hooks::a_process_that_shares_descriptors_leaves_no_peer_behind",
+    }
+    alias __clone = clone;
     fn closefrom(first: c_int) -> () {
         "unistd.h", async_signal_safe: yes, real: lookup, handler: descriptors::close::closefrom,
         why: "an entry must not outlive its descriptor", policy: "forgets the entries first",

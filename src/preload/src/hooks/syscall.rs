@@ -6,7 +6,7 @@ use core::ffi::{c_int, c_long};
 use epochsocks::sys::Errno;
 
 use super::data::{outgoing, receive, send, transfer};
-use super::descriptors::{close, duplicate};
+use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, fork};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
 use super::waits::{epoll, kernel_waits, poll, select};
@@ -73,6 +73,15 @@ pub unsafe fn syscall(
             }
             // Other clones come back on a stack of their own: nothing of ours may lie there.
             libc::SYS_clone if copies(a, b) => return as_fork(number, a, b, c, d, e, f),
+            libc::SYS_clone => {
+                tables::note(a);
+                return real::syscall(number, a, b, c, d, e, f);
+            }
+            libc::SYS_clone3 => {
+                tables::note_extended(core::ptr::with_exposed_provenance(a as usize));
+                return real::syscall(number, a, b, c, d, e, f);
+            }
+            libc::SYS_unshare => tables::unshare(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_fork => return as_fork(number, a, b, c, d, e, f),
             libc::SYS_io_uring_setup | libc::SYS_io_uring_enter | libc::SYS_io_uring_register => {

@@ -7,6 +7,8 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::{Errno, is_owned_socket, owned_sockets};
 use libc::c_uint;
 
+use super::tables;
+
 use crate::registry::{REGISTRY, any_in, forget_range};
 use crate::{datagrams, errno, real};
 
@@ -43,6 +45,9 @@ fn close_tracked(fd: c_int) -> c_int {
 /// # Safety
 /// As close_range(2).
 pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    if flags & libc::CLOSE_RANGE_UNSHARE as c_int != 0 {
+        tables::leave();
+    }
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
     if !closes || first > last || !any_in(first, last) && next_owned(first, last).is_none() {
         // SAFETY: the caller's contract.

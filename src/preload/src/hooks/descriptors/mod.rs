@@ -4,4 +4,5 @@ pub mod close;
 mod dup_over;
 pub mod duplicate;
 pub mod streams;
+pub mod tables;
 pub mod terminal;

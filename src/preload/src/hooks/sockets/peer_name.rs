@@ -11,8 +11,9 @@ use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t}
 
 use super::state;
 use crate::hooks::arguments::is_readable;
+use crate::hooks::descriptors::tables;
 use crate::pending::concerns;
-use crate::registry::REGISTRY;
+use crate::registry::{REGISTRY, is_current};
 use crate::{errno, label, real, runtime};
 
 /// # Safety
@@ -23,7 +24,10 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
         .borrow(fd, |record| record.connection().map(|connection| connection.destination))
         .flatten();
     match destination {
+        // The entry is another table's: what the kernel says of this one's is the whole truth.
         // SAFETY: the caller's contract.
+        _ if tables::diverge() && !is_current(fd) => unsafe { of_stranger(fd, address, length) },
+        // SAFETY: as above.
         Some(destination) => match unsafe { write(&destination, address, length) } {
             Ok(()) => 0,
             Err(errno) => errno::fail(errno),
