@@ -281,7 +281,7 @@ options! {
         },
     },
     OptionSpec {
-        flags: &[takes("--enable-ipv6", None)],
+        flags: &[takes("--enable-ipv6", None), sets("--ipv6", Some('6'), "1")],
         directive: "EnableIPv6",
         variable: "EPOCHSOCKS_ENABLE_IPV6",
         torsocks_variable: Some("TORSOCKS_ENABLE_IPV6"),

@@ -3,18 +3,20 @@
 use std::fmt;
 use std::io::{Write, stderr};
 
-/// Exit statuses, those of env(1) and nohup(1): what is below 125 is the program's own.
+/// The kinds of ends. The exit statuses, which are [`Persona`](crate::persona::Persona)'s, are those of
+/// env(1) and nohup(1): what is below 125 is the program's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Status {
     /// The command line is wrong.
-    Usage = 2,
+    Usage,
     /// epochsocks itself can't work: its library, its configuration.
-    Own = 125,
-    /// The program was found and can't be run, or must not be.
-    NotRun = 126,
+    Own,
+    /// The program was found and can't be run.
+    NotRun,
+    /// The program must not be run: it would not go through Tor.
+    Refused,
     /// The program was not found.
-    NotFound = 127,
+    NotFound,
 }
 
 /// An end with a message of one line: what happened, to which thing, what to do next.

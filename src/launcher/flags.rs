@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 use crate::completions;
 use crate::failure::{Failure, Status};
 use crate::listing::SHELLS;
+use crate::manual;
 use crate::registry::Registry;
 use crate::settings::{self, Given};
 use crate::shell::Syntax;
@@ -49,8 +50,10 @@ pub enum Action {
     Help,
     /// Print the version.
     Version,
-    /// Print the manual page.
-    Manual,
+    /// Print this manual page.
+    Manual(String),
+    /// Print a configuration file to start from.
+    SampleConfiguration,
     /// Print this script, which completes the command line in a shell.
     Completions(String),
 }
@@ -74,7 +77,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             None => return Err(usage("no command is given")),
             Some(Arg::Short('h') | Arg::Long("help")) => invocation.action = Action::Help,
             Some(Arg::Short('V') | Arg::Long("version")) => invocation.action = Action::Version,
-            Some(Arg::Long("man")) => invocation.action = Action::Manual,
+            Some(Arg::Long("man")) => {
+                let section = parser.optional_value().unwrap_or_else(|| "1".into());
+                let page = manual::page(&section.to_string_lossy());
+                invocation.action = Action::Manual(page.ok_or_else(|| no_page(&section))?);
+            }
+            Some(Arg::Long("sample-configuration")) => {
+                invocation.action = Action::SampleConfiguration;
+            }
             Some(Arg::Long("completions")) => {
                 let shell = parser.value().map_err(usage)?.to_string_lossy().into_owned();
                 let script = completions::script(&shell).ok_or_else(|| no_shell(&shell))?;
@@ -211,6 +221,11 @@ fn no_shell(name: &str) -> Failure {
     usage(format!("--completions: there are none for {name:?}, but for {known}"))
 }
 
+fn no_page(section: &OsStr) -> Failure {
+    let (section, known) = (section.to_string_lossy(), manual::SECTIONS.join(", "));
+    usage(format!("--man: there is no page in section {section:?}, but in {known}"))
+}
+
 fn unknown(argument: &Arg<'_>) -> Failure {
     usage(format!(
         "{} is not an option of epochsocks (a program's own options stand behind its name)",
@@ -301,11 +316,15 @@ mod tests {
         one("-P 9150", "TorPort", "9150");
         one("-P9150", "TorPort", "9150");
         one("--port=9150", "TorPort", "9150");
+        one("-6", "EnableIPv6", "1");
+        one("--ipv6", "EnableIPv6", "1");
         assert_eq!(action("--shell"), Action::Shell);
         assert_eq!(action("-h"), Action::Help);
         assert_eq!(action("--help x"), Action::Help);
         assert_eq!(action("--version"), Action::Version);
-        assert_eq!(action("-d --man x"), Action::Manual);
+        assert!(matches!(action("-d --man x"), Action::Manual(_)));
+        assert!(matches!(action("--man=5"), Action::Manual(_)));
+        assert_eq!(action("--sample-configuration"), Action::SampleConfiguration);
         assert!(matches!(action("--completions bash"), Action::Completions(_)));
         assert_eq!(given("-dP 9150 x").len(), 2);
     }
@@ -329,6 +348,7 @@ mod tests {
             "--registry tree x",
             "--completions",
             "--completions csh",
+            "--man=2",
             "--debug=5 x",
         ];
         for line in lines {

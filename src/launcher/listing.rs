@@ -55,7 +55,8 @@ pub fn own() -> Vec<Flag> {
             choices: registries.clone(),
             ..plain("--registry", None, &format!("Connection registry: {}.", registries.join(", ")))
         },
-        plain("--man", None, "Print the manual page: epochsocks --man | man -l -"),
+        plain("--man", None, "Print the manual page, of a section with --man=1, 5 or 8."),
+        plain("--sample-configuration", None, "Print a configuration file with all defaults."),
         Flag {
             placeholder: Some("SHELL"),
             choices: SHELLS.to_vec(),

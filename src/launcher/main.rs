@@ -8,7 +8,7 @@
 //! - [`inherited`]: what it does not inherit
 //! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
 //! - [`doctor`]: whether it all works here
-//! - [`failure`]: how the command ends otherwise
+//! - [`failure`]: how the command ends otherwise; [`persona`]: with whose exit statuses
 //!
 //! There is no `main` of Rust's runtime, which would set SIGPIPE to be ignored: the program would
 //! inherit that.
@@ -25,6 +25,7 @@ mod inherited;
 mod listing;
 mod locate;
 mod manual;
+mod persona;
 mod preflight;
 mod registry;
 mod search;
@@ -41,6 +42,7 @@ use epochsocks::config::Settings;
 use environment::{AUDIT, Change, Changes, PRELOAD};
 use failure::{Failure, Status};
 use flags::{Action, Invocation};
+use persona::Persona;
 use shell::Syntax;
 
 // Found before std's own libgcc_s, whose loading would be a tenth of the start-up time. (Without
@@ -60,23 +62,29 @@ const SHELL_IS_SHOW: &str = "`epochsocks sh` prints LD_PRELOAD, as `torsocks sh`
 /// The C entry point. The standard library takes the arguments from the loader itself.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn main() -> c_int {
-    match run() {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let persona = Persona::of(std::env::args_os().next().as_deref(), &mut arguments);
+    match run(persona, &arguments) {
         Ok(status) => status,
         Err(failure) => {
             failure::warn(&failure.message);
-            failure.status as c_int
+            persona.code(failure.status)
         }
     }
 }
 
-fn run() -> Result<c_int, Failure> {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+fn run(persona: Persona, arguments: &[OsString]) -> Result<c_int, Failure> {
     let parsed = flags::parse(arguments.iter().cloned());
     let is_evaluated = match &parsed {
         Ok(invocation) => matches!(invocation.action, Action::On(_) | Action::Off(_)),
-        Err(_) => flags::ends_with_a_word_for_shells(&arguments),
+        Err(_) => flags::ends_with_a_word_for_shells(arguments),
     };
-    let outcome = parsed.and_then(|invocation| act(&invocation));
+    let outcome = parsed.and_then(|invocation| {
+        persona.check(&invocation.action)?;
+        let status = act(&invocation)?;
+        persona.switched(&invocation.action).into_iter().for_each(failure::warn);
+        Ok(status)
+    });
     if is_evaluated && outcome.is_err() && !stdout().is_terminal() {
         print(shell::STOP);
     }
@@ -114,7 +122,8 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
         }
         Action::Help => Ok(print(help::text().as_bytes())),
         Action::Version => Ok(print(help::version().as_bytes())),
-        Action::Manual => Ok(print(manual::page().as_bytes())),
+        Action::Manual(page) => Ok(print(page.as_bytes())),
+        Action::SampleConfiguration => Ok(print(manual::sample().as_bytes())),
         Action::Completions(script) => Ok(print(script.as_bytes())),
         Action::Doctor { self_test } => doctor::run(invocation, *self_test),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
@@ -178,6 +187,6 @@ fn refuse_in_protected_shell() -> Result<(), Failure> {
 fn print(text: &[u8]) -> c_int {
     match stdout().write_all(text).and_then(|()| stdout().flush()) {
         Ok(()) => 0,
-        Err(_) => Status::Own as c_int,
+        Err(_) => Persona::Epochsocks.code(Status::Own),
     }
 }

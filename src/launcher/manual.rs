@@ -1,8 +1,9 @@
-//! The manual page, epochsocks(1), in the macros of man(7).
+//! The manual pages, epochsocks(1), epochsocks.conf(5) and epochsocks-preload(8), in the macros of
+//! man(7), and a sample of the configuration file.
 
 use std::fmt::Write;
 
-use epochsocks::config::OPTIONS;
+use epochsocks::config::{OPTIONS, OptionSpec};
 
 use crate::help::{EXIT, WORDS};
 use crate::listing::{self, Flag};
@@ -11,17 +12,83 @@ const DESCRIPTION: &str = "Runs a dynamically linked program with its TCP connec
     look-ups sent through Tor, by a preload library. What can't go through Tor is refused. A \
     command that can't be protected (static, Go, setuid, 32-bit) is not run.";
 
-const FILES: &str = "The file that EPOCHSOCKS_CONF_FILE (or TORSOCKS_CONF_FILE) names, none being \
-    no file; or else the first that exists of $XDG_CONFIG_HOME/epochsocks/epochsocks.conf, \
-    /etc/epochsocks.conf and /etc/tor/torsocks.conf. A line is a directive and a value; # starts a \
-    comment. A flag wins over an EPOCHSOCKS variable, this over torsocks' variable, this over the \
-    file.";
+const FILES: &str = "The configuration file is described in epochsocks.conf(5).";
 
-/// The page.
-pub fn page() -> String {
-    let mut page = String::new();
-    let _ = writeln!(page, ".TH EPOCHSOCKS 1 \"\" \"epochsocks {}\"", env!("CARGO_PKG_VERSION"));
-    section(&mut page, "NAME", "epochsocks - run a program through Tor");
+const EXAMPLES: [(&str, &str); 5] = [
+    ("epochsocks curl https://check.torproject.org/api/ip", "One command."),
+    ("epochsocks --isolate=mail mutt", "On circuits that only programs with this key share."),
+    ("epochsocks --shell", "A shell, with all that it starts."),
+    ("on=$(epochsocks on) && eval \"$on\" || exit", "The rest of a script, or its end."),
+    (
+        "ssh -o ProxyCommand='epochsocks nc %h %p' HOST",
+        "One connection of a program that itself can't be protected.",
+    ),
+];
+
+const LIMITS: &str = "This is no sandbox: code that does not call the C library is not seen, nor is \
+    what another process does for the program. A program's own words (its user agent, a login) go \
+    out as they are. UDP is refused. See epochsocks-preload(8).";
+
+const CONFIGURATION: &str = "The file is the one that EPOCHSOCKS_CONF_FILE (or TORSOCKS_CONF_FILE) \
+    names, none being no file; or else the first that exists of \
+    $XDG_CONFIG_HOME/epochsocks/epochsocks.conf, /etc/epochsocks.conf and /etc/tor/torsocks.conf. A \
+    flag wins over an EPOCHSOCKS variable, this over torsocks' variable, this over the file.";
+
+const SYNTAX: &str = "A line is a directive, space and a value; upper and lower case of the \
+    directive do not matter. # at the start of a word starts a comment. There are no quotes. A \
+    directive that is not known, or a value that is not allowed, ends epochsocks with file and \
+    line; in torsocks' file an unknown directive is a warning.";
+
+const PRELOAD: &str = "libepochsocks_preload.so is loaded by ld.so(8) before a program's other \
+    libraries. Its functions stand in front of those of the C library that make, connect, pass, \
+    watch and close sockets, look names up, or execute programs.";
+
+const PROMISES: [(&str, &str); 6] = [
+    (
+        "TCP",
+        "A connection is made to Tor's SOCKS port, which leads it on. The program sees the \
+      destination as its peer.",
+    ),
+    (
+        "Names",
+        "Each name is asked of Tor, and none of a name server. An onion name gets an address \
+      out of OnionAddrRange that stands for it in this process.",
+    ),
+    (
+        "Refused",
+        "UDP, raw and packet sockets, connections to the loopback interface, listening for \
+      other machines: EPERM, unless an option allows them.",
+    ),
+    (
+        "Programs",
+        "One that could not be protected (static, Go, setuid, setgid, with capabilities, \
+      32-bit) is not executed: EPERM. LD_PRELOAD and the settings stay in the environment.",
+    ),
+    ("Signals", "Functions that POSIX lists as async-signal-safe stay so."),
+    ("Log", "A refusal is a line on standard error, or in LogFile."),
+];
+
+const ELSEWHERE: &str = "A system call that a program makes by its own instructions, and an \
+    io_uring, are not seen. Another process, asked by a UNIX socket or a file, may do what the \
+    program may not. A profile of AppArmor or SELinux that keeps a program from reading the \
+    library makes ld.so run it without: `epochsocks doctor PROGRAM` says so.";
+
+/// The sections that have a page.
+pub const SECTIONS: [&str; 3] = ["1", "5", "8"];
+
+/// The page of `section`, one of [`SECTIONS`].
+pub fn page(section: &str) -> Option<String> {
+    match section {
+        "1" => Some(command()),
+        "5" => Some(configuration()),
+        "8" => Some(preload()),
+        _ => None,
+    }
+}
+
+/// epochsocks(1).
+fn command() -> String {
+    let mut page = head("EPOCHSOCKS", 1, "epochsocks - run a program through Tor");
     page.push_str(".SH SYNOPSIS\n");
     for (command, _) in WORDS {
         let _ = writeln!(page, ".br\n.B {}", escaped(command));
@@ -37,14 +104,103 @@ pub fn page() -> String {
     section(&mut page, "FILES", FILES);
     page.push_str(".SH ENVIRONMENT\n");
     for option in &OPTIONS {
-        let torsocks = option.torsocks_variable.map_or(String::new(), |name| format!(", {name}"));
-        let text = format!("{}: {}", option.directive, option.help);
-        item(&mut page, &format!("{}{torsocks}", option.variable), &text);
+        item(&mut page, &variables(option), &format!("{}: {}", option.directive, option.help));
     }
+    item(&mut page, "EPOCHSOCKS_CONF_FILE", "The configuration file.");
     item(&mut page, "EPOCHSOCKS_LIBRARY", "The preload library or its directory.");
     section(&mut page, "EXIT STATUS", EXIT.trim().trim_start_matches("Exit status: "));
-    section(&mut page, "SEE ALSO", "tor(1), torsocks(1), ld.so(8)");
+    page.push_str(".SH EXAMPLES\n");
+    for (command, what) in EXAMPLES {
+        item(&mut page, command, what);
+    }
+    section(&mut page, "LIMITS", LIMITS);
+    section(&mut page, "SEE ALSO", "epochsocks.conf(5), epochsocks-preload(8), tor(1), ld.so(8)");
     page
+}
+
+/// epochsocks.conf(5).
+fn configuration() -> String {
+    let mut page = head("EPOCHSOCKS.CONF", 5, "epochsocks.conf - the settings of epochsocks");
+    section(&mut page, "DESCRIPTION", CONFIGURATION);
+    section(&mut page, "SYNTAX", SYNTAX);
+    page.push_str(".SH DIRECTIVES\n");
+    for option in &OPTIONS {
+        let default = match option.default {
+            "" => "It is not set by default.".to_owned(),
+            default => format!("The default is {default}."),
+        };
+        let text = format!(
+            "{} The value is {}. {default} Variables: {}.",
+            option.help,
+            option.kind.expected(),
+            variables(option)
+        );
+        item(&mut page, &format!("{} {}", option.directive, option.kind.placeholder()), &text);
+    }
+    section(&mut page, "SEE ALSO", "epochsocks(1), epochsocks-preload(8), tor(1)");
+    page
+}
+
+/// epochsocks-preload(8).
+fn preload() -> String {
+    let name = "epochsocks-preload - the library that sends a program's connections through Tor";
+    let mut page = head("EPOCHSOCKS-PRELOAD", 8, name);
+    section(&mut page, "DESCRIPTION", PRELOAD);
+    for (what, text) in PROMISES {
+        item(&mut page, what, text);
+    }
+    section(&mut page, "LIMITS", ELSEWHERE);
+    section(&mut page, "SEE ALSO", "epochsocks(1), epochsocks.conf(5), ld.so(8), seccomp(2)");
+    page
+}
+
+/// A configuration file with each directive as a comment.
+pub fn sample() -> String {
+    let mut text =
+        "# Settings of epochsocks for all users: epochsocks.conf(5). Each is shown with its \
+                    default.\n"
+            .to_owned();
+    for option in &OPTIONS {
+        let value =
+            if option.default.is_empty() { option.kind.placeholder() } else { option.default };
+        text.push('\n');
+        for line in wrapped(option.help, 98) {
+            let _ = writeln!(text, "# {line}");
+        }
+        let _ = writeln!(text, "#{} {value}", option.directive);
+    }
+    text
+}
+
+/// `text` in lines of at most `width` bytes.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn variables(option: &OptionSpec) -> String {
+    let torsocks = option.torsocks_variable.map_or(String::new(), |name| format!(", {name}"));
+    format!("{}{torsocks}", option.variable)
+}
+
+fn head(title: &str, number: u8, name: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(".TH {title} {number} \"\" \"epochsocks {version}\"\n.SH NAME\n{}\n", name_line(name))
+}
+
+/// The line that whatis(1) reads: its dash stays alone.
+fn name_line(name: &str) -> String {
+    name.split(" - ").map(escaped).collect::<Vec<_>>().join(" \\- ")
 }
 
 fn section(page: &mut String, title: &str, text: &str) {
@@ -80,18 +236,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_every_flag_directive_and_variable() {
-        let page = page().replace("\\-", "-");
+    fn the_pages_have_every_flag_directive_and_variable() {
+        let page = |section| page(section).unwrap().replace("\\-", "-");
+        let (command, file) = (page("1"), page("5"));
         for flag in listing::own().iter().chain(&listing::settings()) {
-            assert!(page.contains(flag.long), "{}", flag.long);
+            assert!(command.contains(flag.long), "{}", flag.long);
         }
         for option in &OPTIONS {
             for name in
                 [option.directive, option.variable].into_iter().chain(option.torsocks_variable)
             {
-                assert!(page.contains(name), "{name}");
+                assert!(command.contains(name) && file.contains(name), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn the_sample_is_a_file_whose_lines_can_be_uncommented() {
+        let text = sample();
+        for option in &OPTIONS {
+            let line = format!("\n#{} ", option.directive);
+            assert!(text.contains(&line), "{line}");
+        }
+        assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')));
+        assert!(text.lines().all(|line| line.len() <= 100));
     }
 
     #[test]

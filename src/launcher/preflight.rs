@@ -55,7 +55,7 @@ fn judge(file: &Path) -> Result<Kind, Failure> {
 
 fn not_run(who: &str, refusal: Refusal) -> Failure {
     let message = format!("{who} {refusal}; it was not run, as it would not go through Tor");
-    Failure::new(Status::NotRun, message)
+    Failure::new(Status::Refused, message)
 }
 
 fn refuse(file: &Path, blocked: &Blocked) -> Failure {
@@ -73,7 +73,7 @@ fn refuse(file: &Path, blocked: &Blocked) -> Failure {
         }
         Reason::Unknown(errno) => format!("{who} can't be inspected: {}", describe(errno)),
     };
-    Failure::new(Status::NotRun, message)
+    Failure::new(Status::Refused, message)
 }
 
 /// The name that `env` would look for: its first word that is neither an option nor an
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn an_interpreter_is_named_with_the_script() {
         let failure = check(Path::new("/"), None).unwrap_err();
-        assert_eq!(failure.status, Status::NotRun);
+        assert_eq!(failure.status, Status::Refused);
         assert!(failure.message.starts_with("/ is not a regular file"), "{}", failure.message);
     }
 }

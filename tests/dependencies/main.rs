@@ -4,6 +4,7 @@
 mod licence;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use semver::{Version, VersionReq};
@@ -17,6 +18,11 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// is named because both are one package.
 const IN_THE_PRELOAD_LIBRARY: [&str; 4] = ["epochsocks", "epochsocks-preload", "lexopt", "libc"];
 
+/// The beginning of what is installed about other people's work.
+const HEAD: &str = "epochsocks is linked with the crates below, under the licence that is given with each, \
+    and with the\nstandard library of Rust (The Rust Project Developers, MIT or Apache-2.0, as in \
+    LICENSE-MIT and\nLICENSE-APACHE).\n";
+
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -27,6 +33,7 @@ struct Package {
     name: String,
     version: Version,
     license: Option<String>,
+    manifest_path: PathBuf,
     /// `None` for the members of the workspace.
     source: Option<String>,
 }
@@ -103,6 +110,45 @@ fn no_crate_has_an_advisory() {
             );
         }
     }
+}
+
+/// The crates that are linked into what is installed, with every registry.
+fn linked() -> BTreeSet<String> {
+    let tree =
+        ["tree", "--workspace", "--exclude=epochsocks-benches", "--exclude=epochsocks-loop-tokio"];
+    let lines = cargo(
+        &[
+            &tree[..],
+            &["--edges=normal,no-proc-macro", "--all-features", "--prefix=none", "--format={p}"],
+        ]
+        .concat(),
+    );
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// What the licences demand to be handed on: their texts.
+#[test]
+fn the_licences_of_what_is_linked_are_installed() {
+    let (linked, mut text) = (linked(), String::from(HEAD));
+    let own = |package: &Package| package.name.starts_with("epochsocks");
+    for package in packages().iter().filter(|package| linked.contains(&package.name)) {
+        if own(package) {
+            continue;
+        }
+        let folder = package.manifest_path.parent().expect("a manifest is in a folder");
+        let names = ["LICENSE-MIT", "LICENSE", "LICENSE.md", "license-mit", "LICENSE-BSL"];
+        let licence = names.iter().find_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+        let licence = licence.unwrap_or_else(|| panic!("{} has no licence file", package.name));
+        let (name, kind) = (&package.name, package.license.as_deref().unwrap_or_default());
+        text += &format!("\n----- {name} ({kind})\n\n{}\n", licence.trim());
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/THIRD-PARTY.txt");
+    if std::env::var_os("EPOCHSOCKS_BLESS").is_some() {
+        std::fs::write(&file, &text).expect("the checkout can be written");
+    }
+    let renew = "EPOCHSOCKS_BLESS=1 cargo test --test dependencies";
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == text, "packaging/THIRD-PARTY.txt is stale; `{renew}` renews it");
 }
 
 #[test]

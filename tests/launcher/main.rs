@@ -7,16 +7,19 @@
 //! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
+//! - [`as_torsocks`]: the command under the name torsocks
 //! - [`command_line`]: usage errors, exit statuses
 //! - [`shells`]: what bash, zsh, dash and fish evaluate
 //! - [`doctor`]: what the doctor finds
-//! - [`readme`]: the options in the README
+//! - [`readme`], [`packaging`]: the documents that are made from the options
 
+mod as_torsocks;
 mod command_line;
 mod direct_calls;
 mod doctor;
 mod inherited;
 mod libraries;
+mod packaging;
 mod readme;
 mod refusals;
 mod running;

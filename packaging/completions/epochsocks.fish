@@ -1,0 +1,43 @@
+function __epochsocks_command -d 'The words behind the flags of epochsocks'
+    set -l words (commandline -opc) (commandline -ct)
+    set -e words[1]
+    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound' 'allow-outbound-localhost=' 'passed-sockets=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
+    string join -- \n $argv
+end
+function __epochsocks_before_command
+    test (count (__epochsocks_command)) -le 1
+end
+function __epochsocks_behind
+    set -l words (__epochsocks_command)
+    test (count $words) -ge 2; and test $words[1] = $argv[1]
+end
+complete -c epochsocks -x -n 'not __epochsocks_before_command' -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'
+complete -c epochsocks -x -n __epochsocks_before_command -a '(__fish_complete_command) on off show doctor help'
+complete -c epochsocks -x -n '__epochsocks_behind on' -a 'bash zsh fish'
+complete -c epochsocks -x -n '__epochsocks_behind off' -a 'bash zsh fish'
+complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test'
+complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
+complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
+complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'
+complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-epoch, slots-hazard, counted, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
+complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
+complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'
+complete -c epochsocks -n __epochsocks_before_command -l completions -x -a 'bash zsh fish' -d 'Print what completes the flags in bash, zsh or fish.'
+complete -c epochsocks -n __epochsocks_before_command -l address -s a -x -a '' -d 'Address of Tor\'s SOCKS port.'
+complete -c epochsocks -n __epochsocks_before_command -l port -s P -x -a '' -d 'Tor\'s SOCKS port.'
+complete -c epochsocks -n __epochsocks_before_command -l onion-addr-range -x -a '' -d 'Network whose addresses stand for onion names; nothing else can be reached in it.'
+complete -c epochsocks -n __epochsocks_before_command -l names -x -a 'resolve cookie' -d 'What a program gets for a host name: the address that Tor resolves it to, or a cookie address, so that the connection itself carries the name and saves Tor a round trip.'
+complete -c epochsocks -n __epochsocks_before_command -l user -s u -x -a '' -d 'User name for Tor, which gives each user name and password circuits of their own; needs a password.'
+complete -c epochsocks -n __epochsocks_before_command -l pass -s p -x -a '' -d 'Password for Tor; needs a user name.'
+complete -c epochsocks -n __epochsocks_before_command -l isolate -s i -d 'Give each process circuits of its own; excludes user name and password.'
+complete -c epochsocks -n __epochsocks_before_command -l allow-inbound -d 'Allow listen and accept on addresses that are not local.'
+complete -c epochsocks -n __epochsocks_before_command -l allow-outbound-localhost -x -a '0 1 2' -d 'Allow connections to the loopback interface beside Tor: 0 none, 1 TCP, 2 TCP and UDP.'
+complete -c epochsocks -n __epochsocks_before_command -l passed-sockets -x -a 'refuse drop torified allow' -d 'Network sockets that other processes pass: refuse fails the call, drop takes them out of the message, torified refuses those that are not connected to Tor, allow takes all. What a program under epochsocks has connected through Tor is always taken.'
+complete -c epochsocks -n __epochsocks_before_command -l enable-ipv6 -x -a '0 1' -d 'Allow IPv6 sockets and addresses.'
+complete -c epochsocks -n __epochsocks_before_command -l ipv6 -s 6 -d 'The same as --enable-ipv6 1.'
+complete -c epochsocks -n __epochsocks_before_command -l handshake-timeout -x -a '' -d 'How long a connection through Tor may take; Tor itself gives a silent host up after 125 seconds.'
+complete -c epochsocks -n __epochsocks_before_command -l log-level -x -a '1 2 3 4 5' -d 'What is logged: 1 nothing, 2 errors, 3 warnings, 4 notices, 5 everything.'
+complete -c epochsocks -n __epochsocks_before_command -l debug -s d -d 'The same as --log-level 5.'
+complete -c epochsocks -n __epochsocks_before_command -l quiet -s q -d 'The same as --log-level 1.'
+complete -c epochsocks -n __epochsocks_before_command -l log-time -x -a '0 1' -d 'Start each log line with the time.'
+complete -c epochsocks -n __epochsocks_before_command -l log-file -r -F -d 'File that the log is appended to, instead of standard error.'
