@@ -16,7 +16,7 @@ _epochsocks() {
     case ${COMP_WORDS[i]} in
       on) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
       off) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
-      doctor) COMPREPLY=($(compgen -W '--self-test' -- "$word")) ;;
+      doctor) COMPREPLY=($(compgen -W '--self-test --json' -- "$word")) ;;
       *) declare -F _command_offset >/dev/null && _command_offset "$i" ;;
     esac
     return

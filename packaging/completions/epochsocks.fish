@@ -15,7 +15,7 @@ complete -c epochsocks -x -n 'not __epochsocks_before_command' -a '(__fish_compl
 complete -c epochsocks -x -n __epochsocks_before_command -a '(__fish_complete_command) on off show doctor help'
 complete -c epochsocks -x -n '__epochsocks_behind on' -a 'bash zsh fish'
 complete -c epochsocks -x -n '__epochsocks_behind off' -a 'bash zsh fish'
-complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test'
+complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test --json'
 complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
 complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'

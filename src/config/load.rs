@@ -85,6 +85,12 @@ pub fn export(settings: &Settings, mut each: impl FnMut(&'static str, &[u8])) {
     }
 }
 
+/// The path of the file that [`load`] reads, if any.
+pub fn configuration_file<'a>(sources: &Sources<'a>) -> Option<FilePath<'a>> {
+    let found = find_file(sources, &mut |_| ()).ok()?;
+    found.map(|(_, (path, _))| path)
+}
+
 fn load_variables<'a>(
     sources: &Sources<'a>,
     settings: &mut Settings,

@@ -30,7 +30,10 @@ pub use environment::{Environment, value_of};
 pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
 pub use file::Dialect;
 pub use kind::Kind;
-pub use load::{Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, export, load};
+pub use load::{
+    Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, configuration_file, export,
+    load,
+};
 pub use network::Network;
 pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
 pub use settings::{IsolationKey, Names, OutboundLocalhost, PassedSockets, Path, Secret, Settings};

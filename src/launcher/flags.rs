@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use lexopt::{Arg, Parser};
 
 use crate::completions;
+use crate::doctor::Question;
+use crate::doctor::report::Form;
 use crate::failure::{Failure, Status};
 use crate::listing::SHELLS;
 use crate::manual;
@@ -39,11 +41,8 @@ pub enum Action {
         /// It was called `sh`, as torsocks has it.
         by_shells_name: bool,
     },
-    /// Check library, configuration and Tor daemon.
-    Doctor {
-        /// Run a child under the library against servers of our own first.
-        self_test: bool,
-    },
+    /// Check library, configuration, Tor daemon and programs.
+    Doctor(Question),
     /// Be the child of the self-test.
     Probe(Vec<OsString>),
     /// Print the help text.
@@ -196,12 +195,19 @@ pub fn ends_with_a_word_for_shells(arguments: &[OsString]) -> bool {
 }
 
 fn doctor(rest: &[OsString]) -> Result<Action, Failure> {
-    match rest {
-        [] => Ok(Action::Doctor { self_test: false }),
-        [flag] if flag == "--self-test" => Ok(Action::Doctor { self_test: true }),
-        [flag] if asks_for_help(flag) => Ok(Action::Help),
-        [surplus_word, ..] => Err(surplus(OsStr::new("doctor"), surplus_word)),
+    let mut question = Question::default();
+    for word in rest {
+        match word.to_str() {
+            Some("--self-test") => question.self_test = true,
+            Some("--json") => question.form = Form::Json,
+            _ if asks_for_help(word) => return Ok(Action::Help),
+            _ if word.as_encoded_bytes().starts_with(b"-") => {
+                return Err(surplus(OsStr::new("doctor"), word));
+            }
+            _ => question.programs.push(word.clone()),
+        }
     }
+    Ok(Action::Doctor(question))
 }
 
 fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
@@ -284,8 +290,13 @@ mod tests {
         assert_eq!(action("show"), Action::Show { by_shells_name: false });
         assert_eq!(action("sh"), Action::Show { by_shells_name: true });
         assert_eq!(action("sh -c true"), run(&["sh", "-c", "true"]));
-        assert_eq!(action("doctor"), Action::Doctor { self_test: false });
-        assert_eq!(action("doctor --self-test"), Action::Doctor { self_test: true });
+        assert_eq!(action("doctor"), Action::Doctor(Question::default()));
+        let asked = Question {
+            self_test: true,
+            form: Form::Json,
+            programs: vec!["curl".into(), "ssh".into()],
+        };
+        assert_eq!(action("doctor curl --self-test ssh --json"), Action::Doctor(asked));
         assert_eq!(action("-- doctor x"), run(&["doctor", "x"]));
         assert_eq!(action("-- on"), run(&["on"]));
         assert_eq!(action("-- help"), run(&["help"]));
@@ -342,8 +353,8 @@ mod tests {
             "on x",
             "on fish x",
             "show x",
-            "doctor x",
-            "doctor --self-test x",
+            "doctor --nonsense",
+            "doctor x -y",
             "--registry",
             "--registry tree x",
             "--completions",

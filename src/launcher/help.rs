@@ -11,15 +11,23 @@ const COLUMN: usize = 41;
 pub const WORDS: [(&str, &str); 6] = [
     ("epochsocks [OPTIONS] COMMAND [ARGUMENTS]", "run a command through Tor"),
     ("epochsocks [OPTIONS] --shell", "run your shell through Tor"),
-    ("epochsocks [OPTIONS] doctor [--self-test]", "see whether all is in place"),
+    (
+        "epochsocks [OPTIONS] doctor [PROGRAM...]",
+        "see whether all is in place; --self-test, --json",
+    ),
     ("eval \"$(epochsocks [OPTIONS] on)\"", "what this shell starts goes through Tor"),
     ("eval \"$(epochsocks off)\"", "and no longer"),
     ("epochsocks show", "print LD_PRELOAD"),
 ];
 
 /// The words that are no programs, each with the arguments that it takes.
-pub const OWN_WORDS: [(&str, &[&str]); 5] =
-    [("on", &SHELLS), ("off", &SHELLS), ("show", &[]), ("doctor", &["--self-test"]), ("help", &[])];
+pub const OWN_WORDS: [(&str, &[&str]); 5] = [
+    ("on", &SHELLS),
+    ("off", &SHELLS),
+    ("show", &[]),
+    ("doctor", &["--self-test", "--json"]),
+    ("help", &[]),
+];
 
 const NOTES: &str = "
 A command that can't be protected (static, Go, setuid, 32-bit) is not run; but a shell after `on`,

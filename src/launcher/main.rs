@@ -125,7 +125,7 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
         Action::Manual(page) => Ok(print(page.as_bytes())),
         Action::SampleConfiguration => Ok(print(manual::sample().as_bytes())),
         Action::Completions(script) => Ok(print(script.as_bytes())),
-        Action::Doctor { self_test } => doctor::run(invocation, *self_test),
+        Action::Doctor(question) => doctor::run(invocation, question),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }
 }

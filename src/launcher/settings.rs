@@ -10,7 +10,7 @@ use std::path::Path;
 use epochsocks::bytes::Bytes;
 use epochsocks::config::{
     Assignment, CONF_FILE_VARIABLES, ConfigError, FlagSpec, NO_FILE, OPTIONS, OptionSpec, Origin,
-    SYSTEM_FILES, Sources, load,
+    SYSTEM_FILES, Sources, configuration_file, load,
 };
 use epochsocks::sys::{Errno, File};
 use lexopt::Arg;
@@ -51,6 +51,22 @@ pub fn find_attached(name: &str) -> Option<(&'static OptionSpec, &'static FlagSp
     let mut flags =
         OPTIONS.iter().flat_map(|option| option.flags().iter().map(move |flag| (option, flag)));
     flags.find(|(_, flag)| flag.attached && flag.long.strip_prefix("--") == Some(name))
+}
+
+/// The path of the configuration file that is read, if any.
+pub fn file() -> Option<String> {
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, value)| value.as_bytes())
+    };
+    let sources = Sources {
+        environment: &variable,
+        is_secure: false,
+        flags: &[],
+        system_files: SYSTEM_FILES,
+    };
+    configuration_file(&sources).map(|path| path.to_string())
 }
 
 /// The settings that flags, environment and file add up to. Warnings go to standard error.

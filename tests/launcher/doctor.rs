@@ -129,3 +129,90 @@ fn the_library_passes_the_self_test_also_in_a_torified_shell() {
         assert!(line(&outcome, "nothing direct").starts_with("ok "), "{outcome:?}");
     }
 }
+
+/// The findings in JSON: key, outcome and text of each.
+fn findings(outcome: &Outcome) -> Vec<[String; 3]> {
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("one JSON object");
+    assert_eq!(report["good"], outcome.status == Some(0), "{outcome:?}");
+    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
+    let findings = report["findings"].as_array().expect("a list");
+    findings.iter().map(|one| ["key", "outcome", "text"].map(|key| text(&one[key]))).collect()
+}
+
+#[test]
+fn the_report_in_json_has_the_same_keys_whatever_is_found() {
+    let workshop = Workshop::new();
+    for (port, outcome) in [(socks(4), "ok"), (unused_port(), "failed")] {
+        let outcome_of = workshop.run(["--port", &port, "doctor", "--json"]);
+        let found = findings(&outcome_of);
+        let keys: Vec<_> = found.iter().map(|[key, ..]| key.as_str()).collect();
+        let expected = [
+            "library",
+            "library_mode",
+            "kernel_fork",
+            "kernel_sockets",
+            "kernel_confine",
+            "configuration",
+            "file",
+            "set_torport",
+            "tor_daemon",
+        ];
+        assert!(expected.iter().all(|key| keys.contains(key)), "{keys:?}");
+        let daemon = found.iter().find(|[key, ..]| key == "tor_daemon").unwrap();
+        assert_eq!(daemon[1], outcome, "{found:?}");
+    }
+}
+
+#[test]
+fn each_setting_is_told_with_where_it_comes_from() {
+    let workshop = Workshop::new();
+    let file = workshop.file("conf", "LogLevel 4\nTorPort 1\nSOCKS5Username u\n", 0o600);
+    let mut launcher = workshop.launcher();
+    launcher.env("EPOCHSOCKS_CONF_FILE", &file).env("TORSOCKS_TOR_ADDRESS", "127.0.0.2");
+    launcher.env("EPOCHSOCKS_PASSWORD", "geheim");
+    let outcome = outcome(launcher.args(["--port", &unused_port(), "doctor"]));
+    for (step, source) in [
+        ("file", file.to_str().unwrap()),
+        ("set LogLevel", "4, from the file"),
+        ("set TorPort", "from --port"),
+        ("set TorAddress", "127.0.0.2, from TORSOCKS_TOR_ADDRESS"),
+        ("set SOCKS5Password", "from EPOCHSOCKS_PASSWORD"),
+    ] {
+        assert!(line(&outcome, step).contains(source), "{outcome:?}");
+    }
+    assert!(!outcome.stdout.contains("geheim"), "{outcome:?}");
+}
+
+#[test]
+fn programs_are_judged_as_they_would_be_when_run() {
+    let workshop = Workshop::new();
+    let fixed = workshop.program("fixed", &["-static"]);
+    let script = workshop.script("script", "#!/bin/sh");
+    let gpg = workshop.program("gpg", &[]);
+    let mut launcher = workshop.launcher();
+    launcher.args(["--port", &socks(4), "doctor", "--json"]);
+    let outcome = outcome(launcher.args([&fixed, &script, &gpg]).arg("no-such-program"));
+    assert_eq!(outcome.status, Some(1));
+    let found = findings(&outcome);
+    let of = |program: &str, outcome: &str, part: &str| {
+        let key = format!("program_{}", program.to_lowercase());
+        let is_it =
+            |one: &&[String; 3]| one[0] == key && one[1] == outcome && one[2].contains(part);
+        assert!(found.iter().any(|one| is_it(&one)), "{program} {part}: {found:?}");
+    };
+    of(fixed.to_str().unwrap(), "failed", "is statically linked");
+    of(script.to_str().unwrap(), "ok", "go through Tor");
+    of(gpg.to_str().unwrap(), "note", "dirmngr");
+    of("no-such-program", "failed", "not found");
+}
+
+#[test]
+fn a_library_that_other_users_can_not_read_is_noted() {
+    let workshop = Workshop::new();
+    let library = workshop.library("libepochsocks_preload.so");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&library, mode).unwrap();
+    let outcome = workshop.run(["--port", &socks(4), "doctor"]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    assert!(line(&outcome, "library mode").starts_with("note "), "{outcome:?}");
+}

@@ -1,19 +1,23 @@
 //! `epochsocks doctor`: does it work here, and what is missing if not?
 //!
 //! - [`report`]: the lines that are printed
-//! - [`daemon`]: whether Tor answers
+//! - [`kernel`], [`configuration`], [`daemon`], [`programs`]: what is looked at
 //! - [`self_test`]: real children against [`proxy`] and [`origin`], without any Tor; [`probe`] is
 //!   one of the children
 
+mod configuration;
 mod daemon;
+mod kernel;
 mod origin;
 pub mod probe;
+mod programs;
 mod proxy;
-mod report;
+pub mod report;
 mod self_test;
 
-use std::ffi::c_int;
-use std::net::SocketAddr;
+use std::ffi::{OsString, c_int};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use crate::environment::{self, PRELOAD, without_library};
 use crate::failure::Failure;
@@ -22,17 +26,31 @@ use crate::preflight::Form;
 use crate::{exec, locate, registry, settings};
 use report::Report;
 
+/// What the doctor is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// Run a child under the library against servers of our own.
+    pub self_test: bool,
+    /// The form of the answer.
+    pub form: report::Form,
+    /// Programs to look at.
+    pub programs: Vec<OsString>,
+}
+
+/// Tor Browser's SOCKS port.
+const TOR_BROWSER: u16 = 9150;
+
 /// What shows the whole thing at work, with this command as it was typed.
 fn real_thing() -> String {
     let typed = std::env::args_os().next().unwrap_or_else(|| "epochsocks".into());
     format!("{} curl https://check.torproject.org/api/ip", typed.display())
 }
 
-/// Examines library, configuration and Tor daemon; 0 if all is well. With `self_test` a missing
-/// daemon is only noted.
-pub fn run(invocation: &Invocation, self_test: bool) -> Result<c_int, Failure> {
+/// Examines library, kernel, configuration, Tor daemon and the programs that are named; 0 if all is
+/// well. With a self-test a missing daemon is only noted.
+pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failure> {
     leave_protection()?;
-    let mut report = Report::default();
+    let mut report = Report::new(question.form);
     let named = std::env::var_os(locate::VARIABLE);
     let library = locate::locate(invocation.registry, named.as_deref());
     report.step(
@@ -42,7 +60,13 @@ pub fn run(invocation: &Invocation, self_test: bool) -> Result<c_int, Failure> {
             Err(failure) => Err(&failure.message),
         },
     );
-    if self_test && let Ok(library) = &library {
+    if let Ok(library) = &library {
+        check_library(library, &mut report);
+    }
+    kernel::examine(&mut report);
+    if question.self_test
+        && let Ok(library) = &library
+    {
         self_test::run(library, &mut report);
     }
     let settings = settings::resolve(&invocation.given);
@@ -56,9 +80,27 @@ pub fn run(invocation: &Invocation, self_test: bool) -> Result<c_int, Failure> {
         },
     );
     if let (Ok(settings), Ok(tor)) = (&settings, tor) {
-        check_daemon(settings, tor, self_test, &mut report);
+        configuration::examine(&invocation.given, settings, &mut report);
+        check_daemon(settings, tor, question.self_test, &mut report);
     }
+    programs::examine_all(&question.programs, library.as_deref().ok(), &mut report);
+    report.end();
     Ok(c_int::from(!report.is_good()))
+}
+
+/// Notes where a program that becomes another user could not read the library.
+fn check_library(library: &Path, report: &mut Report) {
+    match programs::unreadable_for_others(library) {
+        None => report.step("library mode", Ok::<_, &str>("every user can read it")),
+        Some(part) => report.note(
+            "library mode",
+            format!(
+                "other users can't read {}: a program that becomes one of them starts no other; \
+                 install the library where all can read it",
+                part.display()
+            ),
+        ),
+    }
 }
 
 fn check_daemon(
@@ -68,20 +110,25 @@ fn check_daemon(
     report: &mut Report,
 ) {
     let credentials = settings.credentials(std::process::id() as i32, 0);
+    let browser = SocketAddr::from((Ipv4Addr::LOCALHOST, TOR_BROWSER));
     match daemon::examine(tor, credentials.as_ref()) {
         Ok(()) => {
             report.step("Tor daemon", Ok::<_, &str>(format!("{tor} answers as Tor does")));
             if report.is_good() {
-                report.text(format!("Now the real thing: {}", real_thing()));
+                report.advice(format!("Now the real thing: {}", real_thing()));
             }
+            return;
         }
         Err(problem) if optional => {
             report.note("Tor daemon", format!("{tor}: {problem}"));
             if report.is_good() {
-                report.text(format!("Then the real thing: {}", real_thing()));
+                report.advice(format!("Then the real thing: {}", real_thing()));
             }
         }
         Err(problem) => report.step("Tor daemon", Err::<&str, _>(format!("{tor}: {problem}"))),
+    }
+    if tor != browser && daemon::examine(browser, credentials.as_ref()).is_ok() {
+        report.note("Tor Browser", format!("its Tor answers at {browser}: --port {TOR_BROWSER}"));
     }
 }
 

@@ -114,10 +114,10 @@ fn probe(bench: &Bench<'_>, report: &mut Report) {
     let asked = bench.proxy.take_asked();
     let seen = Seen { lines: String::from_utf8_lossy(&output.stdout).into_owned(), asked };
     report.step("name", seen.name());
-    report.step("connection", seen.page("page", &Asked::connect(ADDRESS)));
+    report.step("connection", seen.page("page", &[Asked::connect(ADDRESS), Asked::connect(NAME)]));
     report.step("peer address", seen.peer("peer", &format!("{ADDRESS}:{PORT}")));
     report.step("onion name", seen.onion());
-    report.step("onion service", seen.page("onion-page", &Asked::connect(ONION)));
+    report.step("onion service", seen.page("onion-page", &[Asked::connect(ONION)]));
     for (step, attempt) in [("direct TCP", "direct-tcp"), ("direct UDP", "direct-udp")] {
         report.step(step, seen.refused(attempt));
     }
@@ -175,9 +175,9 @@ impl Seen {
         }
     }
 
-    fn page(&self, step: &str, request: &Asked) -> Result<String, String> {
+    fn page(&self, step: &str, requests: &[Asked]) -> Result<String, String> {
         self.value(step)?;
-        match self.asked.contains(request) {
+        match requests.iter().any(|request| self.asked.contains(request)) {
             true => Ok("a page fetched through the proxy".to_owned()),
             false => Err("a page fetched, but not through the proxy".to_owned()),
         }

@@ -1,0 +1,36 @@
+//! Which settings hold, and where each comes from.
+
+use epochsocks::config::{Kind, OPTIONS, OptionSpec};
+
+use super::report::Report;
+use crate::settings::{self, Given, Settings};
+
+/// Reports the file that is read, and each setting that differs from its default.
+pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
+    match settings::file() {
+        Some(file) => report.step("file", Ok::<_, &str>(file)),
+        None => report.step("file", Ok::<_, &str>("none is read")),
+    }
+    for option in &OPTIONS {
+        let value = option.value(settings);
+        if value.as_slice() == option.default.as_bytes() {
+            continue;
+        }
+        let shown = match option.kind {
+            Kind::Password => "(not shown)".to_owned(),
+            _ => value.to_string(),
+        };
+        let text = format!("{shown}, from {}", origin(option, given));
+        report.step(&format!("set {}", option.directive), Ok::<_, &str>(text));
+    }
+}
+
+/// The source that wins.
+fn origin(option: &'static OptionSpec, given: &[Given]) -> String {
+    if let Some(given) = given.iter().rev().find(|given| std::ptr::eq(given.option, option)) {
+        return given.flag.long.to_owned();
+    }
+    let variables = [Some(option.variable), option.torsocks_variable];
+    let mut set = variables.into_iter().flatten().filter(|name| std::env::var_os(name).is_some());
+    set.next().unwrap_or("the file").to_owned()
+}
