@@ -4,7 +4,10 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
 use core::time::Duration;
 
-use super::{IsolationKey, Names, Network, OutboundLocalhost, PassedSockets, Path};
+use super::{
+    Direct, Inbound, IsolationKey, LocalDestinations, Names, Network, OutboundLocalhost,
+    PassedSockets, Path,
+};
 use crate::bytes::Bytes;
 
 /// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
@@ -26,6 +29,12 @@ pub enum Kind {
     Switch,
     /// How much may go to the loopback interface.
     Localhost,
+    /// Whom programs may let in.
+    Inbound,
+    /// What may be reached without Tor.
+    Direct,
+    /// What becomes of names and addresses of local networks.
+    LocalDestinations,
     /// What a program gets for a host name.
     Names,
     /// What becomes of sockets that another process passes.
@@ -50,6 +59,12 @@ impl Kind {
             Kind::IsolationKey => "a key for isolation: 1 to 200 bytes",
             Kind::Switch => "0 or 1",
             Kind::Localhost => "0, 1 or 2",
+            Kind::Inbound => "0, 1 or loopback",
+            Kind::Direct => {
+                "a list of networks and names, each perhaps with a port, such as \
+                 192.168.1.0/24,[fd00::/8]:80,127.0.0.1:5432,nas.lan"
+            }
+            Kind::LocalDestinations => "refuse or tor",
             Kind::Names => "resolve or cookie",
             Kind::PassedSockets => "refuse, drop, torified or allow",
             Kind::LogLevel => "a log level: 1 to 5",
@@ -69,6 +84,9 @@ impl Kind {
             Kind::IsolationKey => "KEY",
             Kind::Switch => "0|1",
             Kind::Localhost => "0|1|2",
+            Kind::Inbound => "0|1|loopback",
+            Kind::Direct => "LIST",
+            Kind::LocalDestinations => "refuse|tor",
             Kind::Names => "resolve|cookie",
             Kind::PassedSockets => "refuse|drop|torified|allow",
             Kind::LogLevel => "1-5",
@@ -82,6 +100,8 @@ impl Kind {
         match self {
             Kind::Switch => &["0", "1"],
             Kind::Localhost => &["0", "1", "2"],
+            Kind::Inbound => &["0", "1", "loopback"],
+            Kind::LocalDestinations => &["refuse", "tor"],
             Kind::Names => &["resolve", "cookie"],
             Kind::PassedSockets => &["refuse", "drop", "torified", "allow"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
@@ -127,6 +147,27 @@ pub(super) fn localhost(value: &[u8]) -> Option<OutboundLocalhost> {
         b"0" => Some(OutboundLocalhost::Never),
         b"1" => Some(OutboundLocalhost::Streams),
         b"2" => Some(OutboundLocalhost::All),
+        _ => None,
+    }
+}
+
+pub(super) fn inbound(value: &[u8]) -> Option<Inbound> {
+    match value {
+        b"0" => Some(Inbound::Never),
+        b"1" => Some(Inbound::All),
+        b"loopback" => Some(Inbound::Loopback),
+        _ => None,
+    }
+}
+
+pub(super) fn direct(value: &[u8]) -> Option<Direct> {
+    if value.contains(&0) { None } else { Direct::new(value) }
+}
+
+pub(super) fn local_destinations(value: &[u8]) -> Option<LocalDestinations> {
+    match value {
+        b"refuse" => Some(LocalDestinations::Refuse),
+        b"tor" => Some(LocalDestinations::Tor),
         _ => None,
     }
 }

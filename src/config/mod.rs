@@ -7,6 +7,7 @@
 //! | `settings` | [`Settings`], the values, and the rules between them |
 //! | `kind` | [`Kind`], what text an option takes, and its parsing |
 //! | `network` | [`Network`], an IPv4 network |
+//! | `direct` | [`Direct`], what may be reached without Tor |
 //! | `proxy` | Tor's SOCKS port as the variables of libcurl name it |
 //! | `load` | [`load`] settings from all [`Sources`], [`export`] them to a child's environment |
 //! | `file` | the configuration file, line by line |
@@ -16,6 +17,7 @@
 //! Nothing here allocates, so that the library's constructor and the launcher run the same code.
 //! Files are read with raw system calls; everything is async-signal-safe.
 
+mod direct;
 mod environment;
 mod error;
 mod file;
@@ -26,6 +28,7 @@ mod options;
 pub mod proxy;
 mod settings;
 
+pub use direct::{Direct, Hosts, Item};
 pub use environment::{Environment, value_of};
 pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
 pub use file::Dialect;
@@ -36,4 +39,7 @@ pub use load::{
 };
 pub use network::Network;
 pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
-pub use settings::{IsolationKey, Names, OutboundLocalhost, PassedSockets, Path, Secret, Settings};
+pub use settings::{
+    Inbound, IsolationKey, LocalDestinations, Names, OutboundLocalhost, PassedSockets, Path,
+    Secret, Settings,
+};

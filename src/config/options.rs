@@ -2,7 +2,10 @@
 
 use core::fmt::Write;
 
-use super::{ConfigError, Excerpt, Kind, Names, Origin, PassedSockets, Secret, Settings, kind};
+use super::{
+    ConfigError, Direct, Excerpt, Inbound, Kind, LocalDestinations, Names, Origin, PassedSockets,
+    Secret, Settings, kind,
+};
 use crate::bytes::Bytes;
 
 /// A value as text; the longest is a path.
@@ -236,15 +239,22 @@ options! {
         },
     },
     OptionSpec {
-        flags: &[sets("--allow-inbound", None, "1")],
+        flags: &[sets("--allow-inbound", None, "1"), attaches("--allow-inbound")],
         directive: "AllowInbound",
         variable: "EPOCHSOCKS_ALLOW_INBOUND",
         torsocks_variable: Some("TORSOCKS_ALLOW_INBOUND"),
-        kind: Kind::Switch,
+        kind: Kind::Inbound,
         default: "0",
-        help: "Allow listen and accept on addresses that are not local.",
-        set: |settings, value| store(&mut settings.allow_inbound, kind::switch(value)),
-        show: |settings, text| show!(text, u8::from(settings.allow_inbound)),
+        help: "Allow listen and accept on addresses that are not local: 0 no, 1 yes; with loopback \
+               such a TCP socket is bound to the loopback address instead.",
+        set: |settings, value| store(&mut settings.allow_inbound, kind::inbound(value)),
+        show: |settings, text| {
+            text.extend(match settings.allow_inbound {
+                Inbound::Never => b"0",
+                Inbound::All => b"1",
+                Inbound::Loopback => b"loopback".as_slice(),
+            });
+        },
     },
     OptionSpec {
         flags: &[takes("--allow-outbound-localhost", None)],
@@ -259,6 +269,40 @@ options! {
             store(&mut settings.allow_outbound_localhost, kind::localhost(value))
         },
         show: |settings, text| show!(text, settings.allow_outbound_localhost as u8),
+    },
+    OptionSpec {
+        flags: &[takes("--allow-direct", None)],
+        directive: "AllowDirect",
+        variable: "EPOCHSOCKS_ALLOW_DIRECT",
+        torsocks_variable: None,
+        kind: Kind::Direct,
+        default: "",
+        help: "Reach these networks and names by TCP without Tor, each perhaps at one port; a name \
+               has the addresses that /etc/hosts gives it, and one that begins with a dot is all \
+               names below it.",
+        set: |settings, value| store(&mut settings.allow_direct, kind::direct(value).map(Some)),
+        show: |settings, text| {
+            text.extend(settings.allow_direct.as_ref().map_or(&[], Direct::as_slice));
+        },
+    },
+    OptionSpec {
+        flags: &[takes("--local-destinations", None)],
+        directive: "LocalDestinations",
+        variable: "EPOCHSOCKS_LOCAL_DESTINATIONS",
+        torsocks_variable: None,
+        kind: Kind::LocalDestinations,
+        default: "refuse",
+        help: "Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, \
+               ...): refuse answers them without asking anybody, tor asks Tor.",
+        set: |settings, value| {
+            store(&mut settings.local_destinations, kind::local_destinations(value))
+        },
+        show: |settings, text| {
+            text.extend(match settings.local_destinations {
+                LocalDestinations::Refuse => b"refuse".as_slice(),
+                LocalDestinations::Tor => b"tor",
+            });
+        },
     },
     OptionSpec {
         flags: &[takes("--passed-sockets", None)],

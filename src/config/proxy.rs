@@ -13,7 +13,8 @@ pub type ProxyUrl = Bytes<{ 10 + 2 * 3 * 255 + 2 + 48 }>;
 
 /// What `NO_PROXY` holds beside such a URL: the destinations that no Tor can reach. The hooks decide
 /// about them.
-pub const NO_PROXY: &CStr = c"localhost,localdomain,local,lan,internal,home.arpa,invalid,\
+pub const NO_PROXY: &CStr =
+    c"localhost,localdomain,local,lan,home,home.arpa,internal,intranet,private,corp,invalid,alt,\
 127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
 ::1,fc00::/7,fe80::/10";
 

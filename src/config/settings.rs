@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use super::{ConfigError, Network};
+use super::{ConfigError, Direct, Network};
 use crate::bytes::Bytes;
 use crate::socks5::Credentials;
 
@@ -34,6 +34,26 @@ pub enum OutboundLocalhost {
     Streams = 1,
     /// TCP and UDP.
     All = 2,
+}
+
+/// Whom programs may let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// This machine.
+    Never,
+    /// This machine: a program that would let in others is bound to the loopback address.
+    Loopback,
+    /// Everybody.
+    All,
+}
+
+/// What becomes of names and addresses of local networks, which no exit of Tor knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalDestinations {
+    /// They are answered here: no such name, no such way.
+    Refuse,
+    /// Tor is asked, as for any other.
+    Tor,
 }
 
 /// What a program gets for a host name.
@@ -76,9 +96,13 @@ pub struct Settings {
     /// `SOCKS5Password`.
     pub password: Option<Secret>,
     /// `AllowInbound`.
-    pub allow_inbound: bool,
+    pub allow_inbound: Inbound,
     /// `AllowOutboundLocalhost`.
     pub allow_outbound_localhost: OutboundLocalhost,
+    /// `AllowDirect`.
+    pub allow_direct: Option<Direct>,
+    /// `LocalDestinations`.
+    pub local_destinations: LocalDestinations,
     /// `IsolatePID`; never set together with user name and password or `IsolationKey`.
     pub isolate_pid: bool,
     /// `IsolationKey`; never set together with user name and password.
@@ -109,8 +133,10 @@ impl Settings {
         names: Names::Resolve,
         username: None,
         password: None,
-        allow_inbound: false,
+        allow_inbound: Inbound::Never,
         allow_outbound_localhost: OutboundLocalhost::Never,
+        allow_direct: None,
+        local_destinations: LocalDestinations::Refuse,
         isolate_pid: false,
         isolation_key: None,
         passed_sockets: PassedSockets::Refuse,

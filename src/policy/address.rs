@@ -74,6 +74,21 @@ pub fn is_localhost(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
+/// Whether `ip` (or the IPv4 address mapped in it) is of a network that is not the Internet's: RFC
+/// 1918, 3927 and 6598, and RFC 4193, 4291 and 3879 for IPv6. No exit of Tor leads there.
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 0x40)
+        }
+        IpAddr::V6(ip) => {
+            let [first, ..] = ip.segments();
+            first & 0xfe00 == 0xfc00 || first & 0xff80 == 0xfe80
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +109,44 @@ mod tests {
         assert!(is_localhost("::ffff:127.3.2.1".parse().unwrap()));
         assert!(is_localhost("::1".parse().unwrap()));
         assert!(!is_localhost("::ffff:192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn private_networks_end_where_they_end() {
+        for ip in [
+            "10.0.0.0",
+            "10.255.255.255",
+            "172.16.0.0",
+            "172.31.255.255",
+            "192.168.0.0",
+            "169.254.169.254",
+            "100.64.0.0",
+            "100.127.255.255",
+            "::ffff:10.1.2.3",
+            "fc00::",
+            "fdff::1",
+            "fe80::1",
+            "fec0::1",
+        ] {
+            assert!(is_private(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in [
+            "9.255.255.255",
+            "11.0.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.169.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "127.0.0.1",
+            "::1",
+            "fbff::1",
+            "fe00::1",
+            "ff02::1",
+            "2001:db8::1",
+        ] {
+            assert!(!is_private(ip.parse().unwrap()), "{ip}");
+        }
     }
 
     proptest! {

@@ -2,14 +2,15 @@
 
 use core::net::SocketAddr;
 
-use super::address::is_localhost;
+use super::address::{is_localhost, is_private};
 use super::{Address, Refusal, SocketKind};
-use crate::config::{OutboundLocalhost, Settings};
+use crate::config::{LocalDestinations, OutboundLocalhost, Settings};
 
 /// What becomes of a `connect()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectDecision {
-    /// libc does it: the address can't leave the machine, or is Tor's own SOCKS port.
+    /// libc does it: the address can't leave the machine, is Tor's own SOCKS port, or one that the
+    /// user wants to be reached directly.
     Libc,
     /// libc does it, and the record is dissolved after.
     Dissolve,
@@ -21,12 +22,21 @@ pub enum ConnectDecision {
     Refuse(Refusal),
 }
 
-/// Decides on a connect of `socket` to `address`; `is_cookie` tells whether an address belongs to
-/// the cookie range.
+/// What is known of an address beside the settings.
+pub trait Known {
+    /// Whether it belongs to the cookie range.
+    fn is_cookie(&self, address: SocketAddr) -> bool;
+    /// Whether `AllowDirect` has it.
+    fn is_direct(&self, address: SocketAddr) -> bool;
+    /// Whether it is Tor's answer to a name.
+    fn is_answer(&self, address: SocketAddr) -> bool;
+}
+
+/// Decides on a connect of `socket` to `address`.
 pub fn connect(
     socket: SocketKind,
     address: Address,
-    is_cookie: impl FnOnce(SocketAddr) -> bool,
+    known: &impl Known,
     settings: &Settings,
 ) -> ConnectDecision {
     use ConnectDecision::*;
@@ -44,15 +54,11 @@ pub fn connect(
     } else if destination.is_ipv4() != (socket.domain == libc::AF_INET) {
         Refuse(Refusal::AddressFamily)
     } else {
-        stream(destination, is_cookie, settings)
+        stream(destination, known, settings)
     }
 }
 
-fn stream(
-    destination: SocketAddr,
-    is_cookie: impl FnOnce(SocketAddr) -> bool,
-    settings: &Settings,
-) -> ConnectDecision {
+fn stream(destination: SocketAddr, known: &impl Known, settings: &Settings) -> ConnectDecision {
     use ConnectDecision::*;
     let ip = destination.ip().to_canonical();
     if settings.is_tor(destination) {
@@ -60,8 +66,10 @@ fn stream(
         Libc
     } else if ip.is_unspecified() {
         Refuse(Refusal::Wildcard)
-    } else if is_cookie(destination) {
+    } else if known.is_cookie(destination) {
         ThroughTorByCookie(destination)
+    } else if known.is_direct(destination) {
+        Libc
     } else if is_localhost(ip) {
         match settings.allow_outbound_localhost {
             OutboundLocalhost::Never => Refuse(Refusal::Localhost),
@@ -69,6 +77,11 @@ fn stream(
         }
     } else if ip.is_ipv6() && !settings.enable_ipv6 {
         Refuse(Refusal::Ipv6Disabled)
+    } else if is_private(ip)
+        && settings.local_destinations == LocalDestinations::Refuse
+        && !known.is_answer(destination)
+    {
+        Refuse(Refusal::Private)
     } else {
         ThroughTor(destination)
     }
@@ -90,6 +103,7 @@ pub fn datagram(destination: SocketAddr, settings: &Settings) -> Option<Refusal>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Direct;
 
     const TCP4: SocketKind =
         SocketKind { domain: libc::AF_INET, kind: libc::SOCK_STREAM, protocol: 6 };
@@ -102,9 +116,63 @@ mod tests {
         Settings { allow_outbound_localhost, ..Settings::DEFAULT }
     }
 
+    /// One cookie, one address that Tor gave, and whatever network AllowDirect has.
+    struct World<'s>(&'s Settings);
+
+    impl Known for World<'_> {
+        fn is_cookie(&self, address: SocketAddr) -> bool {
+            address.ip().to_string() == "127.42.42.7"
+        }
+
+        fn is_direct(&self, address: SocketAddr) -> bool {
+            self.0.allow_direct.is_some_and(|direct| direct.has_address(address))
+        }
+
+        fn is_answer(&self, address: SocketAddr) -> bool {
+            address.ip().to_string() == "10.192.0.1"
+        }
+    }
+
     fn decide(socket: SocketKind, address: &str, settings: &Settings) -> ConnectDecision {
-        let address = address.parse().unwrap();
-        connect(socket, Address::Inet(address), |a| a.ip().to_string() == "127.42.42.7", settings)
+        connect(socket, Address::Inet(address.parse().unwrap()), &World(settings), settings)
+    }
+
+    #[test]
+    fn a_private_address_is_refused_unless_tor_has_given_it() {
+        let settings = Settings::DEFAULT;
+        for (socket, address) in
+            [(TCP4, "192.168.1.1:80"), (TCP6, "[fd00::1]:80"), (TCP6, "[::ffff:10.0.0.1]:80")]
+        {
+            let refused = ConnectDecision::Refuse(Refusal::Private);
+            assert_eq!(decide(socket, address, &settings), refused);
+            let asking =
+                Settings { local_destinations: LocalDestinations::Tor, ..Settings::DEFAULT };
+            let through = ConnectDecision::ThroughTor(address.parse().unwrap());
+            assert_eq!(decide(socket, address, &asking), through);
+        }
+        let answer = "10.192.0.1:80";
+        let through = ConnectDecision::ThroughTor(answer.parse().unwrap());
+        assert_eq!(decide(TCP4, answer, &settings), through);
+    }
+
+    #[test]
+    fn what_is_allowed_directly_is_reached_by_tcp_alone() {
+        let text = b"192.168.1.0/24,127.0.0.1:5432,0.0.0.0/8,127.42.42.0/24";
+        let settings = Settings { allow_direct: Direct::new(text), ..Settings::DEFAULT };
+        for address in ["192.168.1.1:80", "127.0.0.1:5432"] {
+            assert_eq!(decide(TCP4, address, &settings), ConnectDecision::Libc);
+        }
+        for (socket, address, refusal) in [
+            (TCP4, "192.168.2.1:80", Refusal::Private),
+            (TCP4, "127.0.0.1:80", Refusal::Localhost),
+            (TCP4, "0.0.0.0:80", Refusal::Wildcard),
+            (UDP4, "192.168.1.1:53", Refusal::NotAStream),
+        ] {
+            assert_eq!(decide(socket, address, &settings), ConnectDecision::Refuse(refusal));
+        }
+        let cookie = "127.42.42.7:80";
+        let by_cookie = ConnectDecision::ThroughTorByCookie(cookie.parse().unwrap());
+        assert_eq!(decide(TCP4, cookie, &settings), by_cookie);
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Who may wait for connections.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use super::address::is_localhost;
 use super::{Address, Refusal};
-use crate::config::Settings;
+use crate::config::{Inbound, Settings};
 
 /// Why waiting for connections on a socket bound to `local` is refused, if it is: an inet address
 /// that is not local would be reached beside Tor.
 pub fn inbound(local: Address, settings: &Settings) -> Option<Refusal> {
     match local {
-        Address::Inet(address) if !settings.allow_inbound && !is_localhost(address.ip()) => {
+        Address::Inet(address)
+            if settings.allow_inbound != Inbound::All && !is_localhost(address.ip()) =>
+        {
             Some(Refusal::Inbound)
         }
         _ => None,
@@ -24,6 +28,25 @@ pub fn accept_inbound(local: Address, settings: &Settings) -> Option<Refusal> {
     }
 }
 
+/// The loopback address that a TCP socket is bound to in place of `local`, with AllowInbound
+/// `loopback`, if `local` is not local itself. `takes_ipv4` tells that an IPv6 socket is not for IPv6
+/// alone: there the mapped loopback address is what more clients try.
+pub fn bind_address(
+    local: SocketAddr,
+    takes_ipv4: bool,
+    settings: &Settings,
+) -> Option<SocketAddr> {
+    if settings.allow_inbound != Inbound::Loopback || is_localhost(local.ip()) {
+        return None;
+    }
+    let loopback: IpAddr = match local {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) if takes_ipv4 => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    Some(SocketAddr::new(loopback, local.port()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,9 +60,32 @@ mod tests {
     }
 
     #[test]
+    fn with_inbound_on_loopback_an_open_address_becomes_the_loopback_address() {
+        let settings = Settings { allow_inbound: Inbound::Loopback, ..Settings::DEFAULT };
+        let bound = |address: &str, takes_ipv4| {
+            bind_address(address.parse().unwrap(), takes_ipv4, &settings).map(|at| at.to_string())
+        };
+        for address in ["0.0.0.0:80", "192.0.2.1:80"] {
+            assert_eq!(bound(address, false).as_deref(), Some("127.0.0.1:80"));
+        }
+        assert_eq!(bound("[::]:80", true).as_deref(), Some("[::ffff:127.0.0.1]:80"));
+        assert_eq!(bound("[::]:0", false).as_deref(), Some("[::1]:0"));
+        assert_eq!(bound("[::ffff:192.0.2.1]:80", true).as_deref(), Some("[::ffff:127.0.0.1]:80"));
+        for address in ["127.0.0.2:80", "[::1]:80"] {
+            assert_eq!(bound(address, true), None);
+        }
+        let refused = inbound(Address::Inet("0.0.0.0:80".parse().unwrap()), &settings);
+        assert_eq!(refused, Some(Refusal::Inbound));
+        for allow_inbound in [Inbound::Never, Inbound::All] {
+            let settings = Settings { allow_inbound, ..Settings::DEFAULT };
+            assert_eq!(bind_address("0.0.0.0:80".parse().unwrap(), true, &settings), None);
+        }
+    }
+
+    #[test]
     fn only_local_addresses_listen_unless_inbound_is_allowed() {
         let closed = Settings::DEFAULT;
-        let open = Settings { allow_inbound: true, ..Settings::DEFAULT };
+        let open = Settings { allow_inbound: Inbound::All, ..Settings::DEFAULT };
         let at = |address: &str| Address::Inet(address.parse().unwrap());
         for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(inbound(at(address), &closed), None);

@@ -15,6 +15,8 @@ pub enum Refusal {
     Family(i32),
     /// A local address, without AllowOutboundLocalhost.
     Localhost,
+    /// An address of a private network, without AllowDirect.
+    Private,
     /// 0.0.0.0 or `::`.
     Wildcard,
     /// An address of the cookie range that this process did not hand out.
@@ -52,6 +54,7 @@ impl Refusal {
             Refusal::NotAStream
             | Refusal::Family(_)
             | Refusal::Localhost
+            | Refusal::Private
             | Refusal::Wildcard
             | Refusal::UnknownCookie
             | Refusal::Interface
@@ -79,7 +82,13 @@ impl fmt::Display for Refusal {
             Refusal::Family(family) => {
                 write!(f, "sockets of family {family} could leave the machine beside Tor")
             }
-            Refusal::Localhost => f.write_str("local address; AllowOutboundLocalhost permits it"),
+            Refusal::Localhost => f.write_str(
+                "local address; AllowOutboundLocalhost permits it, AllowDirect a single port",
+            ),
+            Refusal::Private => f.write_str(
+                "private address, to which no exit leads; AllowDirect reaches it without Tor, \
+                 LocalDestinations tor asks Tor",
+            ),
             Refusal::Wildcard => f.write_str("0.0.0.0 and :: are no destination"),
             Refusal::UnknownCookie => {
                 f.write_str("address of the onion range that no lookup of this process has given")

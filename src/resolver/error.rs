@@ -33,6 +33,10 @@ pub enum LookupError {
     UnknownCookie,
     /// Tor's answer is loopback, unspecified or of the cookie range: no exit's word leads there.
     LocalAnswer(IpAddr),
+    /// The name is one of local networks, which no exit knows.
+    LocalName,
+    /// The address is one of a private network, whose names no exit knows.
+    LocalAddress,
     /// Tor's answer is no name that a host can have.
     NameAnswer,
     /// No cookie is left.
@@ -64,6 +68,8 @@ impl LookupError {
             LookupError::Bad(_)
             | LookupError::UnknownCookie
             | LookupError::LocalAnswer(_)
+            | LookupError::LocalName
+            | LookupError::LocalAddress
             | LookupError::NameAnswer => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
             LookupError::Tor(error) if error.is_unknown() => (libc::EAI_NONAME, HOST_NOT_FOUND, 0),
             LookupError::NoAddress => (libc::EAI_NODATA, NO_DATA, 0),
@@ -104,6 +110,14 @@ impl fmt::Display for LookupError {
             LookupError::LocalAnswer(address) => {
                 write!(f, "the exit's answer {address} is an address of this machine: not taken")
             }
+            LookupError::LocalName => f.write_str(
+                "a name of local networks, which no exit knows: Tor is not asked; AllowDirect takes it \
+                 from /etc/hosts, LocalDestinations tor asks Tor",
+            ),
+            LookupError::LocalAddress => f.write_str(
+                "an address of a private network, whose names no exit knows: Tor is not asked; \
+                 LocalDestinations tor asks Tor",
+            ),
             LookupError::NameAnswer => f.write_str("the exit's answer is no host name: not taken"),
             LookupError::Pool(error) => error.fmt(f),
             LookupError::Tor(error) => error.fmt(f),

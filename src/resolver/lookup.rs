@@ -6,6 +6,7 @@ use super::error::LookupError;
 use super::node::{BadName, Node};
 use super::onion_pool::{Lookup as Cookied, PoolError};
 use super::reverse::is_host_name;
+use crate::policy::address::is_private;
 use crate::socks5::Name;
 use crate::tor::ResolveError;
 
@@ -78,10 +79,36 @@ pub trait Names {
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError>;
     /// Which name `address` is a cookie of.
     fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_>;
+    /// What the machine's hosts file has for `name`, as far as a program may use it: loopback
+    /// addresses, and every address of a name that is reached without Tor.
+    fn in_hosts_file(&self, name: &[u8]) -> Pair;
+    /// Whether a connect to `address`, at some port, goes beside Tor.
+    fn is_direct(&self, address: IpAddr) -> bool;
+    /// Whether Tor is asked for what belongs to local networks, too.
+    fn asks_for_local(&self) -> bool;
 }
 
-/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody, and an answer that
-/// is local counts as none. A caller that takes both families gets the IPv4 cookie of an onion name.
+/// An address of each family, if there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// The IPv4 address.
+    pub v4: Option<Ipv4Addr>,
+    /// The IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Pair {
+    /// Takes `address`, unless there is one of its family.
+    pub fn add(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.v4 = self.v4.or(Some(address)),
+            IpAddr::V6(address) => self.v6 = self.v6.or(Some(address)),
+        }
+    }
+}
+
+/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody, unless `names` asks
+/// for local names as well, and an answer that is local counts as none. A caller that takes both families gets the IPv4 cookie of an onion name.
 pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
     if wanted.nothing() {
         return Err(LookupError::NoAddress);
@@ -93,18 +120,39 @@ pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answ
         Node::Bad(reason) => Err(LookupError::Bad(reason)),
         Node::Localhost => both(wanted, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
         Node::Onion(name) => cookie(name, wanted, names),
-        Node::Ask(name) => {
-            let name = Name::new(name).map_err(|_| LookupError::Bad(BadName::Character))?;
-            if names.gives_cookies() {
-                return cookie(name.as_bytes(), wanted, names);
+        Node::Local(name) | Node::Ask(name) => {
+            let local = names.in_hosts_file(name);
+            if local != Pair::default() {
+                return pair(wanted, local);
             }
-            let address = names.ask(&name).map_err(LookupError::Tor)?;
-            if is_local(address, names) {
-                return Err(LookupError::LocalAnswer(address));
+            if matches!(node, Node::Local(_)) && !names.asks_for_local() {
+                return Err(LookupError::LocalName);
             }
-            wanted.admit(address).map(Answer::from)
+            ask(name, wanted, names)
         }
     }
+}
+
+fn ask(name: &[u8], wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
+    let name = Name::new(name).map_err(|_| LookupError::Bad(BadName::Character))?;
+    if names.gives_cookies() {
+        return cookie(name.as_bytes(), wanted, names);
+    }
+    let address = names.ask(&name).map_err(LookupError::Tor)?;
+    if is_automapped(address) {
+        // connect() takes a cookie to Tor by name, which tor knows from its own answer.
+        return cookie(name.as_bytes(), wanted, names);
+    }
+    if is_local(address, names) {
+        return Err(LookupError::LocalAnswer(address));
+    }
+    wanted.admit(address).map(Answer::from)
+}
+
+/// Whether tor itself has made `address` up for a name (`AutomapHostsOnResolve`): of its
+/// `VirtualAddrNetworkIPv4` as it is by default.
+fn is_automapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if address.to_bits() >> 22 == 0x7fc0_0000 >> 22)
 }
 
 /// Whether a connect to `address` would not ask Tor for it. An exit that answers so leads the program
@@ -113,12 +161,24 @@ fn is_local(address: IpAddr, names: &impl Names) -> bool {
     let address = address.to_canonical();
     address.is_loopback()
         || address.is_unspecified()
+        || names.is_direct(address)
         || names.name_of_cookie(address) != Cookied::Ordinary
 }
 
 fn cookie(name: &[u8], wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
     let (v4, v6) = names.cookie(name).map_err(LookupError::Pool)?;
     both(wanted, v4, v6).map(|answer| answer.first.into())
+}
+
+/// A host of the hosts file, as [`both`] if it has both addresses.
+fn pair(wanted: Wanted, host: Pair) -> Result<Answer, LookupError> {
+    match (host.v4, host.v6) {
+        (Some(v4), Some(v6)) => both(wanted, v4, v6),
+        (v4, v6) => {
+            let only = v4.map(IpAddr::V4).or(v6.map(IpAddr::V6)).ok_or(LookupError::NoAddress)?;
+            wanted.admit(only).map(Answer::from)
+        }
+    }
 }
 
 /// A host that has both addresses: all that are wanted, IPv4 first, a mapped one only for want of
@@ -143,6 +203,9 @@ pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError>
         }
         // 0.0.0.0 and :: are nobody's address.
         Cookied::Ordinary if address.is_unspecified() => Err(LookupError::NoAddress),
+        Cookied::Ordinary if is_private(address) && !names.asks_for_local() => {
+            Err(LookupError::LocalAddress)
+        }
         Cookied::Ordinary => {
             let name = names.ask_name(address).map_err(LookupError::Tor)?;
             if is_host_name(name.as_bytes()) { Ok(name) } else { Err(LookupError::NameAnswer) }
@@ -165,12 +228,21 @@ mod tests {
         gives_cookies: bool,
         address: IpAddr,
         asked: Cell<u32>,
+        hosts: Pair,
+        asks_for_local: bool,
     }
 
     impl World {
         fn new(address: &str) -> Self {
             let address = address.parse().unwrap();
-            World { pool: OnionPool::new(), gives_cookies: false, address, asked: Cell::new(0) }
+            World {
+                pool: OnionPool::new(),
+                gives_cookies: false,
+                address,
+                asked: Cell::new(0),
+                hosts: Pair::default(),
+                asks_for_local: false,
+            }
         }
 
         fn lookup(&self, node: &str, wanted: Wanted) -> Result<Vec<String>, LookupError> {
@@ -202,6 +274,18 @@ mod tests {
 
         fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_> {
             self.pool.lookup(RANGE, address)
+        }
+
+        fn in_hosts_file(&self, name: &[u8]) -> Pair {
+            if name == b"listed.example" || name == b"nas" { self.hosts } else { Pair::default() }
+        }
+
+        fn is_direct(&self, address: IpAddr) -> bool {
+            address.to_string() == "192.168.1.7"
+        }
+
+        fn asks_for_local(&self) -> bool {
+            self.asks_for_local
         }
     }
 
@@ -259,6 +343,57 @@ mod tests {
         let refused = Err(LookupError::LocalAnswer(world.address));
         assert_eq!(world.lookup("a.example", wanted(libc::AF_INET)), refused);
         assert!(World::new("10.0.0.1").lookup("a.example", wanted(libc::AF_INET)).is_ok());
+    }
+
+    #[test]
+    fn an_exit_does_not_lead_to_what_is_reached_directly() {
+        let world = World::new("192.168.1.7");
+        let refused = Err(LookupError::LocalAnswer(world.address));
+        assert_eq!(world.lookup("a.example", wanted(libc::AF_INET)), refused);
+    }
+
+    #[test]
+    fn a_name_that_tor_has_mapped_itself_gets_a_cookie() {
+        for (address, has_cookie) in [
+            ("127.192.0.0", true),
+            ("127.255.255.255", true),
+            ("127.191.255.255", false),
+            ("127.0.0.1", false),
+        ] {
+            let answer = World::new(address).lookup("a.example", wanted(libc::AF_INET));
+            let is_cookie = answer.as_ref().is_ok_and(|found| found[0].starts_with("127.42.42."));
+            assert_eq!(is_cookie, has_cookie, "{address}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn local_names_are_asked_of_nobody_unless_wanted() {
+        let world = World::new("192.0.2.1");
+        for name in ["printer", "nas.local", "a.b.LAN.", "x.home.arpa", "a.internal", "a.invalid"] {
+            let answer = world.lookup(name, wanted(libc::AF_UNSPEC));
+            assert_eq!(answer, Err(LookupError::LocalName), "{name}");
+        }
+        for address in ["192.168.1.1", "10.0.0.1", "fe80::1", "::ffff:172.16.0.1"] {
+            let name = reverse(address.parse().unwrap(), &world);
+            assert_eq!(name, Err(LookupError::LocalAddress), "{address}");
+        }
+        assert_eq!(world.asked.get(), 0);
+        let world = World { asks_for_local: true, ..world };
+        assert_eq!(world.lookup("printer", wanted(libc::AF_INET)).unwrap(), ["192.0.2.1"]);
+        assert!(reverse("192.168.1.1".parse().unwrap(), &world).is_ok());
+    }
+
+    #[test]
+    fn the_hosts_file_answers_before_anybody_is_asked() {
+        let v4 = Some(Ipv4Addr::new(192, 168, 1, 7));
+        let world = World { hosts: Pair { v4, v6: None }, ..World::new("192.0.2.1") };
+        for name in ["nas", "listed.example"] {
+            assert_eq!(world.lookup(name, wanted(libc::AF_UNSPEC)).unwrap(), ["192.168.1.7"]);
+            assert_eq!(world.lookup(name, mapped()).unwrap(), ["::ffff:192.168.1.7"]);
+            let v6 = world.lookup(name, wanted(libc::AF_INET6));
+            assert_eq!(v6, Err(LookupError::NoAddress));
+        }
+        assert_eq!(world.asked.get(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`cookie_range`]: the two networks that cookie addresses come from
 //! - [`onion_pool`]: cookie address <-> name, lock-free, over an `onion_table`
 //! - [`answers`]: the names that Tor has resolved to addresses
+//! - [`hosts_file`]: what /etc/hosts says
 //! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
@@ -21,6 +22,7 @@ pub mod cookie_range;
 pub mod dns;
 pub mod error;
 pub mod hostent;
+pub mod hosts_file;
 pub mod ipv4_text;
 pub mod lookup;
 #[cfg(all(test, crossbeam_loom))]

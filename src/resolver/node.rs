@@ -48,6 +48,9 @@ pub enum Node<'n> {
     Localhost,
     /// A name below `.onion`, without a trailing dot: answered with a cookie (RFC 7686).
     Onion(&'n [u8]),
+    /// A name of local networks, without a trailing dot: no exit knows it, and to ask would tell one
+    /// what this machine looks for.
+    Local(&'n [u8]),
     /// A name to ask Tor for, without a trailing dot, otherwise as the program gave it (bytes above
     /// 127 included).
     Ask(&'n [u8]),
@@ -58,7 +61,7 @@ pub enum Node<'n> {
 impl<'n> Node<'n> {
     /// Classifies `node`. `own` is the machine's own name, as uname(2) gives it: to ask for it would
     /// tell it to an exit, so it is this machine. Neither /etc/hosts nor search domains are looked
-    /// at. Async-signal-safe.
+    /// at here. Async-signal-safe.
     pub fn classify(node: &'n [u8], own: &[u8]) -> Node<'n> {
         if let Some(address) = ipv4_text::parse(node) {
             return Node::Numeric { address: address.into(), scope: None };
@@ -73,6 +76,8 @@ impl<'n> Node<'n> {
             Node::Localhost
         } else if is_below(name, b"onion") {
             Node::Onion(name)
+        } else if is_local(name) {
+            Node::Local(name)
         } else {
             Node::Ask(name)
         }
@@ -118,6 +123,15 @@ fn is_localhost(name: &[u8]) -> bool {
     let others: [&[u8]; 4] =
         [b"localhost", b"localhost.localdomain", b"ip6-localhost", b"ip6-loopback"];
     is_below(name, b"localhost") || others.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+/// A single label; and the domains that never leave a local network: RFC 6762 (with its appendix G),
+/// RFC 8375, RFC 6761 and RFC 9476.
+fn is_local(name: &[u8]) -> bool {
+    const DOMAINS: &[u8] =
+        b"local localdomain lan home home.arpa internal intranet private corp invalid alt";
+    !name.contains(&b'.')
+        || DOMAINS.split(|byte| *byte == b' ').any(|domain| is_below(name, domain))
 }
 
 /// Whether `name` ends in a dot and `domain`, after at least one byte.
@@ -170,8 +184,34 @@ mod tests {
         ] {
             assert_eq!(classify(name), Node::Localhost, "{name}");
         }
-        for name in ["mylocalhost", "localhost.example", "debian.org", "ip6-loopback.example"] {
+        for name in
+            ["mylocalhost.example", "localhost.example", "debian.org", "ip6-loopback.example"]
+        {
             assert_eq!(classify(name), Node::Ask(name.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn names_of_local_networks_are_told_from_others() {
+        for name in [
+            "printer",
+            "lan",
+            "nas.lan",
+            "a.b.Local",
+            "host.localdomain",
+            "x.home.arpa",
+            "router.home",
+            "api.internal",
+            "no.invalid",
+            "a.intranet",
+            "a.private",
+            "dc.corp",
+            "a.alt",
+        ] {
+            assert_eq!(classify(name), Node::Local(name.as_bytes()), "{name}");
+        }
+        for name in ["mylan.example", "a.lan.example", "home.example", "arpa.example", "a.xlan"] {
+            assert_eq!(classify(name), Node::Ask(name.as_bytes()), "{name}");
         }
     }
 
@@ -185,7 +225,7 @@ mod tests {
     fn onion_names_are_told_from_others() {
         assert_eq!(classify("abc.onion"), Node::Onion(b"abc.onion"));
         assert_eq!(classify("www.abc.ONION."), Node::Onion(b"www.abc.ONION"));
-        assert_eq!(classify("abconion"), Node::Ask(b"abconion"));
+        assert_eq!(classify("abc.xonion"), Node::Ask(b"abc.xonion"));
         assert_eq!(classify("abc.onion.example"), Node::Ask(b"abc.onion.example"));
         assert_eq!(classify("onion"), Node::Bad(BadName::BareOnion));
         assert_eq!(classify(".onion"), Node::Bad(BadName::EmptyLabel));
@@ -222,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_longest_name_has_255_bytes_and_perhaps_a_dot() {
-        let longest = "a".repeat(255);
+        let longest = format!("{}.a", "a".repeat(253));
         assert_eq!(classify(&longest), Node::Ask(longest.as_bytes()));
         assert_eq!(classify(&format!("{longest}.")), Node::Ask(longest.as_bytes()));
         assert_eq!(classify(&"a".repeat(256)), Node::Bad(BadName::TooLong));

@@ -47,6 +47,15 @@ pub fn connect(fd: i32, address: &[u8]) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Binds `fd` to `address`, a whole `sockaddr`; see bind(2).
+pub fn bind(fd: i32, address: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `address.len()` bytes.
+    Errno::check(unsafe {
+        syscall6(libc::SYS_bind, fd as usize, address.as_ptr() as usize, address.len(), 0, 0, 0)
+    })
+    .map(drop)
+}
+
 /// Sends without waiting and without SIGPIPE; see send(2).
 pub fn send_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;

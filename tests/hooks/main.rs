@@ -7,6 +7,7 @@ mod behaviour;
 mod cancellation;
 mod datagrams;
 mod denied_calls;
+mod direct;
 mod document;
 mod errnos;
 mod fd_life;

@@ -4,6 +4,7 @@
 mod support;
 
 mod asynchronous;
+mod local;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -110,6 +111,12 @@ fn asked_for(name: &str) -> Vec<(u8, String)> {
     vec![(RESOLVE, name.to_owned())]
 }
 
+/// Asserts that nobody was asked.
+#[track_caller]
+fn without_asking(tor: &Tor) {
+    assert_eq!(tor.asked(), []);
+}
+
 #[test]
 fn getaddrinfo_asks_tor_and_libc_adds_the_service() {
     let tor = Tor::with_ipv4();
@@ -193,7 +200,7 @@ fn nobody_is_asked_about_numbers_localhost_and_bad_names() {
 #[test]
 fn the_longest_name_and_bytes_beyond_ascii_are_asked_for_as_given() {
     let tor = Tor::with_ipv4();
-    let longest = "a".repeat(255);
+    let longest = format!("{}.a", "a".repeat(253));
     for name in [longest.as_str(), "b\u{fc}cher.example"] {
         assert_eq!(tor.addrinfo(name, 0, 0), "2 1 192.0.2.1 443 -\n");
     }

@@ -28,6 +28,7 @@ mod table;
 mod clock;
 mod constructor;
 mod datagrams;
+mod destinations;
 mod environment;
 mod errno;
 pub mod exports;

@@ -49,6 +49,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         policy: "answers the destination that the program asked for, also over exec and of a socket that was passed",
         test: "hooks::getpeername_answers_the_destination",
     }
+    fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+        "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_bind),
+        handler: sockets::listen::bind,
+        why: "a server that lets everybody in can be kept to this machine",
+        policy: "with AllowInbound loopback a TCP socket is bound to the loopback address instead of one that is not local",
+        test: "hooks::with_inbound_on_loopback_servers_listen_there",
+    }
     fn listen(socket: c_int, backlog: c_int) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_listen),
         handler: sockets::listen::listen,

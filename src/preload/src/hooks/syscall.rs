@@ -49,6 +49,7 @@ pub unsafe fn syscall(
             libc::SYS_close_range => close::close_range(a as _, b as _, c as _),
             libc::SYS_fcntl => duplicate::fcntl(a as _, b as _, c),
             libc::SYS_dup3 => duplicate::dup3(a as _, b as _, c as _),
+            libc::SYS_bind => listen::bind(a as _, b as _, c as _),
             libc::SYS_listen => listen::listen(a as _, b as _),
             libc::SYS_accept => listen::accept(a as _, b as _, c as _),
             libc::SYS_accept4 => listen::accept4(a as _, b as _, c as _, d as _),

@@ -24,6 +24,7 @@ pub use reverse::{gethostbyaddr, gethostbyaddr_r, getnameinfo};
 
 use core::ffi::c_char;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::resolver::error::LookupError;
 use epochsocks::resolver::lookup::{Answer, Wanted, lookup};
@@ -65,8 +66,13 @@ fn find(name: &[u8], node: Node<'_>, wanted: Wanted) -> Result<Answer, LookupErr
         .inspect_err(|error| report(error, format_args!("{}", name.escape_ascii())))
 }
 
+/// Whether the user has heard that local names are not asked for. Guards nothing else: Relaxed.
+static HAS_TOLD: AtomicBool = AtomicBool::new(false);
+
 fn report(error: &LookupError, what: fmt::Arguments<'_>) {
-    if error.is_plain_no() {
+    if *error == LookupError::LocalName && !HAS_TOLD.swap(true, Relaxed) {
+        log!(Warning, "lookup of {what}: {error}");
+    } else if error.is_plain_no() {
         log!(Debug, "lookup of {what}: {error}");
     } else {
         log!(Error, "lookup of {what}: {error}");

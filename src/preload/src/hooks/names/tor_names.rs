@@ -3,13 +3,13 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use epochsocks::config;
-use epochsocks::resolver::lookup::Names;
+use epochsocks::resolver::lookup::{Names, Pair};
 use epochsocks::resolver::onion_pool::{Lookup, PoolError};
 use epochsocks::socks5::Name;
 use epochsocks::tor::{ResolveError, Resolver};
 
 use crate::libc_io::Libc;
-use crate::{errno, runtime};
+use crate::{destinations, errno, runtime};
 
 /// The settings' Tor and the process's onion pool.
 pub struct ThroughTor;
@@ -37,6 +37,18 @@ impl Names for ThroughTor {
 
     fn name_of_cookie(&self, address: IpAddr) -> Lookup<'_> {
         runtime::ONION_POOL.lookup(runtime::cookie_range(), address)
+    }
+
+    fn in_hosts_file(&self, name: &[u8]) -> Pair {
+        destinations::in_hosts_file(name)
+    }
+
+    fn is_direct(&self, address: IpAddr) -> bool {
+        destinations::is_direct_somewhere(address)
+    }
+
+    fn asks_for_local(&self) -> bool {
+        runtime::loaded().local_destinations == config::LocalDestinations::Tor
     }
 }
 

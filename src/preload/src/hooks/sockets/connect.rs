@@ -1,7 +1,6 @@
 //! `connect`: reads the arguments, asks the policy, and takes the way that it decides.
 
 use core::ffi::c_int;
-use core::net::SocketAddr;
 
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{Address, ConnectDecision, Refusal};
@@ -12,6 +11,7 @@ use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
 use super::tor_connect::through_tor;
+use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
@@ -47,9 +47,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         Ok(address) => address,
         Err(errno) => return errno::fail(errno),
     };
-    let is_cookie =
-        |address: SocketAddr| runtime::cookie_range().cookie(address.ip().to_canonical()).is_some();
-    match decide(kind, address.parse(), is_cookie, runtime::loaded()) {
+    match decide(kind, address.parse(), &Destinations, runtime::loaded()) {
         ConnectDecision::Libc => match occupied(fd) {
             // SAFETY: a whole copy of the caller's address.
             None => unsafe { real::connect(fd, address.as_ptr(), address.length()) },

@@ -1,15 +1,18 @@
-//! `listen`, `accept`, `accept4`: nobody comes in beside Tor.
+//! `bind`, `listen`, `accept`, `accept4`: nobody comes in beside Tor.
 
 use core::ffi::c_int;
+use core::net::SocketAddr;
 
-use epochsocks::config::Settings;
-use epochsocks::policy::listen::{accept_inbound, inbound};
+use epochsocks::config::{Inbound, Settings};
+use epochsocks::policy::address::encode;
+use epochsocks::policy::listen::{accept_inbound, bind_address, inbound};
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys::net::Answer;
+use epochsocks::sys::Errno;
+use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
-use crate::hooks::arguments::local_address;
+use crate::hooks::arguments::{AddressArgument, local_address, socket_kind};
 use crate::log::log;
 use crate::registry::REGISTRY;
 use crate::{errno, real, runtime};
@@ -17,8 +20,63 @@ use crate::{errno, real, runtime};
 /// # Safety
 /// As listen(2).
 pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
+    if runtime::loaded().allow_inbound == Inbound::Loopback {
+        bind_unbound(fd);
+    }
     // SAFETY: the caller's contract.
     admitted(fd, "listen", inbound, || unsafe { real::listen(fd, backlog) })
+}
+
+/// # Safety
+/// As bind(2).
+pub unsafe fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    if runtime::loaded().allow_inbound != Inbound::Loopback {
+        // SAFETY: the caller's contract.
+        return unsafe { real::bind(fd, address, length) };
+    }
+    // SAFETY: the caller's contract. What can't be copied the kernel can't read either.
+    let copied = unsafe { AddressArgument::copy(address, length) };
+    if let Ok(Address::Inet(local)) = copied.as_ref().map(AddressArgument::parse)
+        && let Some(loopback) = instead_of(fd, local)
+    {
+        log!(Warning, "bind to {local}: bound to {loopback}, by AllowInbound loopback");
+        return match bind_to(fd, loopback) {
+            Ok(()) => 0,
+            Err(errno) => errno::fail(errno),
+        };
+    }
+    let (address, length) =
+        copied.as_ref().map_or((address, length), |copy| (copy.as_ptr(), copy.length()));
+    // SAFETY: the caller's contract, or a whole copy of what was judged.
+    unsafe { real::bind(fd, address, length) }
+}
+
+/// The loopback address for `fd` in place of `local`, if it is a TCP socket that is not to have that.
+fn instead_of(fd: c_int, local: SocketAddr) -> Option<SocketAddr> {
+    let Answer::Is(kind) = socket_kind(fd) else { return None };
+    // The kernel refuses an address of another family.
+    if !kind.is_tcp() || local.is_ipv4() != (kind.domain == libc::AF_INET) {
+        return None;
+    }
+    // SAFETY: IPV6_V6ONLY is an int.
+    let only = || unsafe { net::option::<i32>(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) };
+    bind_address(local, local.is_ipv6() && only() == Ok(0), runtime::loaded())
+}
+
+/// listen(2) would bind a socket without a port to all addresses.
+fn bind_unbound(fd: c_int) {
+    if let Answer::Is(Address::Inet(local)) = local_address(fd)
+        && local.port() == 0
+        && let Some(loopback) = instead_of(fd, local)
+    {
+        // Where it fails, the socket is as it was, and refused.
+        let _ = bind_to(fd, loopback);
+    }
+}
+
+fn bind_to(fd: c_int, address: SocketAddr) -> Result<(), Errno> {
+    let (bytes, length) = encode(&address);
+    net::bind(fd, bytes.get(..length).unwrap_or_default())
 }
 
 /// # Safety
@@ -58,7 +116,7 @@ fn admitted(
     call: impl FnOnce() -> c_int,
 ) -> c_int {
     let settings = runtime::loaded();
-    if settings.allow_inbound {
+    if settings.allow_inbound == Inbound::All {
         return call();
     }
     match local_address(fd) {

@@ -3,7 +3,7 @@
 
 use core::ffi::c_int;
 
-use epochsocks::config::OutboundLocalhost;
+use epochsocks::config::{Inbound, OutboundLocalhost};
 use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
 use epochsocks::registry::Registry;
 use epochsocks::sys::{self, Errno, net};
@@ -45,7 +45,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
 fn confine(fd: c_int) -> Result<(), Errno> {
     let settings = runtime::loaded();
     datagrams::remember(fd)?;
-    if settings.allow_inbound {
+    if settings.allow_inbound == Inbound::All {
         return Ok(());
     }
     match net::confine(fd) {

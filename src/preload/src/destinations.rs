@@ -1,0 +1,66 @@
+//! What is known of addresses and names beside the settings: cookie addresses, Tor's answers, and what
+//! `AllowDirect` lets a program reach without Tor.
+
+use core::net::{IpAddr, SocketAddr};
+
+use epochsocks::policy::connect::Known;
+use epochsocks::resolver::hosts_file;
+use epochsocks::resolver::lookup::Pair;
+use epochsocks::sys::File;
+
+use crate::runtime;
+
+/// The settings' view of the world.
+pub struct Destinations;
+
+impl Known for Destinations {
+    fn is_cookie(&self, address: SocketAddr) -> bool {
+        is_cookie(address.ip())
+    }
+
+    fn is_direct(&self, address: SocketAddr) -> bool {
+        let Some(direct) = &runtime::loaded().allow_direct else { return false };
+        let (ip, port) = (address.ip().to_canonical(), Some(address.port()));
+        direct.has_address(address)
+            || direct.has_names() && hosts(|other, name| other == ip && direct.has_name(name, port))
+    }
+
+    fn is_answer(&self, address: SocketAddr) -> bool {
+        runtime::ANSWERS.name(address.ip()).is_some()
+    }
+}
+
+/// Whether a program may reach `ip` without Tor, at some port. Async-signal-safe.
+pub fn is_direct_somewhere(ip: IpAddr) -> bool {
+    let Some(direct) = &runtime::loaded().allow_direct else { return false };
+    let ip = ip.to_canonical();
+    direct.has_ip(ip)
+        || direct.has_names() && hosts(|other, name| other == ip && direct.has_name(name, None))
+}
+
+/// The addresses of `name` in /etc/hosts that a program may use: this machine's own, which an exit is
+/// not to hear of, and all of a name that `AllowDirect` has. Async-signal-safe.
+pub fn in_hosts_file(name: &[u8]) -> Pair {
+    let direct = runtime::loaded().allow_direct.as_ref();
+    let is_listed = direct.is_some_and(|direct| direct.has_name(name, None));
+    let mut found = Pair::default();
+    hosts(|address, other| {
+        let may_be_used = (is_listed || address.is_loopback()) && !is_cookie(address);
+        if may_be_used && other.eq_ignore_ascii_case(name) {
+            found.add(address);
+        }
+        false
+    });
+    found
+}
+
+fn is_cookie(ip: IpAddr) -> bool {
+    runtime::cookie_range().cookie(ip.to_canonical()).is_some()
+}
+
+/// Whether `each` answers true for an entry of /etc/hosts.
+fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
+    let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/hosts") else { return false };
+    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset).unwrap_or(0);
+    hosts_file::any(read, |address, name| each(address.to_canonical(), name))
+}
