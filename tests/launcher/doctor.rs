@@ -51,6 +51,19 @@ fn a_port_that_answers_as_tor_does_is_well() {
     assert!(outcome.stdout.contains(command), "{outcome:?}");
 }
 
+#[test]
+fn what_goes_beside_tor_is_named() {
+    let port = socks(4);
+    let quiet = doctor(&port);
+    assert!(!quiet.stdout.contains("beside Tor"), "{quiet:?}");
+    let direct = ["--allow-direct", "nas.lan:445", "--allow-outbound-localhost", "1"];
+    let open = ["--allow-inbound", "--port", &port, "doctor"];
+    let outcome = Workshop::new().run([direct.as_slice(), &open].concat());
+    let lines = outcome.stdout.lines().filter(|line| line.starts_with("note    beside Tor"));
+    assert_eq!(lines.count(), 3, "{outcome:?}");
+    assert!(outcome.stdout.contains("nas.lan:445"), "{outcome:?}");
+}
+
 #[track_caller]
 fn daemon_failed(port: &str, parts: &[&str]) {
     let outcome = doctor(port);

@@ -1,6 +1,6 @@
 //! Which settings hold, and where each comes from.
 
-use epochsocks::config::{Kind, OPTIONS, OptionSpec};
+use epochsocks::config::{Inbound, Kind, OPTIONS, OptionSpec, OutboundLocalhost};
 
 use super::report::Report;
 use crate::settings::{self, Given, Settings};
@@ -22,6 +22,27 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
         };
         let text = format!("{shown}, from {}", origin(option, given));
         report.step(&format!("set {}", option.directive), Ok::<_, &str>(text));
+    }
+    note_what_is_direct(settings, report);
+}
+
+/// What the settings let past Tor.
+fn note_what_is_direct(settings: &Settings, report: &mut Report) {
+    let mut note = |text: &str| report.note("beside Tor", text);
+    if let Some(direct) = &settings.allow_direct {
+        note(&format!("AllowDirect: {direct} is reached by TCP without Tor"));
+    }
+    match settings.allow_outbound_localhost {
+        OutboundLocalhost::Never => {}
+        OutboundLocalhost::Streams => {
+            note("AllowOutboundLocalhost: every TCP port of this machine is reached");
+        }
+        OutboundLocalhost::All => {
+            note("AllowOutboundLocalhost: every TCP and UDP port of this machine is reached");
+        }
+    }
+    if settings.allow_inbound == Inbound::All {
+        note("AllowInbound: programs let other machines connect to them");
     }
 }
 
