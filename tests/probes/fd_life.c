@@ -171,7 +171,7 @@ static void scene_aliases(void)
     __typeof__(recv) *receive = dlsym(libc, "__recv");
     __typeof__(sendmmsg) *send_many = dlsym(libc, "__sendmmsg");
     EXPECT(make && control && receive && send_many);
-    FAILS(make(AF_INET, SOCK_DGRAM, 0), EPERM);
+    FAILS(make(AF_INET, SOCK_DGRAM, 136 /* UDP-Lite */), EPERM);
     int four = control(three, F_DUPFD, 600);
     EXPECT(tracked(four));
     char text[] = "hello", answer[6];
