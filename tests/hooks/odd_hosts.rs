@@ -217,6 +217,11 @@ fn a_lowered_limit_of_descriptors_loses_none() {
 }
 
 #[test]
+fn memory_that_must_be_locked_and_can_not_is_an_error() {
+    play("odd_hosts", "locked-memory", &echoing_proxy());
+}
+
+#[test]
 fn a_seccomp_filter_that_knows_nothing_of_us_is_no_obstacle() {
     play("odd_hosts", "seccomp", &echoing_proxy());
 }

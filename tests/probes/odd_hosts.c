@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -10,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -285,6 +287,22 @@ static void scene_descriptor_limit(void)
     use();
 }
 
+/* A program that locks what it will map, and may lock little: the tables count in full. */
+static void scene_locked_memory(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    EXPECT(syscall(SYS_capget, &head, sets) == 0);
+    sets[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
+    EXPECT(syscall(SYS_capset, &head, sets) == 0);
+    struct rlimit little = {1 << 20, 1 << 20};
+    EXPECT(setrlimit(RLIMIT_MEMLOCK, &little) == 0);
+    EXPECT(mlockall(MCL_FUTURE) == 0);
+    FAILS(socket(AF_INET, SOCK_STREAM, 0), ENOBUFS);
+    EXPECT(munlockall() == 0);
+    EXPECT(close(connected("198.51.100.1", 80)) == 0);
+}
+
 /* A filter that knows nothing of what the library needs beside what the program asks for. */
 static void scene_seccomp(void)
 {
@@ -387,6 +405,7 @@ static const struct scene scenes[] = {
     {"alternate-stack", scene_alternate_stack},
     {"many-descriptors", scene_many_descriptors},
     {"descriptor-limit", scene_descriptor_limit},
+    {"locked-memory", scene_locked_memory},
     {"seccomp", scene_seccomp},
     {"sandbox", scene_sandbox},
     {NULL, NULL},
