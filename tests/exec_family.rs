@@ -143,6 +143,7 @@ fn spawning_with_a_pidfd_is_judged_or_absent() {
     }
 }
 
+/// promise: static programs, Go programs
 #[test]
 fn every_form_refuses_a_static_program() {
     let workshop = Workshop::new("static");
@@ -171,6 +172,7 @@ fn the_dynamic_linker_is_refused_where_it_would_run_a_program() {
     assert!(all.contains("is statically linked") && !all.contains("ran"), "{all}");
 }
 
+/// promise: setuid programs
 #[test]
 fn a_setuid_program_is_refused() {
     let workshop = Workshop::new("setuid");
@@ -232,6 +234,7 @@ fn command_substitution_keeps_the_library() {
     }
 }
 
+/// promise: programs started with an empty environment (env -i)
 #[test]
 fn env_i_keeps_the_library() {
     let mut command = torify("env");
@@ -240,6 +243,7 @@ fn env_i_keeps_the_library() {
     assert!(text(&output).contains("libepochsocks_preload"), "{}", text(&output));
 }
 
+/// promise: ld.so, which fails open
 #[test]
 fn a_program_that_can_no_longer_load_the_library_is_not_executed() {
     let workshop = Workshop::new("moved");

@@ -79,6 +79,7 @@ fn nobody_listens() {
     fails(connect_through(port), "ECONNREFUSED", &format!("127.0.0.1:{port}"));
 }
 
+/// promise: IPv6 and TorAddress
 #[test]
 fn a_socket_of_the_other_family_can_not_reach_the_tor_port() {
     let bound = ["2001:db8::1", "7", "bound"];

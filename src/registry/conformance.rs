@@ -39,6 +39,7 @@ pub fn empty_registry_has_no_entries(registry: &impl Registry) {
     }
 }
 
+/// promise: D
 pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
     assert_eq!(registry.insert(3, Cookie(30)), Ok(()));
     assert_eq!(cookie(registry, 3), Some(30));
@@ -71,6 +72,7 @@ pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
 }
 
 /// A.
+/// promise: A
 pub fn connection_is_immutable_once_visible(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     connect(registry, 3, 80);
@@ -80,6 +82,7 @@ pub fn connection_is_immutable_once_visible(registry: &impl Registry) {
 }
 
 /// A, through a duplicate.
+/// promise: A
 pub fn double_connect_through_a_duplicate_is_refused(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
@@ -92,6 +95,8 @@ pub fn double_connect_through_a_duplicate_is_refused(registry: &impl Registry) {
 }
 
 /// C, E: a handle outlives the entry.
+/// promise: C
+/// promise: E
 pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     connect(registry, 3, 80);
@@ -116,6 +121,7 @@ fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const super::Record {
 }
 
 /// G.
+/// promise: G
 pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     assert_eq!(registry.insert(3, Cookie(2)), Err(InsertError::Occupied));
@@ -123,6 +129,7 @@ pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
 }
 
 /// G: of racing inserts of one descriptor exactly one wins.
+/// promise: G
 pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
     const THREADS: usize = 4;
     let barrier = Barrier::new(THREADS);
@@ -143,6 +150,7 @@ pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
 }
 
 /// I: a detached entry is gone at once, and back when the close failed.
+/// promise: I
 pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     connect(registry, 3, 80);
@@ -156,6 +164,7 @@ pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
 }
 
 /// I: the descriptor's next user wins over a restored entry.
+/// promise: I
 pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     let entry = registry.detach(3).unwrap();
@@ -166,6 +175,7 @@ pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
     assert!(!registry.contains(3));
 }
 
+/// promise: B
 pub fn duplicates_share_one_record(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
@@ -181,6 +191,7 @@ pub fn duplicates_share_one_record(registry: &impl Registry) {
     assert!(registry.remove(5));
 }
 
+/// promise: B
 pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     registry.insert(4, Cookie(2)).unwrap();
@@ -193,6 +204,8 @@ pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
 }
 
 /// E, F: also when the source's descriptor has come back, many times.
+/// promise: E
+/// promise: F
 pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
     for cookie in 0..40 {
         registry.insert(9, Cookie(cookie)).expect("vacant");
@@ -208,6 +221,7 @@ pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
 }
 
 /// A: `connect(AF_UNSPEC)` gives every duplicate the same fresh record, and old handles keep theirs.
+/// promise: A
 pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
@@ -229,6 +243,8 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
 }
 
 /// A, I: a close that failed can't bring a dissolved connection back.
+/// promise: A
+/// promise: I
 pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
     registry.insert(3, Cookie(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
@@ -247,6 +263,9 @@ pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
 
 /// C, E, F under threads: a reader sees the record of its descriptor, whole, whatever others do.
 /// The cookie carries the descriptor, the destination carries the cookie.
+/// promise: C
+/// promise: E
+/// promise: F
 pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
     const FDS: i32 = 8;
     const ROUNDS: u64 = 3_000;

@@ -84,6 +84,7 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
     assert!(registry.contains(3), "the parent's entry is the parent's");
 }
 
+/// promise: J
 #[test]
 fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &Slots::new());
@@ -92,6 +93,7 @@ fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &Owned::<super::Counted>::new());
 }
 
+/// promise: J
 #[test]
 fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &Slots::new());
@@ -101,6 +103,7 @@ fn child_of_a_raw_clone_works_at_once() {
 }
 
 /// J: also where the record under the guard was removed when no arena was free.
+/// promise: J
 #[test]
 fn a_guard_from_before_the_fork_keeps_an_orphan() {
     fn keeps<P: Policy>() {
@@ -130,6 +133,7 @@ fn a_guard_from_before_the_fork_keeps_an_orphan() {
 }
 
 /// J: a guard and a handle from before the fork are the child's, too.
+/// promise: J
 #[test]
 fn guards_and_handles_live_on_in_the_child() {
     let registry = Slots::new();
@@ -167,6 +171,7 @@ fn vfork_child_succeeds(child: extern "C" fn(*mut libc::c_void) -> libc::c_int) 
 }
 
 /// J: a `vfork` child shares the memory and must leave it alone.
+/// promise: J
 #[test]
 fn vfork_child_changes_nothing_of_its_parent() {
     static REGISTRY: Slots = Slots::new();
@@ -201,6 +206,7 @@ fn vfork_child_is_not_the_first_to_change_anything() {
 }
 
 /// J: a forked child is the first to change its copy, whether it was told of the fork or not.
+/// promise: J
 #[test]
 fn forked_child_is_the_first_to_change_its_copy() {
     for (make, is_told) in [(fork as fn() -> i32, true), (fork, false), (raw_fork, false)] {

@@ -339,6 +339,7 @@ fn concurrency_loses_no_node<R: Registry + Audit>(registry: &R) {
     assert_eq!(registry.claims(), 0, "{}", R::VARIANT.name);
 }
 
+/// promise: E
 #[test]
 fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&Slots::new());

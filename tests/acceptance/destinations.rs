@@ -13,6 +13,7 @@ fn resolve(network: &Network, names: &[&str]) -> (Vec<String>, Observed) {
     (seen.stdout().lines().map(str::to_owned).collect(), seen)
 }
 
+/// promise: IPv6 destinations
 #[test]
 fn an_ipv6_destination_is_reached_through_a_tor_port_on_ipv4() {
     let Some(network) = network_with(&["cc"]) else { return };
@@ -39,6 +40,7 @@ fn a_v4_mapped_destination_is_asked_for_as_ipv4() {
     assert_connected(&seen, "198.51.100.1", 7);
 }
 
+/// promise: IPv6 and TorAddress
 #[test]
 fn an_ipv6_address_of_tor_serves_ipv6_sockets() {
     let Some(network) = network_with(&["cc"]) else { return };

@@ -29,6 +29,7 @@ fn user_and_password_reach_tor_with_every_request() {
     }
 }
 
+/// promise: circuits of its own for each process; for a user name
 #[test]
 fn two_users_share_no_circuit() {
     let Some(network) = network_with(&["curl"]) else { return };
@@ -40,6 +41,7 @@ fn two_users_share_no_circuit() {
     }
 }
 
+/// promise: circuits of its own for each process; for a user name
 #[test]
 fn two_isolated_processes_share_no_circuit() {
     let Some(network) = network_with(&["curl"]) else { return };

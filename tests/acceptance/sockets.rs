@@ -5,6 +5,7 @@ use crate::support::process::probe;
 
 const ECHO: [&str; 2] = ["198.51.100.1", "7"];
 
+/// promise: connect again, on the socket or a duplicate
 #[test]
 fn a_connected_socket_cannot_be_connected_again_not_even_through_a_duplicate() {
     let Some(network) = network_with(&["cc"]) else { return };
@@ -22,6 +23,7 @@ fn of_connects_on_duplicates_at_once_one_succeeds_and_asks_tor() {
     assert_eq!(seen.asked.len(), 1, "{:#?}", seen.asked);
 }
 
+/// promise: getpeername
 #[test]
 fn getpeername_is_the_destination() {
     let Some(network) = network_with(&["cc"]) else { return };

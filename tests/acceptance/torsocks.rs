@@ -68,6 +68,7 @@ fn getpeername_knows_the_destination_and_the_kernels_errors() {
     play_where_it_would_leak("getpeername");
 }
 
+/// promise: listen on a public address
 #[test]
 fn nobody_can_listen_for_others() {
     play("listen");

@@ -14,6 +14,7 @@ fn nothing_leaves_by(ways: &[&str]) {
     }
 }
 
+/// promise: UDP
 #[test]
 fn no_datagram_leaves() {
     nothing_leaves_by(&["sendto", "sendmsg", "sendmmsg", "udp-connect"]);

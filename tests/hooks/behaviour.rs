@@ -38,6 +38,7 @@ fn connect_of_an_ipv6_socket_goes_through_an_ipv4_port() {
     assert_eq!(proxy.recorded()[1], b"\x05\x01\0\x03\x0d[2001:db8::1]\x01\xbb");
 }
 
+/// promise: getpeername
 #[test]
 fn getpeername_answers_the_destination() {
     play("getpeername", &echoing_proxy());
@@ -55,16 +56,25 @@ fn duplicates_share_one_connection() {
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
 
+/// promise: I
 #[test]
 fn a_failed_dup2_leaves_the_entry() {
     play("failed-dup2", &echoing_proxy());
 }
 
+/// promise: I
 #[test]
 fn a_reused_descriptor_has_no_entry() {
     play("reuse", &echoing_proxy());
 }
 
+/// promise: One port for two sockets
+#[test]
+fn of_two_sockets_that_share_a_port_one_connects() {
+    play("one-port", &echoing_proxy());
+}
+
+/// promise: invariant 10
 #[test]
 fn an_entry_closed_behind_our_back_is_noticed_at_connect() {
     let proxy = echoing_proxy();
@@ -96,11 +106,13 @@ fn fast_open_goes_through_the_proxy() {
     assert_eq!(proxy.recorded().len(), 2);
 }
 
+/// promise: listen on a public address
 #[test]
 fn inbound_is_refused() {
     play("inbound", &echoing_proxy());
 }
 
+/// promise: connect by syscall(2)
 #[test]
 fn syscall_takes_the_hooks_way() {
     let proxy = echoing_proxy();
@@ -108,6 +120,7 @@ fn syscall_takes_the_hooks_way() {
     assert_eq!(proxy.recorded().len(), 2);
 }
 
+/// promise: programs started with an empty environment (env -i)
 #[test]
 fn the_library_survives_a_fresh_environment() {
     play("exec", &echoing_proxy());
@@ -125,6 +138,7 @@ fn a_forked_child_and_its_parent_both_go_on() {
     assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
 }
 
+/// promise: close in a signal handler that interrupted the library
 #[test]
 fn closing_in_a_signal_handler_does_not_deadlock() {
     play("signals", &echoing_proxy());

@@ -21,11 +21,13 @@ fn udp_sockets_stay_on_the_loopback_interface() {
     play("datagrams", "confined", &echoing_proxy());
 }
 
+/// promise: UDP
 #[test]
 fn udp_sockets_send_nothing() {
     play("datagrams", "own", &echoing_proxy());
 }
 
+/// promise: UDP sockets that no hook has seen
 #[test]
 fn sockets_that_no_hook_has_seen_send_nothing() {
     play("datagrams", "foreign", &echoing_proxy());

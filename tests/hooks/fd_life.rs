@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::scene::{command, echoing_proxy, ends, play};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
+/// promise: I
 #[test]
 fn close_range_forgets_what_it_closes() {
     play("fd_life", "close-range", &echoing_proxy());

@@ -2,11 +2,13 @@
 
 use crate::scene::{command, echoing_proxy, ends, play};
 
+/// promise: Filters that kill
 #[test]
 fn hooks_ask_nothing_of_what_can_not_lead_to_the_network() {
     play("filters", "local", &echoing_proxy());
 }
 
+/// promise: Filters that kill
 #[test]
 fn descriptors_are_received_under_the_filter_of_a_sandbox() {
     play("filters", "received", &echoing_proxy());

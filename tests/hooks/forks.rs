@@ -6,16 +6,19 @@ use crate::support::preload::{every_preload_library, preload_library};
 use crate::support::process::{finish, text};
 use std::time::Duration;
 
+/// promise: J
 #[test]
 fn a_forked_child_works_at_once() {
     play("forks", "fork", &echoing_proxy());
 }
 
+/// promise: J
 #[test]
 fn a_child_without_fork_handlers_works_at_once() {
     play("forks", "_Fork", &echoing_proxy());
 }
 
+/// promise: J
 #[test]
 fn a_child_of_a_raw_clone_works_at_once() {
     play("forks", "clone", &echoing_proxy());
@@ -35,6 +38,7 @@ fn a_child_waits_for_ever_with_the_mutex() {
     assert!(seen.contains("not so: status == 0"), "{seen}");
 }
 
+/// promise: J
 #[test]
 fn a_vfork_child_that_closes_copies_and_connects_changes_nothing() {
     play("forks", "vfork", &echoing_proxy());

@@ -52,6 +52,7 @@ fn an_unguarded_read_in_the_library_is_found() {
     eprintln!("{seen}");
 }
 
+/// promise: H
 #[test]
 fn connect_stands_a_handler_that_closes_its_socket() {
     interrupts("connect-close", 29);
@@ -105,6 +106,7 @@ fn dup2_stands_a_handler_that_closes_its_target() {
     interrupts("dup2-close-target", 5);
 }
 
+/// promise: H
 #[test]
 fn dup2_stands_a_handler_that_replaces_its_target() {
     interrupts("dup2-replace-target", 5);
@@ -120,6 +122,8 @@ fn dup2_over_a_connection_stands_a_handler_that_closes_it() {
     interrupts("overwrite-close", 5);
 }
 
+/// promise: H
+/// promise: close in a signal handler that interrupted the library
 #[test]
 fn close_stands_a_handler_that_closes_the_same() {
     interrupts("close-close", 5);

@@ -21,6 +21,7 @@ fn lines(standard_error: impl Into<OwnedFd>, mut peer: impl Read) -> String {
     seen
 }
 
+/// promise: The log
 #[test]
 fn no_line_goes_to_the_peer_of_a_network_standard_error() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");

@@ -196,6 +196,7 @@ fn a_new_root_needs_none_of_our_files() {
     play("odd_hosts", "chroot", &echoing_proxy());
 }
 
+/// promise: Stack of an exec
 #[test]
 fn the_smallest_stack_is_enough() {
     play("odd_hosts", "small-stack", &echoing_proxy());
@@ -216,6 +217,7 @@ fn a_lowered_limit_of_descriptors_loses_none() {
     play("odd_hosts", "descriptor-limit", &echoing_proxy());
 }
 
+/// promise: Locked memory
 #[test]
 fn memory_that_must_be_locked_and_can_not_is_an_error() {
     play("odd_hosts", "locked-memory", &echoing_proxy());
@@ -226,6 +228,7 @@ fn a_seccomp_filter_that_knows_nothing_of_us_is_no_obstacle() {
     play("odd_hosts", "seccomp", &echoing_proxy());
 }
 
+/// promise: Filters that kill
 #[test]
 fn a_sandbox_that_kills_lets_a_connection_be_used_and_closed() {
     play("odd_hosts", "sandbox", &echoing_proxy());

@@ -61,6 +61,7 @@ fn a_copy_of_libc_is_not_loaded_whatever_its_name() {
     play_with(&copied("libc.so.6", "other.so", "libq.so.9"), "path", 0);
 }
 
+/// promise: Code that does not call the C library
 #[test]
 fn another_c_library_is_not_loaded() {
     let flags = ["-shared", "-fPIC", "-DOF_MUSL"];

@@ -33,6 +33,7 @@ fn storm(scene: &str, long_rounds: u64) {
     ends(command);
 }
 
+/// promise: H
 #[test]
 fn threads_and_handlers_see_their_own_connections() {
     storm("signals", 300_000);

@@ -63,6 +63,7 @@ fn what_glibc_exports_for_itself_is_refused() {
     play("ways_out", "private", &echoing_proxy());
 }
 
+/// promise: other calls by syscall(2)
 #[test]
 fn liburing_answers_as_without_io_uring() {
     play("ways_out", "liburing", &echoing_proxy());
@@ -76,6 +77,7 @@ fn liburing_answers_as_without_io_uring() {
     ends(command);
 }
 
+/// promise: other calls by syscall(2)
 #[test]
 fn system_calls_that_no_hook_could_follow_are_absent() {
     play("ways_out", "system-calls", &echoing_proxy());
@@ -117,6 +119,7 @@ fn a_libc_without_hooks_is_not_loaded() {
     play_with_plugin("namespaces", "plugin.so", &[], 0);
 }
 
+/// promise: Code that does not call the C library
 #[test]
 fn a_go_library_is_not_loaded() {
     play_with_plugin("go", "plugin.go.so", &["-DOF_GO"], 0);

@@ -37,6 +37,7 @@ fn a_missing_library_is_refused() {
     refused(&workshop.path, &[FILE, "missing"]);
 }
 
+/// promise: ld.so, which fails open
 #[test]
 fn a_library_that_can_not_be_read_is_refused() {
     let workshop = Workshop::new();
@@ -46,6 +47,7 @@ fn a_library_that_can_not_be_read_is_refused() {
     outcome(&mut launcher).assert_ended(125, &[FILE, "can't be read: Permission denied"]);
 }
 
+/// promise: The library's path
 #[test]
 fn a_library_whose_path_can_not_stand_in_ld_preload_is_refused() {
     let workshop = Workshop::new();
@@ -55,6 +57,7 @@ fn a_library_whose_path_can_not_stand_in_ld_preload_is_refused() {
     }
 }
 
+/// promise: ld.so, which fails open
 #[test]
 fn what_ld_so_would_not_load_is_refused() {
     let workshop = Workshop::new();

@@ -14,6 +14,8 @@ fn a_dynamic_program_runs() {
     workshop.run([workshop.program("fixed", &["-no-pie"])]).assert_ran();
 }
 
+/// promise: static programs, Go programs
+/// promise: Code that does not call the C library
 #[test]
 fn static_programs_are_refused_position_independent_or_not() {
     let workshop = Workshop::new();
@@ -23,6 +25,7 @@ fn static_programs_are_refused_position_independent_or_not() {
     }
 }
 
+/// promise: setuid programs
 #[test]
 fn set_id_programs_are_refused() {
     let workshop = Workshop::new();
@@ -53,6 +56,8 @@ fn give_capabilities(program: &Path) -> bool {
     })
 }
 
+/// promise: static programs, Go programs
+/// promise: Code that does not call the C library
 #[test]
 fn go_programs_are_refused_static_or_dynamic_stripped_or_not() {
     let workshop = Workshop::new();
@@ -73,6 +78,7 @@ fn go_programs_are_refused_static_or_dynamic_stripped_or_not() {
     }
 }
 
+/// promise: systems other than Linux with glibc on 64 bits
 #[test]
 fn programs_for_another_word_size_processor_or_c_library_are_refused() {
     let workshop = Workshop::new();

@@ -125,6 +125,7 @@ fn getaddrinfo_asks_tor_and_libc_adds_the_service() {
     assert_eq!(tor.ask(&["addrinfo", "a.example", "http", "0", "0"]), "2 1 192.0.2.1 80 -\n");
 }
 
+/// promise: Onion names at once
 #[test]
 fn more_onion_names_than_addresses_are_an_error_that_says_so() {
     let mut command = launcher();
@@ -140,6 +141,7 @@ fn more_onion_names_than_addresses_are_an_error_that_says_so() {
     assert!(log.contains("2.onion: every address of OnionAddrRange is taken"), "{log}");
 }
 
+/// promise: getaddrinfo without hints, getnameinfo
 #[test]
 fn getaddrinfo_without_hints_asks_tor_too() {
     let tor = Tor::with_ipv4();
@@ -305,6 +307,7 @@ fn a_port_that_speaks_http_is_a_permanent_failure() {
     assert_eq!(tor.addrinfo("a.example", 0, 0), format!("EAI {}\n", libc::EAI_FAIL));
 }
 
+/// promise: gethostbyname2
 #[test]
 fn gethostbyname_and_its_relatives_give_the_wanted_family() {
     let (v4, v6) = (Tor::with_ipv4(), Tor::with_ipv6());
@@ -323,6 +326,7 @@ fn a_short_buffer_is_erange() {
     assert_eq!(answer, format!("{} -1\n", libc::ERANGE));
 }
 
+/// promise: getaddrinfo without hints, getnameinfo
 #[test]
 fn an_address_has_the_name_that_tor_says() {
     let tor = Tor::with_name();

@@ -5,11 +5,13 @@ use crate::support::process::probe_as;
 
 const PROBE: &str = "nonblocking_calls";
 
+/// promise: invariant 5
 #[test]
 fn data_wait_for_the_handshake() {
     play(PROBE, "data");
 }
 
+/// promise: invariant 5
 #[test]
 fn questions_are_answered_as_of_a_socket_that_is_connecting() {
     play(PROBE, "questions");
@@ -27,6 +29,7 @@ fn another_connect_does_not_end_the_handshake() {
     ends(command);
 }
 
+/// promise: Streams made before the connect
 #[test]
 fn a_stream_begins_after_the_handshake() {
     play(PROBE, "streams");
@@ -56,11 +59,13 @@ fn watched(scene: &str) {
     ends(command);
 }
 
+/// promise: invariant 7
 #[test]
 fn nothing_waits_busily() {
     watched("sleeps");
 }
 
+/// promise: invariant 9
 #[test]
 fn a_signal_between_two_waits_of_a_call_ends_it() {
     watched("signalled");

@@ -4,6 +4,7 @@ use crate::scene::play;
 
 const PROBE: &str = "nonblocking_epoll";
 
+/// promise: invariant 6
 #[test]
 fn each_of_several_sets_tells_the_end_in_its_own_manner() {
     play(PROBE, "several-sets");
@@ -14,11 +15,13 @@ fn a_ninth_registration_of_a_socket_in_flight_is_refused() {
     play(PROBE, "too-many-sets");
 }
 
+/// promise: invariant 6
 #[test]
 fn one_of_many_threads_that_wait_on_a_set_is_told_of_an_edge() {
     play(PROBE, "many-waiters");
 }
 
+/// promise: invariant 7
 #[test]
 fn a_single_shot_comes_once() {
     play(PROBE, "oneshot");

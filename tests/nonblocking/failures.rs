@@ -12,6 +12,7 @@ const PROBE: &str = "nonblocking_calls";
 /// After the program has begun to wait.
 const SOON: Duration = Duration::from_millis(50);
 
+/// promise: invariant 8
 #[test]
 fn a_failure_is_told_once() {
     ends(command(PROBE, "failure", &late_proxy(5)));
@@ -80,6 +81,7 @@ fn a_proxy_that_wants_or_refuses_a_password_fails_the_connect() {
     ends(command);
 }
 
+/// promise: invariant 8
 #[test]
 fn every_code_of_a_refusal_has_its_errno() {
     let code = |code| [Greeting, method(0), Request, Delay(SOON), reply(code), Hang];

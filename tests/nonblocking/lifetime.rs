@@ -9,16 +9,19 @@ fn shutdown_ends_a_handshake() {
     play(PROBE, "shutdown");
 }
 
+/// promise: invariant 1
 #[test]
 fn duplicates_share_the_handshake() {
     play(PROBE, "duplicates");
 }
 
+/// promise: invariant 1
 #[test]
 fn a_parent_and_its_child_both_see_the_end_of_one_handshake() {
     play(PROBE, "fork");
 }
 
+/// promise: invariant 3
 #[test]
 fn a_handshake_outlives_the_parent_of_a_daemon() {
     play(PROBE, "daemonize");
@@ -29,6 +32,7 @@ fn a_program_that_is_executed_gets_no_half_spoken_socket() {
     play(PROBE, "exec");
 }
 
+/// promise: invariant 4
 #[test]
 fn an_interrupted_connect_goes_on() {
     play(PROBE, "interrupted");
@@ -39,6 +43,7 @@ fn a_connect_that_may_wait_gives_up_after_the_programs_own_timeout_and_goes_on()
     play(PROBE, "impatient");
 }
 
+/// promise: invariant 4
 #[test]
 fn a_cancelled_thread_holds_no_handshake() {
     play(PROBE, "cancelled");
@@ -49,6 +54,7 @@ fn the_programs_socket_options_stay() {
     play(PROBE, "options");
 }
 
+/// promise: invariant 3
 #[test]
 fn closing_in_a_signal_handler_ends_a_handshake_safely() {
     play(PROBE, "closed-in-handler");

@@ -62,6 +62,7 @@ fn installed(programs: &[&'static str]) -> bool {
     missing.is_empty()
 }
 
+/// promise: connect on a non-blocking socket
 #[test]
 fn asyncio_goes_on_while_connects_are_pending() {
     goes_on("asyncio");

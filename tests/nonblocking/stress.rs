@@ -26,12 +26,15 @@ fn every_connection_is_announced_once_and_works(script: &[Action]) {
     println!("{}", stdout.lines().next().unwrap_or_default());
 }
 
+/// promise: invariant 2
+/// promise: invariant 10
 #[test]
 fn no_event_comes_early_or_is_lost_and_nothing_leaks() {
     let script = [Greeting, method(0), Request, Delay(SOON), reply(0), Echo];
     every_connection_is_announced_once_and_works(&script);
 }
 
+/// promise: invariant 2
 #[test]
 fn answers_that_come_at_once_lose_no_event_either() {
     let both = [vec![5, 0], reply_bytes(0)].concat();

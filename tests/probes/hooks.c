@@ -140,6 +140,23 @@ static void scene_reuse(void)
     EXPECT(getpeername(fd, (struct sockaddr *)&seen, &length) == 0 && seen.ss_family == AF_UNIX);
 }
 
+/* To the kernel both lead to Tor's port. */
+static void scene_one_port(void)
+{
+    int sockets[2];
+    struct sockaddr_in local = v4("0.0.0.0", 0);
+    socklen_t length = sizeof local;
+    for (int i = 0; i < 2; i++) {
+        sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT(setsockopt(sockets[i], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0);
+        EXPECT(bind(sockets[i], (struct sockaddr *)&local, length) == 0);
+        EXPECT(getsockname(sockets[i], (struct sockaddr *)&local, &length) == 0);
+    }
+    EXPECT(reach(sockets[0], "192.0.2.1", 80) == 0);
+    FAILS(reach(sockets[1], "192.0.2.2", 80), EADDRNOTAVAIL);
+    EXPECT(peer_is(sockets[0], "192.0.2.1", 80) && echoes(sockets[0]));
+}
+
 static void scene_raw_close(void)
 {
     int fd = connected("192.0.2.1", 80);
@@ -380,7 +397,7 @@ static const struct scene scenes[] = {
     {"connect", scene_connect},   {"connect6", scene_connect6}, {"resolved", scene_resolved},
     {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
     {"failed-dup2", scene_failed_dup2}, {"reuse", scene_reuse},
-    {"raw-close", scene_raw_close}, {"dissolve", scene_dissolve},
+    {"one-port", scene_one_port}, {"raw-close", scene_raw_close}, {"dissolve", scene_dissolve},
     {"socket", scene_socket},     {"errno", scene_errno},
     {"fast-open", scene_fast_open}, {"inbound", scene_inbound},
     {"syscall", scene_syscall},   {"exec", scene_exec},
