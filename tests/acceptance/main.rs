@@ -12,13 +12,14 @@
 //! - [`resolvers`]: programs that resolve, and cookie addresses for all names
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
-//! - [`ways_out`]: every way past Tor that a program may try
+//! - [`bypasses`]: every way past Tor that a program may try
 //! - [`traps`]: the network itself
 //! - [`teardown`]: what is left of it after a run
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bypasses;
 mod destinations;
 mod event_loops;
 mod isolation;
@@ -33,4 +34,3 @@ mod teardown;
 mod torsocks;
 mod transfers;
 mod traps;
-mod ways_out;

@@ -11,7 +11,7 @@ use crate::scene::{command, echoing_proxy};
 /// What arrives at `peer` of a program whose standard error is `standard_error`, and which is refused
 /// something.
 fn lines(standard_error: impl Into<OwnedFd>, mut peer: impl Read) -> String {
-    let mut command = command("hooks", "inbound", &echoing_proxy());
+    let mut command = command("sockets", "inbound", &echoing_proxy());
     let status = command.stderr(standard_error.into()).stdout(Stdio::null()).status();
     assert!(status.is_ok_and(|status| status.success()));
     // Its end of the connection is closed.

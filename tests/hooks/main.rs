@@ -3,14 +3,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod behaviour;
+mod bypasses;
 mod cancellation;
 mod datagrams;
 mod denied_calls;
+mod descriptors;
 mod direct;
 mod document;
 mod errnos;
-mod fd_life;
 mod filters;
 mod forks;
 mod headers;
@@ -18,14 +18,14 @@ mod headers;
 mod injection;
 mod left_behind;
 mod log;
-mod odd_hosts;
 mod passing;
 mod proxy_variables;
 mod scene;
 mod second_libc;
+mod sockets;
 mod storm;
 mod symbols;
 mod table;
 mod tables;
 mod tor_port;
-mod ways_out;
+mod unusual_programs;

@@ -1,11 +1,11 @@
-//! What the first hooks do, seen from inside a C program: tests/probes/hooks.c does one thing for
+//! TCP sockets, seen from inside a C program: tests/probes/sockets.c does one thing for
 //! each argument and prints what it saw.
 
 use crate::scene::echoing_proxy;
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 fn play(scene: &str, proxy: &ScriptedProxy) {
-    crate::scene::play("hooks", scene, proxy);
+    crate::scene::play("sockets", scene, proxy);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The life of a descriptor, seen from inside a C program: tests/probes/fd_life.c.
+//! The life of a descriptor, seen from inside a C program: tests/probes/descriptors.c.
 
 use std::time::Duration;
 
@@ -8,78 +8,78 @@ use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 /// promise: I
 #[test]
 fn close_range_forgets_what_it_closes() {
-    play("fd_life", "close-range", &echoing_proxy());
+    play("descriptors", "close-range", &echoing_proxy());
 }
 
 #[test]
 fn closefrom_forgets_what_it_closes() {
-    play("fd_life", "closefrom", &echoing_proxy());
+    play("descriptors", "closefrom", &echoing_proxy());
 }
 
 #[test]
 fn fclose_forgets_the_entry() {
-    play("fd_life", "fclose", &echoing_proxy());
+    play("descriptors", "fclose", &echoing_proxy());
 }
 
 #[test]
 fn freopen_forgets_the_entry_even_if_it_fails() {
-    play("fd_life", "freopen", &echoing_proxy());
+    play("descriptors", "freopen", &echoing_proxy());
 }
 
 #[test]
 fn fcntl_duplicates_share_one_connection() {
     let proxy = echoing_proxy();
-    play("fd_life", "fcntl", &proxy);
+    play("descriptors", "fcntl", &proxy);
     assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
 }
 
 #[test]
 fn aliases_take_the_hooks_way() {
     let proxy = echoing_proxy();
-    play("fd_life", "aliases", &proxy);
+    play("descriptors", "aliases", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
 
 #[test]
 fn a_socket_that_was_shut_down_keeps_its_destination() {
-    play("fd_life", "shutdown", &echoing_proxy());
+    play("descriptors", "shutdown", &echoing_proxy());
 }
 
 #[test]
 fn an_accepted_socket_has_its_real_peer() {
-    play("fd_life", "accept", &echoing_proxy());
+    play("descriptors", "accept", &echoing_proxy());
 }
 
 #[test]
 fn nobody_comes_in_but_by_local_addresses() {
-    play("fd_life", "no-way-in", &echoing_proxy());
+    play("descriptors", "no-way-in", &echoing_proxy());
 }
 
 #[test]
 fn everybody_comes_in_where_inbound_is_allowed() {
-    let mut command = command("fd_life", "way-in", &echoing_proxy());
+    let mut command = command("descriptors", "way-in", &echoing_proxy());
     command.env("EPOCHSOCKS_ALLOW_INBOUND", "1");
     ends(command);
 }
 
 #[test]
 fn file_actions_of_a_spawned_child_change_nothing_of_its_parent() {
-    play("fd_life", "spawn", &echoing_proxy());
+    play("descriptors", "spawn", &echoing_proxy());
 }
 
 #[test]
 fn daemon_forgets_the_standard_descriptors() {
-    play("fd_life", "daemon", &echoing_proxy());
+    play("descriptors", "daemon", &echoing_proxy());
 }
 
 #[test]
 fn a_failed_login_tty_leaves_the_entries() {
-    play("fd_life", "login-tty", &echoing_proxy());
+    play("descriptors", "login-tty", &echoing_proxy());
 }
 
 #[test]
 fn forkpty_forgets_the_standard_descriptors_in_the_child() {
-    play("fd_life", "forkpty", &echoing_proxy());
+    play("descriptors", "forkpty", &echoing_proxy());
 }
 
 #[test]
@@ -88,5 +88,5 @@ fn the_librarys_own_descriptors_survive_whoever_closes_all() {
     let late = Action::Delay(Duration::from_secs(2));
     let answer = Action::Reply(vec![5, 0, 0, 1, 192, 0, 2, 1, 0, 0]);
     let proxy = ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, late, answer]);
-    play("fd_life", "own", &proxy);
+    play("descriptors", "own", &proxy);
 }

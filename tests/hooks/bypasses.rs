@@ -1,4 +1,4 @@
-//! Ways past Tor, tried from inside a C program: tests/probes/ways_out.c.
+//! Ways past Tor, tried from inside a C program: tests/probes/bypasses.c.
 
 use crate::scene::{command, echoing_proxy, ends, play};
 use crate::support::process::probe_as;
@@ -6,7 +6,7 @@ use crate::support::process::probe_as;
 /// Plays `scene`, which loads tests/probes/plugin.c, compiled with `flags` under `name`.
 fn play_with_plugin(scene: &str, name: &'static str, flags: &[&str], handshakes: usize) {
     let proxy = echoing_proxy();
-    let mut command = command("ways_out", scene, &proxy);
+    let mut command = command("bypasses", scene, &proxy);
     command.env("PLUGIN", probe_as(name, "plugin", &[&["-shared", "-fPIC"], flags].concat()));
     ends(command);
     assert_eq!(proxy.recorded().len(), 2 * handshakes, "{:?}", proxy.recorded());
@@ -14,65 +14,65 @@ fn play_with_plugin(scene: &str, name: &'static str, flags: &[&str], handshakes:
 
 #[test]
 fn only_tcp_sockets_can_be_made_by_any_name() {
-    play("ways_out", "sockets", &echoing_proxy());
+    play("bypasses", "sockets", &echoing_proxy());
 }
 
 #[test]
 fn messages_with_an_address_are_judged() {
-    play("ways_out", "datagrams", &echoing_proxy());
+    play("bypasses", "datagrams", &echoing_proxy());
 }
 
 #[test]
 fn fast_open_connects_through_the_proxy_in_every_form() {
     let proxy = echoing_proxy();
-    play("ways_out", "fast-open", &proxy);
+    play("bypasses", "fast-open", &proxy);
     assert_eq!(proxy.recorded().len(), 8, "four handshakes: {:?}", proxy.recorded());
 }
 
 #[test]
 fn messages_to_local_sockets_pass() {
-    play("ways_out", "plain-messages", &echoing_proxy());
+    play("bypasses", "plain-messages", &echoing_proxy());
 }
 
 #[test]
 fn options_lead_nothing_past_tor() {
     let proxy = echoing_proxy();
-    play("ways_out", "options", &proxy);
+    play("bypasses", "options", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
 
 #[test]
 fn ancillary_data_lead_no_datagram_past_tor() {
-    let mut command = command("ways_out", "control", &echoing_proxy());
+    let mut command = command("bypasses", "control", &echoing_proxy());
     command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "2");
     ends(command);
 }
 
 #[test]
 fn what_connects_inside_libc_is_refused() {
-    play("ways_out", "inside", &echoing_proxy());
+    play("bypasses", "inside", &echoing_proxy());
 }
 
 #[test]
 fn programs_of_old_get_no_rpc() {
-    play("ways_out", "rpc", &echoing_proxy());
+    play("bypasses", "rpc", &echoing_proxy());
 }
 
 #[test]
 fn what_glibc_exports_for_itself_is_refused() {
-    play("ways_out", "private", &echoing_proxy());
+    play("bypasses", "private", &echoing_proxy());
 }
 
 /// promise: other calls by syscall(2)
 #[test]
 fn liburing_answers_as_without_io_uring() {
-    play("ways_out", "liburing", &echoing_proxy());
+    play("bypasses", "liburing", &echoing_proxy());
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
     let paths = folders.iter().map(|folder| std::path::Path::new(folder).join("liburing.so.2"));
     let Some(path) = paths.into_iter().find(|path| path.exists()) else {
         return crate::support::skip::skip("not installed: liburing2");
     };
-    let mut command = command("ways_out", "liburing", &echoing_proxy());
+    let mut command = command("bypasses", "liburing", &echoing_proxy());
     command.env("LIBURING", path);
     ends(command);
 }
@@ -80,27 +80,27 @@ fn liburing_answers_as_without_io_uring() {
 /// promise: other calls by syscall(2)
 #[test]
 fn system_calls_that_no_hook_could_follow_are_absent() {
-    play("ways_out", "system-calls", &echoing_proxy());
+    play("bypasses", "system-calls", &echoing_proxy());
 }
 
 #[test]
 fn the_upper_half_of_a_number_makes_no_other_call() {
     let proxy = echoing_proxy();
-    play("ways_out", "upper-half", &proxy);
+    play("bypasses", "upper-half", &proxy);
     assert_eq!(proxy.recorded().len(), 6, "three handshakes: {:?}", proxy.recorded());
 }
 
 #[test]
 fn a_handle_of_libc_leads_to_the_hooks() {
     let proxy = echoing_proxy();
-    play("ways_out", "handles", &proxy);
+    play("bypasses", "handles", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
 
 #[test]
 fn a_version_of_a_function_leads_to_the_hooks() {
     let proxy = echoing_proxy();
-    play("ways_out", "versions", &proxy);
+    play("bypasses", "versions", &proxy);
     assert_eq!(proxy.recorded().len(), 2, "one handshake: {:?}", proxy.recorded());
 }
 

@@ -1,4 +1,4 @@
-//! Programs that are not as usual: tests/probes/odd_hosts.c.
+//! Unusual programs: tests/probes/unusual_programs.c.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -44,7 +44,7 @@ fn both_orders(other: &OsStr) -> [[&OsStr; 2]; 2] {
 fn runs_with_allocator(package: &str, names: &[&str]) {
     let Some(allocator) = library(package, names) else { return };
     for libraries in both_orders(&allocator) {
-        let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
+        let mut command = under(libraries, &probe("unusual_programs"), &echoing_proxy());
         command.arg("allocator");
         ends(command);
     }
@@ -69,10 +69,10 @@ fn mimalloc_is_no_obstacle() {
 fn the_address_sanitizer_is_no_obstacle() {
     let proxy = echoing_proxy();
     for (name, flags) in [
-        ("odd_hosts.asan", ["-fsanitize=address", "-g"]),
-        ("odd_hosts.static_asan", ["-fsanitize=address", "-static-libasan"]),
+        ("unusual_programs.asan", ["-fsanitize=address", "-g"]),
+        ("unusual_programs.static_asan", ["-fsanitize=address", "-static-libasan"]),
     ] {
-        let mut command = torify(probe_as(name, "odd_hosts", &flags));
+        let mut command = torify(probe_as(name, "unusual_programs", &flags));
         command.arg("allocator").env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
         // It wants to be the first library; ours is.
         command.env("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0");
@@ -93,7 +93,7 @@ fn another_library_before_libc_is_called_as_well() {
     ] {
         let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], flags].concat());
         let libraries = [preload_library().as_os_str(), interposer.as_os_str()];
-        let mut command = under(libraries, &probe("odd_hosts"), &echoing_proxy());
+        let mut command = under(libraries, &probe("unusual_programs"), &echoing_proxy());
         let output = finish(command.arg("interposer"), Duration::from_secs(30));
         let seen = text(&output);
         assert!(output.status.success(), "{name}: {}: {seen}", output.status);
@@ -126,7 +126,7 @@ fn a_library_in_front_finds_the_hooks() {
         let proxy = echoing_proxy();
         let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], way].concat());
         let libraries = [interposer.as_os_str(), preload_library().as_os_str()];
-        plays_interposer(under(libraries, &probe("odd_hosts"), &proxy), &proxy, way);
+        plays_interposer(under(libraries, &probe("unusual_programs"), &proxy), &proxy, way);
     }
 }
 
@@ -136,7 +136,7 @@ fn a_program_that_has_functions_of_libcs_names_finds_the_hooks() {
     let names = ["own", "own_h", "own_v", "own_hv", "own_dv"];
     for (name, way) in names.into_iter().zip(WAYS) {
         let proxy = echoing_proxy();
-        let mut command = torify(probe_as(name, "odd_hosts", &[&[SOURCE], way].concat()));
+        let mut command = torify(probe_as(name, "unusual_programs", &[&[SOURCE], way].concat()));
         command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
         plays_interposer(command, &proxy, way);
     }
@@ -144,14 +144,14 @@ fn a_program_that_has_functions_of_libcs_names_finds_the_hooks() {
 
 #[test]
 fn a_first_call_needs_no_lock_of_the_dynamic_linker() {
-    let mut command = command("odd_hosts", "first-calls-while-loading", &echoing_proxy());
+    let mut command = command("unusual_programs", "first-calls-while-loading", &echoing_proxy());
     command.env("PLUGIN", probe_as("plugin.so", "plugin", &PLUGIN));
     ends(command);
 }
 
 #[test]
 fn hooks_work_before_every_constructor() {
-    play("odd_hosts", "before-constructors", &echoing_proxy());
+    play("unusual_programs", "before-constructors", &echoing_proxy());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_librarys_constructor_and_destructor_use_sockets() {
     let plugin = probe_as("plugin.so", "plugin", &PLUGIN);
     let proxy = echoing_proxy();
     for libraries in both_orders(plugin.as_os_str()) {
-        let mut command = under(libraries, &probe("odd_hosts"), &proxy);
+        let mut command = under(libraries, &probe("unusual_programs"), &proxy);
         command.arg("thread-destructor").env("CONSTRUCTOR", "1");
         let output = finish(&mut command, Duration::from_secs(30));
         let seen = text(&output);
@@ -171,67 +171,67 @@ fn a_librarys_constructor_and_destructor_use_sockets() {
 
 #[test]
 fn hooks_work_in_destructors() {
-    play("odd_hosts", "at-exit", &echoing_proxy());
+    play("unusual_programs", "at-exit", &echoing_proxy());
 }
 
 #[test]
 fn a_process_ends_while_its_threads_connect() {
-    play("odd_hosts", "threads-at-exit", &echoing_proxy());
+    play("unusual_programs", "threads-at-exit", &echoing_proxy());
 }
 
 #[test]
 fn a_threads_destructor_closes_its_socket() {
-    play("odd_hosts", "thread-destructor", &echoing_proxy());
+    play("unusual_programs", "thread-destructor", &echoing_proxy());
 }
 
 #[test]
 fn a_plugin_connects_and_is_unloaded() {
-    let mut command = command("odd_hosts", "plugin", &echoing_proxy());
+    let mut command = command("unusual_programs", "plugin", &echoing_proxy());
     command.env("PLUGIN", probe_as("plugin.so", "plugin", &PLUGIN));
     ends(command);
 }
 
 #[test]
 fn a_new_root_needs_none_of_our_files() {
-    play("odd_hosts", "chroot", &echoing_proxy());
+    play("unusual_programs", "chroot", &echoing_proxy());
 }
 
 /// promise: Stack of an exec
 #[test]
 fn the_smallest_stack_is_enough() {
-    play("odd_hosts", "small-stack", &echoing_proxy());
+    play("unusual_programs", "small-stack", &echoing_proxy());
 }
 
 #[test]
 fn a_small_alternate_stack_is_enough() {
-    play("odd_hosts", "alternate-stack", &echoing_proxy());
+    play("unusual_programs", "alternate-stack", &echoing_proxy());
 }
 
 #[test]
 fn a_hundred_thousand_descriptors_are_followed() {
-    play("odd_hosts", "many-descriptors", &echoing_proxy());
+    play("unusual_programs", "many-descriptors", &echoing_proxy());
 }
 
 #[test]
 fn a_lowered_limit_of_descriptors_loses_none() {
-    play("odd_hosts", "descriptor-limit", &echoing_proxy());
+    play("unusual_programs", "descriptor-limit", &echoing_proxy());
 }
 
 /// promise: Locked memory
 #[test]
 fn memory_that_must_be_locked_and_can_not_is_an_error() {
-    play("odd_hosts", "locked-memory", &echoing_proxy());
+    play("unusual_programs", "locked-memory", &echoing_proxy());
 }
 
 #[test]
 fn a_seccomp_filter_that_knows_nothing_of_us_is_no_obstacle() {
-    play("odd_hosts", "seccomp", &echoing_proxy());
+    play("unusual_programs", "seccomp", &echoing_proxy());
 }
 
 /// promise: Filters that kill
 #[test]
 fn a_sandbox_that_kills_lets_a_connection_be_used_and_closed() {
-    play("odd_hosts", "sandbox", &echoing_proxy());
+    play("unusual_programs", "sandbox", &echoing_proxy());
 }
 
 #[test]
