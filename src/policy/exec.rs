@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::program::elf::Loader;
+use crate::program::elf::{Library, Loader};
 use crate::program::{DirectCalls, Elf, Facts, Kind};
 use crate::sys::Errno;
 
@@ -81,10 +81,11 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     }
 }
 
-/// Decides on a library that a program loads by dlopen(3). `is_loaded`: whether this very file is
-/// loaded already. `calls` looks through its code. Async-signal-safe.
+/// Decides on a library that a program loads by dlopen(3), by what its file is. `is_loaded`: whether
+/// this very file is loaded already. `calls` looks through its code. Async-signal-safe.
 pub fn decide_library(
     elf: &Elf,
+    library: Library,
     is_loaded: impl FnOnce() -> bool,
     calls: impl FnOnce() -> DirectCalls,
 ) -> Result<(), Refusal> {
@@ -93,9 +94,9 @@ pub fn decide_library(
         Ok(())
     } else if elf.go {
         Err(Refusal::Go)
-    } else if elf.c_library {
+    } else if library.c_library {
         if is_loaded() { Ok(()) } else { Err(Refusal::SecondLibc) }
-    } else if !elf.hooked && calls().network {
+    } else if !library.hooked && calls().network {
         Err(Refusal::DirectCalls)
     } else {
         Ok(())
@@ -174,8 +175,6 @@ mod tests {
         go: false,
         ours: false,
         audits: false,
-        c_library: false,
-        hooked: false,
     };
     const CALLS: DirectCalls = DirectCalls { network: true, epoll_waits: true };
     const WAITS: DirectCalls = DirectCalls { network: false, epoll_waits: true };
@@ -220,18 +219,21 @@ mod tests {
 
     #[test]
     fn a_library_is_loaded_if_its_calls_meet_the_hooks() {
-        let library = Elf { loader: None, ..ELF };
-        let decide = |elf: Elf, is_loaded, calls| decide_library(&elf, || is_loaded, || calls);
-        assert_eq!(decide(library, false, WAITS), Ok(()));
-        assert_eq!(decide(library, false, CALLS), Err(Refusal::DirectCalls));
-        assert_eq!(decide(Elf { go: true, ..library }, false, WAITS), Err(Refusal::Go));
-        let libc = Elf { c_library: true, ..library };
-        assert_eq!(decide(libc, false, CALLS), Err(Refusal::SecondLibc));
-        assert_eq!(decide(libc, true, CALLS), Ok(()));
+        let file = Elf { loader: None, ..ELF };
+        let (plain, libc) = (Library::default(), Library { c_library: true, hooked: true });
+        let decide = |elf: Elf, library, is_loaded, calls| {
+            decide_library(&elf, library, || is_loaded, || calls)
+        };
+        assert_eq!(decide(file, plain, false, WAITS), Ok(()));
+        assert_eq!(decide(file, plain, false, CALLS), Err(Refusal::DirectCalls));
+        assert_eq!(decide(Elf { go: true, ..file }, plain, false, WAITS), Err(Refusal::Go));
+        assert_eq!(decide(file, libc, false, CALLS), Err(Refusal::SecondLibc));
+        assert_eq!(decide(file, libc, true, CALLS), Ok(()));
         // Its functions are refused by name, or it is this library.
-        assert_eq!(decide(Elf { hooked: true, ..library }, false, CALLS), Ok(()));
-        assert_eq!(decide(Elf { ours: true, ..library }, false, CALLS), Ok(()));
-        assert_eq!(decide(Elf { class: 1, ..library }, false, CALLS), Ok(()));
+        let hooked = Library { hooked: true, ..plain };
+        assert_eq!(decide(file, hooked, false, CALLS), Ok(()));
+        assert_eq!(decide(Elf { ours: true, ..file }, plain, false, CALLS), Ok(()));
+        assert_eq!(decide(Elf { class: 1, ..file }, plain, false, CALLS), Ok(()));
     }
 
     #[test]

@@ -10,17 +10,7 @@ use super::elf::{Plain, entry, read};
 use crate::linkage;
 use crate::sys::Errno;
 
-/// An entry of the section (elf.h).
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Entry {
-    tag: u64,
-    value: u64,
-}
-
 // SAFETY: integers, C layout.
-unsafe impl Plain for Entry {}
-// SAFETY: as above.
 unsafe impl Plain for Elf64_Sym {}
 // SAFETY: as above.
 unsafe impl Plain for [u32; 4] {}
@@ -33,8 +23,17 @@ const GNU_HASH: u64 = 0x6fff_fef5;
 const DEPAUDIT: u64 = 0x6fff_fefb;
 const AUDIT: u64 = 0x6fff_fefc;
 
+/// The size of an entry (elf.h): a tag and a value.
+const ENTRY: usize = 16;
+/// So many are read at once, as each read is a system call.
+const BLOCK: usize = 32;
 /// More entries than this no linker makes.
-const MOST: u64 = 1024;
+const MOST: usize = 1024;
+
+fn tag_and_value(entry: &[u8; ENTRY]) -> (u64, u64) {
+    let [a, b, c, d, e, f, g, h, value @ ..] = *entry;
+    (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(value))
+}
 
 /// What is known of a dynamic section.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,16 +57,25 @@ impl Dynamic {
     ) -> Result<Dynamic, Errno> {
         let mut dynamic = Dynamic::default();
         let Some(start) = offset_of(address)? else { return Ok(dynamic) };
-        for index in 0..MOST {
-            let Some(Entry { tag, value }) = entry(file, start, index)? else { break };
-            match tag {
-                NULL => break,
-                STRTAB => dynamic.strings = offset_of(value)?,
-                SYMTAB => dynamic.symbols = offset_of(value)?,
-                GNU_HASH => dynamic.hashes = offset_of(value)?,
-                SONAME => dynamic.name = Some(value),
-                AUDIT | DEPAUDIT => dynamic.audits = true,
-                _ => {}
+        for block in (0..MOST).step_by(BLOCK) {
+            let Some(offset) = start.checked_add((block * ENTRY) as u64) else { break };
+            let mut bytes = [0; BLOCK * ENTRY];
+            let count = file.read_at(&mut bytes, offset)?;
+            let (entries, _) = bytes.get(..count).unwrap_or_default().as_chunks::<ENTRY>();
+            for entry in entries {
+                let (tag, value) = tag_and_value(entry);
+                match tag {
+                    NULL => return Ok(dynamic),
+                    STRTAB => dynamic.strings = offset_of(value)?,
+                    SYMTAB => dynamic.symbols = offset_of(value)?,
+                    GNU_HASH => dynamic.hashes = offset_of(value)?,
+                    SONAME => dynamic.name = Some(value),
+                    AUDIT | DEPAUDIT => dynamic.audits = true,
+                    _ => {}
+                }
+            }
+            if entries.len() < BLOCK {
+                break;
             }
         }
         Ok(dynamic)

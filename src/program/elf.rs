@@ -49,11 +49,6 @@ pub struct Elf {
     /// Has the dynamic linker load an audit library (rtld-audit(7)). Not looked for in a foreign
     /// program.
     pub audits: bool,
-    /// A C library or its dynamic linker. Not looked for in a foreign library.
-    pub c_library: bool,
-    /// Another library whose functions that reach the network have hooks: a part of glibc, liburing.
-    /// Not looked for in a foreign library.
-    pub hooked: bool,
 }
 
 /// A dynamic loader, told by its file name.
@@ -78,16 +73,7 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
     let machine = header.e_machine;
-    let mut elf = Elf {
-        class,
-        machine,
-        loader: None,
-        go: false,
-        ours: false,
-        audits: false,
-        c_library: false,
-        hooked: false,
-    };
+    let mut elf = Elf { class, machine, loader: None, go: false, ours: false, audits: false };
     if !elf.is_native() {
         return Ok(Some(elf));
     }
@@ -98,11 +84,7 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
         let Some(segment) = segment? else { return Ok(None) };
         match segment.p_type {
             libc::PT_DYNAMIC => {
-                let offset_of = |address| offset_of(file, header, address);
-                let dynamic = Dynamic::read(file, segment.p_vaddr, offset_of)?;
-                elf.audits |= dynamic.audits;
-                elf.c_library |= dynamic.is_c_library(file)?;
-                elf.hooked |= dynamic.is_hooked(file)?;
+                elf.audits |= dynamic_at(file, header, &segment)?.audits;
             }
             libc::PT_INTERP if elf.loader.is_none() => elf.loader = loader(file, &segment)?,
             libc::PT_NOTE => note::for_each(file, segment.p_offset, segment.p_filesz, |note| {
@@ -124,6 +106,29 @@ pub fn direct_calls(file: &File) -> Result<DirectCalls, Errno> {
     }
 }
 
+/// What kind of library an ELF file is, which [`inspect`] calls native.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Library {
+    /// A C library or its dynamic linker.
+    pub c_library: bool,
+    /// Another one whose functions that reach the network have hooks: a part of glibc, liburing.
+    pub hooked: bool,
+}
+
+impl Library {
+    /// Reads the names that the file gives itself and exports.
+    pub fn of(file: &(impl ReadAt + ?Sized)) -> Result<Library, Errno> {
+        let header = read::<Elf64_Ehdr>(file, 0)?.filter(has_segments);
+        match header.map(|header| dynamic(file, header)).transpose()?.flatten() {
+            Some(dynamic) => Ok(Library {
+                c_library: dynamic.is_c_library(file)?,
+                hooked: dynamic.is_hooked(file)?,
+            }),
+            None => Ok(Library::default()),
+        }
+    }
+}
+
 /// A file and where its segments are.
 struct Segments<'f> {
     file: &'f File,
@@ -132,16 +137,10 @@ struct Segments<'f> {
 
 impl Origin for Segments<'_> {
     fn imports_connect(&self) -> Result<bool, Errno> {
-        let Segments { file, header } = *self;
-        for segment in segments(file, header) {
-            let Some(it) = segment? else { break };
-            if it.p_type == libc::PT_DYNAMIC {
-                let offset_of = |address| offset_of(file, header, address);
-                let dynamic = Dynamic::read(file, it.p_vaddr, offset_of)?;
-                return dynamic.imports(file, c"connect");
-            }
+        match dynamic(self.file, self.header)? {
+            Some(dynamic) => dynamic.imports(self.file, c"connect"),
+            None => Ok(false),
         }
-        Ok(false)
     }
 
     fn is_rust(&self) -> Result<bool, Errno> {
@@ -188,6 +187,26 @@ fn segments(
     header: Elf64_Ehdr,
 ) -> impl Iterator<Item = Result<Option<Elf64_Phdr>, Errno>> + Clone {
     (0..u64::from(header.e_phnum)).map(move |index| entry(file, header.e_phoff, index))
+}
+
+/// The dynamic section of a file.
+fn dynamic(file: &(impl ReadAt + ?Sized), header: Elf64_Ehdr) -> Result<Option<Dynamic>, Errno> {
+    for segment in segments(file, header) {
+        let Some(it) = segment? else { break };
+        if it.p_type == libc::PT_DYNAMIC {
+            return dynamic_at(file, header, &it).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn dynamic_at(
+    file: &(impl ReadAt + ?Sized),
+    header: Elf64_Ehdr,
+    segment: &Elf64_Phdr,
+) -> Result<Dynamic, Errno> {
+    // Where it is loaded, which is what the dynamic linker reads.
+    Dynamic::read(file, segment.p_vaddr, |address| offset_of(file, header, address))
 }
 
 /// The place in the file of what is loaded at `address`.

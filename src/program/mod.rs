@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn the_program_that_runs_is_told_from_another() {
+        let open = |path| File::open_at(libc::AT_FDCWD, path).unwrap();
+        assert!(open(c"/proc/self/exe").is_running() && !open(c"/bin/sh").is_running());
+    }
+
+    #[test]
     fn the_running_test_is_a_dynamic_program_of_this_machine() {
         let facts = Facts::of_path(libc::AT_FDCWD, c"/proc/self/exe").unwrap();
         let Kind::Elf(elf) = facts.kind else { panic!("not ELF: {facts:?}") };

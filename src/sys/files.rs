@@ -78,6 +78,14 @@ impl File {
         status(self.0).map(|status| status.st_mode)
     }
 
+    /// Whether it is the file that this process runs; no, where that can't be told.
+    pub fn is_running(&self) -> bool {
+        let running = File::open_at(libc::AT_FDCWD, c"/proc/self/exe");
+        running
+            .and_then(|running| identity(running.0))
+            .is_ok_and(|running| identity(self.0) == Ok(running))
+    }
+
     /// What changes with the file's content, and differs from any other file's. Errors: those of
     /// fstat(2).
     pub fn version(&self) -> Result<[u64; 7], Errno> {

@@ -81,7 +81,9 @@ pub(super) trait Origin {
 
 impl DirectCalls {
     /// Looks through `code`, the ranges of `file` that are loaded as code, unless the file was looked
-    /// through before. Errors: those of fstat(2) and pread(2).
+    /// through before: none are found in the file that this process runs, as it was executed.
+    /// Browsers, interpreters and shells execute themselves often. Errors: those of fstat(2) and
+    /// pread(2).
     pub(super) fn of(
         file: &File,
         code: impl Iterator<Item = Result<Code, Errno>> + Clone,
@@ -90,6 +92,9 @@ impl DirectCalls {
         let key = remembered::key(&file.version()?);
         if let Some(known) = remembered::get(key) {
             return Ok(known);
+        }
+        if file.is_running() {
+            return Ok(DirectCalls::default());
         }
         let calls = calls_in(file, code)?;
         let connects = calls.has(&[Calls::SOCKET, Calls::CONNECT])

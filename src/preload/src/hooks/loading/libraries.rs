@@ -194,7 +194,9 @@ fn judge_file(name: &CStr) -> Result<(), Refusal> {
     let Ok(Kind::Elf(elf)) = Kind::of(&file) else { return Ok(()) };
     // What can't be read is taken for the worst.
     let unknown = DirectCalls { network: true, epoll_waits: true };
-    decide_library(&elf, || is_loaded(&file), || elf::direct_calls(&file).unwrap_or(unknown))
+    let Ok(library) = elf::Library::of(&file) else { return Ok(()) };
+    let calls = || elf::direct_calls(&file).unwrap_or(unknown);
+    decide_library(&elf, library, || is_loaded(&file), calls)
 }
 
 /// Whether `file` is the process's own libc or dynamic linker.
