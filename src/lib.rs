@@ -10,7 +10,7 @@
 //! | [`registry`] | which descriptor names which connection; one backend a file | yes, where the backend lists guarantee H |
 //! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
 //! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
-//! | [`pending`] | handshakes in flight, where forked children find them too | yes |
+//! | [`sockets`] | what this process knows of its sockets: their records, and the life of a connect | yes |
 //! | [`resolver`] | what a name is, cookie addresses for onion names, C structures for answers | yes |
 //! | [`policy`] | decisions: a value in, a value out | yes |
 //! | [`config`] | one table of options: file, environment, flags, help | yes |
@@ -31,11 +31,11 @@ pub mod config;
 pub mod inherited;
 pub mod label;
 pub mod linkage;
-pub mod pending;
 pub mod policy;
 pub mod program;
 pub mod registry;
 pub mod resolver;
+pub mod sockets;
 pub mod socks5;
 pub mod sys;
 pub mod tor;

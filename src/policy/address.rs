@@ -49,6 +49,18 @@ fn parse_v6(bytes: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(Ipv6Addr::from(octets), port, flow, scope).into())
 }
 
+/// The loopback address by which a socket reaches this machine as it reaches `ip`: of the same family,
+/// and mapped (RFC 4291, 2.5.5.2) where `ip` is.
+pub fn loopback_like(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => {
+            Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()
+        }
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
 /// The bytes of `address` as the kernel lays them out, and how many they are.
 pub fn encode(address: &SocketAddr) -> ([u8; size_of::<libc::sockaddr_in6>()], usize) {
     let mut bytes = [0; size_of::<libc::sockaddr_in6>()];

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{BeginError, Connection, Cookie, InsertError, Phase, Registry};
+use super::{InsertError, Registry, SocketId};
+use crate::sockets::{Connection, Progress, Record};
 
 /// Where the tests' connections lead.
 fn connection(port: u16) -> Connection {
@@ -24,7 +25,7 @@ fn port(registry: &impl Registry, fd: i32) -> Option<u16> {
 }
 
 fn cookie(registry: &impl Registry, fd: i32) -> Option<u64> {
-    registry.borrow(fd, |record| record.cookie().0)
+    registry.borrow(fd, |record| record.id().0)
 }
 
 pub fn empty_registry_has_no_entries(registry: &impl Registry) {
@@ -41,9 +42,9 @@ pub fn empty_registry_has_no_entries(registry: &impl Registry) {
 
 /// promise: D
 pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
-    assert_eq!(registry.insert(3, Cookie(30)), Ok(()));
+    assert_eq!(registry.insert(3, SocketId(30)), Ok(()));
     assert_eq!(cookie(registry, 3), Some(30));
-    assert_eq!(registry.lookup(3).map(|record| record.cookie()), Some(Cookie(30)));
+    assert_eq!(registry.lookup(3).map(|record| record.id()), Some(SocketId(30)));
     assert!(!registry.contains(4));
     assert!(registry.remove(3));
     assert!(!registry.contains(3));
@@ -52,16 +53,16 @@ pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
 
 pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry) {
     for fd in [-1, i32::MIN] {
-        assert_eq!(registry.insert(fd, Cookie(1)), Err(InsertError::OutOfRange));
+        assert_eq!(registry.insert(fd, SocketId(1)), Err(InsertError::OutOfRange));
     }
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.duplicate(3, -1), Err(InsertError::OutOfRange));
 }
 
 /// A table of two levels, and what is above it.
 pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
     for fd in [(1 << 20) - 1, 1 << 20, i32::MAX] {
-        assert_eq!(registry.insert(fd, Cookie(2)), Ok(()));
+        assert_eq!(registry.insert(fd, SocketId(2)), Ok(()));
         assert_eq!(cookie(registry, fd), Some(2));
     }
     assert_eq!(registry.duplicate(i32::MAX, 3), Ok(true));
@@ -74,31 +75,31 @@ pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
 /// A.
 /// promise: A
 pub fn connection_is_immutable_once_visible(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
     let record = registry.lookup(3).unwrap();
-    assert_eq!(record.begin_connect().err(), Some(BeginError::IsConnected));
+    assert_eq!(record.begin_connect().err(), Some(Progress::Connected));
     assert_eq!(port(registry, 3), Some(80));
 }
 
 /// A, through a duplicate.
 /// promise: A
 pub fn double_connect_through_a_duplicate_is_refused(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
     let first = registry.lookup(3).unwrap();
     let claim = first.begin_connect().unwrap();
     let second = registry.lookup(4).unwrap();
-    assert_eq!(second.begin_connect().err(), Some(BeginError::Already));
+    assert_eq!(second.begin_connect().err(), Some(Progress::Busy));
     first.publish(claim, connection(80));
-    assert_eq!(second.begin_connect().err(), Some(BeginError::IsConnected));
+    assert_eq!(second.begin_connect().err(), Some(Progress::Connected));
 }
 
 /// C, E: a handle outlives the entry.
 /// promise: C
 /// promise: E
 pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
     let raw = {
         let handle = registry.lookup(3).unwrap();
@@ -107,12 +108,12 @@ pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
         raw
     };
     for other in 0..200 {
-        registry.insert(3, Cookie(100 + other)).unwrap();
+        registry.insert(3, SocketId(100 + other)).unwrap();
         assert!(registry.remove(3));
     }
     // SAFETY: from `into_raw`, once.
     let handle = unsafe { registry.from_raw(raw) };
-    assert_eq!(handle.cookie(), Cookie(1));
+    assert_eq!(handle.id(), SocketId(1));
     assert_eq!(handle.connection(), Some(&connection(80)));
 }
 
@@ -123,8 +124,8 @@ fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const super::Record {
 /// G.
 /// promise: G
 pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
-    assert_eq!(registry.insert(3, Cookie(2)), Err(InsertError::Occupied));
+    registry.insert(3, SocketId(1)).unwrap();
+    assert_eq!(registry.insert(3, SocketId(2)), Err(InsertError::Occupied));
     assert_eq!(cookie(registry, 3), Some(1));
 }
 
@@ -139,7 +140,7 @@ pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
             scope.spawn(|| {
                 barrier.wait();
                 for (fd, won) in wins.iter().enumerate() {
-                    if registry.insert(fd as i32, Cookie(1)).is_ok() {
+                    if registry.insert(fd as i32, SocketId(1)).is_ok() {
                         won.fetch_add(1, Relaxed);
                     }
                 }
@@ -152,7 +153,7 @@ pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
 /// I: a detached entry is gone at once, and back when the close failed.
 /// promise: I
 pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
     let entry = registry.detach(3).unwrap();
     assert!(!registry.contains(3));
@@ -166,9 +167,9 @@ pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
 /// I: the descriptor's next user wins over a restored entry.
 /// promise: I
 pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     let entry = registry.detach(3).unwrap();
-    registry.insert(3, Cookie(2)).unwrap();
+    registry.insert(3, SocketId(2)).unwrap();
     registry.restore(3, entry);
     assert_eq!(cookie(registry, 3), Some(2));
     assert!(registry.remove(3));
@@ -177,7 +178,7 @@ pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
 
 /// promise: B
 pub fn duplicates_share_one_record(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
     assert_eq!(registry.duplicate(4, 5), Ok(true));
     connect(registry, 4, 80);
@@ -193,8 +194,8 @@ pub fn duplicates_share_one_record(registry: &impl Registry) {
 
 /// promise: B
 pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
-    registry.insert(4, Cookie(2)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
+    registry.insert(4, SocketId(2)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
     assert_eq!(cookie(registry, 4), Some(1));
     assert_eq!(registry.duplicate(9, 4), Ok(false));
@@ -208,29 +209,44 @@ pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
 /// promise: F
 pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
     for cookie in 0..40 {
-        registry.insert(9, Cookie(cookie)).expect("vacant");
+        registry.insert(9, SocketId(cookie)).expect("vacant");
         registry.remove(9);
     }
-    registry.insert(3, Cookie(30)).expect("vacant");
+    registry.insert(3, SocketId(30)).expect("vacant");
     assert_eq!(registry.duplicate(3, 4), Ok(true));
     for cookie in 1_000..1_100 {
         assert!(registry.remove(3));
-        registry.insert(3, Cookie(cookie)).expect("vacant");
-        assert_eq!(registry.borrow(4, |record| record.cookie()), Some(Cookie(30)));
+        registry.insert(3, SocketId(cookie)).expect("vacant");
+        assert_eq!(registry.borrow(4, |record| record.id()), Some(SocketId(30)));
     }
+}
+
+/// A conditional removal takes the entry that was seen, and leaves one that another caller has made
+/// since.
+pub fn remove_if_takes_only_the_entry_that_was_seen(registry: &impl Registry) {
+    registry.insert(3, SocketId(1)).expect("vacant");
+    let seen = registry.lookup(3).expect("an entry");
+    registry.remove(3);
+    registry.insert(3, SocketId(2)).expect("vacant again");
+    assert!(!registry.remove_if(3, &seen));
+    assert_eq!(registry.borrow(3, Record::id), Some(SocketId(2)));
+    let fresh = registry.lookup(3).expect("an entry");
+    assert!(registry.remove_if(3, &fresh) && !registry.contains(3));
+    assert!(!registry.remove_if(3, &fresh) && !registry.remove_if(-1, &fresh));
+    assert_eq!((seen.id(), fresh.id()), (SocketId(1), SocketId(2)));
 }
 
 /// A: `connect(AF_UNSPEC)` gives every duplicate the same fresh record, and old handles keep theirs.
 /// promise: A
 pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
     let old = registry.lookup(3).unwrap();
     assert_eq!(registry.supersede(4), Ok(true));
     for fd in [3, 4] {
         assert_eq!(cookie(registry, fd), Some(1));
-        assert_eq!(registry.borrow(fd, |record| record.phase()), Some(Phase::Unconnected));
+        assert_eq!(registry.borrow(fd, |record| record.progress()), Some(Progress::Unconnected));
     }
     assert_eq!(old.connection(), Some(&connection(80)));
     connect(registry, 3, 81);
@@ -246,7 +262,7 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
 /// promise: A
 /// promise: I
 pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
-    registry.insert(3, Cookie(1)).unwrap();
+    registry.insert(3, SocketId(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
     let entry = registry.detach(3).unwrap();
@@ -270,7 +286,7 @@ pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
     const FDS: i32 = 8;
     const ROUNDS: u64 = 3_000;
     let check = |fd: i32, record: &super::Record| {
-        let Cookie(cookie) = record.cookie();
+        let SocketId(cookie) = record.id();
         assert_eq!(cookie % FDS as u64, fd as u64);
         if let Some(seen) = record.connection() {
             assert_eq!(*seen, connection(cookie as u16));
@@ -282,11 +298,11 @@ pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
                 for round in 0..ROUNDS {
                     let fd = ((round + thread) % FDS as u64) as i32;
                     let cookie = (round * 4 + thread) * FDS as u64 + fd as u64;
-                    if registry.insert(fd, Cookie(cookie)).is_ok()
+                    if registry.insert(fd, SocketId(cookie)).is_ok()
                         && let Some(record) = registry.lookup(fd)
                         && let Ok(claim) = record.begin_connect()
                     {
-                        let Cookie(cookie) = record.cookie();
+                        let SocketId(cookie) = record.id();
                         record.publish(claim, connection(cookie as u16));
                     }
                     let other = (fd + 1) % FDS;
@@ -312,7 +328,7 @@ pub fn after_concurrent_duplicates_every_descriptor_works(registry: &impl Regist
                 for round in 0..3_000u64 {
                     let fd = ((round * 7 + thread) % FDS) as i32;
                     let other = ((round * 3 + thread * 5) % FDS) as i32;
-                    let _ = registry.insert(fd, Cookie(round));
+                    let _ = registry.insert(fd, SocketId(round));
                     let _ = registry.duplicate(fd, other);
                     if round % 5 == thread {
                         let _ = registry.supersede(fd);
@@ -332,7 +348,7 @@ pub fn after_concurrent_duplicates_every_descriptor_works(registry: &impl Regist
     for fd in 0..FDS as i32 {
         registry.remove(fd);
         assert_eq!(cookie(registry, fd), None);
-        registry.insert(fd, Cookie(70)).expect("vacant");
+        registry.insert(fd, SocketId(70)).expect("vacant");
         assert_eq!(cookie(registry, fd), Some(70));
         assert!(registry.remove(fd));
     }
@@ -368,6 +384,7 @@ macro_rules! conformance {
                     duplicates_share_one_record,
                     duplicate_replaces_what_the_target_named,
                     a_duplicate_outlives_its_source,
+                    remove_if_takes_only_the_entry_that_was_seen,
                     supersede_reaches_every_duplicate,
                     supersede_reaches_a_detached_entry,
                     readers_see_whole_records_under_churn,

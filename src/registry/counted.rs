@@ -19,7 +19,7 @@ use super::primitive::{AtomicU64, Bug, SETTLE_AT, const_new, planted};
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 /// Bits of a word that count; addresses have no more than 48 bits unless a program asks for them.
 const TAKEN_BITS: u32 = 16;
@@ -186,7 +186,7 @@ impl Counted {
     }
 
     /// A new record with `count` references.
-    fn allocate(&self, cookie: Cookie, count: u64) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId, count: u64) -> Option<NonNull<Node>> {
         let mut list = List::new();
         self.slab.refill(&mut list);
         let node = list.pop()?;
@@ -296,7 +296,7 @@ unsafe impl Registry for Counted {
         self.table.slot(fd).is_some_and(|slot| slot.load(Relaxed) != Word::EMPTY.0)
     }
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         let slot = self.table.slot_or_map(fd)?;
         // Relaxed: the CAS in `fill` decides.
         if slot.load(Relaxed) != Word::EMPTY.0 {
@@ -337,6 +337,25 @@ unsafe impl Registry for Counted {
         }
         let word = Word(slot.swap_total(Word::EMPTY.0));
         word.node().map(|node| self.put(node, word.left())).is_some()
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        let Some(slot) = self.table.slot(fd) else { return false };
+        // Acquire: the node's memory.
+        let mut seen = Word(slot.load(Acquire));
+        loop {
+            // SAFETY: nodes are never unmapped; only an address is taken.
+            let is_it = |node: &NonNull<Node>| unsafe { node.as_ref() }.is_record(record);
+            let Some(node) = seen.node().filter(is_it) else { return false };
+            // Total order as the swap in `remove`.
+            match slot.replace_total(seen.0, Word::EMPTY.0) {
+                Ok(()) => {
+                    self.put(node, seen.left());
+                    return true;
+                }
+                Err(other) => seen = Word(other),
+            }
+        }
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
@@ -391,7 +410,7 @@ unsafe impl Registry for Counted {
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let Some(old) = self.lookup(fd) else { return Ok(false) };
         // The new record's first reference is its predecessor's.
-        let Some(next) = self.allocate(old.cookie(), 1) else {
+        let Some(next) = self.allocate(old.id(), 1) else {
             self.table.each_slot(|slot| self.vacate(slot, old.node));
             return Err(InsertError::Exhausted);
         };

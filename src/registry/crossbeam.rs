@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 
-use super::Cookie;
+use super::SocketId;
 use super::domain::Domain;
 use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
@@ -167,7 +167,7 @@ unsafe impl Domain for Crossbeam {
         Guard { _pinned: self.shared().pin(), node: unsafe { node.as_ref() } }
     }
 
-    fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>> {
         let slab = &self.shared().slab;
         let mut list = List::new();
         slab.refill(&mut list);

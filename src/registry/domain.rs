@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
 use super::variant::Variant;
-use super::{Cookie, InsertError};
+use super::{InsertError, SocketId};
 
 /// Hands out nodes and takes them back when no reader can see them any more.
 ///
@@ -29,11 +29,11 @@ pub unsafe trait Domain: Sync {
     fn hold(&self, node: NonNull<Node>) -> Self::Guard<'_>;
 
     /// A revived node that nobody else can see; `None` without memory.
-    fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>>;
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>>;
 
     /// Lets `slot`, which names nothing and was seen to say `seen`, name a new record.
     #[inline]
-    fn insert(&self, slot: &Slot, seen: Entry, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, slot: &Slot, seen: Entry, cookie: SocketId) -> Result<(), InsertError> {
         insert_old(self, slot, seen, cookie)
     }
 
@@ -62,7 +62,7 @@ pub fn insert_old<D: Domain + ?Sized>(
     domain: &D,
     slot: &Slot,
     mut seen: Entry,
-    cookie: Cookie,
+    cookie: SocketId,
 ) -> Result<(), InsertError> {
     let node = domain.allocate(cookie).ok_or(InsertError::Exhausted)?;
     // Total order: releases the record to `protect`.

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::{self as all, Connection, Cookie, Detached, Phase, Registry};
+use super::{self as all, Detached, Registry, SocketId};
+use crate::sockets::{Connection, Progress};
 
 const FDS: i32 = 6;
 
@@ -74,7 +75,7 @@ fn agree(registry: &impl Registry, operations: &[Operation]) {
         match *operation {
             Operation::Insert(fd) => {
                 let vacant = !model.names.contains_key(&fd);
-                assert_eq!(registry.insert(fd, Cookie(cookie)).is_ok(), vacant);
+                assert_eq!(registry.insert(fd, SocketId(cookie)).is_ok(), vacant);
                 model.names.entry(fd).or_insert_with(|| Rc::new((cookie, Cell::new(false))));
             }
             Operation::Remove(fd) => {
@@ -128,11 +129,11 @@ fn agree(registry: &impl Registry, operations: &[Operation]) {
         }
         for fd in 0..FDS {
             let seen = registry
-                .borrow(fd, |record| (record.cookie().0, record.phase() == Phase::Connected));
+                .borrow(fd, |record| (record.id().0, record.progress() == Progress::Connected));
             assert_eq!(seen, model.names.get(&fd).map(|name| (name.0, name.1.get())), "fd {fd}");
         }
         for (handle, name) in held.iter().zip(&model.held) {
-            assert_eq!(handle.cookie(), Cookie(name.0));
+            assert_eq!(handle.id(), SocketId(name.0));
         }
     }
     detached.into_iter().for_each(|entry| registry.discard(entry));

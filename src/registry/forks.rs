@@ -6,7 +6,7 @@ use scopeguard::defer;
 
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::lifecycle::{bare, churn};
-use super::{Cookie, Guarantee, InsertError, Owned, Registry, Slots};
+use super::{Guarantee, InsertError, Owned, Registry, Slots, SocketId};
 
 /// Runs `work` in a child made by `make`, and says whether it came to its end.
 pub fn child_succeeds(make: impl FnOnce() -> i32, work: impl FnOnce()) -> bool {
@@ -40,15 +40,15 @@ fn raw_fork() -> i32 {
 
 /// Every operation, without a panic (which could not print in a child of many threads).
 fn operations_work(registry: &impl Registry) -> bool {
-    registry.lookup(3).is_some_and(|record| record.cookie() == Cookie(30))
+    registry.lookup(3).is_some_and(|record| record.id() == SocketId(30))
         && registry.duplicate(3, 8) == Ok(true)
         && registry.supersede(8) == Ok(true)
         && registry.remove(3)
         && registry.remove(8)
         && !registry.contains(3)
         && (0..2_000).all(|cookie| {
-            registry.insert(9, Cookie(cookie)).is_ok()
-                && registry.borrow(9, |record| record.cookie()) == Some(Cookie(cookie))
+            registry.insert(9, SocketId(cookie)).is_ok()
+                && registry.borrow(9, |record| record.id()) == Some(SocketId(cookie))
                 && registry.remove(9)
         })
 }
@@ -56,7 +56,7 @@ fn operations_work(registry: &impl Registry) -> bool {
 /// J: while other threads of the parent were in the midst of everything.
 fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
     assert!(R::VARIANT.guarantees.has(Guarantee::J));
-    registry.insert(3, Cookie(30)).expect("vacant");
+    registry.insert(3, SocketId(30)).expect("vacant");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         defer! { done.store(true, Relaxed) }
@@ -64,7 +64,7 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
             let done = &done;
             scope.spawn(move || {
                 while !done.load(Relaxed) {
-                    registry.borrow(3, |record| assert_eq!(record.cookie(), Cookie(30)));
+                    registry.borrow(3, |record| assert_eq!(record.id(), SocketId(30)));
                     churn(registry, 100 + thread, 10);
                 }
             });
@@ -108,7 +108,7 @@ fn child_of_a_raw_clone_works_at_once() {
 fn a_guard_from_before_the_fork_keeps_an_orphan() {
     fn keeps<P: Policy>() {
         let registry = bare::<P>();
-        registry.insert(3, Cookie(30)).expect("vacant");
+        registry.insert(3, SocketId(30)).expect("vacant");
         let whole = registry.borrow(3, |record| {
             registry.domain().abandon_all_cells();
             assert!(registry.remove(3));
@@ -116,10 +116,10 @@ fn a_guard_from_before_the_fork_keeps_an_orphan() {
             child_succeeds(fork, || {
                 registry.after_fork_in_child();
                 for cookie in 0..500 {
-                    let _ = registry.insert(9, Cookie(cookie));
+                    let _ = registry.insert(9, SocketId(cookie));
                     registry.remove(9);
                 }
-                if record.cookie() != Cookie(30) {
+                if record.id() != SocketId(30) {
                     // SAFETY: ends the child.
                     unsafe { libc::_exit(1) };
                 }
@@ -137,18 +137,18 @@ fn a_guard_from_before_the_fork_keeps_an_orphan() {
 #[test]
 fn guards_and_handles_live_on_in_the_child() {
     let registry = Slots::new();
-    registry.insert(3, Cookie(30)).expect("vacant");
-    registry.insert(4, Cookie(40)).expect("vacant");
+    registry.insert(3, SocketId(30)).expect("vacant");
+    registry.insert(4, SocketId(40)).expect("vacant");
     let handle = registry.lookup(4).expect("an entry");
     let whole = registry.borrow(3, |record| {
         child_succeeds(fork, || {
             registry.remove(3);
             registry.remove(4);
             for fd in 0..200 {
-                let _ = registry.insert(fd, Cookie(99));
+                let _ = registry.insert(fd, SocketId(99));
                 registry.remove(fd);
             }
-            if record.cookie() != Cookie(30) || handle.cookie() != Cookie(40) {
+            if record.id() != SocketId(30) || handle.id() != SocketId(40) {
                 // SAFETY: ends the child.
                 unsafe { libc::_exit(1) };
             }
@@ -179,13 +179,13 @@ fn vfork_child_changes_nothing_of_its_parent() {
         let left_alone = !REGISTRY.may_change()
             && !REGISTRY.remove(3)
             && REGISTRY.detach(3).is_none()
-            && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign)
+            && REGISTRY.insert(5, SocketId(50)) == Err(InsertError::Foreign)
             && REGISTRY.duplicate(3, 5) == Err(InsertError::Foreign)
             && REGISTRY.supersede(3) == Err(InsertError::Foreign)
-            && REGISTRY.borrow(3, |record| record.cookie()) == Some(Cookie(30));
+            && REGISTRY.borrow(3, |record| record.id()) == Some(SocketId(30));
         i32::from(!left_alone)
     }
-    REGISTRY.insert(3, Cookie(30)).expect("vacant");
+    REGISTRY.insert(3, SocketId(30)).expect("vacant");
     assert!(vfork_child_succeeds(child));
     assert!(REGISTRY.may_change());
     assert!(REGISTRY.contains(3) && !REGISTRY.contains(5));
@@ -197,7 +197,7 @@ fn vfork_child_is_not_the_first_to_change_anything() {
     static REGISTRY: Slots = Slots::new();
     extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
         let left_alone =
-            !REGISTRY.may_change() && REGISTRY.insert(5, Cookie(50)) == Err(InsertError::Foreign);
+            !REGISTRY.may_change() && REGISTRY.insert(5, SocketId(50)) == Err(InsertError::Foreign);
         i32::from(!left_alone)
     }
     REGISTRY.bind();
@@ -216,7 +216,7 @@ fn forked_child_is_the_first_to_change_its_copy() {
             if is_told {
                 registry.after_fork_in_child();
             }
-            if registry.insert(3, Cookie(30)).is_err() || !operations_work(&registry) {
+            if registry.insert(3, SocketId(30)).is_err() || !operations_work(&registry) {
                 // SAFETY: ends the child.
                 unsafe { libc::_exit(1) };
             }
@@ -240,7 +240,7 @@ fn forked_child_that_was_told_may_have_threads() {
                     std::thread::yield_now();
                 }
             });
-            let inserted = registry.insert(3, Cookie(30));
+            let inserted = registry.insert(3, SocketId(30));
             done.store(true, Relaxed);
             inserted
         });

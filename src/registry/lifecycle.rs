@@ -14,7 +14,8 @@ use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::forks::{child_succeeds, fork};
 use super::primitive::RECLAIM_AT;
-use super::{Audit, Connection, Cookie, InsertError, Owned, Registry, SlotRegistry, Slots, busy};
+use super::{Audit, InsertError, Owned, Registry, SlotRegistry, Slots, SocketId};
+use crate::sockets::{Connection, in_flight_count};
 
 /// As [`Slots`], but for the process id.
 pub type Bare<P> = SlotRegistry<EpochDomain<P>>;
@@ -27,7 +28,7 @@ pub fn bare<P: Policy>() -> Bare<P> {
 /// Opens and closes `fd` so many times.
 pub fn churn(registry: &impl Registry, fd: i32, times: u64) {
     for cookie in 0..times {
-        registry.insert(fd, Cookie(cookie)).expect("a vacant descriptor");
+        registry.insert(fd, SocketId(cookie)).expect("a vacant descriptor");
         assert!(registry.remove(fd));
     }
 }
@@ -44,7 +45,7 @@ fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
 fn nodes_with_stopped_readers<P: Policy>(readers: usize) -> u32 {
     let registry = bare::<P>();
     for fd in 0..readers as i32 {
-        registry.insert(fd, Cookie(7)).expect("vacant");
+        registry.insert(fd, SocketId(7)).expect("vacant");
     }
     let (inside, done) = (Barrier::new(readers + 1), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -57,9 +58,9 @@ fn nodes_with_stopped_readers<P: Policy>(readers: usize) -> u32 {
                     while !done.load(Relaxed) {
                         std::thread::yield_now();
                     }
-                    record.cookie()
+                    record.id()
                 });
-                assert_eq!(cookie, Some(Cookie(7)), "the record is whole after all that");
+                assert_eq!(cookie, Some(SocketId(7)), "the record is whole after all that");
             });
         }
         inside.wait();
@@ -105,7 +106,7 @@ fn one_stopped_reader_keeps_everything_from_plain_epochs() {
 fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
     let registry = bare::<P>();
     for fd in 0..abandoned {
-        registry.insert(fd, Cookie(fd as u64)).expect("vacant");
+        registry.insert(fd, SocketId(fd as u64)).expect("vacant");
         registry.abandon_guard(fd);
     }
     for fd in 0..abandoned {
@@ -149,7 +150,7 @@ fn thousands_of_abandoned_readers_keep_what_they_protect_and_nothing_else() {
 #[test]
 fn an_abandoned_reader_keeps_no_arena() {
     let registry = bare::<Era>();
-    registry.insert(0, Cookie(0)).expect("vacant");
+    registry.insert(0, SocketId(0)).expect("vacant");
     churn(&registry, 1, 10);
     let before = registry.unreclaimed();
     assert!(before > 0, "the thread's arena has retired nodes");
@@ -185,7 +186,7 @@ fn readers_abandoned_at_different_times_keep_one_epochs_records_each() {
     const READERS: i32 = 14;
     let registry = bare::<Era>();
     for fd in 0..READERS {
-        registry.insert(fd, Cookie(7)).expect("vacant");
+        registry.insert(fd, SocketId(7)).expect("vacant");
         registry.abandon_guard(fd);
         churn(&registry, 100, 20_000);
     }
@@ -201,7 +202,7 @@ fn no_removed_record_waits_for_its_descriptor_to_come_back() {
     churn(&registry, 7, 1);
     assert_eq!(left_in_slots(), 1);
     for fd in 100..120 {
-        registry.insert(fd, Cookie(0)).expect("vacant");
+        registry.insert(fd, SocketId(0)).expect("vacant");
     }
     assert_eq!(left_in_slots(), 0);
 }
@@ -230,7 +231,7 @@ fn few_records_are_unreclaimed_when_all_are_closed_at_last() {
     const RECORDS: i32 = 1_000;
     let registry = bare::<Era>();
     for fd in 0..RECORDS {
-        registry.insert(fd, Cookie(0)).expect("vacant");
+        registry.insert(fd, SocketId(0)).expect("vacant");
     }
     for fd in 0..RECORDS {
         assert!(registry.remove(fd));
@@ -245,7 +246,7 @@ fn an_arena_keeps_few_free_nodes() {
     const RECORDS: i32 = 2_000;
     let registry = bare::<Era>();
     for fd in 0..RECORDS {
-        registry.insert(fd, Cookie(0)).expect("vacant");
+        registry.insert(fd, SocketId(0)).expect("vacant");
     }
     registry.borrow(0, |_| {
         for fd in 1..RECORDS {
@@ -256,7 +257,7 @@ fn an_arena_keeps_few_free_nodes() {
     let nodes = registry.domain().nodes();
     registry.domain().abandon_arena();
     for fd in 1..RECORDS - ARENA as i32 {
-        registry.insert(fd, Cookie(0)).expect("vacant");
+        registry.insert(fd, SocketId(0)).expect("vacant");
     }
     assert_eq!(registry.domain().nodes(), nodes, "what the arena kept is not missed");
 }
@@ -271,12 +272,12 @@ fn what_failed_for_lack_of_memory_works_when_there_is_some() {
     };
     let recovered = child_succeeds(fork, || {
         let registry = bare::<Era>();
-        let _ = registry.insert(0, Cookie(0));
+        let _ = registry.insert(0, SocketId(0));
         limit_memory(1 << 20);
-        let failed = (1..100_000).filter(|fd| registry.insert(*fd, Cookie(0)).is_err()).count();
+        let failed = (1..100_000).filter(|fd| registry.insert(*fd, SocketId(0)).is_err()).count();
         let nodes = registry.domain().nodes();
         limit_memory(libc::RLIM_INFINITY);
-        let works = (0..100).all(|fd| registry.insert(200_000 + fd, Cookie(0)).is_ok());
+        let works = (0..100).all(|fd| registry.insert(200_000 + fd, SocketId(0)).is_ok());
         if failed < 90_000 || nodes > 10_000 || !works {
             // SAFETY: ends the child.
             unsafe { libc::_exit(1) };
@@ -288,12 +289,12 @@ fn what_failed_for_lack_of_memory_works_when_there_is_some() {
 /// In a child that has no memory for another record.
 fn superseded_without_memory<R: Registry>(registry: &R) {
     let is_forgotten = child_succeeds(fork, || {
-        registry.insert(3, Cookie(1)).expect("vacant");
+        registry.insert(3, SocketId(1)).expect("vacant");
         let _ = registry.duplicate(3, 4);
         let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: reads the limit.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
-        let mut others = (10..1 << 20).take_while(|fd| registry.insert(*fd, Cookie(2)).is_ok());
+        let mut others = (10..1 << 20).take_while(|fd| registry.insert(*fd, SocketId(2)).is_ok());
         let full = others.by_ref().last().is_some();
         let refused = registry.supersede(3) == Err(InsertError::Exhausted);
         if !(full && refused) || registry.contains(3) || registry.contains(4) {
@@ -318,9 +319,9 @@ fn without_a_free_cell_everything_works_and_memory_stays_flat() {
     fn nodes<P: Policy>() -> u32 {
         let registry = bare::<P>();
         registry.domain().abandon_all_cells();
-        registry.insert(5, Cookie(5)).expect("vacant");
+        registry.insert(5, SocketId(5)).expect("vacant");
         churn_in_threads(&registry, 2, 2_000);
-        assert_eq!(registry.lookup(5).map(|record| record.cookie()), Some(Cookie(5)));
+        assert_eq!(registry.lookup(5).map(|record| record.id()), Some(SocketId(5)));
         assert_eq!(registry.duplicate(5, 6), Ok(true));
         assert_eq!(registry.supersede(6), Ok(true));
         assert!(registry.remove(5) && registry.remove(6));
@@ -356,23 +357,23 @@ fn closed_handshakes_are_given_up<R: Registry>(make: impl Fn() -> R) {
         Connection { destination: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80) };
     let all_given_up = child_succeeds(fork, || {
         for (opened_since, is_launched_late) in [(0, false), (0, true), (20, false), (20, true)] {
-            let (registry, before) = (make(), busy());
-            registry.insert(3, Cookie(1)).expect("vacant");
+            let (registry, before) = (make(), in_flight_count());
+            registry.insert(3, SocketId(1)).expect("vacant");
             for fd in 200..200 + opened_since {
-                registry.insert(fd, Cookie(2)).expect("vacant");
+                registry.insert(fd, SocketId(2)).expect("vacant");
             }
             let record = registry.lookup(3).expect("an entry");
             let claim = record.begin_connect().expect("unconnected");
             if is_launched_late {
                 registry.remove(3);
             }
-            record.launch(claim, CONNECTION, 5);
+            let _ = record.send_off(claim, CONNECTION, 5);
             drop(record);
             registry.remove(3);
             // Until what is retired has been freed, which crossbeam does when it likes.
             let freed = (0..10_000).any(|round| {
                 churn(&registry, 10 + round % 90, 1);
-                busy() == before
+                in_flight_count() == before
             });
             if !freed {
                 // SAFETY: ends the child.

@@ -42,7 +42,6 @@ mod node;
 mod ordering;
 mod owned;
 pub(crate) mod primitive;
-mod record;
 #[cfg(feature = "std")]
 mod sharded;
 mod slab;
@@ -70,7 +69,6 @@ pub use counted::Counted;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
-pub use record::{BeginError, Claim, Connection, Cookie, Flight, Outcome, Phase, Record, busy};
 #[cfg(feature = "std")]
 pub use sharded::Sharded;
 pub use slots::SlotRegistry;
@@ -130,6 +128,12 @@ impl SlotsCrossbeam {
 
 use core::ops::Deref;
 
+use crate::sockets::Record;
+
+/// The kernel's `SO_COOKIE` of a socket: 64 bits that it never gives to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(pub u64);
+
 /// Why an entry could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertError {
@@ -176,7 +180,7 @@ pub unsafe trait Registry: Sync {
     }
 
     /// Makes `fd` name a new record of the socket `cookie`.
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError>;
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError>;
 
     /// Calls `read` with the record of `fd`, without touching its count. `read` is short and makes
     /// no blocking call. A miss writes nothing.
@@ -198,6 +202,10 @@ pub unsafe trait Registry: Sync {
 
     /// Forgets `fd`; says whether it had an entry.
     fn remove(&self, fd: i32) -> bool;
+
+    /// Forgets `fd` if it names `record` itself, of which the caller holds a counted reference; says
+    /// whether it did. An entry that another caller has made meanwhile stays.
+    fn remove_if(&self, fd: i32, record: &Record) -> bool;
 
     /// Takes the entry of `fd` out for the time of a call that may close it.
     fn detach(&self, fd: i32) -> Option<Detached>;

@@ -15,7 +15,7 @@ use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::node::{List, Node};
 use super::primitive::{ALIVE, AtomicU64, Bug, plant, set_home};
 use super::slab::Slab;
-use super::{Cookie, Counted, Registry, SlotRegistry, Variant};
+use super::{Counted, Registry, SlotRegistry, SocketId, Variant};
 
 macro_rules! models {
     ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
@@ -55,7 +55,7 @@ impl<P: Policy + Send> Subject for Slots<P> {
         // A second round for what a freed record kept.
         for home in [0, 1, 0, 1] {
             set_home(home);
-            self.insert(3, Cookie(99)).expect("an unused descriptor");
+            self.insert(3, SocketId(99)).expect("an unused descriptor");
             self.remove(3);
             self.sweep();
         }
@@ -126,15 +126,15 @@ fn alive_at_rest(registry: &impl Subject) -> isize {
 /// F: a reader that meets the reuse of its record's memory.
 fn read_while_reused<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
-        if let Some(cookie) = registry.borrow(0, |record| record.cookie().0) {
+        if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
             assert!((10..13).contains(&cookie));
         }
     });
     for cookie in [11, 12] {
         registry.remove(0);
-        registry.insert(0, Cookie(cookie)).expect("vacant");
+        registry.insert(0, SocketId(cookie)).expect("vacant");
     }
     registry.remove(0);
     registry.sweep();
@@ -145,15 +145,15 @@ fn read_while_reused<S: Subject>() {
 /// C, E: a handle outlives its guard and the entry.
 fn count_while_removed<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
         if let Some(handle) = registry.lookup(0) {
             registry.contains(0);
-            assert_eq!(handle.cookie(), Cookie(10));
+            assert_eq!(handle.id(), SocketId(10));
         }
     });
     registry.remove(0);
-    registry.insert(1, Cookie(11)).expect("vacant");
+    registry.insert(1, SocketId(11)).expect("vacant");
     registry.remove(1);
     reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
@@ -163,9 +163,9 @@ fn count_while_removed<S: Subject>() {
 fn insert_twice<S: Subject>() {
     let registry = registry::<S>();
     let other = beside(&registry, |registry| {
-        let _ = registry.insert(0, Cookie(10));
+        let _ = registry.insert(0, SocketId(10));
     });
-    let _ = registry.insert(0, Cookie(11));
+    let _ = registry.insert(0, SocketId(11));
     other.join().expect("no panic");
     assert!(registry.remove(0));
     assert!(!registry.remove(0));
@@ -175,10 +175,10 @@ fn insert_twice<S: Subject>() {
 /// G: of two inserts one wins, and one of them takes out what a removal has left.
 fn insert_twice_after_removal<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(9)).expect("vacant");
+    registry.insert(0, SocketId(9)).expect("vacant");
     registry.remove(0);
-    let other = beside(&registry, |registry| registry.insert(0, Cookie(10)).is_ok());
-    let won = registry.insert(0, Cookie(11)).is_ok();
+    let other = beside(&registry, |registry| registry.insert(0, SocketId(10)).is_ok());
+    let won = registry.insert(0, SocketId(11)).is_ok();
     assert!(won != other.join().expect("no panic"));
     assert!(registry.remove(0));
     assert_eq!(alive_at_rest(&*registry), 0, "all three records are freed");
@@ -187,10 +187,10 @@ fn insert_twice_after_removal<S: Subject>() {
 /// D, E: an entry is removed while an arena looks again at its slot.
 fn remove_while_looked_at_again<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let other = beside(&registry, |registry| registry.remove(0));
     // One slot is all that an arena notes here.
-    registry.insert(1, Cookie(11)).expect("vacant");
+    registry.insert(1, SocketId(11)).expect("vacant");
     assert!(other.join().expect("no panic"));
     assert!(!registry.contains(0), "what was removed stays removed");
     assert!(registry.remove(1));
@@ -200,7 +200,7 @@ fn remove_while_looked_at_again<S: Subject>() {
 /// D, E: a duplicate made while its source goes away has the record, or nothing.
 fn duplicate_while_removed<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let other = beside(&registry, |registry| {
         registry.duplicate(0, 1).expect("memory");
     });
@@ -208,8 +208,8 @@ fn duplicate_while_removed<S: Subject>() {
     registry.sweep();
     other.join().expect("no panic");
     alive_at_rest(&*registry);
-    if let Some(cookie) = registry.borrow(1, |record| record.cookie()) {
-        assert_eq!(cookie, Cookie(10));
+    if let Some(cookie) = registry.borrow(1, |record| record.id()) {
+        assert_eq!(cookie, SocketId(10));
         registry.remove(1);
     }
     assert_eq!(alive_at_rest(&*registry), 0, "the record is freed once");
@@ -218,7 +218,7 @@ fn duplicate_while_removed<S: Subject>() {
 /// A: a duplicate made while the connection is dissolved doesn't keep the old record.
 fn duplicate_while_superseded<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let other = beside(&registry, |registry| {
         registry.duplicate(0, 1).expect("memory");
     });
@@ -230,7 +230,7 @@ fn duplicate_while_superseded<S: Subject>() {
 /// A: an entry that is put back while the connection is dissolved doesn't keep the old record.
 fn restore_while_superseded<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     registry.duplicate(0, 1).expect("memory");
     let other = beside(&registry, |registry| {
         let entry = registry.detach(1).expect("an entry");
@@ -256,14 +256,14 @@ fn name_one_record_and_free_both<S: Subject>(registry: &S) {
 fn read_without_a_cell<P: Policy + Send>() {
     let registry = registry::<Slots<P>>();
     registry.domain().abandon_all_cells();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
-        if let Some(cookie) = registry.borrow(0, |record| record.cookie()) {
-            assert!(cookie == Cookie(10) || cookie == Cookie(11));
+        if let Some(cookie) = registry.borrow(0, |record| record.id()) {
+            assert!(cookie == SocketId(10) || cookie == SocketId(11));
         }
     });
     registry.remove(0);
-    registry.insert(0, Cookie(11)).expect("vacant");
+    registry.insert(0, SocketId(11)).expect("vacant");
     registry.remove(0);
     reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
@@ -273,15 +273,15 @@ fn read_without_a_cell<P: Policy + Send>() {
 /// slot is emptied.
 fn settle_while_removed() {
     let registry = registry::<Counted>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let reader = beside(&registry, |registry| {
         let handles = [registry.lookup(0), registry.lookup(0)];
         for handle in handles.iter().flatten() {
-            assert_eq!(handle.cookie(), Cookie(10));
+            assert_eq!(handle.id(), SocketId(10));
         }
     });
     if let Some(handle) = registry.lookup(0) {
-        assert_eq!(handle.cookie(), Cookie(10));
+        assert_eq!(handle.id(), SocketId(10));
     }
     registry.remove(0);
     reader.join().expect("no panic");
@@ -315,7 +315,7 @@ fn take(slab: &Slab) -> &'static Node {
     let node = list.pop().expect("memory");
     // SAFETY: nodes are never unmapped.
     let node = unsafe { node.as_ref() };
-    node.revive(Cookie(0), 0);
+    node.revive(SocketId(0), 0);
     node
 }
 

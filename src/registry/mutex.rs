@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::lock::PthreadMutex;
 use super::variant::{self, Variant};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 const BUCKETS: usize = 1024;
 /// The chain of entries that are detached.
@@ -86,14 +86,14 @@ fn put(connection: NonNull<Connection>) {
     unsafe {
         if (*connection).count.fetch_sub(1, AcqRel) == 1 {
             // Launched after the last descriptor had gone.
-            (*connection).record.forsake();
+            (*connection).record.last_descriptor_closed();
             libc::free(connection.cast());
         }
     }
 }
 
 /// A connection with one reference and one name, in no chain yet.
-fn allocate(fd: i32, cookie: Cookie) -> Option<NonNull<Connection>> {
+fn allocate(fd: i32, cookie: SocketId) -> Option<NonNull<Connection>> {
     // SAFETY: malloc aligns for every fundamental type.
     let memory = unsafe { libc::malloc(size_of::<Connection>()) };
     let connection = NonNull::new(memory.cast::<Connection>())?;
@@ -196,7 +196,7 @@ impl Chains {
             let Entry { connection, home, .. } = *entry.as_ptr();
             (*connection).names -= 1;
             if (*connection).names == 0 {
-                (*connection).record.forsake();
+                (*connection).record.last_descriptor_closed();
             }
             Leftover {
                 connection: NonNull::new(connection).filter(|c| c.as_ref().names == 0),
@@ -266,7 +266,7 @@ unsafe impl Registry for Mutex {
 
     type Handle<'r> = Counted<'r>;
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
@@ -317,6 +317,16 @@ unsafe impl Registry for Mutex {
 
     fn remove(&self, fd: i32) -> bool {
         let leftover = self.chains.locked(|chains| chains.take_and_unname(fd));
+        leftover.map(Leftover::give_up).is_some()
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        let leftover = self.chains.locked(|chains| {
+            let found = chains.find(fd)?;
+            // SAFETY: the lock is held; only an address is taken.
+            let is_it = core::ptr::eq(unsafe { &raw const (*found.as_ptr()).record }, record);
+            if is_it { chains.take_and_unname(fd) } else { None }
+        });
         leftover.map(Leftover::give_up).is_some()
     }
 
@@ -383,7 +393,7 @@ unsafe impl Registry for Mutex {
 
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         loop {
-            let Some(cookie) = self.borrow(fd, Record::cookie) else { return Ok(false) };
+            let Some(cookie) = self.borrow(fd, Record::id) else { return Ok(false) };
             let Some(next) = allocate(fd, cookie) else {
                 self.vacate(fd);
                 return Err(InsertError::Exhausted);
@@ -391,7 +401,7 @@ unsafe impl Registry for Mutex {
             let renamed = self.chains.locked(|chains| {
                 let old = chains.find(fd)?;
                 // SAFETY: in a chain, thus alive.
-                if unsafe { old.as_ref() }.record.cookie() != cookie {
+                if unsafe { old.as_ref() }.record.id() != cookie {
                     // Another socket's, since the lock was left.
                     return None;
                 }

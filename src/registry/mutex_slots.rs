@@ -15,7 +15,7 @@ use super::primitive::const_new;
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 /// The descriptor table under one mutex.
 ///
@@ -115,7 +115,7 @@ impl MutexSlots {
     }
 
     /// Under the lock: a new record.
-    fn allocate(&self, free: &mut List, cookie: Cookie) -> Option<NonNull<Node>> {
+    fn allocate(&self, free: &mut List, cookie: SocketId) -> Option<NonNull<Node>> {
         if free.len() == 0 {
             self.slab.refill(free);
         }
@@ -161,7 +161,7 @@ unsafe impl Registry for MutexSlots {
 
     type Handle<'r> = Counted<'r>;
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         let slot = self.table.slot_or_map(fd)?;
         self.free.locked(|free| {
             if !slot.load(Relaxed).is_null() {
@@ -212,6 +212,20 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        self.table.slot(fd).is_some_and(|slot| {
+            self.free.locked(|free| {
+                let node = NonNull::new(slot.load(Relaxed));
+                // SAFETY: nodes are never unmapped; only an address is taken.
+                let is_it = node.is_some_and(|node| unsafe { node.as_ref() }.is_record(record));
+                if is_it {
+                    set(free, slot, null_mut());
+                }
+                is_it
+            })
+        })
+    }
+
     fn detach(&self, fd: i32) -> Option<Detached> {
         let slot = self.table.slot(fd)?;
         self.free.locked(|_| {
@@ -257,7 +271,7 @@ unsafe impl Registry for MutexSlots {
             let Some(old) = NonNull::new(slot.load(Relaxed)) else { return Ok(false) };
             // SAFETY: as in `borrow`.
             let superseded = unsafe { old.as_ref() };
-            let Some(next) = self.allocate(free, superseded.record().cookie()) else {
+            let Some(next) = self.allocate(free, superseded.record().id()) else {
                 self.table.each_slot(|slot| {
                     if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
                         set(free, slot, null_mut());

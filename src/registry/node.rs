@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Bug, Witness, Zeroed, planted};
-use super::{Cookie, Record, Use};
+use super::{Record, SocketId, Use};
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.
@@ -88,7 +88,7 @@ impl Node {
 
     /// Makes a new record in a node that nobody else can see: count 1, one slot.
     #[inline]
-    pub fn revive(&self, cookie: Cookie, birth: u64) {
+    pub fn revive(&self, cookie: SocketId, birth: u64) {
         // Relaxed throughout: the CAS or swap that puts the node into a slot releases them.
         self.birth.store(birth, Relaxed);
         self.count.store(1, Relaxed);
@@ -103,7 +103,7 @@ impl Node {
     #[inline(always)]
     pub fn is_sole(&self) -> bool {
         // Total order as in `drop_slot`.
-        self.slots.load_total() == 1 && !self.holds_a_place() && !planted(Bug::LostRetire)
+        self.slots.load_total() == 1 && !self.has_slot() && !planted(Bug::LostRetire)
     }
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
@@ -124,8 +124,8 @@ impl Node {
                 Err(other) => slots = other,
             }
         }
-        if self.holds_a_place() {
-            self.record().forsake();
+        if self.has_slot() {
+            self.record().last_descriptor_closed();
         }
         !planted(Bug::LostRetire)
     }
@@ -153,8 +153,8 @@ impl Node {
     /// had gone is given up.
     #[inline(always)]
     pub fn died(&self) {
-        if self.holds_a_place() {
-            self.record().forsake();
+        if self.has_slot() {
+            self.record().last_descriptor_closed();
         }
         self.witness.dies();
     }
@@ -167,12 +167,18 @@ impl Node {
         unsafe { (*self.record.get()).assume_init_ref() }
     }
 
-    /// Whether the record has a place among the handshakes, which must be given up with its last
-    /// descriptor. The caller has met the node in a slot; it may be in its next life by now.
+    /// Whether the record of this node is `record` itself.
+    pub fn is_record(&self, record: &Record) -> bool {
+        core::ptr::eq(self.record.get().cast(), record)
+    }
+
+    /// Whether the record has a slot in the table of handshakes, which must be given up with its last
+    /// descriptor. The node was in a slot of the registry when the caller read that; it may have been
+    /// reused since.
     #[inline(always)]
-    pub fn holds_a_place(&self) -> bool {
+    pub fn has_slot(&self) -> bool {
         // SAFETY: whoever found the node in a slot is ordered after `revive`.
-        unsafe { Record::holds_a_place(self.record.get().cast()) }
+        unsafe { Record::has_slot_at(self.record.get().cast()) }
     }
 
     /// Tells an audit of a retired node and of what it keeps.

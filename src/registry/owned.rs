@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
 use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
-use super::{Cookie, Detached, InsertError, Record, Registry, Variant};
+use super::{Detached, InsertError, Record, Registry, SocketId, Variant};
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a
@@ -201,7 +201,7 @@ unsafe impl<R: Registry> Registry for Owned<R> {
         self.inner.contains(fd)
     }
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if self.adopt() { self.inner.insert(fd, cookie) } else { Err(InsertError::Foreign) }
     }
 
@@ -226,6 +226,10 @@ unsafe impl<R: Registry> Registry for Owned<R> {
 
     fn remove(&self, fd: i32) -> bool {
         self.contains(fd) && self.adopt() && self.inner.remove(fd)
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        self.contains(fd) && self.adopt() && self.inner.remove_if(fd, record)
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {

@@ -18,7 +18,7 @@ use dashmap::mapref::entry::Entry;
 use super::node::Node;
 use super::ordering::TotalOrder;
 use super::variant::{self, Variant};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 /// A node in a map, or out of it with a count of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ unsafe impl Send for Named {}
 unsafe impl Sync for Named {}
 
 impl Named {
-    fn new(cookie: Cookie) -> Named {
+    fn new(cookie: SocketId) -> Named {
         let node = Box::new(Node::new());
         node.revive(cookie, 0);
         Named(NonNull::from(Box::leak(node)))
@@ -165,7 +165,7 @@ unsafe impl Registry for Sharded {
         self.0.contains_key(&fd)
     }
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
@@ -202,6 +202,12 @@ unsafe impl Registry for Sharded {
 
     fn remove(&self, fd: i32) -> bool {
         self.0.remove(&fd).map(|(_, named)| named.forget()).is_some()
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        // SAFETY: nodes are never unmapped; only an address is taken.
+        let is_it = |_: &i32, named: &Named| unsafe { named.0.as_ref() }.is_record(record);
+        self.0.remove_if(&fd, is_it).map(|(_, named)| named.forget()).is_some()
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
@@ -253,7 +259,7 @@ unsafe impl Registry for Sharded {
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let _pin = crossbeam_epoch::pin();
         let Some(old) = self.find(fd) else { return Ok(false) };
-        let fresh = Named::new(old.node().record().cookie());
+        let fresh = Named::new(old.node().record().id());
         // Total order with `settle`.
         let next = match old.node().successor.replace_total(null_mut(), fresh.0.as_ptr()) {
             Ok(()) => fresh,

@@ -13,7 +13,7 @@ use super::ordering::TotalOrder;
 use super::primitive::{Bug, const_new, planted};
 use super::table::Table;
 use super::variant::Variant;
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 /// A table of descriptors whose nodes live in the domain `D`; `Entry` draws the life of a slot.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     #[inline(always)]
-    fn insert_at(&self, slot: &Slot, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert_at(&self, slot: &Slot, cookie: SocketId) -> Result<(), InsertError> {
         // Acquire is more than a first look needs; a CAS decides.
         let seen = Entry::of(slot.load(Acquire));
         if seen.is_named() {
@@ -113,7 +113,7 @@ impl<D: Domain> SlotRegistry<D> {
 
     /// As `insert_at`, for a descriptor higher than any before.
     #[cold]
-    fn insert_first(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert_first(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         self.insert_at(self.table.slot_or_map(fd)?, cookie)
     }
 
@@ -123,7 +123,7 @@ impl<D: Domain> SlotRegistry<D> {
         let seen = Entry::of(slot.load(Acquire));
         let Some(node) = seen.named() else { return false };
         // SAFETY: nodes are never unmapped, and this look at one needs no protection.
-        let may_stay = seen.is_young() && !unsafe { node.as_ref() }.holds_a_place();
+        let may_stay = seen.is_young() && !unsafe { node.as_ref() }.has_slot();
         // Total order as in `take`.
         if may_stay && slot.step(seen, seen.removed()).is_ok() {
             return true;
@@ -267,7 +267,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         self.table.slot(fd).is_some_and(|slot| Entry::of(slot.load(Acquire)).is_named())
     }
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         match self.table.slot_in_use(fd) {
             Some(slot) => self.insert_at(slot, cookie),
             None => self.insert_first(fd, cookie),
@@ -308,6 +308,22 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         match self.table.near_slot(fd) {
             Some(slot) => self.remove_at(slot),
             None => self.remove_far(fd),
+        }
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        let Some(slot) = self.table.slot(fd) else { return false };
+        loop {
+            // Acquire: the node's memory.
+            let seen = Entry::of(slot.load(Acquire));
+            // SAFETY: nodes are never unmapped; only an address is taken.
+            let is_it = |node: &NonNull<Node>| unsafe { node.as_ref() }.is_record(record);
+            let Some(node) = seen.named().filter(is_it) else { return false };
+            // Total order as in `take`.
+            if slot.step(seen, Entry::EMPTY).is_ok() {
+                self.forget(node);
+                return true;
+            }
         }
     }
 
@@ -370,7 +386,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         let Some(node) = self.table.slot(fd).and_then(|slot| self.domain.protect(slot)) else {
             return Ok(false);
         };
-        let Some(next) = self.domain.allocate(node.record().cookie()) else {
+        let Some(next) = self.domain.allocate(node.record().id()) else {
             self.table.each_slot(|slot| self.vacate(slot, NonNull::from(&*node)));
             return Err(InsertError::Exhausted);
         };

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arc_swap::ArcSwap;
 
 use super::variant::{self, Variant};
-use super::{Cookie, Detached, InsertError, Record, Registry};
+use super::{Detached, InsertError, Record, Registry, SocketId};
 
 /// A record whose handshake is given up with its last reference.
 #[repr(transparent)]
@@ -18,7 +18,7 @@ struct Kept(Record);
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.forsake();
+        self.0.last_descriptor_closed();
     }
 }
 
@@ -91,7 +91,7 @@ unsafe impl Registry for Snapshot {
         self.map.load().named.contains_key(&fd)
     }
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
@@ -118,6 +118,15 @@ unsafe impl Registry for Snapshot {
 
     fn remove(&self, fd: i32) -> bool {
         self.change(|map| map.named.remove(&fd)).is_some()
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        let removed = self.change(|map| {
+            let is_it =
+                map.named.get(&fd).is_some_and(|kept| core::ptr::eq(&raw const kept.0, record));
+            if is_it { map.named.remove(&fd) } else { None }
+        });
+        removed.is_some()
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
@@ -160,7 +169,7 @@ unsafe impl Registry for Snapshot {
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let superseded = self.change(|map| {
             let old = map.named.get(&fd)?.clone();
-            let fresh = Arc::new(Kept(Record::new(old.0.cookie())));
+            let fresh = Arc::new(Kept(Record::new(old.0.id())));
             let everywhere = map.named.values_mut().chain(map.detached.values_mut());
             for record in everywhere.filter(|record| Arc::ptr_eq(record, &old)) {
                 *record = fresh.clone();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 
 use super::audit::misplaced;
-use super::{Audit, Cookie, Guarantee, Owned, Registry, Slots};
+use super::{Audit, Guarantee, Owned, Registry, Slots, SocketId};
 
 /// H: handlers that interrupt any operation, in any place, do any other.
 fn operations_survive_a_signal_storm<R: Registry + Audit>(registry: &'static R, handler: usize) {
@@ -63,13 +63,12 @@ const STORM_SIGNALS: [i32; 2] = [libc::SIGUSR1, libc::SIGUSR2];
 /// One operation of each kind; a record's cookie is a square, whatever else happens.
 fn step(registry: &impl Registry, round: i32) {
     let (fd, other) = (round.rem_euclid(STORM_FDS), (round / 3).rem_euclid(STORM_FDS));
-    let _ = registry.insert(fd, Cookie(u64::from(round.unsigned_abs()).pow(2)));
-    let whole =
-        registry.borrow(other, |record| record.cookie().0.isqrt().pow(2) == record.cookie().0);
+    let _ = registry.insert(fd, SocketId(u64::from(round.unsigned_abs()).pow(2)));
+    let whole = registry.borrow(other, |record| record.id().0.isqrt().pow(2) == record.id().0);
     let _ = registry.duplicate(fd, other);
     let handle = registry.lookup(other);
     registry.remove(other);
-    let kept = handle.is_none_or(|handle| handle.cookie().0.isqrt().pow(2) == handle.cookie().0);
+    let kept = handle.is_none_or(|handle| handle.id().0.isqrt().pow(2) == handle.id().0);
     if let Some(entry) = registry.detach(fd) {
         registry.restore(fd, entry);
     }

@@ -13,11 +13,15 @@ use super::reply::{self, Answer};
 use super::{Awaited, Command, Credentials, Error, Request, VERSION, method};
 use crate::bytes::Bytes;
 
-/// Greeting, password and request at their longest.
-const OUTPUT: usize = 3 + Credentials::ENCODED + Request::ENCODED;
+/// All that the server says in one handshake at its longest: method, status, reply.
+pub const TRANSCRIPT: usize = 2 * reply::SHORT + reply::LONGEST;
 
-/// One handshake, from greeting to answer: plain data without a pointer, so that it may lie in
-/// memory that processes share. Every method is async-signal-safe, and none panics.
+/// The greeting: version, one method, its number.
+const GREETING: usize = 3;
+/// Greeting, password and request at their longest.
+const OUTPUT: usize = GREETING + Credentials::ENCODED + Request::ENCODED;
+
+/// One handshake, from greeting to answer: plain data without a pointer. Every method is async-signal-safe, and none panics.
 ///
 /// Whoever drives it does what [`Handshake::step`] says and reports with [`Handshake::sent`],
 /// [`Handshake::received`] or [`Handshake::closed`], until the step is `Done` or `Failed`.
@@ -33,8 +37,10 @@ pub struct Handshake {
     /// How much of `output` may be sent before the next message of the server.
     released: u16,
     output: Bytes<OUTPUT>,
-    /// What has arrived of the awaited message.
+    /// The part of the awaited message that has arrived.
     input: Bytes<{ reply::LONGEST }>,
+    /// All that has arrived, for [`Handshake::transcript`].
+    received: Bytes<TRANSCRIPT>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +73,6 @@ impl Handshake {
         let offered = if credentials.is_some() { method::PASSWORD } else { method::NONE };
         let mut output = Bytes::EMPTY;
         output.extend(&[VERSION, 1, offered]);
-        let greeting = output.len() as u16;
         if let Some(credentials) = credentials {
             credentials.encode(&mut output);
         }
@@ -77,10 +82,44 @@ impl Handshake {
             command: request.command,
             offered,
             sent: 0,
-            released: if credentials.is_some() { greeting } else { output.len() as u16 },
+            released: released_at_first(offered, &output),
             output,
             input: Bytes::EMPTY,
+            received: Bytes::EMPTY,
         }
+    }
+
+    /// How far the handshake is: the number of bytes sent, and the bytes received. Another copy of it
+    /// comes as far by [`Handshake::resume`].
+    pub fn transcript(&self) -> (u16, &[u8]) {
+        (self.sent, self.received.as_slice())
+    }
+
+    /// Goes from the start to where another copy of this handshake said that it was. The transcript
+    /// may come from an untrusted process: it is judged as the server's own bytes are. Says whether
+    /// all of it belongs to the handshake.
+    pub fn resume(&mut self, sent: u16, received: &[u8]) -> bool {
+        self.state = State::Awaits(Awaited::Method);
+        self.released = released_at_first(self.offered, &self.output);
+        (self.sent, self.input, self.received) = (0, Bytes::EMPTY, Bytes::EMPTY);
+        let mut left = received.iter();
+        loop {
+            match self.step() {
+                Step::Send(bytes) => {
+                    let count = bytes.len().min(usize::from(sent.saturating_sub(self.sent)));
+                    if count == 0 {
+                        break;
+                    }
+                    self.sent(count);
+                }
+                Step::Receive(_) => {
+                    let Some(byte) = left.next() else { break };
+                    self.received(&[*byte]);
+                }
+                Step::Done(_) | Step::Failed(_) => break,
+            }
+        }
+        self.sent == sent && left.next().is_none()
     }
 
     /// What is to be done next. Asking changes nothing.
@@ -142,6 +181,7 @@ impl Handshake {
     /// Adds one byte to the awaited message and goes on to the next message where it is whole.
     fn take(&mut self, awaited: Awaited, byte: u8) {
         self.input.extend(&[byte]);
+        self.received.extend(&[byte]);
         let message = self.input.as_slice();
         let length = match awaited {
             Awaited::Method => reply::check_method(message, self.offered).map(|()| reply::SHORT),
@@ -169,6 +209,11 @@ impl Handshake {
             self.input = Bytes::EMPTY;
         }
     }
+}
+
+/// As many bytes as may be sent before the server's first message.
+fn released_at_first(offered: u8, output: &Bytes<OUTPUT>) -> u16 {
+    if offered == method::PASSWORD { GREETING as u16 } else { output.len() as u16 }
 }
 
 /// Without `output`, which holds the password.

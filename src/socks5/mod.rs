@@ -25,7 +25,7 @@ mod request;
 pub use code::ReplyCode;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{Awaited, Error};
-pub use handshake::{Handshake, Step};
+pub use handshake::{Handshake, Step, TRANSCRIPT};
 pub use name::{Name, NameError};
 pub use reply::Answer;
 pub use request::{Command, Host, Request};

@@ -16,6 +16,14 @@ pub fn exists(id: i32) -> bool {
     Errno::check(result) != Err(Errno(libc::ESRCH))
 }
 
+/// Whether this process has a thread `id`.
+pub fn thread_exists(id: i32) -> bool {
+    let process = super::getpid() as usize;
+    // SAFETY: signal 0 is sent to no thread.
+    let result = unsafe { syscall6(libc::SYS_tgkill, process, id as usize, 0, 0, 0, 0) };
+    Errno::check(result) != Err(Errno(libc::ESRCH))
+}
+
 /// Lets another thread run.
 pub fn yield_now() {
     // SAFETY: sched_yield takes no argument and can't fail.
@@ -32,7 +40,29 @@ fn fcntl(fd: i32, command: i32, argument: i32) -> Result<i32, Errno> {
 
 /// Another descriptor of what `fd` names, closed on exec and none of the standard ones.
 pub fn duplicate(fd: i32) -> Result<i32, Errno> {
-    fcntl(fd, libc::F_DUPFD_CLOEXEC, 3)
+    duplicate_from(fd, libc::STDERR_FILENO + 1)
+}
+
+/// As [`duplicate`], with the lowest free number from `lowest` on. `EINVAL` where the process may not
+/// have so high a number.
+pub fn duplicate_from(fd: i32, lowest: i32) -> Result<i32, Errno> {
+    fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest)
+}
+
+/// How many descriptors the process may have: `RLIMIT_NOFILE`.
+pub fn descriptor_limit() -> Result<libc::rlimit64, Errno> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let (which, old) = (libc::RLIMIT_NOFILE as usize, &raw mut limit as usize);
+    // SAFETY: the kernel writes one limit; process 0 is this one.
+    Errno::check(unsafe { syscall6(libc::SYS_prlimit64, 0, which, 0, old, 0, 0) })?;
+    Ok(limit)
+}
+
+/// Changes [`descriptor_limit`]. `EPERM`.
+pub fn set_descriptor_limit(limit: &libc::rlimit64) -> Result<(), Errno> {
+    let (which, new) = (libc::RLIMIT_NOFILE as usize, core::ptr::from_ref(limit) as usize);
+    // SAFETY: the kernel reads one limit; process 0 is this one.
+    Errno::check(unsafe { syscall6(libc::SYS_prlimit64, 0, which, new, 0, 0, 0) }).map(drop)
 }
 
 /// The status flags of an open file description, as fcntl(2) gives them.

@@ -20,15 +20,17 @@ mod locks;
 mod memory;
 pub mod net;
 mod open_descriptors;
+pub mod own_descriptors;
 mod owned_socket;
 pub mod time;
 
 pub use arch::syscall6;
 pub use calls::*;
 pub use descriptors::{
-    StatusFlags, block_signals, duplicate, epoll_ctl, exists, gettid, handlers_restart,
-    is_close_on_exec, is_on_signal_stack, set_close_on_exec, set_signals, status_flags,
-    without_blocking, without_signals, yield_now,
+    StatusFlags, block_signals, descriptor_limit, duplicate, duplicate_from, epoll_ctl, exists,
+    gettid, handlers_restart, is_close_on_exec, is_on_signal_stack, set_close_on_exec,
+    set_descriptor_limit, set_signals, status_flags, thread_exists, without_blocking,
+    without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{File, identity, is_socket, is_there, may_execute, replace_by_null, write};

@@ -56,6 +56,18 @@ pub fn bind(fd: i32, address: &[u8]) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Connects `fd` to the `sockaddr` in `address` without waiting, whatever its flags are: sendto(2) with
+/// `MSG_FASTOPEN` and no data. `EINPROGRESS`; `EOPNOTSUPP` where the system's `tcp_fastopen` forbids it.
+pub fn connect_now(fd: i32, address: &[u8]) -> Result<(), Errno> {
+    let flags = libc::MSG_FASTOPEN | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: no data, and the kernel reads `address.len()` bytes of the address.
+    Errno::check(unsafe {
+        let address_at = address.as_ptr() as usize;
+        syscall6(libc::SYS_sendto, fd as usize, 0, 0, flags as usize, address_at, address.len())
+    })
+    .map(drop)
+}
+
 /// Sends without waiting and without SIGPIPE; see send(2).
 pub fn send_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;

@@ -43,10 +43,13 @@ fn ten_thousand_connects_run_out_of_time() {
 }
 
 /// One after the other, so that their time is their own.
-fn crowd(count: usize, wait: &str, code: u8, errno: i32) {
+fn crowd(asked: usize, wait: &str, code: u8, errno: i32) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !files_for_all() {
+    // In an epoll set each socket has a descriptor of the library's own, too.
+    let each = if wait == "epoll" { 2 } else { 1 };
+    let count = asked.min(files().saturating_sub(100) / each);
+    if count < asked / 3 {
         return skip::skip("fewer descriptors are allowed than such a crowd needs");
     }
     let port = start_proxy(count, code).expect("loopback has ports");
@@ -62,16 +65,16 @@ fn crowd(count: usize, wait: &str, code: u8, errno: i32) {
     println!("{}", stdout.lines().next().unwrap_or_default());
 }
 
-/// Raises this process's limit; the probe raises its own, which is the same.
-fn files_for_all() -> bool {
+/// Raises this process's limit, and says what it is; the probe raises its own, which is the same.
+fn files() -> usize {
     let mut files = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls take one structure of ours.
     unsafe {
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files);
         files.rlim_cur = files.rlim_max;
-        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files) == 0
-            && files.rlim_max > CROWD as u64 + 100
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files);
     }
+    files.rlim_max as usize
 }
 
 fn start_proxy(count: usize, code: u8) -> io::Result<u16> {

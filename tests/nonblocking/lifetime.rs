@@ -71,7 +71,7 @@ fn a_program_that_is_started_gets_no_half_spoken_socket() {
 }
 
 #[test]
-fn a_socket_that_is_sent_in_the_middle_is_in_flight_where_it_comes_out() {
+fn a_socket_that_is_sent_in_the_middle_is_connected_where_it_comes_out() {
     let mut command = command(PROBE, "passed", &late_proxy(0));
     command.env("EPOCHSOCKS_PASSED_SOCKETS", "torified");
     ends(command);

@@ -1,7 +1,7 @@
 //! Claims that are never given back (a handler that jumped away, a cancelled thread), and more
 //! claims than there are cells.
 
-use epochsocks::registry::{Cookie, Registry, Slots, SlotsEpoch, SlotsHazard};
+use epochsocks::registry::{Registry, Slots, SlotsEpoch, SlotsHazard, SocketId};
 
 use crate::subject::{Account, Subject, account};
 
@@ -27,7 +27,7 @@ fn inside_guards<S: Subject>(subject: &S, depth: usize, work: &mut dyn FnMut()) 
 
 fn churn<S: Subject>(subject: &S, rounds: u64) {
     for cookie in 0..rounds {
-        subject.insert(CHURNED, Cookie(cookie)).expect("empty");
+        subject.insert(CHURNED, SocketId(cookie)).expect("empty");
         assert!(subject.remove(CHURNED));
     }
 }
@@ -38,12 +38,12 @@ fn churn_inside_guards<S: Subject>(depth: usize) -> Account {
     let work = move || {
         let subject = S::fresh();
         for fd in 0..READERS {
-            subject.insert(fd, Cookie(fd as u64)).expect("empty");
+            subject.insert(fd, SocketId(fd as u64)).expect("empty");
         }
         inside_guards(&subject, depth, &mut || churn(&subject, CHURN));
         churn(&subject, 200);
         for fd in 0..READERS {
-            assert_eq!(subject.borrow(fd, |record| record.cookie()), Some(Cookie(fd as u64)));
+            assert_eq!(subject.borrow(fd, |record| record.id()), Some(SocketId(fd as u64)));
             subject.remove(fd);
         }
         account(&subject)
@@ -105,7 +105,7 @@ fn thousands_of_claims_do_not_slow_a_lookup_down() {
         let (instructions, _) = Shared::<u64>::new().run(move |instructions_taken| {
             let subject = Slots::new();
             for fd in 0..READERS {
-                subject.insert(fd, Cookie(1)).expect("empty");
+                subject.insert(fd, SocketId(1)).expect("empty");
             }
             let mut lookup = || assert!(subject.borrow(0, |_| ()).is_some());
             inside_guards(&subject, depth, &mut || {

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use epochsocks::registry::{Connection, Cookie, Slots, SlotsHazard};
+use epochsocks::registry::{Slots, SlotsHazard, SocketId};
+use epochsocks::sockets::Connection;
 
 use crate::subject::{Account, Subject, account};
 
@@ -25,7 +26,7 @@ fn come_and_go<S: Subject>(subject: &S, thread: i32, count: u64) {
         // What was opened one round ago.
         subject.remove(copy);
         subject.remove(fd);
-        subject.insert(fd, Cookie(number)).expect("a vacant descriptor");
+        subject.insert(fd, SocketId(number)).expect("a vacant descriptor");
         let record = subject.lookup(fd).expect("an entry");
         let claim = record.begin_connect().expect("not connected");
         let destination = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), number as u16));

@@ -6,7 +6,7 @@ use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use epochsocks::registry::{Cookie, Guarantee, InsertError};
+use epochsocks::registry::{Guarantee, InsertError, SocketId};
 use scopeguard::defer;
 
 use crate::injection::{End, Shared, forbid_waits};
@@ -18,7 +18,7 @@ const VACANT: i32 = 5;
 
 fn with_an_entry<S: Subject>() -> S {
     let subject = S::fresh();
-    subject.insert(ENTRY, Cookie(30)).expect("vacant");
+    subject.insert(ENTRY, SocketId(30)).expect("vacant");
     assert_eq!(subject.duplicate(ENTRY, DUPLICATE), Ok(true));
     subject
 }
@@ -33,8 +33,8 @@ fn expect(right: bool) {
 
 /// Every kind of read that finds something, and every operation that finds nothing.
 fn read<S: Subject>(subject: &S) {
-    expect(subject.borrow(ENTRY, |record| record.cookie()) == Some(Cookie(30)));
-    expect(subject.lookup(DUPLICATE).is_some_and(|record| record.cookie() == Cookie(30)));
+    expect(subject.borrow(ENTRY, |record| record.id()) == Some(SocketId(30)));
+    expect(subject.lookup(DUPLICATE).is_some_and(|record| record.id() == SocketId(30)));
     expect(subject.contains(ENTRY));
     miss(subject);
 }
@@ -132,7 +132,7 @@ fn a_miss_writes_nothing<S: Subject>() {
             // SAFETY: just made, and never freed.
             let subject = unsafe { &*subject };
             if entries {
-                subject.insert(ENTRY, Cookie(30)).expect("vacant");
+                subject.insert(ENTRY, SocketId(30)).expect("vacant");
                 expect(subject.contains(ENTRY));
             }
             // A mapping may have grown by another's.
@@ -215,7 +215,7 @@ fn children_work_at_once<S: Subject>(
             let (subject, over) = (&subject, &over);
             scope.spawn(move || {
                 while !over.load(SeqCst) {
-                    let _ = subject.insert(100 + thread, Cookie(1));
+                    let _ = subject.insert(100 + thread, SocketId(1));
                     subject.remove(100 + thread);
                     subject.lookup(ENTRY);
                 }
@@ -235,10 +235,10 @@ fn children_work_at_once<S: Subject>(
 fn everything<S: Subject>(subject: &S) {
     read(subject);
     for cookie in 0..200 {
-        expect(subject.insert(VACANT, Cookie(cookie)).is_ok());
+        expect(subject.insert(VACANT, SocketId(cookie)).is_ok());
         expect(subject.duplicate(VACANT, VACANT + 1) == Ok(true));
         expect(subject.supersede(VACANT) == Ok(true));
-        expect(subject.borrow(VACANT + 1, |record| record.cookie()) == Some(Cookie(cookie)));
+        expect(subject.borrow(VACANT + 1, |record| record.id()) == Some(SocketId(cookie)));
         expect(subject.remove(VACANT) && subject.remove(VACANT + 1));
     }
 }
@@ -274,11 +274,11 @@ fn vfork_child_changes_nothing<S: Subject>(subject: &S) {
         let left_alone = !subject.may_change()
             && !subject.remove(ENTRY)
             && subject.detach(ENTRY).is_none()
-            && subject.insert(VACANT, Cookie(50)) == Err(InsertError::Foreign)
+            && subject.insert(VACANT, SocketId(50)) == Err(InsertError::Foreign)
             && subject.duplicate(ENTRY, VACANT) == Err(InsertError::Foreign)
             && subject.duplicate(VACANT, ENTRY) == Err(InsertError::Foreign)
             && subject.supersede(ENTRY) == Err(InsertError::Foreign)
-            && subject.borrow(ENTRY, |record| record.cookie()) == Some(Cookie(30));
+            && subject.borrow(ENTRY, |record| record.id()) == Some(SocketId(30));
         i32::from(!left_alone)
     }
     let mut stack = vec![0u128; 4096];

@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
 
-use epochsocks::registry::{
-    Audit, Cookie, Detached, InsertError, Record, Registry, Slots, Variant,
-};
+use epochsocks::registry::{Audit, Detached, InsertError, Registry, Slots, SocketId, Variant};
+use epochsocks::sockets::Record;
 
 use crate::subject::Subject;
 
@@ -16,7 +15,7 @@ pub trait Bug: Sync + 'static {
         slots.borrow(fd, read)
     }
 
-    fn insert(slots: &Slots, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(slots: &Slots, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         slots.insert(fd, cookie)
     }
 
@@ -74,7 +73,7 @@ impl Bug for FreesTwice {
 pub struct StoresInsteadOfSwapping;
 
 impl Bug for StoresInsteadOfSwapping {
-    fn insert(slots: &Slots, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(slots: &Slots, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if slots.contains(fd) {
             return Err(InsertError::Occupied);
         }
@@ -105,7 +104,7 @@ unsafe impl<B: Bug> Registry for Planted<B> {
 
     type Handle<'r> = <Slots as Registry>::Handle<'r>;
 
-    fn insert(&self, fd: i32, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         B::insert(&self.slots, fd, cookie)
     }
 
@@ -128,6 +127,10 @@ unsafe impl<B: Bug> Registry for Planted<B> {
 
     fn remove(&self, fd: i32) -> bool {
         B::remove(&self.slots, fd)
+    }
+
+    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+        self.slots.remove_if(fd, record)
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {

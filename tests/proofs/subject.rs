@@ -7,9 +7,10 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 use epochsocks::registry::{
-    Audit, Connection, Cookie, Counted, Guarantee, Mutex, MutexSlots, Owned, Record, Registry,
-    Slots, SlotsEpoch, SlotsHazard, Use,
+    Audit, Counted, Guarantee, Mutex, MutexSlots, Owned, Registry, Slots, SlotsEpoch, SlotsHazard,
+    SocketId, Use,
 };
+use epochsocks::sockets::{Connection, Record};
 
 use crate::model::{Answer, FDS, Operation, Seen};
 
@@ -121,7 +122,7 @@ pub fn perform<S: Subject>(subject: &S, held: &Held, operation: Operation) -> An
         Operation::Lookup(fd) => {
             subject.lookup(name(fd)).map_or(Answer::No, |record| read(&record))
         }
-        Operation::Insert(fd, cookie) => subject.insert(name(fd), Cookie(cookie)).is_ok().into(),
+        Operation::Insert(fd, cookie) => subject.insert(name(fd), SocketId(cookie)).is_ok().into(),
         Operation::Remove(fd) => subject.remove(name(fd)).into(),
         Operation::Duplicate(source, target) => {
             (subject.duplicate(name(source), name(target)) == Ok(true)).into()
@@ -159,9 +160,9 @@ fn connect<S: Subject>(subject: &S, fd: i32, port: u16) -> bool {
 
 /// Reads a record from both ends, so that one which is reused meanwhile shows.
 fn read(record: &Record) -> Answer {
-    let Cookie(before) = black_box(record).cookie();
+    let SocketId(before) = black_box(record).id();
     let port = black_box(record).connection().map_or(0, |connection| connection.destination.port());
-    let Cookie(cookie) = black_box(record).cookie();
+    let SocketId(cookie) = black_box(record).id();
     if before == cookie { Answer::Record { cookie, port } } else { Answer::Torn }
 }
 

@@ -1,6 +1,6 @@
 //! What runs when the dynamic linker has loaded the library.
 
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 use crate::{environment, inheritance, inherited, log, real, runtime, settings};
 
 #[used]
@@ -17,5 +17,5 @@ extern "C" fn constructor() {
     }
     inherited::withhold();
     // Before the first vfork, so that no child is taken for the registry's owner.
-    REGISTRY.bind();
+    SOCKETS.registry().bind();
 }

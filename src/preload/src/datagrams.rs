@@ -10,7 +10,7 @@ use core::sync::atomic::{
 use epochsocks::registry::Registry;
 use epochsocks::sys::{self, Errno};
 
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 
 /// Words of a set of 65,536 numbers.
 const WORDS: usize = (1 << 16) / u64::BITS as usize;
@@ -104,7 +104,7 @@ pub fn forget(fd: i32) {
 
 #[cold]
 fn forget_known(fd: i32) {
-    if let Some(table) = table().filter(|_| REGISTRY.may_change()) {
+    if let Some(table) = table().filter(|_| SOCKETS.registry().may_change()) {
         table.descriptors.remove(fd as usize);
     }
 }

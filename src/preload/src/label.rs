@@ -6,19 +6,20 @@ use core::net::{IpAddr, SocketAddr};
 use epochsocks::label::{HEADER, Label, WHOLE, slot_of};
 use epochsocks::policy::Address;
 use epochsocks::policy::address::MAX_LENGTH;
-use epochsocks::registry::{Connection, Registry};
+use epochsocks::registry::Registry;
 use epochsocks::resolver::onion_pool::Lookup;
+use epochsocks::sockets::Connection;
 use epochsocks::sys::{self, Locked, net};
 
-use crate::registry::{self, REGISTRY, entries};
 use crate::runtime;
+use crate::sockets::SOCKETS;
 
 /// Labels `fd` if it is connected through Tor. What a program has locked itself stays as it is; then
 /// the socket has no label, as on a kernel that refuses the locks. Async-signal-safe.
 pub fn write(fd: i32) {
-    let look = REGISTRY.borrow(fd, |record| (record.connection().copied(), record.cookie()));
-    let Some((Some(Connection { destination }), cookie)) = look else { return };
-    if net::cookie(fd) != Ok(cookie.0) {
+    let look = SOCKETS.registry().borrow(fd, |record| (record.connection().copied(), record.id()));
+    let Some((Some(Connection { destination }), id)) = look else { return };
+    if net::cookie(fd) != Ok(id.0) {
         // Closed behind our back, and another file by now.
         return;
     }
@@ -44,7 +45,7 @@ pub fn write(fd: i32) {
 /// Labels every connected socket that a program which is executed would inherit.
 /// Async-signal-safe.
 pub fn write_inheritable() {
-    entries().1.filter(|fd| sys::is_close_on_exec(*fd) == Ok(false)).for_each(write);
+    SOCKETS.entries().1.filter(|fd| sys::is_close_on_exec(*fd) == Ok(false)).for_each(write);
 }
 
 /// Takes the label off, if there is one: the socket has lost its peer. Async-signal-safe.
@@ -85,7 +86,7 @@ pub fn read(fd: i32) -> Option<SocketAddr> {
 /// As [`read`], and gives `fd` a record that says so. Async-signal-safe.
 pub fn adopt(fd: i32) -> Option<SocketAddr> {
     let destination = read(fd)?;
-    registry::connected(fd, Connection { destination });
+    SOCKETS.connected(fd, Connection { destination });
     Some(destination)
 }
 

@@ -7,8 +7,7 @@
 //! | `real` | the functions that the hooks stand in front of |
 //! | `unhooked` | other functions of libc, found when they are needed |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
-//! | `registry` | the one registry of the process |
-//! | `pending` | the handshakes in flight, as the hooks ask for them |
+//! | `sockets` | the sockets of the process, over the one registry |
 //! | `label` | destinations that sockets carry to other programs |
 //! | `settings` | the settings, published once |
 //! | `runtime` | how the settings are loaded, and what follows from them |
@@ -40,12 +39,11 @@ mod libc_io;
 mod log;
 #[cfg(not(feature = "std"))]
 mod panic;
-mod pending;
 mod real;
-mod registry;
 mod runtime;
 mod scratch;
 mod settings;
+mod sockets;
 mod unhooked;
 
 /// By this note the launcher knows the library from any other.

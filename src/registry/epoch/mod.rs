@@ -30,7 +30,7 @@ use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
 use super::slab::Slab;
 use super::variant::Variant;
-use super::{Cookie, InsertError};
+use super::{InsertError, SocketId};
 use cell::{Cell, Reader};
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
@@ -210,7 +210,7 @@ impl<P: Policy> EpochDomain<P> {
         &self,
         slot: &Slot,
         seen: Entry,
-        cookie: Cookie,
+        cookie: SocketId,
     ) -> Result<(), InsertError> {
         let generation = self.generation().ok_or(InsertError::Exhausted)?;
         match generation.mutators.claim_elsewhere(BUSY) {
@@ -276,7 +276,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     #[inline]
-    fn allocate(&self, cookie: Cookie) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>> {
         let generation = self.generation()?;
         let node = match generation.mutators.claim(BUSY) {
             Some(cell) => {
@@ -298,7 +298,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     #[inline(always)]
-    fn insert(&self, slot: &Slot, seen: Entry, cookie: Cookie) -> Result<(), InsertError> {
+    fn insert(&self, slot: &Slot, seen: Entry, cookie: SocketId) -> Result<(), InsertError> {
         // The generation before the fork's mark: see `may_retire`.
         // Acquire pairs with the AcqRel in `map_generation`.
         // SAFETY: generations are never unmapped once they are visible.

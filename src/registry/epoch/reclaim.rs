@@ -15,7 +15,7 @@ use super::super::entry::{Entry, Slot, Steps};
 use super::super::node::{List, Node};
 use super::super::ordering::{TotalCount, TotalOrder};
 use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
-use super::super::{Cookie, InsertError};
+use super::super::{InsertError, SocketId};
 use super::EpochDomain;
 use super::cell::{Arena, Cell, Mutator};
 use super::generation::Generation;
@@ -58,7 +58,7 @@ impl<P: Policy> EpochDomain<P> {
         cell: &Mutator,
         slot: &Slot,
         seen: Entry,
-        cookie: Cookie,
+        cookie: SocketId,
     ) -> Result<(), InsertError> {
         // SAFETY: the claim makes the arena ours.
         let arena = unsafe { &mut *cell.arena() };
@@ -95,7 +95,7 @@ impl<P: Policy> EpochDomain<P> {
         cell: &Mutator,
         slot: &Slot,
         mut seen: Entry,
-        cookie: Cookie,
+        cookie: SocketId,
     ) -> Result<(), InsertError> {
         // SAFETY: the claim makes the arena ours.
         let arena = unsafe { &mut *cell.arena() };

@@ -7,7 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{Slots, Subject, alive_at_rest, beside, fails, holds, registry, take};
-use crate::registry::Cookie;
+use crate::registry::SocketId;
 use crate::registry::epoch::policy::{Epoch, Era, Hazard};
 use crate::registry::node::Node;
 use crate::registry::ordering::TotalOrder;
@@ -73,7 +73,7 @@ fn one_retire() {
 /// The same in a registry: two duplicates are made while their source goes away.
 fn two_duplicates_while_removed<S: Subject>() {
     let registry = registry::<S>();
-    registry.insert(0, Cookie(10)).expect("vacant");
+    registry.insert(0, SocketId(10)).expect("vacant");
     let others = [1, 2].map(|target| {
         beside(&registry, move |registry| {
             registry.duplicate(0, target).expect("memory");
@@ -85,8 +85,8 @@ fn two_duplicates_while_removed<S: Subject>() {
     // What was retired too early is free now.
     registry.reclaim();
     for target in [1, 2] {
-        if let Some(cookie) = registry.borrow(target, |record| record.cookie()) {
-            assert_eq!(cookie, Cookie(10));
+        if let Some(cookie) = registry.borrow(target, |record| record.id()) {
+            assert_eq!(cookie, SocketId(10));
             registry.remove(target);
         }
     }

@@ -136,9 +136,9 @@ pub enum Bug {
     /// A freshly duplicated slot is not brought up to date.
     NoSettle = 128,
     /// Who doesn't get the baton leaves no word with its holder.
-    NoNews = 256,
+    NoNotice = 256,
     /// The baton is given back whether or not there is news.
-    IgnoredNews = 512,
+    IgnoredNotice = 512,
     /// The news are taken for known without another look.
     NoSecondLook = 1024,
     /// The last slot count is taken away, too, instead of being left standing.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use std::thread;
 
-use epochsocks::registry::Cookie;
+use epochsocks::registry::SocketId;
 
 use crate::injection::beside::Beside;
 use crate::injection::filter;
@@ -157,13 +157,13 @@ fn make_malloc_lock<S: Subject>(subject: &S) {
         }
     });
     for fd in MANY {
-        let _ = subject.insert(fd, Cookie(FOREIGN + fd as u64));
+        let _ = subject.insert(fd, SocketId(FOREIGN + fd as u64));
     }
 }
 
 /// A record that is retired, and that [`Operation::Put`] has the last handle of.
 fn retire_with_a_handle<S: Subject>(subject: &S, held: &Held) {
-    subject.insert(3, Cookie(13)).expect("3 is empty");
+    subject.insert(3, SocketId(13)).expect("3 is empty");
     held.hold(subject, 3);
     subject.remove(3);
 }
@@ -172,7 +172,7 @@ fn retire_with_a_handle<S: Subject>(subject: &S, held: &Held) {
 fn churn<S: Subject>(subject: &S, first: i32, times: usize) {
     for cookie in 0..times {
         let fd = first + (cookie % SPREAD) as i32;
-        let _ = subject.insert(fd, Cookie(FOREIGN + cookie as u64));
+        let _ = subject.insert(fd, SocketId(FOREIGN + cookie as u64));
         subject.remove(fd);
     }
 }
@@ -181,7 +181,7 @@ fn churn<S: Subject>(subject: &S, first: i32, times: usize) {
 fn reclaim_and_reuse<S: Subject>(subject: &S) {
     churn(subject, CHURN, ENOUGH);
     for fd in RESIDENTS {
-        let _ = subject.insert(fd, Cookie(FOREIGN + fd as u64));
+        let _ = subject.insert(fd, SocketId(FOREIGN + fd as u64));
     }
 }
 

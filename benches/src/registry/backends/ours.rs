@@ -3,7 +3,7 @@
 //! They are measured without the process id check of [`Owned`], one system call a mutation that
 //! is the same for every backend.
 
-use epochsocks::registry::{self as library, Cookie, Owned, Registry};
+use epochsocks::registry::{self as library, Owned, Registry, SocketId};
 
 use crate::registry::subject::{Kind, Subject};
 
@@ -27,7 +27,7 @@ macro_rules! ours {
         impl Subject for $name {
             #[inline(always)]
             fn insert(&self, fd: i32, number: u64) -> bool {
-                self.0.inner().insert(fd, Cookie(number)).is_ok()
+                self.0.inner().insert(fd, SocketId(number)).is_ok()
             }
 
             #[inline(always)]
@@ -37,12 +37,12 @@ macro_rules! ours {
 
             #[inline(always)]
             fn borrow(&self, fd: i32) -> Option<u64> {
-                self.0.inner().borrow(fd, |record| record.cookie().0)
+                self.0.inner().borrow(fd, |record| record.id().0)
             }
 
             #[inline(always)]
             fn counted(&self, fd: i32) -> Option<u64> {
-                self.0.inner().lookup(fd).map(|record| record.cookie().0)
+                self.0.inner().lookup(fd).map(|record| record.id().0)
             }
 
             fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {

@@ -6,8 +6,8 @@ use epochsocks::sys::net::{self, Answer};
 use epochsocks::sys::{self, Errno, copy_from_program};
 use libc::{msghdr, sockaddr, socklen_t};
 
-use crate::registry;
 use crate::scratch::{bytes, with_words};
+use crate::sockets::SOCKETS;
 
 /// A program's address, copied once: what was judged is what the kernel gets.
 pub struct AddressArgument {
@@ -112,7 +112,7 @@ pub fn socket_kind(fd: i32) -> Answer<SocketKind> {
 /// Apart, so that other sockets pay nothing for it.
 #[inline(never)]
 fn inet_kind(fd: i32, domain: i32) -> Result<SocketKind, Errno> {
-    if registry::is_current(fd) {
+    if SOCKETS.is_current(fd) {
         return Ok(SocketKind { domain, kind: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP });
     }
     let kind = net::socket_number(fd, libc::SO_TYPE)?;

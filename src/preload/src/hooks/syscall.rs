@@ -11,7 +11,7 @@ use super::exec::{self, fork};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
 use super::waits::{epoll, kernel_waits, poll, select};
 use crate::log::log;
-use crate::pending::quiet;
+use crate::sockets::none_in_flight;
 use crate::{datagrams, errno, real};
 
 /// Whether `number` is of the x32 table, which has each call once more: with a bit of its own, and
@@ -90,7 +90,9 @@ pub unsafe fn syscall(
             }
             #[cfg(target_arch = "x86_64")]
             number if is_x32(number) => absent("the x32 table of system calls"),
-            _ if !quiet() || datagrams::exist() => return in_flight(number, a, b, c, d, e, f),
+            _ if !none_in_flight() || datagrams::exist() => {
+                return in_flight(number, a, b, c, d, e, f);
+            }
             _ => return real::syscall(number, a, b, c, d, e, f),
         };
         result.into()

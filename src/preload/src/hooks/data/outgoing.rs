@@ -19,7 +19,7 @@ use libc::{iovec, off_t, size_t, ssize_t};
 use super::transfer;
 use crate::hooks::arguments::socket_kind;
 use crate::log::log;
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, runtime};
 
 /// Says why data without an address are not sent on `fd`.
@@ -31,7 +31,7 @@ pub fn admit(fd: c_int) -> Result<(), Errno> {
 /// Whether `fd` is not known to be TCP.
 #[inline(always)]
 fn may_be_any_socket(fd: c_int) -> bool {
-    !REGISTRY.contains(fd) || datagrams::is_known(fd)
+    !SOCKETS.registry().contains(fd) || datagrams::is_known(fd)
 }
 
 #[inline(never)]

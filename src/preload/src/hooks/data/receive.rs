@@ -4,7 +4,6 @@ use core::ffi::c_int;
 
 use epochsocks::ancillary::retain_descriptors;
 use epochsocks::config::PassedSockets;
-use epochsocks::pending::ARENA;
 use epochsocks::policy::pass::{self as policy, Provenance};
 use epochsocks::policy::{PassDecision, Refusal};
 use epochsocks::registry::Registry;
@@ -15,8 +14,8 @@ use super::transfer;
 use crate::hooks::arguments::{is_readable, passed_kind};
 use crate::hooks::descriptors::duplicate::follow;
 use crate::log::log;
-use crate::registry::{REGISTRY, is_used, same_socket};
-use crate::{errno, label, pending, real, runtime};
+use crate::sockets::SOCKETS;
+use crate::{errno, label, real, runtime};
 
 /// # Safety
 /// As recvmsg(2).
@@ -96,19 +95,15 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
     let settings = runtime::loaded();
-    let is_first = !is_used() && ARENA.nearest_deadline().is_none();
-    if settings.passed_sockets == PassedSockets::Allow && is_first {
-        // Whatever it is, it is taken, and it is no socket of this process or its relatives.
+    if settings.passed_sockets == PassedSockets::Allow && !SOCKETS.is_used() {
+        // It is taken in any case, and it is not a socket of this process.
         return PassDecision::Take;
     }
     let kind = passed_kind(fd);
     let is_tcp = matches!(kind, Answer::Is(kind) if kind.is_tcp());
-    if is_tcp && is_in_flight(fd) {
-        return PassDecision::Take;
-    }
     // An entry belongs to a descriptor that was closed behind our back.
-    REGISTRY.remove(fd);
-    let own = if is_tcp { same_socket(fd) } else { None };
+    SOCKETS.registry().remove(fd);
+    let own = if is_tcp { SOCKETS.same_socket(fd) } else { None };
     let provenance = if is_tcp { provenance(fd, own) } else { Provenance::Unknown };
     let decision = policy::pass(kind, provenance, settings);
     match (decision, own) {
@@ -125,7 +120,7 @@ fn judge(fd: c_int) -> PassDecision {
 /// What is known of the TCP socket `fd`, of which `own` is another descriptor of this process. One
 /// that another program has labelled gets its record.
 fn provenance(fd: c_int, own: Option<c_int>) -> Provenance {
-    let is_connected = |own| REGISTRY.borrow(own, |record| record.connection().is_some());
+    let is_connected = |own| SOCKETS.registry().borrow(own, |record| record.connection().is_some());
     match own {
         Some(own) if is_connected(own) == Some(true) => Provenance::Proved,
         Some(_) => Provenance::Likely,
@@ -133,10 +128,4 @@ fn provenance(fd: c_int, own: Option<c_int>) -> Provenance {
         None if label::is_connected_to_tor(fd) => Provenance::Likely,
         None => Provenance::Unknown,
     }
-}
-
-/// Whether a socket has come in the middle of its handshake, from a process that shares it with this
-/// one by forking, or from this one.
-fn is_in_flight(fd: c_int) -> bool {
-    same_socket(fd).is_none_or(|other| other == fd) && pending::adopt(fd)
 }

@@ -3,12 +3,12 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
-use epochsocks::ancillary::descriptors;
+use epochsocks::sockets::Progress;
 use epochsocks::sys::{self, Errno};
 use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
-use crate::hooks::arguments::with_control;
-use crate::pending::{self, Standing, concerns, drive, quiet};
+use crate::hooks::waits::wait_loop::wait_for_handshake;
+use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
 
 /// Which way data go: the option that limits how long a call waits for it.
@@ -21,7 +21,7 @@ enum Way {
 /// Waits until no handshake of `fd` is in the way, or says why the call fails.
 #[inline(always)]
 fn after_handshake(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
-    if quiet() || !concerns(fd) { Ok(()) } else { pass(fd, way, flags) }
+    if none_in_flight() || !SOCKETS.is_connecting(fd) { Ok(()) } else { pass(fd, way, flags) }
 }
 
 /// As [`after_handshake`], for a function that writes inside libc.
@@ -31,15 +31,15 @@ pub fn ready_to_write(fd: c_int) -> Result<(), Errno> {
 
 #[cold]
 fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
-    let mut standing = drive(fd);
-    if standing.is_pending() {
+    let mut progress = SOCKETS.drive(fd);
+    if progress.is_pending() {
         if flags & libc::MSG_DONTWAIT != 0 || sys::status_flags(fd)?.is_nonblocking() {
             return Err(Errno(libc::EAGAIN));
         }
-        standing = pending::wait(fd, standing, way as c_int)?;
+        progress = wait_for_handshake(fd, way as c_int)?;
     }
-    match standing {
-        Standing::Failed => pending::take_error(fd).map_or(Ok(()), Err),
+    match progress {
+        Progress::Failed(_) => SOCKETS.take_error(fd).map_or(Ok(()), Err),
         _ => Ok(()),
     }
 }
@@ -74,35 +74,10 @@ data_hooks! {
     writev(fd, pieces: *const iovec, count: c_int) -> ssize_t, Out, 0;
     send(fd, data: *const c_void, size: size_t, flags: c_int) -> ssize_t, Out, flags;
     sendto(fd, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr, length: socklen_t) -> ssize_t, Out, flags;
+    sendmsg(fd, message: *const msghdr, flags: c_int) -> ssize_t, Out, flags;
     sendmmsg(fd, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int, Out, flags;
     preadv2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, In, without_waiting(flags);
     pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, Out, without_waiting(flags);
-}
-
-/// # Safety
-/// As sendmsg(2).
-pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-    if !quiet() {
-        // SAFETY: the caller's contract.
-        unsafe { pass_descriptors(message) };
-    }
-    if let Err(errno) = after_handshake(fd, Way::Out, flags) {
-        return errno::fail(errno);
-    }
-    // SAFETY: the caller's contract.
-    unsafe { real::sendmsg(fd, message, flags) }
-}
-
-/// Notes which sockets in flight a message takes along.
-///
-/// # Safety
-/// As for sendmsg(2).
-#[cold]
-unsafe fn pass_descriptors(message: *const msghdr) {
-    // What can't be read does not go.
-    // SAFETY: the caller's contract.
-    let _ =
-        unsafe { with_control(message, |control| descriptors(control).for_each(pending::pass)) };
 }
 
 /// What `RWF_NOWAIT` is for a socket.

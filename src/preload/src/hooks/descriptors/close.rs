@@ -4,12 +4,12 @@
 use core::ffi::c_int;
 
 use epochsocks::registry::Registry;
-use epochsocks::sys::{Errno, is_owned_socket, owned_sockets};
+use epochsocks::sys::{Errno, is_owned_socket, own_descriptors, owned_sockets};
 use libc::c_uint;
 
 use super::tables;
 
-use crate::registry::{REGISTRY, any_in, forget_range};
+use crate::sockets::SOCKETS;
 use crate::{datagrams, errno, real};
 
 unsafe extern "C" {
@@ -19,10 +19,10 @@ unsafe extern "C" {
 /// # Safety
 /// As close(2).
 pub unsafe fn close(fd: c_int) -> c_int {
-    if REGISTRY.contains(fd) {
+    if SOCKETS.registry().contains(fd) {
         return close_tracked(fd);
     }
-    if is_owned_socket(fd) {
+    if own_descriptors::contains(fd) || is_owned_socket(fd) {
         // The program has no such descriptor; it closes all that there might be.
         return errno::fail(Errno(libc::EBADF));
     }
@@ -37,7 +37,7 @@ pub unsafe fn close(fd: c_int) -> c_int {
 #[cold]
 fn close_tracked(fd: c_int) -> c_int {
     pthread_testcancel();
-    REGISTRY.remove(fd);
+    SOCKETS.registry().remove(fd);
     // SAFETY: close takes an integer.
     unsafe { errno::system_call!(libc::SYS_close, fd) as c_int }
 }
@@ -49,7 +49,8 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         tables::leave();
     }
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
-    if !closes || first > last || !any_in(first, last) && next_owned(first, last).is_none() {
+    if !closes || first > last || !SOCKETS.any_in(first, last) && next_owned(first, last).is_none()
+    {
         // SAFETY: the caller's contract.
         return unsafe { real::close_range(first, last, flags) };
     }
@@ -60,7 +61,7 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     if result != 0 {
         return result;
     }
-    forget_range(first, last);
+    SOCKETS.forget_range(first, last);
     close_but_owned(first, last, flags)
 }
 
@@ -82,7 +83,8 @@ fn close_but_owned(mut first: c_uint, last: c_uint, flags: c_int) -> c_int {
 
 /// The lowest of the library's own descriptors in a range.
 fn next_owned(first: c_uint, last: c_uint) -> Option<c_uint> {
-    owned_sockets().map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd)).min()
+    let all = owned_sockets().chain(own_descriptors::all());
+    all.map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd)).min()
 }
 
 /// # Safety
@@ -91,8 +93,8 @@ pub unsafe fn closefrom(first: c_int) {
     let lowest = first.max(0) as c_uint;
     // SAFETY: the caller's contract. libc's closes all, or ends the process.
     unsafe {
-        if owned_sockets().next().is_none() || close_range(lowest, c_uint::MAX, 0) != 0 {
-            forget_range(lowest, c_uint::MAX);
+        if next_owned(0, c_uint::MAX).is_none() || close_range(lowest, c_uint::MAX, 0) != 0 {
+            SOCKETS.forget_range(lowest, c_uint::MAX);
             real::closefrom(first);
         }
     }

@@ -5,19 +5,19 @@ use core::ffi::c_int;
 use epochsocks::registry::Registry;
 
 use crate::errno;
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 
 /// Runs `call`, which closes `fds` if it succeeds and leaves them open if it answers -1: their
 /// entries are gone meanwhile (guarantee I).
 pub fn replaced<const N: usize>(fds: [c_int; N], call: impl FnOnce() -> c_int) -> c_int {
-    let before = fds.map(|fd| REGISTRY.detach(fd).map(|entry| (fd, entry)));
+    let before = fds.map(|fd| SOCKETS.registry().detach(fd).map(|entry| (fd, entry)));
     let result = call();
     let saved = errno::get();
     for (fd, entry) in before.into_iter().flatten() {
         if result < 0 {
-            REGISTRY.restore(fd, entry);
+            SOCKETS.registry().restore(fd, entry);
         } else {
-            REGISTRY.discard(entry);
+            SOCKETS.registry().discard(entry);
         }
     }
     errno::set(saved);

@@ -3,12 +3,12 @@
 use core::ffi::{c_int, c_long};
 
 use epochsocks::registry::{InsertError, Registry};
-use epochsocks::sys::{Errno, is_owned_socket};
+use epochsocks::sys::{Errno, is_owned_socket, own_descriptors};
 
 use super::dup_over::replaced;
 use crate::log::log;
-use crate::registry::REGISTRY;
-use crate::{datagrams, errno, real, registry};
+use crate::sockets::SOCKETS;
+use crate::{datagrams, errno, real};
 
 /// # Safety
 /// As dup(2).
@@ -45,25 +45,27 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
 /// Runs `call`, which answers another name of `source` or a failure. Whatever a handler or another
 /// thread does meanwhile to either descriptor, the copy's entry is of the socket that it names.
 fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    let held = registry::hold(source);
+    let held = SOCKETS.hold(source);
     let copy = call();
     if copy >= 0 && copy != source && datagrams::exist() {
         datagrams::follow(source, copy);
     }
-    let is_strange = held.is_none() && !REGISTRY.contains(source) && !REGISTRY.contains(copy);
+    let is_strange = held.is_none()
+        && !SOCKETS.registry().contains(source)
+        && !SOCKETS.registry().contains(copy);
     if copy >= 0 && !is_strange {
         follow(source, copy);
-        registry::correct(copy, held.as_ref());
+        SOCKETS.correct(copy, held.as_ref());
     }
     if let Some(held) = held {
-        registry::put(held);
+        SOCKETS.put(held);
     }
     copy
 }
 
 /// Makes the registry see what the kernel did: `copy` is another name of what `source` names.
 pub fn follow(source: c_int, copy: c_int) {
-    match registry::duplicate(source, copy) {
+    match SOCKETS.duplicate(source, copy) {
         // A vfork child keeps no entries, and needs none for the program that it executes.
         Ok(_) | Err(InsertError::Foreign) => {}
         Err(why) => log!(
@@ -78,7 +80,7 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
     if source == target {
         return call();
     }
-    if is_owned_socket(target) {
+    if own_descriptors::contains(target) || is_owned_socket(target) {
         // dup(2): what a race with whoever is about to use the number gives; it is free soon.
         return errno::fail(Errno(libc::EBUSY));
     }

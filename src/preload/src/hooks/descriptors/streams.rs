@@ -6,8 +6,8 @@ use core::ffi::{c_char, c_int};
 use epochsocks::registry::Registry;
 use libc::FILE;
 
-use crate::pending::{self, concerns, drive, quiet};
-use crate::registry::REGISTRY;
+use crate::hooks::waits::wait_loop::wait_for_handshake;
+use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real, unhooked};
 
 /// Waits for the handshake of `fd` if one is in flight, as a call that moves data does on a blocking
@@ -17,9 +17,9 @@ use crate::{errno, real, unhooked};
 /// # Safety
 /// As fdopen(3).
 pub unsafe fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
-    if !quiet()
-        && concerns(fd)
-        && let Err(errno) = pending::wait(fd, drive(fd), libc::SO_SNDTIMEO)
+    if !none_in_flight()
+        && SOCKETS.is_connecting(fd)
+        && let Err(errno) = wait_for_handshake(fd, libc::SO_SNDTIMEO)
     {
         return errno::fail(errno);
     }
@@ -69,5 +69,5 @@ unsafe fn forget(stream: *mut FILE) {
     // SAFETY: an open stream; one without a descriptor answers -1, which has no entry.
     let fd = unsafe { unhooked::fileno(stream) };
     errno::set(saved);
-    REGISTRY.remove(fd);
+    SOCKETS.registry().remove(fd);
 }

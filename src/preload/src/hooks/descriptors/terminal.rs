@@ -10,7 +10,7 @@ use libc::{termios, winsize};
 use super::dup_over::replaced;
 use crate::hooks::exec::fork;
 use crate::real;
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 
 const STANDARD: RangeInclusive<c_int> = libc::STDIN_FILENO..=libc::STDERR_FILENO;
 
@@ -44,7 +44,7 @@ pub unsafe fn forkpty(
     let child = fork::around(|| unsafe { real::forkpty(terminal, name, attributes, size) });
     if child == 0 {
         for fd in STANDARD {
-            REGISTRY.remove(fd);
+            SOCKETS.registry().remove(fd);
         }
     }
     child

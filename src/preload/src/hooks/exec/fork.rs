@@ -5,12 +5,10 @@
 
 use core::ffi::c_int;
 
-use epochsocks::pending::ARENA;
-use epochsocks::registry::{Record, Registry};
 use epochsocks::sys;
 use libc::pid_t;
 
-use crate::registry::{REGISTRY, entries};
+use crate::sockets::SOCKETS;
 use crate::{real, runtime};
 
 /// # Safety
@@ -32,9 +30,7 @@ pub fn around(call: impl FnOnce() -> pid_t) -> pid_t {
     prepare();
     let child = call();
     if child == 0 {
-        in_child()
-    } else {
-        ARENA.after_fork()
+        in_child();
     }
     child
 }
@@ -47,7 +43,6 @@ pub fn leaving_the_parent(call: impl FnOnce() -> c_int) -> c_int {
     if sys::getpid() != parent {
         in_child();
     }
-    ARENA.after_fork();
     result
 }
 
@@ -57,14 +52,10 @@ pub fn leaving_the_parent(call: impl FnOnce() -> c_int) -> c_int {
 fn prepare() {
     let _ = runtime::ONION_POOL.open(runtime::cookie_range());
     runtime::ANSWERS.open();
-    ARENA.before_fork();
+    SOCKETS.before_fork();
 }
 
 fn in_child() {
-    REGISTRY.after_fork_in_child();
-    // Of threads that are not here. This one has no claim where it can fork.
-    entries().1.for_each(|fd| {
-        REGISTRY.borrow(fd, Record::forget_claim);
-    });
+    SOCKETS.after_fork_in_child();
     sys::close_owned_sockets();
 }

@@ -4,6 +4,7 @@
 //! - [`ldd`]: the dynamic linker, run by ldd
 //! - [`search`]: the program that a bare name stands for
 //! - [`child_environment`]: the caller's environment with our variables put back
+//! - [`connecting`]: sockets that are not for the program that is executed
 //! - [`pointers`]: arrays of C strings without malloc
 //! - [`argument_list`]: execl, execlp, execle
 //! - [`spawn`]: posix_spawn, posix_spawnp
@@ -11,6 +12,7 @@
 
 pub mod argument_list;
 mod child_environment;
+mod connecting;
 pub mod fork;
 mod ldd;
 mod permitted;
@@ -25,9 +27,9 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 
 use crate::environment::current;
-use crate::pending::without_half_spoken;
 use crate::{errno, label, real};
 use child_environment::with_environment;
+use connecting::without_half_spoken;
 use ldd::lists_only;
 
 /// # Safety

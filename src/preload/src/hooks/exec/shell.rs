@@ -7,11 +7,11 @@ use epochsocks::sys::Errno;
 use libc::FILE;
 
 use super::child_environment::{is_loaded, preload_entry};
+use super::connecting::without_half_spoken;
 use super::permitted::{self, SHELL};
 use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
-use crate::pending::without_half_spoken;
 use crate::{errno, label, real, unhooked};
 
 /// [`LD_PRELOAD`] for C.

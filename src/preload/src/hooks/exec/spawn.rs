@@ -8,8 +8,8 @@ use epochsocks::sys::{Errno, File};
 use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
 use super::child_environment::with_environment;
+use super::connecting::without_half_spoken;
 use super::permitted;
-use crate::pending::without_half_spoken;
 use crate::{label, real};
 
 /// # Safety

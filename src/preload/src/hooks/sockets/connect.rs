@@ -4,10 +4,10 @@ use core::ffi::c_int;
 
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{Address, ConnectDecision, Refusal};
-use epochsocks::registry::{InsertError, Registry};
+use epochsocks::registry::Registry;
 use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
-use epochsocks::sys::net::{self, Answer};
+use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
 use super::tor_connect::through_tor;
@@ -15,8 +15,8 @@ use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
-use crate::registry::{REGISTRY, is_current};
-use crate::{errno, label, pending, real, runtime};
+use crate::sockets::SOCKETS;
+use crate::{errno, label, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -25,7 +25,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     let copied = unsafe { AddressArgument::copy(address, length) };
     if let Ok(address) = &copied
         && address.is_unix()
-        && !REGISTRY.contains(fd)
+        && !SOCKETS.registry().contains(fd)
     {
         // It leads no socket to the network, whatever that is: the kernel is asked nothing that the
         // program's own filter might forbid.
@@ -48,7 +48,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         Err(errno) => return errno::fail(errno),
     };
     match decide(kind, address.parse(), &Destinations, runtime::loaded()) {
-        ConnectDecision::Libc => match occupied(fd) {
+        ConnectDecision::Libc => match SOCKETS.occupied(fd) {
             // SAFETY: a whole copy of the caller's address.
             None => unsafe { real::connect(fd, address.as_ptr(), address.length()) },
             Some(errno) => errno::fail(errno),
@@ -68,20 +68,6 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     }
 }
 
-/// The answer to a connect beside Tor on a socket that an earlier one leads through Tor. The kernel
-/// would answer success once, as it knows of the connection to the Tor port alone.
-fn occupied(fd: c_int) -> Option<Errno> {
-    if pending::concerns(fd) && pending::drive(fd).is_pending() {
-        return Some(Errno(libc::EALREADY));
-    }
-    if let Some(errno) = pending::take_error(fd) {
-        let _ = net::disconnect(fd);
-        return Some(errno);
-    }
-    let is_connected = REGISTRY.borrow(fd, |record| record.connection().is_some()) == Some(true);
-    (is_connected && is_current(fd)).then_some(Errno(libc::EISCONN))
-}
-
 fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
     match address.parse() {
         Address::Inet(destination) if refusal == Refusal::NotAStream => {
@@ -97,19 +83,14 @@ fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
 
 /// `AF_UNSPEC`: the kernel lets go of the peer, and so do we, on every duplicate.
 fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
-    pending::cancel(fd);
-    let _ = pending::take_error(fd);
+    SOCKETS.cancel(fd);
+    let _ = SOCKETS.take_error(fd);
     // SAFETY: a whole copy of the caller's address.
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
     if result == 0 {
         label::remove(fd);
-        let place = REGISTRY.borrow(fd, |record| record.take_place()).flatten();
-        if REGISTRY.supersede(fd) == Err(InsertError::Exhausted) {
-            return errno::fail(Errno(libc::ENOBUFS));
-        }
-        if let Some(place) = place {
-            // The socket stays registered in its epoll sets.
-            REGISTRY.borrow(fd, |record| record.place().is_none() && record.set_place(place));
+        if let Err(errno) = SOCKETS.dissolve(fd) {
+            return errno::fail(errno);
         }
     }
     result

@@ -14,7 +14,7 @@ use libc::{sockaddr, socklen_t};
 
 use crate::hooks::arguments::{AddressArgument, local_address, socket_kind};
 use crate::log::log;
-use crate::registry::REGISTRY;
+use crate::sockets::SOCKETS;
 use crate::{errno, real, runtime};
 
 /// # Safety
@@ -103,7 +103,7 @@ pub unsafe fn accept4(
 /// A descriptor that the kernel just gave. Its peer is the real one: what an entry says belongs to
 /// a descriptor that was closed behind our back.
 fn stranger(fd: c_int) -> c_int {
-    REGISTRY.remove(fd);
+    SOCKETS.registry().remove(fd);
     fd
 }
 

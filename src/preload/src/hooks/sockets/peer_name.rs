@@ -12,27 +12,29 @@ use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t}
 use super::state;
 use crate::hooks::arguments::is_readable;
 use crate::hooks::descriptors::tables;
-use crate::pending::concerns;
-use crate::registry::{REGISTRY, is_current};
+use crate::sockets::SOCKETS;
 use crate::{errno, label, real, runtime};
 
 /// # Safety
 /// As getpeername(2).
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
     state::refresh(fd);
-    let destination = REGISTRY
+    let destination = SOCKETS
+        .registry()
         .borrow(fd, |record| record.connection().map(|connection| connection.destination))
         .flatten();
     match destination {
         // The entry is another table's: what the kernel says of this one's is the whole truth.
         // SAFETY: the caller's contract.
-        _ if tables::diverge() && !is_current(fd) => unsafe { of_stranger(fd, address, length) },
+        _ if tables::diverge() && !SOCKETS.is_current(fd) => unsafe {
+            of_stranger(fd, address, length)
+        },
         // SAFETY: as above.
         Some(destination) => match unsafe { write(&destination, address, length) } {
             Ok(()) => 0,
             Err(errno) => errno::fail(errno),
         },
-        None if concerns(fd) => errno::fail(Errno(libc::ENOTCONN)),
+        None if SOCKETS.is_connecting(fd) => errno::fail(Errno(libc::ENOTCONN)),
         // SAFETY: the caller's contract.
         None => unsafe { of_stranger(fd, address, length) },
     }

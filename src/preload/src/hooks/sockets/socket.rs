@@ -9,8 +9,8 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::{self, Errno, net};
 
 use crate::log::log;
-use crate::registry::REGISTRY;
-use crate::{datagrams, errno, real, registry, runtime};
+use crate::sockets::SOCKETS;
+use crate::{datagrams, errno, real, runtime};
 
 /// # Safety
 /// As socket(2).
@@ -25,7 +25,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
         SocketDecision::Track => {
             // SAFETY: the caller's contract.
             let fd = unsafe { real::socket(domain, kind, protocol) };
-            if fd >= 0 { or_closed(fd, registry::track(fd)) } else { fd }
+            if fd >= 0 { or_closed(fd, SOCKETS.track(fd)) } else { fd }
         }
         SocketDecision::Confine => {
             // SAFETY: the caller's contract.
@@ -34,7 +34,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
                 return fd;
             }
             // An entry belongs to a descriptor that was closed behind our back.
-            REGISTRY.remove(fd);
+            SOCKETS.registry().remove(fd);
             or_closed(fd, confine(fd))
         }
     }

@@ -3,12 +3,11 @@
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
 
-use epochsocks::registry::Registry;
-use epochsocks::sys::{Errno, net};
+use epochsocks::sockets::Progress;
+use epochsocks::sys::Errno;
 use libc::socklen_t;
 
-use crate::pending::{self, Standing, concerns, drive, quiet};
-use crate::registry::REGISTRY;
+use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
 
 /// # Safety
@@ -23,9 +22,9 @@ pub unsafe fn getsockopt(
     // SAFETY: the caller's contract.
     let real = || unsafe { real::getsockopt(fd, level, name, value, length) };
     match (level, name) {
-        (libc::SOL_SOCKET, libc::SO_ERROR) if !quiet() && concerns(fd) => {
-            let owed = match drive(fd) {
-                Standing::Failed => pending::take_error(fd),
+        (libc::SOL_SOCKET, libc::SO_ERROR) if !none_in_flight() && SOCKETS.is_connecting(fd) => {
+            let owed = match SOCKETS.drive(fd) {
+                Progress::Failed(_) => SOCKETS.take_error(fd),
                 _ => None,
             };
             let result = real();
@@ -35,8 +34,8 @@ pub unsafe fn getsockopt(
             }
             result
         }
-        (libc::IPPROTO_TCP, libc::TCP_INFO) if !quiet() && concerns(fd) => {
-            let is_pending = drive(fd).is_pending();
+        (libc::IPPROTO_TCP, libc::TCP_INFO) if !none_in_flight() && SOCKETS.is_connecting(fd) => {
+            let is_pending = SOCKETS.drive(fd).is_pending();
             let result = real();
             if result == 0 && is_pending {
                 // The connection that is established leads to Tor's port.
@@ -72,8 +71,10 @@ const SIOCOUTQNSD: c_ulong = 0x894b;
 /// # Safety
 /// As ioctl(2).
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
-    let is_pending =
-        !quiet() && QUEUES.contains(&request) && concerns(fd) && drive(fd).is_pending();
+    let is_pending = !none_in_flight()
+        && QUEUES.contains(&request)
+        && SOCKETS.is_connecting(fd)
+        && SOCKETS.drive(fd).is_pending();
     // SAFETY: the caller's contract.
     let result = unsafe { real::ioctl(fd, request, argument) };
     if is_pending && result == 0 {
@@ -88,16 +89,13 @@ pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {
 /// # Safety
 /// As shutdown(2).
 pub unsafe fn shutdown(fd: c_int, how: c_int) -> c_int {
-    if !quiet() && concerns(fd) && drive(fd).is_pending() {
+    if !none_in_flight() && SOCKETS.is_connecting(fd) && SOCKETS.drive(fd).is_pending() {
         if !matches!(how, libc::SHUT_RD | libc::SHUT_WR | libc::SHUT_RDWR) {
             return errno::fail(Errno(libc::EINVAL));
         }
         // As Linux does with a socket that is connecting: it is unconnected again.
-        pending::cancel(fd);
-        return match net::disconnect(fd) {
-            Ok(()) => 0,
-            Err(errno) => errno::fail(errno),
-        };
+        SOCKETS.cancel(fd);
+        return 0;
     }
     // SAFETY: the caller's contract.
     unsafe { real::shutdown(fd, how) }
@@ -105,7 +103,7 @@ pub unsafe fn shutdown(fd: c_int, how: c_int) -> c_int {
 
 /// Lets the handshake of `fd` go on, so that what is asked of the record is up to date.
 pub fn refresh(fd: c_int) {
-    if !quiet() && REGISTRY.contains(fd) {
-        drive(fd);
+    if !none_in_flight() && SOCKETS.is_connecting(fd) {
+        SOCKETS.drive(fd);
     }
 }

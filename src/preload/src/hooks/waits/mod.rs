@@ -4,4 +4,4 @@ pub mod epoll;
 pub mod kernel_waits;
 pub mod poll;
 pub mod select;
-mod wait_loop;
+pub mod wait_loop;

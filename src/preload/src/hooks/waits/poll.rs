@@ -4,18 +4,19 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::copy_from_program;
+use epochsocks::sockets::Progress;
+use epochsocks::sys::{copy_from_program, time};
 use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
 
-use super::wait_loop::{self, Wait};
-use crate::pending::{Look, Standing, concerns, drive, quiet};
+use super::wait_loop::{self, Waiter};
 use crate::scratch::{Bits, bytes, with_words, words_for};
+use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
 
 /// # Safety
 /// As poll(2).
 pub unsafe fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
-    if !quiet() {
+    if !none_in_flight() {
         let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
         // SAFETY: the caller's contract.
         let result = unsafe { wait(entries, count, limit, core::ptr::null()) };
@@ -35,7 +36,7 @@ pub unsafe fn ppoll(
     timeout: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    if !quiet() {
+    if !none_in_flight() {
         // SAFETY: the caller's contract: null or a timespec.
         let limit = unsafe { timeout.as_ref() }.map(duration);
         if limit != Some(None) {
@@ -55,7 +56,7 @@ pub unsafe fn ppoll(
 pub unsafe fn poll_chk(entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        if quiet() || size / size_of::<pollfd>() < count as usize {
+        if none_in_flight() || size / size_of::<pollfd>() < count as usize {
             // Reports the overflow and ends the program.
             return real::__poll_chk(entries, count, timeout, size);
         }
@@ -74,7 +75,7 @@ pub unsafe fn ppoll_chk(
 ) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        if quiet() || size / size_of::<pollfd>() < count as usize {
+        if none_in_flight() || size / size_of::<pollfd>() < count as usize {
             return real::__ppoll_chk(entries, count, timeout, mask, size);
         }
         ppoll(entries, count, timeout, mask)
@@ -105,7 +106,7 @@ unsafe fn wait(
         unsafe { copy_from_program(entries.cast(), bytes(copy)) }.ok()?;
         // SAFETY: pollfds are plain data of the size of a word, less aligned.
         let copy = unsafe { core::slice::from_raw_parts_mut(copy.as_mut_ptr().cast(), count) };
-        if !copy.iter().any(|entry: &pollfd| concerns(entry.fd)) {
+        if !copy.iter().any(|entry: &pollfd| SOCKETS.is_connecting(entry.fd)) {
             return None;
         }
         // SAFETY: the array was readable a moment ago, and belongs to the call.
@@ -123,22 +124,31 @@ struct Entries<'w> {
     marks: &'w mut [u64],
 }
 
-impl Wait for Entries<'_> {
-    fn translate(&mut self, look: &mut Look) {
+impl Waiter for Entries<'_> {
+    fn translate(&mut self, now: u64) -> Duration {
+        let mut longest = Duration::MAX;
         for (index, (entry, original)) in self.copy.iter_mut().zip(&*self.original).enumerate() {
             *entry = pollfd { fd: original.fd, events: original.events, revents: 0 };
-            let standing = look.at(entry.fd);
-            self.marks.put(index, standing.is_pending());
-            match standing {
-                Standing::Waits { events, .. } => entry.events = events,
+            if !SOCKETS.is_connecting(entry.fd) {
+                self.marks.put(index, false);
+                continue;
+            }
+            let progress = SOCKETS.progress(entry.fd, now);
+            longest = longest.min(progress.longest_sleep(now));
+            self.marks.put(index, progress.is_pending());
+            match progress {
+                Progress::Waiting(wait) => entry.events = wait.events,
                 // Not even an error, or this would spin.
-                Standing::Busy => entry.fd = -1,
-                Standing::Settled | Standing::Failed => {}
+                Progress::Busy => entry.fd = -1,
+                Progress::Unconnected | Progress::Connected | Progress::Failed(_) => {}
             }
         }
+        longest
     }
 
-    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int {
+    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        let limit = limit.map(time::timespec);
+        let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: our copy of the array; a mask of ours, or the caller's.
         unsafe { real::ppoll(self.copy.as_mut_ptr(), self.copy.len() as nfds_t, limit, mask) }
     }
@@ -148,7 +158,7 @@ impl Wait for Entries<'_> {
         for (index, entry) in self.copy.iter_mut().enumerate() {
             if entry.revents != 0 && self.marks.has(index) {
                 entry.revents = 0;
-                drive(entry.fd);
+                SOCKETS.drive(entry.fd);
                 moved = true;
             }
         }

@@ -3,13 +3,14 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::{Errno, copy_from_program};
+use epochsocks::sockets::Progress;
+use epochsocks::sys::{Errno, copy_from_program, time};
 use libc::{fd_set, sigset_t, timespec, timeval};
 
 use super::poll::duration;
-use super::wait_loop::{self, Wait};
-use crate::pending::{Look, Standing, concerns, drive, quiet};
+use super::wait_loop::{self, Waiter};
 use crate::scratch::{Bits, bytes, with_words, words_for};
+use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{clock, errno, real};
 
 /// The sets of a call: readable, writable, exceptional.
@@ -28,7 +29,7 @@ pub unsafe fn select(
         // SAFETY: the caller's contract.
         unsafe { real::select(count, readable, writable, exceptional, timeout) }
     };
-    if quiet() {
+    if none_in_flight() {
         return real();
     }
     // SAFETY: the caller's contract: null or a timeval.
@@ -67,7 +68,8 @@ pub unsafe fn pselect(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the caller's contract: null or a timespec.
-    let limit = if quiet() { Some(None) } else { unsafe { timeout.as_ref() }.map(duration) };
+    let asked = || unsafe { timeout.as_ref() }.map(duration);
+    let limit = if none_in_flight() { Some(None) } else { asked() };
     if limit != Some(None) {
         // SAFETY: the caller's contract.
         let waited =
@@ -105,14 +107,14 @@ unsafe fn wait(
     let length = words_for(count);
     let waited = with_words(7 * length, |words| {
         let (originals, rest) = words.split_at_mut(3 * length);
-        let (copies, flying) = rest.split_at_mut(3 * length);
+        let (copies, in_flight) = rest.split_at_mut(3 * length);
         for (set, words) in sets.iter().zip(originals.chunks_exact_mut(length)) {
             if !set.is_null() {
                 // SAFETY: the caller's contract.
                 unsafe { copy_from_program(set.cast(), bytes(words)) }.ok()?;
             }
         }
-        let mut asked = Asked { count, length, sets, originals, copies, flying };
+        let mut asked = Asked { count, length, sets, originals, copies, in_flight };
         asked.concerned().then(|| wait_loop::wait(&mut asked, limit, mask))
     });
     waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
@@ -128,7 +130,7 @@ struct Asked<'w> {
     originals: &'w mut [u64],
     copies: &'w mut [u64],
     /// The descriptors that wait for a handshake in place of what the program wants.
-    flying: &'w mut [u64],
+    in_flight: &'w mut [u64],
 }
 
 impl Asked<'_> {
@@ -137,33 +139,38 @@ impl Asked<'_> {
     }
 
     fn concerned(&self) -> bool {
-        (0..self.count).any(|fd| self.asks_about(fd) && concerns(fd as c_int))
+        (0..self.count).any(|fd| self.asks_about(fd) && SOCKETS.is_connecting(fd as c_int))
     }
 }
 
-impl Wait for Asked<'_> {
-    fn translate(&mut self, look: &mut Look) {
+impl Waiter for Asked<'_> {
+    fn translate(&mut self, now: u64) -> Duration {
+        let mut longest = Duration::MAX;
         self.copies.copy_from_slice(self.originals);
-        self.flying.fill(0);
+        self.in_flight.fill(0);
         for fd in 0..self.count {
-            if !self.asks_about(fd) {
+            if !self.asks_about(fd) || !SOCKETS.is_connecting(fd as c_int) {
                 continue;
             }
-            let standing = look.at(fd as c_int);
-            if standing.is_pending() {
-                self.flying.put(fd, true);
+            let progress = SOCKETS.progress(fd as c_int, now);
+            longest = longest.min(progress.longest_sleep(now));
+            if progress.is_pending() {
+                self.in_flight.put(fd, true);
                 self.copies.chunks_exact_mut(self.length).for_each(|set| set.put(fd, false));
             }
-            if let Standing::Waits { events, .. } = standing {
-                let set = if events == libc::POLLIN { 0 } else { 1 };
+            if let Progress::Waiting(wait) = progress {
+                let set = if wait.events == libc::POLLIN { 0 } else { 1 };
                 if let Some(set) = self.copies.chunks_exact_mut(self.length).nth(set) {
                     set.put(fd, true);
                 }
             }
         }
+        longest
     }
 
-    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int {
+    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        let limit = limit.map(time::timespec);
+        let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         let mut sets = self.copies.chunks_exact_mut(self.length);
         let mut next =
             || sets.next().map_or(core::ptr::null_mut(), |set| set.as_mut_ptr().cast::<fd_set>());
@@ -175,12 +182,12 @@ impl Wait for Asked<'_> {
     fn drive(&mut self) -> bool {
         let mut moved = false;
         for fd in 0..self.count {
-            if !self.flying.has(fd) {
+            if !self.in_flight.has(fd) {
                 continue;
             }
             for set in self.copies.chunks_exact_mut(self.length).filter(|set| set.has(fd)) {
                 set.put(fd, false);
-                drive(fd as c_int);
+                SOCKETS.drive(fd as c_int);
                 moved = true;
             }
         }

@@ -1,33 +1,46 @@
-//! The wait of `poll`, `select` and their kin while handshakes are in flight.
+//! The one loop of all waits while handshakes are in flight: of `poll`, `select`, `epoll_wait` and
+//! their kin, and of calls that wait for one socket.
 
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sys::{self, time};
-use libc::{sigset_t, timespec};
+use epochsocks::sockets::Progress;
+use epochsocks::sys::{self, Errno, net, time};
+use libc::sigset_t;
 
-use crate::pending::Look;
-use crate::{clock, errno};
+use crate::sockets::SOCKETS;
+use crate::{clock, errno, real};
 
-/// What a call asks the kernel for, again and again until the program's own wish is answered.
-pub trait Wait {
+/// A call that waits: what it asks the kernel for, until the program's own condition holds.
+pub trait Waiter {
     /// Makes the kernel's copy of what the program asked for, in which a socket in flight waits for
-    /// what its handshake does.
-    fn translate(&mut self, look: &mut Look);
+    /// what its handshake does. Gives the longest time to sleep before the next look; `now` is in
+    /// nanoseconds since boot.
+    fn translate(&mut self, now: u64) -> Duration;
 
-    /// Waits on the copy as libc's function does, for ever if `limit` is null, with the signals of
+    /// Whether the condition holds already, so that no sleep is needed.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// Waits on the copy as libc's function does, for ever without `limit`, with the signals of
     /// `mask` blocked.
-    fn sleep(&mut self, limit: *const timespec, mask: *const sigset_t) -> c_int;
+    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int;
 
-    /// Takes what came for handshakes out of the kernel's answer, and drives them; whether anything
-    /// did.
+    /// Whether the wait goes on after a signal that was handled in [`Waiter::sleep`].
+    fn goes_on_after_signal(&self) -> bool {
+        false
+    }
+
+    /// Takes what came for handshakes out of the kernel's answer, and drives them. Says whether it
+    /// drove one, so that the kernel's answer is out of date.
     fn drive(&mut self) -> bool;
 
     /// How much of what the program asked for is ready.
     fn ready(&self) -> c_int;
 
     /// Gives the program the kernel's answer.
-    fn report(&mut self);
+    fn report(&mut self) {}
 }
 
 /// Waits at most `limit` with the signals of `mask` blocked, those of the thread if it is null, and
@@ -35,7 +48,7 @@ pub trait Wait {
 ///
 /// Signals come in only where the kernel waits: one that was handled in between would not end the
 /// call, and its program might wait for that.
-pub fn wait(call: &mut impl Wait, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+pub fn wait(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
     let before = sys::block_signals();
     let own: *const sigset_t = (&raw const before).cast();
     let result = rounds(call, limit, if mask.is_null() { own } else { mask });
@@ -44,35 +57,105 @@ pub fn wait(call: &mut impl Wait, limit: Option<Duration>, mask: *const sigset_t
 }
 
 /// What comes for a handshake ends no wait; it leads to another one with what remains of the time.
-fn rounds(call: &mut impl Wait, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
     let end = limit.map(|limit| clock::now().saturating_add(limit));
     let saved = errno::get();
     let mut left = limit;
     // Other descriptors are ready, and only what the handshakes have become is still to be seen.
     let mut peeks = false;
+    // The time is over, and one more answer of the kernel is taken as it is.
+    let mut is_last = false;
     loop {
-        let mut look = Look::new();
-        call.translate(&mut look);
-        let nap = look.nap();
-        let expires = !peeks && left.is_some_and(|left| left <= nap);
-        let time = if peeks { Duration::ZERO } else { left.map_or(nap, |left| left.min(nap)) };
-        let spelled = time::timespec(time);
-        let forever = time == Duration::MAX;
-        let spelled = if forever { core::ptr::null() } else { &raw const spelled };
-        if call.sleep(spelled, mask) < 0 {
-            return -1;
+        let longest = call.translate(clock::now().as_nanos() as u64);
+        if call.is_done() {
+            return finish(call, saved);
         }
-        let moved = call.drive();
-        let ready = call.ready();
-        if moved && !peeks {
-            peeks = ready > 0;
-        } else if ready > 0 || expires {
-            call.report();
+        let expires = !peeks && left.is_some_and(|left| left <= longest);
+        let time = if peeks { Duration::ZERO } else { left.map_or(longest, |l| l.min(longest)) };
+        if call.sleep(Some(time).filter(|time| *time != Duration::MAX), mask) < 0 {
+            if errno::get() != libc::EINTR || !call.goes_on_after_signal() {
+                return -1;
+            }
             errno::set(saved);
-            return ready;
+        } else if call.drive() && !peeks && !is_last {
+            peeks = call.ready() > 0;
+            is_last = left == Some(Duration::ZERO);
+        } else if call.ready() > 0 || expires || is_last {
+            return finish(call, saved);
         } else {
             peeks = false;
         }
         left = end.map(|end| end.saturating_sub(clock::now()));
+    }
+}
+
+fn finish(call: &mut impl Waiter, errno: c_int) -> c_int {
+    call.report();
+    errno::set(errno);
+    call.ready()
+}
+
+/// Waits until the handshake of `fd` has ended, at most as long as the socket's `option`, SO_SNDTIMEO
+/// or SO_RCVTIMEO, says. A cancellation point, at which nothing is held. `EAGAIN` after that time;
+/// `EINTR` if a signal was handled that is not to restart the call.
+pub fn wait_for_handshake(fd: c_int, option: c_int) -> Result<Progress, Errno> {
+    let mut call = OneSocket { fd, progress: SOCKETS.drive(fd) };
+    if !call.progress.is_pending() {
+        return Ok(call.progress);
+    }
+    match wait(&mut call, timeout(fd, option), core::ptr::null()) {
+        0 => Err(Errno(libc::EAGAIN)),
+        1.. => Ok(call.progress),
+        _ => Err(Errno(errno::get())),
+    }
+}
+
+/// A timeout option of the socket `fd`, `SO_SNDTIMEO` or `SO_RCVTIMEO`; `None` if there is none.
+pub fn timeout(fd: c_int, option: c_int) -> Option<Duration> {
+    // SAFETY: both are a timeval.
+    let time = unsafe { net::option::<libc::timeval>(fd, libc::SOL_SOCKET, option) }.ok()?;
+    let set = time.tv_sec != 0 || time.tv_usec != 0;
+    set.then(|| Duration::new(time.tv_sec as u64, (time.tv_usec as u32).saturating_mul(1_000)))
+}
+
+struct OneSocket {
+    fd: c_int,
+    progress: Progress,
+}
+
+impl Waiter for OneSocket {
+    fn translate(&mut self, now: u64) -> Duration {
+        self.progress = SOCKETS.progress(self.fd, now);
+        self.progress.longest_sleep(now)
+    }
+
+    fn is_done(&self) -> bool {
+        !self.progress.is_pending()
+    }
+
+    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        // Nothing of the descriptor while another thread drives, not even an error.
+        let (events, count) = match self.progress {
+            Progress::Waiting(wait) => (wait.events, 1),
+            _ => (0, 0),
+        };
+        let mut entry = libc::pollfd { fd: self.fd, events, revents: 0 };
+        let limit = limit.map(time::timespec);
+        let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+        // SAFETY: libc's ppoll, with at most one pollfd, a time of ours and the kernel's mask.
+        unsafe { real::ppoll(&raw mut entry, count, limit, mask) }
+    }
+
+    fn goes_on_after_signal(&self) -> bool {
+        sys::handlers_restart()
+    }
+
+    fn drive(&mut self) -> bool {
+        self.progress = SOCKETS.drive(self.fd);
+        true
+    }
+
+    fn ready(&self) -> c_int {
+        c_int::from(self.is_done())
     }
 }

@@ -1,28 +1,29 @@
-//! What a place of the arena is used for, and by which socket.
+//! The use of a slot of the table, and the socket that uses it.
 
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Release},
 };
 
-use crate::registry::Outcome;
+use crate::sockets::Progress;
 use crate::sys::Errno;
 
-/// What a place of the arena is used for.
+/// The use of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// For nothing.
+    /// No socket has it.
     Free,
-    /// An unconnected socket's registrations.
+    /// The epoll entries of a socket that is not connecting.
     Idle,
-    /// A handshake in flight.
-    Aloft,
-    /// It has ended; kept for other processes until the place is needed.
-    Landed(Outcome),
+    /// A handshake is in flight.
+    InFlight,
+    /// The handshake has ended as `Progress` says: `Connected`, `Failed` or, if it was cancelled,
+    /// `Unconnected`.
+    Ended(Progress),
 }
 
-/// A stage and the serial number of the socket that is at it. Written by the baton's holder alone;
-/// zeroed, it is free.
+/// A stage and the serial number of the socket that is at it. Written by the holder of the run lock
+/// alone; zeroed, it is free.
 #[repr(transparent)]
 pub(super) struct State(AtomicU64);
 
@@ -31,16 +32,16 @@ const ERRNO: u32 = 16;
 
 impl State {
     pub(super) fn stage(&self) -> Stage {
-        // Acquire pairs with the Release in `set` and `take_over`.
+        // Acquire pairs with the Release in `set` and `assign`.
         let word = self.0.load(Acquire);
         let errno = (word >> ERRNO) as u16;
         match word as u8 {
             0 => Stage::Free,
             1 => Stage::Idle,
-            2 => Stage::Aloft,
-            3 => Stage::Landed(Outcome::Established),
-            4 => Stage::Landed(Outcome::Cancelled),
-            _ => Stage::Landed(Outcome::Failed(Errno(errno.into()))),
+            2 => Stage::InFlight,
+            3 => Stage::Ended(Progress::Connected),
+            4 => Stage::Ended(Progress::Unconnected),
+            _ => Stage::Ended(Progress::Failed(Errno(errno.into()))),
         }
     }
 
@@ -56,7 +57,7 @@ impl State {
     }
 
     /// Another socket, which is idle, gets the next serial number.
-    pub(super) fn take_over(&self) {
+    pub(super) fn assign(&self) {
         self.store(self.serial().wrapping_add(1), Stage::Idle);
     }
 
@@ -64,10 +65,10 @@ impl State {
         let (number, errno) = match stage {
             Stage::Free => (0, 0),
             Stage::Idle => (1, 0),
-            Stage::Aloft => (2, 0),
-            Stage::Landed(Outcome::Established) => (3, 0),
-            Stage::Landed(Outcome::Cancelled) => (4, 0),
-            Stage::Landed(Outcome::Failed(Errno(errno))) => (5, errno as u16),
+            Stage::InFlight => (2, 0),
+            Stage::Ended(Progress::Connected) => (3, 0),
+            Stage::Ended(Progress::Failed(Errno(errno))) => (5, errno as u16),
+            Stage::Ended(_) => (4, 0),
         };
         // Release pairs with the Acquire in `stage` and `serial`.
         self.0.store(u64::from(serial) << SERIAL | u64::from(errno) << ERRNO | number, Release);
@@ -82,13 +83,13 @@ mod tests {
     fn a_stage_is_read_as_it_was_set() {
         let state = State(AtomicU64::new(0));
         assert_eq!((state.stage(), state.serial()), (Stage::Free, 0));
-        state.take_over();
+        state.assign();
         let stages = [
             Stage::Idle,
-            Stage::Aloft,
-            Stage::Landed(Outcome::Established),
-            Stage::Landed(Outcome::Cancelled),
-            Stage::Landed(Outcome::Failed(Errno(libc::EHOSTUNREACH))),
+            Stage::InFlight,
+            Stage::Ended(Progress::Connected),
+            Stage::Ended(Progress::Unconnected),
+            Stage::Ended(Progress::Failed(Errno(libc::EHOSTUNREACH))),
             Stage::Free,
         ];
         for stage in stages {
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn serial_numbers_go_round() {
         let state = State(AtomicU64::new(u64::from(u32::MAX) << SERIAL | 5));
-        state.take_over();
+        state.assign();
         assert_eq!((state.stage(), state.serial()), (Stage::Idle, 0));
     }
 }

@@ -1,0 +1,253 @@
+//! The table of the handshakes of this process.
+
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+use super::SlotId;
+use super::slot::{Locked, Slot};
+use super::stage::Stage;
+use crate::sockets::SocketId;
+use crate::sys::{self, Errno, time};
+
+/// Slots of one chunk.
+const CHUNK: usize = 64;
+/// Chunks.
+const CHUNKS: usize = 512;
+/// How many handshakes can be in flight at once, and sockets registered in epoll sets.
+pub const CAPACITY: u32 = (CHUNK * CHUNKS) as u32;
+/// How long after its deadline a handshake that no thread drives is given up, in nanoseconds.
+const GRACE: u64 = 60_000_000_000;
+
+/// The slots, in chunks that are mapped when they are needed and stay. The memory is this process's
+/// own: a forked child has a copy.
+#[derive(Debug)]
+pub struct Table {
+    chunks: [AtomicPtr<Chunk>; CHUNKS],
+    /// Slots below this were used.
+    used: AtomicU32,
+    /// Where the next search starts.
+    cursor: AtomicU32,
+    /// The earliest deadline of those in flight, inverted so that zero is none; may be too early.
+    nearest: AtomicU64,
+    /// Handshakes that were in flight when the process forked, ever.
+    shared: AtomicU32,
+}
+
+type Chunk = [Slot; CHUNK];
+
+impl Default for Table {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+impl Table {
+    /// A table without memory.
+    pub const fn new() -> Self {
+        Table {
+            chunks: [const { AtomicPtr::new(null_mut()) }; CHUNKS],
+            used: AtomicU32::new(0),
+            cursor: AtomicU32::new(0),
+            nearest: AtomicU64::new(0),
+            shared: AtomicU32::new(0),
+        }
+    }
+
+    /// The slot of number `slot`.
+    pub fn get(&self, slot: SlotId) -> Option<&Slot> {
+        let chunk = self.chunks.get(slot as usize / CHUNK)?;
+        // Acquire pairs with the AcqRel in `map`.
+        // SAFETY: null, or a mapping that stays.
+        unsafe { chunk.load(Acquire).as_ref() }?.get(slot as usize % CHUNK)
+    }
+
+    /// The slot of number `slot`, if it is still that of the socket `id`.
+    pub fn find(&self, slot: SlotId, id: SocketId) -> Option<&Slot> {
+        self.get(slot).filter(|found| found.is_of(id))
+    }
+
+    fn get_or_map(&self, slot: SlotId) -> Result<&Slot, Errno> {
+        match self.get(slot) {
+            Some(found) => Ok(found),
+            None => {
+                self.map(slot as usize / CHUNK)?;
+                self.get(slot).ok_or(Errno(libc::EAGAIN))
+            }
+        }
+    }
+
+    #[cold]
+    fn map(&self, chunk: usize) -> Result<(), Errno> {
+        let place = self.chunks.get(chunk).ok_or(Errno(libc::EAGAIN))?;
+        let fresh: NonNull<Chunk> = sys::map_zeroed(size_of::<Chunk>())?.cast();
+        for slot in 0..CHUNK {
+            // SAFETY: zeroed memory that no other thread has seen.
+            unsafe { Slot::make(fresh.cast::<Slot>().add(slot).as_ptr()) };
+        }
+        // AcqRel: Release publishes the slots, Acquire sees another thread's chunk.
+        if place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire).is_err() {
+            // SAFETY: no other thread has seen it.
+            unsafe { sys::unmap(fresh.cast(), size_of::<Chunk>()) };
+        }
+        Ok(())
+    }
+
+    /// A slot for the socket `id`, idle and locked. The caller has blocked signals. Errors: `ENOMEM`;
+    /// `EAGAIN` when all are taken.
+    pub fn allocate(&self, id: SocketId) -> Result<(SlotId, Locked<'_>), Errno> {
+        // Relaxed: a bound by itself.
+        let used = self.used.load(Relaxed).min(CAPACITY);
+        // One round over the slots that were used, then a fresh one, then any that is overdue.
+        for _ in 0..used.min(CHUNK as u32) {
+            if let Some(found) = self.take_next(used, id, is_free) {
+                return Ok(found);
+            }
+        }
+        loop {
+            let fresh = self.used.load(Relaxed);
+            if fresh >= CAPACITY {
+                break;
+            }
+            let slot = self.get_or_map(fresh)?;
+            // The counter first: `each` visits only what it counts.
+            self.used.fetch_max(fresh + 1, Relaxed);
+            if let Some(found) = take(slot, fresh, id, is_free) {
+                return Ok(found);
+            }
+        }
+        let rounds = || (0..CAPACITY).map(|_| ());
+        let spare = rounds().find_map(|()| self.take_next(CAPACITY, id, is_free));
+        let overdue = || rounds().find_map(|()| self.take_next(CAPACITY, id, is_overdue));
+        spare.or_else(overdue).ok_or(Errno(libc::EAGAIN))
+    }
+
+    fn take_next(
+        &self,
+        used: u32,
+        id: SocketId,
+        may_take: fn(&Locked<'_>) -> bool,
+    ) -> Option<(SlotId, Locked<'_>)> {
+        // Relaxed: a starting point.
+        let number = self.cursor.fetch_add(1, Relaxed) % used;
+        let slot = self.get(number)?;
+        // A first look without the lock.
+        if matches!(slot.stage(), Stage::Idle | Stage::Ended(_)) {
+            return None;
+        }
+        take(slot, number, id, may_take)
+    }
+
+    /// The last descriptor that this process had of the socket `id` is closed.
+    pub fn last_descriptor_closed(&self, slot: SlotId, id: SocketId) {
+        if let Some(found) = self.find(slot, id) {
+            found.last_descriptor_closed(slot, id);
+            self.reuse(slot);
+        }
+    }
+
+    /// The handshake in `slot` has ended: the next one comes here, to memory that has been touched.
+    pub fn reuse(&self, slot: SlotId) {
+        // Relaxed: as in `take_next`.
+        self.cursor.store(slot, Relaxed);
+    }
+
+    /// Notes a deadline, in nanoseconds since boot.
+    pub fn note_deadline(&self, deadline: u64) {
+        // Relaxed: a bound by itself; a thread that sleeps too long is woken by the token.
+        self.nearest.fetch_max(!deadline, Relaxed);
+    }
+
+    /// When the next handshake runs out of time, in nanoseconds since boot; may be too early.
+    pub fn nearest_deadline(&self) -> Option<u64> {
+        // Relaxed: as in `note_deadline`.
+        Some(self.nearest.load(Relaxed)).filter(|&d| d != 0).map(|d| !d)
+    }
+
+    /// Prepares a fork: handshakes in flight get a part that the child shares.
+    pub fn before_fork(&self) {
+        self.each(|number, slot| {
+            if !slot.is_in_flight() {
+                return;
+            }
+            sys::without_signals(|| {
+                // Without the lock only the parent goes on with it.
+                if let Some(mut locked) = slot.lock_of(number, slot.id()) {
+                    if slot.is_in_flight() && locked.share() {
+                        // Relaxed: as in `is_shared`.
+                        self.shared.store(1, Relaxed);
+                    }
+                    locked.unlock();
+                }
+            });
+        });
+    }
+
+    /// In a forked child: takes over what the child shares with its parent, and gives up the rest.
+    pub fn after_fork_in_child(&self) {
+        self.each(|number, slot| slot.after_fork_in_child(number));
+    }
+
+    /// Whether a handshake was ever shared with a forked process.
+    pub fn is_shared(&self) -> bool {
+        // Relaxed: a hint for how often to look.
+        self.shared.load(Relaxed) != 0
+    }
+
+    /// Visits every slot that has a socket.
+    pub fn each<'a>(&'a self, mut visit: impl FnMut(SlotId, &'a Slot)) {
+        // Relaxed: as in `allocate`.
+        for number in 0..self.used.load(Relaxed).min(CAPACITY) {
+            if let Some(slot) = self.get(number)
+                && slot.stage() != Stage::Free
+            {
+                visit(number, slot);
+            }
+        }
+    }
+
+    /// Visits the handshakes in flight that need a thread: those whose time is over, and those that
+    /// another process may drive.
+    pub fn each_overdue<'a>(&'a self, mut visit: impl FnMut(SlotId, &'a Slot)) {
+        // Relaxed: as in `note_deadline`; those that go on are noted again below.
+        self.nearest.store(0, Relaxed);
+        let now = time::monotonic_nanoseconds();
+        self.each(|number, slot| {
+            if !slot.is_in_flight() {
+                return;
+            }
+            if slot.is_shared() || slot.deadline() <= now {
+                visit(number, slot);
+            }
+            if slot.is_in_flight() && slot.deadline() > now {
+                self.note_deadline(slot.deadline());
+            }
+        });
+    }
+}
+
+fn take<'s>(
+    slot: &'s Slot,
+    number: SlotId,
+    id: SocketId,
+    may_take: fn(&Locked<'_>) -> bool,
+) -> Option<(SlotId, Locked<'s>)> {
+    let mut locked = slot.try_lock_any(number)?;
+    if !may_take(&locked) {
+        locked.unlock();
+        return None;
+    }
+    locked.assign(id);
+    Some((number, locked))
+}
+
+fn is_free(locked: &Locked<'_>) -> bool {
+    locked.is_free()
+}
+
+/// A handshake that no thread has driven to its end in time.
+fn is_overdue(locked: &Locked<'_>) -> bool {
+    locked.is_overdue(time::monotonic_nanoseconds(), GRACE)
+}

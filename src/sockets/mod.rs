@@ -1,0 +1,46 @@
+//! The sockets of this process: which ones connect through Tor, and where each connect stands.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `progress` | [`Progress`]: where a connect stands; the one answer that every caller gets |
+//! | `record` | [`Record`]: what is known of one socket, however many descriptors name it |
+//! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
+//! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
+//! | `connect` | [`Attempt`]: begins, sends off and finishes a connect |
+//! | `epoll` | [`EpollControl`]: what epoll_ctl(2) does to such a socket |
+//! | `handshake` | the table of handshakes in flight, and the epoll entries of their sockets |
+//!
+//! A connect goes through these states. A thread that calls connect(2) takes the claim, sends the
+//! handshake off, and gives the claim back. From then on every thread that uses the socket drives
+//! the handshake.
+//!
+//! ```text
+//!                 begin           send_off            the handshake ends
+//!   Unconnected ---------> Busy ----------> Waiting ----------------------> Connected
+//!     ^  ^  ^               |  |              |  |                             ^
+//!     |  |  +-- abandon ----+  +--------------|--|---------- publish ----------+
+//!     |  +---------- cancelled ---------------+  |
+//!     +---- take_error ---- Failed <-------------+
+//! ```
+//!
+//! No function here acts on a descriptor number of the program after a look at the registry: the
+//! program may close the number in another thread and open another file there. What sends,
+//! receives, connects, disconnects or changes an epoll entry takes a [`Verified`] socket. Every
+//! function is async-signal-safe.
+
+mod connect;
+mod epoll;
+pub mod handshake;
+mod progress;
+mod record;
+mod tracker;
+mod verified;
+
+pub use connect::{Attempt, ConnectError, Event, Sent};
+pub use epoll::EpollControl;
+pub use progress::{Progress, Wait};
+pub use record::{Claim, Connection, End, InFlight, Record, in_flight_count};
+pub use tracker::{Held, Sockets};
+pub use verified::{OwnSocket, Unverified, Verified};
+
+pub use crate::registry::SocketId;

@@ -1,0 +1,417 @@
+//! From a descriptor to its record.
+
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use core::time::Duration;
+
+use super::handshake::{Look, Owner, Slot, SlotId, TABLE, Token};
+use super::progress::until;
+use super::verified::compare;
+use super::{
+    ConnectError, Connection, Event, InFlight, OwnSocket, Progress, Record, SocketId, Unverified,
+    in_flight_count,
+};
+use crate::registry::{InsertError, Registry};
+use crate::sys::{Errno, net};
+
+/// The sockets of this process: a registry of their records, and what the log is told by.
+pub struct Sockets<R, L> {
+    registry: R,
+    log: L,
+    /// No descriptor above this was ever given an entry. It only bounds scans. A thread that closes
+    /// a descriptor got its number after the insert raised this mark: Relaxed suffices. A vfork
+    /// child that makes no entry may raise it in its parent, whose scans are longer then.
+    highest: AtomicI32,
+}
+
+/// How often a descriptor may change hands under a lookup before the call gives up.
+const ATTEMPTS: u32 = 8;
+/// How often to look at what another process has done to handshakes that are shared with it.
+const SHARED_SLEEP: Duration = Duration::from_millis(250);
+
+/// A counted reference to a record without a destructor, so that it may be held across a blocking
+/// call and be leaked by a cancelled thread. It ends in [`Sockets::put`].
+#[must_use]
+pub struct Held(*const Record);
+
+impl Held {
+    /// The record.
+    pub fn record(&self) -> &Record {
+        // SAFETY: the reference is counted until `put`.
+        unsafe { &*self.0 }
+    }
+}
+
+/// Whether the registry keeps entries for this process.
+#[derive(PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+impl<R, L> Sockets<R, L> {
+    /// No sockets yet; `log` is told of events.
+    pub const fn new(registry: R, log: L) -> Self {
+        Sockets { registry, log, highest: AtomicI32::new(-1) }
+    }
+
+    /// The registry of the records.
+    pub const fn registry(&self) -> &R {
+        &self.registry
+    }
+
+    /// Whether any descriptor was ever given an entry: one load.
+    pub fn is_used(&self) -> bool {
+        self.highest.load(Relaxed) >= 0
+    }
+
+    fn note(&self, fd: i32) {
+        // A plain load first: nearly always enough.
+        if self.highest.load(Relaxed) < fd {
+            self.highest.fetch_max(fd, Relaxed);
+        }
+    }
+}
+
+impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
+    pub(super) fn log(&self, event: Event) {
+        (self.log)(event);
+    }
+
+    /// The descriptors from `first` to `last`, as close_range(2) counts them, that have entries.
+    fn entries_in(&self, first: u32, last: u32) -> impl Iterator<Item = i32> {
+        let highest = i64::from(self.highest.load(Relaxed));
+        (i64::from(first)..=i64::from(last).min(highest))
+            .map(|fd| fd as i32)
+            .filter(|fd| self.registry.contains(*fd))
+    }
+
+    /// Every descriptor that has an entry, and a bound above them all.
+    pub fn entries(&self) -> (usize, impl Iterator<Item = i32>) {
+        let bound = self.highest.load(Relaxed).saturating_add(1) as usize;
+        (bound, self.entries_in(0, u32::MAX))
+    }
+
+    /// Whether a descriptor from `first` to `last` has an entry.
+    pub fn any_in(&self, first: u32, last: u32) -> bool {
+        self.entries_in(first, last).next().is_some()
+    }
+
+    /// Forgets every descriptor from `first` to `last`.
+    pub fn forget_range(&self, first: u32, last: u32) {
+        self.entries_in(first, last).for_each(|fd| {
+            self.registry.remove(fd);
+        });
+    }
+
+    /// Makes `target` name what `source` names; see [`Registry::duplicate`].
+    pub fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+        self.note(target);
+        self.registry.duplicate(source, target)
+    }
+
+    /// The record that `fd` names; ends in [`Sockets::put`].
+    pub fn hold(&self, fd: i32) -> Option<Held> {
+        self.registry.lookup(fd).map(|handle| Held(R::into_raw(handle)))
+    }
+
+    /// Gives the reference back.
+    pub fn put(&self, held: Held) {
+        // SAFETY: `held` came from `into_raw` in `hold` or `tracked`, once.
+        drop(unsafe { self.registry.from_raw(held.0) });
+    }
+
+    /// Compares the entry of `fd` with the kernel's `SO_COOKIE`, and mends it. A descriptor may be
+    /// closed in a handler or another thread before it gets its entry, or by a raw system call that
+    /// no hook sees. `held` is the record that `fd` may name instead: a call has just made `fd` of a
+    /// descriptor that named it. What the kernel does not say is left as it is.
+    pub fn correct(&self, fd: i32, held: Option<&Held>) {
+        // A change is compared again, as the descriptor may have been closed before it.
+        for _ in 0..ATTEMPTS {
+            let entry = self.hold(fd);
+            let named = entry.as_ref().map(|entry| entry.record().id());
+            let kernel = match net::cookie(fd) {
+                Ok(cookie) => Ok(Some(SocketId(cookie))),
+                Err(Errno(libc::EBADF | libc::ENOTSOCK)) => Ok(None),
+                Err(errno) => Err(errno),
+            };
+            let differs = kernel.is_ok_and(|kernel| kernel != named);
+            if let Some(entry) = entry {
+                if differs {
+                    // Only the entry that was seen: another thread may have made a new one.
+                    self.registry.remove_if(fd, entry.record());
+                }
+                self.put(entry);
+            }
+            let Ok(kernel) = kernel else { return };
+            if !differs {
+                return;
+            }
+            // Otherwise nothing is open there, or another socket, whose own call tracks it.
+            let ours = held.filter(|held| Some(held.record().id()) == kernel);
+            if ours.is_some_and(|held| !self.renew(fd, held.record()))
+                || ours.is_none() && named.is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Gives `fd` a record like `record`, if the registry keeps entries for this process.
+    fn renew(&self, fd: i32, record: &Record) -> bool {
+        if self.insert(fd, record.id()) != Ok(Kept::Yes) {
+            return false;
+        }
+        if let (Some(connection), Some(fresh)) = (record.connection(), self.registry.lookup(fd))
+            && let Ok(claim) = fresh.begin_connect()
+        {
+            fresh.publish(claim, *connection);
+        }
+        true
+    }
+
+    /// Makes `fd`, a socket that another program has connected through Tor, name a record that says
+    /// where it leads.
+    pub fn connected(&self, fd: i32, connection: Connection) {
+        let Ok(Some(held)) = self.tracked(fd) else { return };
+        if let Ok(claim) = held.record().begin_connect() {
+            held.record().publish(claim, connection);
+        }
+        self.put(held);
+    }
+
+    /// Whether `fd` has an entry, and not that of a socket which was closed behind the hooks: then
+    /// it is a TCP socket.
+    pub fn is_current(&self, fd: i32) -> bool {
+        let id = self.registry.borrow(fd, Record::id);
+        id.is_some_and(|id| compare(fd, id).is_ok())
+    }
+
+    /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.
+    pub fn same_socket(&self, fd: i32) -> Option<i32> {
+        let id = SocketId(net::cookie(fd).ok()?);
+        self.entries_in(0, u32::MAX)
+            .find(|other| self.registry.borrow(*other, |record| record.id() == id) == Some(true))
+    }
+
+    /// Makes `fd`, a TCP socket that the kernel just gave, name a fresh record. An entry that is there
+    /// belongs to a descriptor that was closed behind the hooks, and goes. A vfork child, whose
+    /// descriptors are not those of the registry, keeps none.
+    pub fn track(&self, fd: i32) -> Result<(), Errno> {
+        self.insert(fd, SocketId(net::cookie(fd)?)).map(drop)
+    }
+
+    /// The record of the socket `fd`, made now if this is the first sight of it (an inherited or
+    /// passed socket), without what would lead it past Tor's port. An entry of another socket, closed behind the hooks, is dropped first: its
+    /// `SO_COOKIE` differs. `None` in a vfork child that has no record.
+    pub fn tracked(&self, fd: i32) -> Result<Option<Held>, Errno> {
+        let id = SocketId(net::cookie(fd)?);
+        for _ in 0..ATTEMPTS {
+            match self.hold(fd) {
+                Some(held) if held.record().id() == id => return Ok(Some(held)),
+                Some(other) => {
+                    self.registry.remove_if(fd, other.record());
+                    self.put(other);
+                }
+                None => {}
+            }
+            // Made elsewhere.
+            take_off_routes(fd).map_err(|errno| match errno {
+                // Closed in another thread or a handler.
+                Errno(libc::EBADF | libc::ENOTSOCK) => errno,
+                _ => self.tell(ConnectError::Routed),
+            })?;
+            if self.insert_if_vacant(fd, id)? == Some(Kept::No) {
+                return Ok(None);
+            }
+        }
+        Err(Errno(libc::EBADF))
+    }
+
+    fn insert(&self, fd: i32, id: SocketId) -> Result<Kept, Errno> {
+        for _ in 0..ATTEMPTS {
+            if let Some(kept) = self.insert_if_vacant(fd, id)? {
+                return Ok(kept);
+            }
+            if let Some(other) = self.hold(fd) {
+                self.registry.remove_if(fd, other.record());
+                self.put(other);
+            }
+        }
+        Err(Errno(libc::EBADF))
+    }
+
+    /// `None` if `fd` has an entry.
+    fn insert_if_vacant(&self, fd: i32, id: SocketId) -> Result<Option<Kept>, Errno> {
+        self.note(fd);
+        match self.registry.insert(fd, id) {
+            Ok(()) => Ok(Some(Kept::Yes)),
+            Err(InsertError::Foreign) => Ok(Some(Kept::No)),
+            Err(InsertError::Occupied) => Ok(None),
+            Err(InsertError::OutOfRange) => Err(Errno(libc::EMFILE)),
+            Err(InsertError::Exhausted) => Err(Errno(libc::ENOBUFS)),
+        }
+    }
+
+    /// Whether `fd` has a handshake in flight or owes an error, without driving it.
+    pub fn is_connecting(&self, fd: i32) -> bool {
+        let progress = self.registry.borrow(fd, Record::progress);
+        matches!(progress, Some(Progress::Busy | Progress::Failed(_)))
+    }
+
+    /// Drives the handshake of `fd` as far as it goes without waiting, and says where it stands.
+    pub fn drive(&self, fd: i32) -> Progress {
+        match self.registry.borrow(fd, Record::progress) {
+            Some(Progress::Busy | Progress::Failed(_)) => {}
+            Some(progress) => return progress,
+            None => return Progress::Unconnected,
+        }
+        let Some(held) = self.hold(fd) else { return Progress::Unconnected };
+        let progress = match compare(fd, held.record().id()) {
+            Ok(()) => self.drive_record(held.record(), fd),
+            Err(Unverified::Unknown(_)) => Progress::Busy,
+            Err(Unverified::Other) => {
+                // Closed behind the hooks, and another file by now.
+                self.correct(fd, None);
+                Progress::Unconnected
+            }
+        };
+        self.put(held);
+        progress
+    }
+
+    pub(super) fn drive_record(&self, record: &Record, fd: i32) -> Progress {
+        let Some(attempt) = record.in_flight() else { return record.progress() };
+        let owner = Owner { record, attempt };
+        let InFlight { id, slot, .. } = attempt;
+        self.report(match TABLE.find(slot, id) {
+            Some(found) => found.drive(slot, id, Some(owner), Some(fd)),
+            None => Look::lost(owner),
+        })
+    }
+
+    /// Tells the log of what a look has ended.
+    pub(super) fn report(&self, look: Look) -> Progress {
+        if let Some(report) = look.report {
+            self.log(Event::Ended(report));
+        }
+        look.progress
+    }
+
+    /// Where the handshake of `fd` stands, for a wait. One that waits as it did is not driven: the
+    /// kernel tells when what it waits for has come. `now` is in nanoseconds since boot.
+    pub fn progress(&self, fd: i32, now: u64) -> Progress {
+        let attempt = self.registry.borrow(fd, Record::in_flight).flatten();
+        let waiting = attempt.and_then(|InFlight { id, slot, .. }| {
+            let wait = TABLE.find(slot, id)?.waiting_for()?;
+            (wait.deadline > now && compare(fd, id).is_ok()).then_some(wait)
+        });
+        waiting.map_or_else(|| self.drive(fd), Progress::Waiting)
+    }
+
+    /// The errno that the failed handshake of `fd` owes, once. The kernel's own error of the socket,
+    /// which told callers without hooks, goes with it.
+    pub fn take_error(&self, fd: i32) -> Option<Errno> {
+        let owed = |record: &Record| Some((record.take_error()?, record.id()));
+        let (errno, id) = self.registry.borrow(fd, owed).flatten()?;
+        if let Ok(own) = OwnSocket::of(fd, id) {
+            own.verified().clear_error();
+            own.close();
+        }
+        Some(errno)
+    }
+
+    /// Ends the handshake of `fd`, if there is one, because the program lets go of the peer: the
+    /// socket is disconnected.
+    pub fn cancel(&self, fd: i32) {
+        let Some(held) = self.hold(fd) else { return };
+        if let Some(InFlight { id, slot, .. }) = held.record().in_flight()
+            && let Some(found) = TABLE.find(slot, id)
+        {
+            found.cancel(id);
+            self.drive_record(held.record(), fd);
+        }
+        self.put(held);
+    }
+
+    /// Forgets the connection of `fd`, whose peer the program has let go of, on every descriptor of
+    /// the socket. Errors: `ENOBUFS`; then no descriptor has an entry any more.
+    pub fn dissolve(&self, fd: i32) -> Result<(), Errno> {
+        let slot = self.registry.borrow(fd, Record::take_slot).flatten();
+        if self.registry.supersede(fd) == Err(InsertError::Exhausted) {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        if let Some(slot) = slot {
+            // The socket stays registered in its epoll sets.
+            self.registry.borrow(fd, |record| record.set_slot(slot).is_ok());
+        }
+        Ok(())
+    }
+
+    /// How long a wait for epoll events may last before [`Sockets::drive_overdue`] is due, if
+    /// anything is in flight. `now` is in nanoseconds since boot.
+    pub fn longest_epoll_sleep(&self, now: impl FnOnce() -> u64) -> Option<Duration> {
+        if in_flight_count() == 0 {
+            return None;
+        }
+        let next = TABLE.nearest_deadline().map(|deadline| until(deadline, now()));
+        let shared = TABLE.is_shared().then_some(SHARED_SLEEP);
+        next.into_iter().chain(shared).min()
+    }
+
+    /// Drives the handshakes that no thread has touched in time.
+    #[cold]
+    pub fn drive_overdue(&self) {
+        TABLE.each_overdue(|number, slot| self.drive_slot(number, slot));
+    }
+
+    /// A token has come out of the set `epoll`: its handshake is driven. A stale token ends here: it
+    /// fires once.
+    #[cold]
+    pub fn token_fired(&self, epoll: i32, token: Token) {
+        let Some(slot) = TABLE.get(token.slot) else { return };
+        if slot.has_serial(token.serial) {
+            slot.token_fired(token.index, epoll);
+            self.drive_slot(token.slot, slot);
+        }
+    }
+
+    /// Drives a handshake for its own sake. Its record is told if the descriptor by which it was last
+    /// used still names it; otherwise it learns of the end at its next look.
+    fn drive_slot(&self, number: SlotId, slot: &Slot) {
+        let id = slot.id();
+        let held = self.hold(slot.last_descriptor());
+        let record = held.as_ref().map(Held::record).filter(|record| record.id() == id);
+        let owner = record.and_then(|record| {
+            let attempt = record.in_flight()?;
+            (attempt.slot == number).then_some(Owner { record, attempt })
+        });
+        self.report(slot.drive(number, id, owner, None));
+        if let Some(held) = held {
+            self.put(held);
+        }
+    }
+
+    /// What parent and child share is made before a fork. A failure shows in the child, which gives
+    /// the handshake up.
+    pub fn before_fork(&self) {
+        if in_flight_count() != 0 {
+            TABLE.before_fork();
+        }
+    }
+
+    /// Makes the sockets the child's own. Called in the child.
+    pub fn after_fork_in_child(&self) {
+        self.registry.after_fork_in_child();
+        // Of threads that the child lacks. The forking thread has no claim where it can fork.
+        self.entries().1.for_each(|fd| {
+            self.registry.borrow(fd, Record::forget_claim);
+        });
+        TABLE.after_fork_in_child();
+    }
+}
+
+/// Takes off a TCP socket what would lead its packets past Tor's port.
+fn take_off_routes(fd: i32) -> Result<(), Errno> {
+    let domain = net::socket_number(fd, libc::SO_DOMAIN)?;
+    net::take_off_routes(fd, domain)
+}

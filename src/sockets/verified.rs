@@ -1,0 +1,165 @@
+//! The descriptors by which the library acts on a socket.
+//!
+//! A number of the program's may name another file by the time it is used. A duplicate of the
+//! library's own does not change hands, so its `SO_COOKIE`, read on the duplicate itself, says
+//! which socket it names for as long as it is open.
+
+use core::marker::PhantomData;
+use core::net::SocketAddr;
+
+use super::SocketId;
+use crate::policy::Refusal;
+use crate::policy::address::{encode, loopback_like};
+use crate::socks5::Handshake;
+use crate::sys::{self, Errno, StatusFlags, net};
+use crate::tor::{Advance, DriveError, advance, target};
+
+/// Why a descriptor could not be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// The number names no socket, or another one.
+    Other,
+    /// The kernel did not say: a table of descriptors is full, or a filter forbids the question.
+    Unknown(Errno),
+}
+
+impl Unverified {
+    /// The errno for a program that wants the socket.
+    pub fn errno(self) -> Errno {
+        match self {
+            Unverified::Other => Errno(libc::EBADF),
+            Unverified::Unknown(errno) => errno,
+        }
+    }
+
+    /// EBADF and ENOTSOCK say that the number names no socket. Every other errno says nothing.
+    fn of(errno: Errno) -> Unverified {
+        match errno {
+            Errno(libc::EBADF | libc::ENOTSOCK) => Unverified::Other,
+            errno => Unverified::Unknown(errno),
+        }
+    }
+}
+
+/// Compares the socket that `fd` names at this moment with `id`.
+pub fn compare(fd: i32, id: SocketId) -> Result<(), Unverified> {
+    match net::cookie(fd) {
+        Ok(cookie) if cookie == id.0 => Ok(()),
+        Ok(_) => Err(Unverified::Other),
+        Err(errno) => Err(Unverified::of(errno)),
+    }
+}
+
+/// A descriptor of the library's own for one socket. It is closed by [`OwnSocket::close`], or kept
+/// as a number by [`OwnSocket::into_number`]; it has no destructor.
+#[derive(Debug)]
+#[must_use = "the descriptor stays open"]
+pub struct OwnSocket(i32);
+
+impl OwnSocket {
+    /// Duplicates `fd` and compares the duplicate with `id`.
+    pub fn of(fd: i32, id: SocketId) -> Result<OwnSocket, Unverified> {
+        let own = OwnSocket(sys::own_descriptors::duplicate(fd).map_err(Unverified::of)?);
+        match compare(own.0, id) {
+            Ok(()) => Ok(own),
+            Err(unverified) => {
+                own.close();
+                Err(unverified)
+            }
+        }
+    }
+
+    /// The socket.
+    pub fn verified(&self) -> Verified<'_> {
+        Verified(self.0, PhantomData)
+    }
+
+    /// The number, for a field that outlives the call. It comes back by [`Verified::kept`].
+    pub fn into_number(self) -> i32 {
+        self.0
+    }
+
+    /// Closes the descriptor.
+    pub fn close(self) {
+        sys::own_descriptors::close(self.0);
+    }
+}
+
+/// A socket whose identity was checked on a descriptor of the library's own. Only this can be sent
+/// to, received from, connected, disconnected, or registered in an epoll set.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<'s>(i32, PhantomData<&'s OwnSocket>);
+
+impl Verified<'_> {
+    /// The socket `id` by `number`, which [`OwnSocket::into_number`] gave. The comparison is made
+    /// again: the program may have closed the number by a raw system call.
+    pub fn kept(number: i32, id: SocketId) -> Result<Self, Unverified> {
+        compare(number, id).map(|()| Verified(number, PhantomData))
+    }
+
+    /// Drives `handshake` as far as it goes without waiting.
+    pub fn advance(self, handshake: &mut Handshake) -> Result<Advance, DriveError> {
+        advance(self.0, handshake)
+    }
+
+    /// The status flags of the open file description.
+    pub fn status_flags(self) -> Result<StatusFlags, Errno> {
+        sys::status_flags(self.0)
+    }
+
+    /// Starts to connect the socket to `address` without waiting. A socket whose calls wait is
+    /// connected by sendto(2) with `MSG_FASTOPEN` and no data: this call alone can be told not to
+    /// wait. Where the kernel's settings forbid that, `O_NONBLOCK` is set for the time of the call.
+    pub fn start_connect(self, address: &SocketAddr, flags: StatusFlags) -> Result<(), Errno> {
+        let (bytes, length) = encode(address);
+        let bytes = bytes.get(..length).unwrap_or(&[]);
+        if !flags.is_nonblocking() {
+            match started(|| net::connect_now(self.0, bytes)) {
+                Err(Errno(libc::EOPNOTSUPP)) => {}
+                result => return result,
+            }
+        }
+        sys::without_blocking(self.0, flags, || started(|| net::connect(self.0, bytes)))
+    }
+
+    /// Lets go of the peer and forgets the pending error: the program may connect again.
+    pub fn disconnect(self) {
+        let _ = net::disconnect(self.0);
+        self.clear_error();
+    }
+
+    /// Makes the kernel report an error on a socket whose handshake has failed, also to callers that
+    /// no hook sees: the socket is connected to a port on which no program can listen. `tor` is the
+    /// address that the socket was connected to.
+    pub fn refuse(self, tor: &SocketAddr) {
+        let _ = net::disconnect(self.0);
+        let nowhere = SocketAddr::new(loopback_like(tor.ip()), 0);
+        let _ = self.status_flags().and_then(|flags| self.start_connect(&nowhere, flags));
+    }
+
+    /// Clears the pending error.
+    pub fn clear_error(self) {
+        let _ = net::take_error(self.0);
+    }
+
+    /// The address by which the socket, one of `domain`, reaches the SOCKS port at `tor`; see
+    /// [`target`].
+    pub fn target(self, domain: i32, tor: SocketAddr) -> Result<SocketAddr, Refusal> {
+        target(self.0, domain, tor)
+    }
+}
+
+/// What a connect that does not wait answers.
+fn started(connect: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    let once = || match connect() {
+        Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
+        // Linux answers 0 once to the first connect after one that did not wait has succeeded.
+        Ok(()) => Err(Errno(libc::EISCONN)),
+        result => result,
+    };
+    match once() {
+        // What an earlier failure has left behind; told once.
+        Err(Errno(libc::ECONNABORTED)) => once(),
+        result => result,
+    }
+}
