@@ -43,6 +43,8 @@ pub enum Kind {
     LogLevel,
     /// A file.
     Path,
+    /// A list of programs.
+    Programs,
     /// A time in seconds.
     Seconds,
 }
@@ -69,6 +71,9 @@ impl Kind {
             Kind::PassedSockets => "refuse, drop, torified or allow",
             Kind::LogLevel => "a log level: 1 to 5",
             Kind::Path => "a path: 1 to 1023 bytes",
+            Kind::Programs => {
+                "a list of file names and absolute paths, with commas between: 1 to 1023 bytes"
+            }
             Kind::Seconds => "a number of seconds: 1 to 86400",
         }
     }
@@ -91,6 +96,7 @@ impl Kind {
             Kind::PassedSockets => "refuse|drop|torified|allow",
             Kind::LogLevel => "1-5",
             Kind::Path => "FILE",
+            Kind::Programs => "[+]NAME,...|none",
             Kind::Seconds => "SECONDS",
         }
     }
@@ -196,6 +202,14 @@ pub(super) fn log_level(value: &[u8]) -> Option<u8> {
 
 pub(super) fn path(value: &[u8]) -> Option<Path> {
     text(value)
+}
+
+/// Names of files and absolute paths: a relative path would mean another file in each directory.
+pub(super) fn programs(value: &[u8]) -> Option<Bytes<1023>> {
+    let words = value.strip_prefix(b"+").unwrap_or(value);
+    let is_relative = |word: &[u8]| word.contains(&b'/') && !word.starts_with(b"/");
+    let is_good = !words.split(|byte| b", ".contains(byte)).any(is_relative);
+    if is_good { text(value) } else { None }
 }
 
 pub(super) fn seconds(value: &[u8]) -> Option<Duration> {

@@ -325,6 +325,25 @@ options! {
         },
     },
     OptionSpec {
+        flags: &[takes("--unprotected-helpers", None)],
+        directive: "UnprotectedHelpers",
+        variable: "EPOCHSOCKS_UNPROTECTED_HELPERS",
+        torsocks_variable: None,
+        kind: Kind::Programs,
+        default: Settings::HELPERS,
+        help: "Programs that may run although the library can't protect them (setuid, setgid, with \
+               file capabilities, static): names of root's programs in system directories, or \
+               paths, between commas. A + in front adds to the default, none allows none. What \
+               such a program sends, or a program that it starts, does not go through Tor.",
+        set: |settings, value| {
+            store(&mut settings.unprotected_helpers, kind::programs(value).map(Some))
+        },
+        show: |settings, text| {
+            let helpers = settings.unprotected_helpers.as_ref();
+            text.extend(helpers.map_or(Settings::HELPERS.as_bytes(), Bytes::as_slice));
+        },
+    },
+    OptionSpec {
         flags: &[takes("--enable-ipv6", None), sets("--ipv6", Some('6'), "1")],
         directive: "EnableIPv6",
         variable: "EPOCHSOCKS_ENABLE_IPV6",

@@ -109,6 +109,8 @@ pub struct Settings {
     pub isolation_key: Option<IsolationKey>,
     /// `PassedSockets`.
     pub passed_sockets: PassedSockets,
+    /// `UnprotectedHelpers`; without it, [`Settings::HELPERS`].
+    pub unprotected_helpers: Option<Bytes<1023>>,
     /// `EnableIPv6`.
     pub enable_ipv6: bool,
     /// `LogLevel`: 1 (nothing) to 5 (debug).
@@ -140,12 +142,18 @@ impl Settings {
         isolate_pid: false,
         isolation_key: None,
         passed_sockets: PassedSockets::Refuse,
+        unprotected_helpers: None,
         enable_ipv6: true,
         log_level: 3,
         log_time: true,
         log_file: None,
         handshake_timeout: Duration::from_secs(150),
     };
+
+    /// Set-ID programs and programs with file capabilities that speak no IP and that ordinary use
+    /// needs.
+    pub const HELPERS: &'static str = "chrome-sandbox,fusermount,fusermount3,newgidmap,newuidmap,\
+        plocate,ssh-agent,unix_chkpwd,utempter";
 
     /// Tor's SOCKS port.
     pub const fn tor(&self) -> SocketAddr {

@@ -10,6 +10,7 @@ pub mod pass;
 pub mod refusal;
 pub mod send;
 pub mod socket;
+pub mod unprotected;
 
 pub use address::Address;
 pub use connect::ConnectDecision;

@@ -6,6 +6,7 @@
 //!
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
+//! - [`helper`]: a program that may run although it can't be protected
 //! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`c_library`]: what tells a C library, in a file or in memory
 //! - [`direct_calls`]: code that enters the kernel without the C library
@@ -17,6 +18,7 @@ pub mod direct_calls;
 mod dynamic;
 pub mod elf;
 mod head;
+pub mod helper;
 pub mod note;
 pub mod script;
 

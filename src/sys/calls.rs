@@ -10,22 +10,42 @@ pub fn getpid() -> i32 {
     unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 
-/// Whether the effective user or group id is not the real one. Async-signal-safe.
-pub fn acts_for_another() -> bool {
-    let differ = |number| {
-        let (mut real, mut effective, mut saved) = (0u32, 0u32, 0u32);
-        let ids = [&raw mut real, &raw mut effective, &raw mut saved].map(|id| id as usize);
-        // SAFETY: the kernel writes three numbers; the call can't fail.
-        unsafe { syscall6(number, ids[0], ids[1], ids[2], 0, 0, 0) };
-        real != effective
-    };
-    differ(libc::SYS_getresuid) || differ(libc::SYS_getresgid)
-}
-
 /// Closes `fd`.
 pub fn close(fd: i32) -> Result<(), Errno> {
     // SAFETY: close takes an integer; the caller owns the descriptor.
     Errno::check(unsafe { syscall6(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0) }).map(drop)
+}
+
+/// A pipe that is closed on exec: the end to read from, and the end to write to. Errors: `EMFILE`,
+/// `ENFILE`.
+pub fn pipe() -> Result<[i32; 2], Errno> {
+    let mut ends = [-1; 2];
+    let (place, flags) = (&raw mut ends as usize, libc::O_CLOEXEC as usize);
+    // SAFETY: the kernel writes two numbers.
+    Errno::check(unsafe { syscall6(libc::SYS_pipe2, place, flags, 0, 0, 0, 0) })?;
+    Ok(ends)
+}
+
+/// Waits for the end of the child `id`, whatever signals come; gives its status. No cancellation
+/// point. Errors: `ECHILD`.
+pub fn wait_for(id: i32) -> Result<i32, Errno> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes one number.
+        let result = Errno::check(unsafe {
+            syscall6(libc::SYS_wait4, id as usize, &raw mut status as usize, 0, 0, 0, 0)
+        });
+        match result {
+            Err(Errno(libc::EINTR)) => {}
+            result => return result.map(|_| status),
+        }
+    }
+}
+
+/// Ends the child `id`.
+pub fn kill_child(id: i32) {
+    // SAFETY: takes integers.
+    unsafe { syscall6(libc::SYS_kill, id as usize, libc::SIGKILL as usize, 0, 0, 0, 0) };
 }
 
 /// Ends the process at once, with all its threads.

@@ -161,6 +161,53 @@ pub fn is_on_signal_stack() -> bool {
     stack.ss_flags & libc::SS_ONSTACK != 0
 }
 
+/// What has no handler.
+const UNCATCHABLE: [i32; 2] = [libc::SIGKILL, libc::SIGSTOP];
+
+/// Gives each signal that has a handler its default again, and each of the mask `defaults`: in a
+/// child that has this memory until its exec, no handler of the program may run.
+pub fn drop_handlers(defaults: u64) {
+    for signal in (1..=64).filter(|signal| !UNCATCHABLE.contains(signal)) {
+        let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+        let number = signal as usize;
+        // SAFETY: the kernel writes one action of its own layout; its mask is 8 bytes.
+        unsafe { syscall6(libc::SYS_rt_sigaction, number, 0, &raw mut action as usize, 8, 0, 0) };
+        let is_named = defaults & 1 << (signal - 1) != 0;
+        let is_ignored = action.handler == libc::SIG_IGN && !is_named;
+        if action.handler != libc::SIG_DFL && !is_ignored {
+            Disposition::DEFAULT.replace(signal);
+        }
+    }
+}
+
+/// What a process does with a signal.
+pub struct Disposition(KernelAction);
+
+impl Disposition {
+    const fn plain(handler: usize) -> Disposition {
+        Disposition(KernelAction { handler, flags: 0, restorer: 0, mask: 0 })
+    }
+
+    /// The default.
+    pub const DEFAULT: Disposition = Disposition::plain(libc::SIG_DFL);
+    /// The signal is ignored.
+    pub const IGNORE: Disposition = Disposition::plain(libc::SIG_IGN);
+
+    /// Whether the signal is ignored.
+    pub const fn is_ignored(&self) -> bool {
+        self.0.handler == libc::SIG_IGN
+    }
+
+    /// Makes it the disposition of `signal`; gives the one before.
+    pub fn replace(&self, signal: i32) -> Disposition {
+        let mut before = Disposition::DEFAULT;
+        let (new, old) = (&raw const self.0 as usize, &raw mut before.0 as usize);
+        // SAFETY: the kernel reads one action of its own layout and writes one; a mask is 8 bytes.
+        unsafe { syscall6(libc::SYS_rt_sigaction, signal as usize, new, old, 8, 0, 0) };
+        before
+    }
+}
+
 /// Signals that an instruction of the thread itself raises: blocked, they would end the process in
 /// place of reaching a debugger's or sandbox's handler.
 const SYNCHRONOUS: [i32; 6] =
@@ -178,6 +225,15 @@ pub fn set_signals(mask: u64) -> u64 {
     let mut before = 0u64;
     let (how, new, old) = (libc::SIG_SETMASK as usize, &raw const mask, &raw mut before);
     // SAFETY: the kernel reads and writes one mask of 8 bytes each.
+    unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
+    before
+}
+
+/// Blocks `signal` as well; gives the mask before, for [`set_signals`].
+pub fn block_signal(signal: i32) -> u64 {
+    let (set, mut before) = (1u64 << (signal - 1), 0u64);
+    let (how, new, old) = (libc::SIG_BLOCK as usize, &raw const set, &raw mut before);
+    // SAFETY: as in `set_signals`.
     unsafe { syscall6(libc::SYS_rt_sigprocmask, how, new as usize, old as usize, 8, 0, 0) };
     before
 }

@@ -18,6 +18,17 @@ impl File {
         File::open_with(directory, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
     }
 
+    /// Names the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) without opening it, so
+    /// that it need not be readable (`O_PATH`). Errors: those of openat(2).
+    pub fn name_at(directory: i32, path: &CStr) -> Result<File, Errno> {
+        File::open_with(directory, path, libc::O_PATH, 0)
+    }
+
+    /// Opens the file at `path`, relative to `directory`, for writing. Errors: those of openat(2).
+    pub fn open_to_write_at(directory: i32, path: &CStr) -> Result<File, Errno> {
+        File::open_with(directory, path, libc::O_WRONLY, 0)
+    }
+
     /// Opens `path` for appending, made with mode 0600 if it is not there. Errors: those of
     /// openat(2).
     pub fn append_to(path: &CStr) -> Result<File, Errno> {
@@ -35,12 +46,20 @@ impl File {
         File(fd as i32).above_standard_streams()
     }
 
+    /// A file of no name in memory. Errors: those of memfd_create(2).
+    pub fn in_memory() -> Result<File, Errno> {
+        let flags = libc::MFD_CLOEXEC as usize;
+        // SAFETY: the name ends with a NUL.
+        let fd = Errno::check(unsafe {
+            syscall6(libc::SYS_memfd_create, c"".as_ptr() as usize, flags, 0, 0, 0, 0)
+        })?;
+        File(fd as i32).above_standard_streams()
+    }
+
     /// Opens for reading what `fd` refers to, through /proc. Errors: those of openat(2).
     pub fn reopen(fd: i32) -> Result<File, Errno> {
-        let mut path = Bytes::<32>::EMPTY;
-        let written = write!(path, "/proc/self/fd/{fd}\0");
+        let path = in_proc(fd)?;
         let path = CStr::from_bytes_until_nul(path.as_slice()).map_err(|_| Errno(libc::EBADF))?;
-        written.map_err(|_| Errno(libc::EBADF))?;
         File::open_at(libc::AT_FDCWD, path)
     }
 
@@ -71,6 +90,30 @@ impl File {
             let (start, length) = (buffer.as_mut_ptr() as usize, buffer.len());
             syscall6(libc::SYS_pread64, self.0 as usize, start, length, offset as usize, 0, 0)
         })
+    }
+
+    /// The path of what the descriptor names, without symbolic links, as the kernel has it. Errors:
+    /// `ENAMETOOLONG`, those of readlink(2) on /proc.
+    pub fn path<const N: usize>(&self) -> Result<Bytes<N>, Errno> {
+        let name = in_proc(self.0)?;
+        let mut path = [0; N];
+        // SAFETY: the name ends with a NUL; the kernel writes at most N bytes.
+        let count = Errno::check(unsafe {
+            let (name, start) = (name.as_slice().as_ptr() as usize, path.as_mut_ptr() as usize);
+            syscall6(libc::SYS_readlinkat, libc::AT_FDCWD as usize, name, start, N, 0, 0)
+        })?;
+        let path = path.get(..count).filter(|_| count < N).and_then(Bytes::new);
+        path.ok_or(Errno(libc::ENAMETOOLONG))
+    }
+
+    /// The file's length in bytes. Errors: those of fstat(2).
+    pub fn length(&self) -> Result<usize, Errno> {
+        status(self.0).map(|status| status.st_size as usize)
+    }
+
+    /// The file's owner and its type and permission bits. Errors: those of fstat(2).
+    pub fn owner_and_mode(&self) -> Result<(u32, libc::mode_t), Errno> {
+        status(self.0).map(|status| (status.st_uid, status.st_mode))
     }
 
     /// The file's type and permission bits (`st_mode`). Errors: those of fstat(2).
@@ -135,6 +178,13 @@ impl Drop for File {
     fn drop(&mut self) {
         let _ = super::close(self.0);
     }
+}
+
+/// The name that /proc has for `fd`, with its NUL.
+fn in_proc(fd: i32) -> Result<Bytes<32>, Errno> {
+    let mut name = Bytes::EMPTY;
+    write!(name, "/proc/self/fd/{fd}\0").map_err(|_| Errno(libc::EBADF))?;
+    Ok(name)
 }
 
 /// Writes once to a descriptor of the program's; see write(2).

@@ -11,6 +11,7 @@ mod arch;
 mod arch;
 
 mod calls;
+mod credentials;
 mod descriptors;
 mod errno;
 mod files;
@@ -24,13 +25,14 @@ pub mod own_descriptors;
 mod owned_socket;
 pub mod time;
 
-pub use arch::syscall6;
+pub use arch::{clone_onto, syscall6};
 pub use calls::*;
+pub use credentials::{acts_for_another, as_after_exec, asks_for_another_domain, effective_user};
 pub use descriptors::{
-    StatusFlags, block_signals, descriptor_limit, duplicate, duplicate_from, epoll_ctl, exists,
-    gettid, handlers_restart, is_close_on_exec, is_on_signal_stack, set_close_on_exec,
-    set_descriptor_limit, set_signals, status_flags, thread_exists, without_blocking,
-    without_signals, yield_now,
+    Disposition, StatusFlags, block_signal, block_signals, descriptor_limit, drop_handlers,
+    duplicate, duplicate_from, epoll_ctl, exists, gettid, handlers_restart, is_close_on_exec,
+    is_on_signal_stack, set_close_on_exec, set_descriptor_limit, set_signals, status_flags,
+    thread_exists, without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{File, identity, is_socket, is_there, may_execute, replace_by_null, write};

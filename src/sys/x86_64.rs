@@ -31,3 +31,40 @@ pub unsafe fn syscall6(
     }
     result
 }
+
+/// Makes a child by clone(2) with `flags`, which starts in `function` on the stack that ends at
+/// `stack`, a multiple of 16; gives clone's raw result in the parent. `parent_tid` is what clone takes
+/// there. Async-signal-safe.
+///
+/// # Safety
+/// With `CLONE_VM` the child shares this memory: the stack is its own as long as it lives, and
+/// `argument` is what `function` asks for.
+pub unsafe fn clone_onto(
+    flags: usize,
+    stack: usize,
+    parent_tid: usize,
+    function: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let result: isize;
+    // SAFETY: the kernel preserves every register but rax, rcx and r11, in both processes; the child
+    // never comes back to this frame. The caller vouches for the arguments.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            // The outermost frame.
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone as isize => result,
+            in("rdi") flags, in("rsi") stack, in("rdx") parent_tid, in("r10") 0usize, in("r8") 0usize,
+            in("r12") argument, in("r13") function,
+            out("rcx") _, out("r11") _,
+        );
+    }
+    result
+}
