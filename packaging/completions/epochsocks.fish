@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -35,6 +35,7 @@ complete -c epochsocks -n __epochsocks_before_command -l allow-outbound-localhos
 complete -c epochsocks -n __epochsocks_before_command -l allow-direct -x -a '' -d 'Reach these networks and names by TCP without Tor, each perhaps at one port; a name has the addresses that /etc/hosts gives it, and one that begins with a dot is all names below it.'
 complete -c epochsocks -n __epochsocks_before_command -l local-destinations -x -a 'refuse tor' -d 'Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, ...): refuse answers them without asking anybody, tor asks Tor.'
 complete -c epochsocks -n __epochsocks_before_command -l passed-sockets -x -a 'refuse drop torified allow' -d 'Network sockets that other processes pass: refuse fails the call, drop takes them out of the message, torified refuses those that are not connected to Tor, allow takes all. What a program under epochsocks has connected through Tor is always taken.'
+complete -c epochsocks -n __epochsocks_before_command -l unprotected-helpers -x -a '' -d 'Programs that may run although the library can\'t protect them (setuid, setgid, with file capabilities, static): names of root\'s programs in system directories, or paths, between commas. A + in front adds to the default, none allows none. What such a program sends, or a program that it starts, does not go through Tor.'
 complete -c epochsocks -n __epochsocks_before_command -l enable-ipv6 -x -a '0 1' -d 'Allow IPv6 sockets and addresses.'
 complete -c epochsocks -n __epochsocks_before_command -l ipv6 -s 6 -d 'The same as --enable-ipv6 1.'
 complete -c epochsocks -n __epochsocks_before_command -l handshake-timeout -x -a '' -d 'How long a connection through Tor may take; Tor itself gives a silent host up after 125 seconds.'

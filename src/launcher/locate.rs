@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use epochsocks::program::{Facts, Kind};
-use epochsocks::sys::{Errno, File};
+use epochsocks::sys::{Errno, File, as_after_exec};
 
 use crate::failure::{Failure, Status, describe};
 use crate::registry::Registry;
@@ -68,7 +68,8 @@ fn check(library: &Path, registry: Registry) -> Result<(), Failure> {
     check_spelling(library)?;
     let path = CString::new(library.as_os_str().as_bytes())
         .map_err(|_| own(library, "there is a NUL in its path"))?;
-    let file = File::open_at(libc::AT_FDCWD, &path)
+    // As the program will open it, which may have fewer capabilities.
+    let file = as_after_exec(|| File::open_at(libc::AT_FDCWD, &path))
         .map_err(|errno| own(library, unreadable(errno, registry)))?;
     let facts = Facts::of_descriptor(file.fd()).map_err(|errno| own(library, describe(errno)))?;
     let Kind::Elf(elf) = facts.kind else {

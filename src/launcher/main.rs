@@ -137,7 +137,8 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
     let path = std::env::var_os("PATH");
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search::search(name, path.as_deref())?;
-    let form = preflight::check(&file, path.as_deref())?;
+    let check = preflight::Check { path: path.as_deref(), command, settings: &settings };
+    let form = check.of(&file)?;
     let environment = environment::apply(std::env::vars_os(), &changes);
     inherited::withhold(&settings);
     Ok(exec::replace(&file, &form, command, environment))

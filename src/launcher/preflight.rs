@@ -5,13 +5,19 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use epochsocks::policy::exec::{Refusal, decide_ids};
+use epochsocks::config::Settings;
+use epochsocks::policy::exec::decide_process;
+use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::chain::{Blocked, Reason, judge_path};
+use epochsocks::program::helper::is_helper_at;
 use epochsocks::program::{Kind, Script};
-use epochsocks::sys::{Errno, acts_for_another};
+use epochsocks::sys::{Errno, acts_for_another, asks_for_another_domain};
 
-use crate::failure::{Failure, Status, describe};
+use crate::failure::{Failure, Status, describe, warn};
 use crate::search::search;
+
+/// The log level from which on notices are shown.
+const NOTICES: u8 = 4;
 
 /// The shell that `execvp` hands text without a `#!` to.
 pub const SHELL: &str = "/bin/sh";
@@ -25,55 +31,127 @@ pub enum Form {
     ByShell,
 }
 
-/// Checks `file` and everything that runs with it. `path` is PATH, for `#!/usr/bin/env NAME`.
-pub fn check(file: &Path, path: Option<&OsStr>) -> Result<Form, Failure> {
-    match judge(file)? {
-        Kind::Text => {
-            judge(Path::new(SHELL))?;
-            Ok(Form::ByShell)
-        }
-        Kind::Script(script) => {
-            if let Some(target) = env_target(&script) {
-                check_env_target(file, &target, path)?;
+/// What a program is checked for.
+pub struct Check<'a> {
+    /// PATH, for `#!/usr/bin/env NAME`.
+    pub path: Option<&'a OsStr>,
+    /// The command line, the program's name first.
+    pub command: &'a [OsString],
+    /// They list the programs that may run unprotected.
+    pub settings: &'a Settings,
+}
+
+impl Check<'_> {
+    /// Checks `file` and everything that runs with it.
+    pub fn of(&self, file: &Path) -> Result<Form, Failure> {
+        match self.judge(file)? {
+            Kind::Text => {
+                judge(Path::new(SHELL)).map_err(|obstacle| obstacle.failure())?;
+                Ok(Form::ByShell)
             }
-            Ok(Form::Direct)
+            Kind::Script(script) => {
+                if let Some(target) = env_target(&script) {
+                    self.check_env_target(file, &target)?;
+                }
+                Ok(Form::Direct)
+            }
+            _ => Ok(Form::Direct),
         }
-        _ => Ok(Form::Direct),
+    }
+
+    /// Judges `file`; what is on the list passes.
+    fn judge(&self, file: &Path) -> Result<Kind, Failure> {
+        let obstacle = match judge(file) {
+            Ok(kind) => return Ok(kind),
+            Err(obstacle) => obstacle,
+        };
+        let name = CString::new(file.as_os_str().as_bytes()).ok();
+        let helper = name
+            .filter(|_| obstacle.is_excusable())
+            .and_then(|name| is_helper_at(libc::AT_FDCWD, &name, self.settings));
+        let Some(helper) = helper else { return Err(obstacle.failure()) };
+        let file = file.display();
+        if helper.starts_another(self.command.iter().map(|word| word.as_bytes())) {
+            let message = format!(
+                "{file} would start another program without the preload library: start it alone first"
+            );
+            return Err(Failure::new(Status::Refused, message));
+        }
+        if self.settings.log_level >= NOTICES {
+            warn(format!("{file} runs unprotected, as UnprotectedHelpers says"));
+        }
+        Ok(Kind::Other)
+    }
+
+    /// Looks one further than the kernel: what `env` executes is checked by the execve hook anyway,
+    /// but here the message can name the script. What `env` won't find, it reports itself.
+    fn check_env_target(&self, script: &Path, target: &OsStr) -> Result<(), Failure> {
+        let Ok(file) = search(target, self.path) else { return Ok(()) };
+        self.judge(&file).map(drop).map_err(|failure| {
+            let message = format!("{} runs {}", script.display(), failure.message);
+            Failure { message, ..failure }
+        })
     }
 }
 
-/// Judges `file` and its interpreters.
-fn judge(file: &Path) -> Result<Kind, Failure> {
-    let name = CString::new(file.as_os_str().as_bytes()).map_err(|_| {
-        Failure::new(Status::NotFound, format!("{}: a NUL in the path", file.display()))
-    })?;
-    let facts = judge_path(libc::AT_FDCWD, &name).map_err(|blocked| refuse(file, &blocked))?;
-    decide_ids(acts_for_another())
+/// Judges `file`, its interpreters and this process.
+fn judge(file: &Path) -> Result<Kind, Obstacle<'_>> {
+    let Ok(name) = CString::new(file.as_os_str().as_bytes()) else {
+        return Err(Obstacle {
+            file,
+            reason: Reason::Unknown(Errno(libc::ENOENT)),
+            interpreter: None,
+        });
+    };
+    let facts =
+        judge_path(libc::AT_FDCWD, &name).map_err(|blocked| Obstacle::of(file, &blocked))?;
+    decide_process(acts_for_another(), asks_for_another_domain())
         .map(|()| facts.kind)
-        .map_err(|refusal| not_run(&file.display().to_string(), refusal))
+        .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
 }
 
-fn not_run(who: &str, refusal: Refusal) -> Failure {
-    let message = format!("{who} {refusal}; it was not run, as it would not go through Tor");
-    Failure::new(Status::Refused, message)
+/// Why a program is not run.
+struct Obstacle<'a> {
+    file: &'a Path,
+    reason: Reason,
+    /// The interpreter that is to blame.
+    interpreter: Option<String>,
 }
 
-fn refuse(file: &Path, blocked: &Blocked) -> Failure {
-    let file = file.display();
-    let who = match blocked.interpreter() {
-        Some(interpreter) => {
-            format!("{file}: its interpreter {}", interpreter.to_string_lossy())
-        }
-        None => file.to_string(),
-    };
-    let message = match blocked.reason {
-        Reason::Refused(refusal) => return not_run(&who, refusal),
-        Reason::Unknown(Errno(libc::EACCES)) => {
-            format!("{who} can't be read, so nobody can tell whether it would go through Tor")
-        }
-        Reason::Unknown(errno) => format!("{who} can't be inspected: {}", describe(errno)),
-    };
-    Failure::new(Status::Refused, message)
+impl<'a> Obstacle<'a> {
+    fn of(file: &'a Path, blocked: &Blocked) -> Obstacle<'a> {
+        let interpreter = blocked.interpreter().map(|path| path.to_string_lossy().into_owned());
+        Obstacle { file, reason: blocked.reason, interpreter }
+    }
+
+    /// Whether the program itself is to blame, and in a way that a helper is excused from; also what
+    /// may be executed and not be read, as some set-ID programs.
+    fn is_excusable(&self) -> bool {
+        self.interpreter.is_none()
+            && match self.reason {
+                Reason::Refused(refusal) => is_excusable(refusal),
+                Reason::Unknown(errno) => errno == Errno(libc::EACCES),
+            }
+    }
+
+    fn failure(&self) -> Failure {
+        let file = self.file.display();
+        let who = match &self.interpreter {
+            Some(interpreter) => format!("{file}: its interpreter {interpreter}"),
+            None => file.to_string(),
+        };
+        let message = match self.reason {
+            Reason::Refused(refusal) => format!(
+                "{who} {refusal}; it was not run, as it would not go through Tor: {}",
+                refusal.remedy()
+            ),
+            Reason::Unknown(Errno(libc::EACCES)) => {
+                format!("{who} can't be read, so nobody can tell whether it would go through Tor")
+            }
+            Reason::Unknown(errno) => format!("{who} can't be inspected: {}", describe(errno)),
+        };
+        Failure::new(Status::Refused, message)
+    }
 }
 
 /// The name that `env` would look for: its first word that is neither an option nor an
@@ -93,16 +171,6 @@ fn env_target(script: &Script) -> Option<OsString> {
     let mut words = words.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     let word = words.find(|word| !word.contains(&b'='))?;
     (!word.starts_with(b"-")).then(|| OsString::from_vec(word.to_vec()))
-}
-
-/// Looks one further than the kernel: what `env` executes is checked by the execve hook anyway,
-/// but here the message can name the script. What `env` won't find, it reports itself.
-fn check_env_target(script: &Path, target: &OsStr, path: Option<&OsStr>) -> Result<(), Failure> {
-    let Ok(file) = search(target, path) else { return Ok(()) };
-    judge(&file).map(drop).map_err(|failure| {
-        let message = format!("{} runs {}", script.display(), failure.message);
-        Failure { message, ..failure }
-    })
 }
 
 #[cfg(test)]
@@ -130,8 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_is_named_with_the_script() {
-        let failure = check(Path::new("/"), None).unwrap_err();
+    fn a_directory_is_not_run() {
+        let settings = Settings::DEFAULT;
+        let check = Check { path: None, command: &[], settings: &settings };
+        let failure = check.of(Path::new("/")).unwrap_err();
         assert_eq!(failure.status, Status::Refused);
         assert!(failure.message.starts_with("/ is not a regular file"), "{}", failure.message);
     }

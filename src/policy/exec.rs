@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::program::elf::{Library, Loader};
+use crate::program::elf::Library;
 use crate::program::{DirectCalls, Elf, Facts, Kind};
 use crate::sys::Errno;
 
@@ -17,6 +17,9 @@ pub enum Refusal {
     Capabilities,
     /// Run by a process whose effective ids are not its real ones, likewise.
     OtherIds,
+    /// Run by a process that has asked for another security domain for its next exec: the system may
+    /// set `AT_SECURE`, or keep the library from being read.
+    OtherDomain,
     /// No dynamic loader: nothing looks at LD_PRELOAD.
     Static,
     /// Made by Go, which makes system calls without the C library even when linked to it.
@@ -41,7 +44,7 @@ pub enum Refusal {
     TooManyInterpreters,
 }
 
-/// Decides on one file. [`Kind::Text`] passes: the kernel answers `ENOEXEC` for it, and `execvp`
+/// Decides on one file, but not on the dynamic linker that it asks for. [`Kind::Text`] passes: the kernel answers `ENOEXEC` for it, and `execvp`
 /// then runs a shell, which is judged in its turn. A set-ID bit is refused on scripts too, and
 /// also where it would change nothing (already root), as torsocks does. Async-signal-safe.
 pub fn decide(facts: &Facts) -> Result<(), Refusal> {
@@ -72,12 +75,14 @@ pub fn decide(facts: &Facts) -> Result<(), Refusal> {
     if elf.go {
         return Err(Refusal::Go);
     }
-    match elf.loader {
-        None => Err(Refusal::Static),
-        Some(Loader::Other) => Err(Refusal::OtherLoader),
-        Some(Loader::Glibc) if elf.audits => Err(Refusal::Audit),
-        Some(Loader::Glibc) if facts.direct_calls.network => Err(Refusal::DirectCalls),
-        Some(Loader::Glibc) => Ok(()),
+    if elf.interpreter.is_none() {
+        Err(Refusal::Static)
+    } else if elf.audits {
+        Err(Refusal::Audit)
+    } else if facts.direct_calls.network {
+        Err(Refusal::DirectCalls)
+    } else {
+        Ok(())
     }
 }
 
@@ -104,9 +109,14 @@ pub fn decide_library(
 }
 
 /// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
-/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)). Async-signal-safe.
-pub fn decide_ids(acts_for_another: bool) -> Result<(), Refusal> {
-    if acts_for_another { Err(Refusal::OtherIds) } else { Ok(()) }
+/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
+/// so. Async-signal-safe.
+pub fn decide_process(acts_for_another: bool, changes_domain: bool) -> Result<(), Refusal> {
+    match (acts_for_another, changes_domain) {
+        (true, _) => Err(Refusal::OtherIds),
+        (false, true) => Err(Refusal::OtherDomain),
+        (false, false) => Ok(()),
+    }
 }
 
 impl Refusal {
@@ -119,6 +129,29 @@ impl Refusal {
             Refusal::TooManyInterpreters => libc::ELOOP,
             _ => libc::EPERM,
         })
+    }
+
+    /// What the user can do about it, to follow the reason.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Refusal::Setuid | Refusal::Setgid | Refusal::Capabilities => {
+                "run it outside, or name it in UnprotectedHelpers if it needs no network"
+            }
+            Refusal::OtherIds => "give up the other ids before it is executed",
+            Refusal::OtherDomain => "execute it without a domain of its own",
+            Refusal::Static => {
+                "use a dynamically linked build, or name it in UnprotectedHelpers if it needs no \
+                 network itself"
+            }
+            Refusal::Go | Refusal::DirectCalls => "use its own proxy setting, outside",
+            Refusal::Audit | Refusal::SecondLibc => "use a build without it",
+            Refusal::OtherClass => "use a 64-bit build",
+            Refusal::OtherMachine => "use a build for this processor",
+            Refusal::OtherLoader => "use a build for glibc",
+            Refusal::NotRegular | Refusal::UnknownFormat | Refusal::TooManyInterpreters => {
+                "look at the file"
+            }
+        }
     }
 }
 
@@ -138,6 +171,10 @@ impl fmt::Display for Refusal {
             Refusal::OtherIds => {
                 "would run with other effective ids than real ones, so the system would not load \
                  the preload library into it"
+            }
+            Refusal::OtherDomain => {
+                "would run in another security domain (AppArmor, SELinux), where the system may not \
+                 load the preload library into it"
             }
             Refusal::Static => "is statically linked, so no preload library can be loaded into it",
             Refusal::Go => {
@@ -166,60 +203,67 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::elf::{Elf, NATIVE_CLASS, NATIVE_MACHINE};
+    use crate::program::elf::{Elf, Interpreter, NATIVE_CLASS, NATIVE_MACHINE};
 
-    const ELF: Elf = Elf {
-        class: NATIVE_CLASS,
-        machine: NATIVE_MACHINE,
-        loader: Some(Loader::Glibc),
-        go: false,
-        ours: false,
-        audits: false,
-    };
+    fn elf() -> Elf {
+        Elf {
+            class: NATIVE_CLASS,
+            machine: NATIVE_MACHINE,
+            interpreter: Some(Interpreter::new(b"/lib/ld.so\0")),
+            go: false,
+            ours: false,
+            audits: false,
+        }
+    }
+
     const CALLS: DirectCalls = DirectCalls { network: true, epoll_waits: true };
     const WAITS: DirectCalls = DirectCalls { network: false, epoll_waits: true };
-    const FACTS: Facts = Facts {
-        regular: true,
-        setuid: false,
-        setgid: false,
-        capabilities: false,
-        kind: Kind::Elf(ELF),
-        direct_calls: DirectCalls { network: false, epoll_waits: false },
-    };
+
+    fn facts() -> Facts {
+        let kind = Kind::Elf(elf());
+        let direct_calls = DirectCalls { network: false, epoll_waits: false };
+        Facts {
+            regular: true,
+            setuid: false,
+            setgid: false,
+            capabilities: false,
+            kind,
+            direct_calls,
+        }
+    }
 
     fn with(elf: Elf) -> Result<(), Refusal> {
-        decide(&Facts { kind: Kind::Elf(elf), ..FACTS })
+        decide(&Facts { kind: Kind::Elf(elf), ..facts() })
     }
 
     #[test]
     fn a_dynamic_glibc_program_passes() {
-        assert_eq!(decide(&FACTS), Ok(()));
+        assert_eq!(decide(&facts()), Ok(()));
     }
 
     #[test]
     fn each_obstacle_has_its_own_refusal() {
-        assert_eq!(decide(&Facts { setuid: true, ..FACTS }), Err(Refusal::Setuid));
-        assert_eq!(decide(&Facts { setgid: true, ..FACTS }), Err(Refusal::Setgid));
-        assert_eq!(decide(&Facts { capabilities: true, ..FACTS }), Err(Refusal::Capabilities));
-        assert_eq!(decide(&Facts { regular: false, ..FACTS }), Err(Refusal::NotRegular));
-        assert_eq!(decide(&Facts { kind: Kind::Other, ..FACTS }), Err(Refusal::UnknownFormat));
-        assert_eq!(with(Elf { class: 1, ..ELF }), Err(Refusal::OtherClass));
-        assert_eq!(with(Elf { machine: 0, ..ELF }), Err(Refusal::OtherMachine));
-        assert_eq!(with(Elf { loader: None, ..ELF }), Err(Refusal::Static));
-        assert_eq!(with(Elf { loader: Some(Loader::Other), ..ELF }), Err(Refusal::OtherLoader));
-        assert_eq!(with(Elf { go: true, ..ELF }), Err(Refusal::Go));
-        assert_eq!(with(Elf { audits: true, ..ELF }), Err(Refusal::Audit));
-        assert_eq!(decide(&Facts { direct_calls: CALLS, ..FACTS }), Err(Refusal::DirectCalls));
+        assert_eq!(decide(&Facts { setuid: true, ..facts() }), Err(Refusal::Setuid));
+        assert_eq!(decide(&Facts { setgid: true, ..facts() }), Err(Refusal::Setgid));
+        assert_eq!(decide(&Facts { capabilities: true, ..facts() }), Err(Refusal::Capabilities));
+        assert_eq!(decide(&Facts { regular: false, ..facts() }), Err(Refusal::NotRegular));
+        assert_eq!(decide(&Facts { kind: Kind::Other, ..facts() }), Err(Refusal::UnknownFormat));
+        assert_eq!(with(Elf { class: 1, ..elf() }), Err(Refusal::OtherClass));
+        assert_eq!(with(Elf { machine: 0, ..elf() }), Err(Refusal::OtherMachine));
+        assert_eq!(with(Elf { interpreter: None, ..elf() }), Err(Refusal::Static));
+        assert_eq!(with(Elf { go: true, ..elf() }), Err(Refusal::Go));
+        assert_eq!(with(Elf { audits: true, ..elf() }), Err(Refusal::Audit));
+        assert_eq!(decide(&Facts { direct_calls: CALLS, ..facts() }), Err(Refusal::DirectCalls));
     }
 
     #[test]
     fn a_program_that_only_waits_by_itself_passes() {
-        assert_eq!(decide(&Facts { direct_calls: WAITS, ..FACTS }), Ok(()));
+        assert_eq!(decide(&Facts { direct_calls: WAITS, ..facts() }), Ok(()));
     }
 
     #[test]
     fn a_library_is_loaded_if_its_calls_meet_the_hooks() {
-        let file = Elf { loader: None, ..ELF };
+        let file = Elf { interpreter: None, ..elf() };
         let (plain, libc) = (Library::default(), Library { c_library: true, hooked: true });
         let decide = |elf: Elf, library, is_loaded, calls| {
             decide_library(&elf, library, || is_loaded, || calls)
@@ -238,14 +282,14 @@ mod tests {
 
     #[test]
     fn a_static_go_program_is_called_a_go_program() {
-        assert_eq!(with(Elf { go: true, loader: None, ..ELF }), Err(Refusal::Go));
+        assert_eq!(with(Elf { go: true, interpreter: None, ..elf() }), Err(Refusal::Go));
     }
 
     #[test]
     fn text_is_left_to_the_shell_that_execvp_starts() {
-        assert_eq!(decide(&Facts { kind: Kind::Text, ..FACTS }), Ok(()));
+        assert_eq!(decide(&Facts { kind: Kind::Text, ..facts() }), Ok(()));
         assert_eq!(
-            decide(&Facts { kind: Kind::Text, setuid: true, ..FACTS }),
+            decide(&Facts { kind: Kind::Text, setuid: true, ..facts() }),
             Err(Refusal::Setuid)
         );
     }

@@ -4,10 +4,11 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use super::elf::Interpreter;
 use super::script::LINE;
-use super::{Facts, Kind};
+use super::{Elf, Facts, Kind, linker};
 use crate::policy::exec::{Refusal, decide};
-use crate::sys::Errno;
+use crate::sys::{Errno, may_execute};
 
 /// How many interpreters Linux follows before it answers `ELOOP`.
 const MOST_INTERPRETERS: usize = 5;
@@ -54,7 +55,13 @@ impl fmt::Debug for Blocked {
 /// for scripts, each interpreter behind it. Gives the facts of the first file.
 /// Async-signal-safe.
 pub fn judge_path(directory: i32, path: &CStr) -> Result<Facts, Blocked> {
-    judge(Facts::of_path(directory, path))
+    judge(inspect(directory, path))
+}
+
+/// The kernel's own errors first: it does not execute a file that must not be, whatever it is.
+fn inspect(directory: i32, path: &CStr) -> Result<Facts, Errno> {
+    may_execute(directory, path)?;
+    Facts::of_path(directory, path)
 }
 
 /// The same for the file behind a descriptor (`fexecve`, `execveat` with an empty path).
@@ -67,9 +74,13 @@ fn judge(first: Result<Facts, Errno>) -> Result<Facts, Blocked> {
     let first = judge_one(first).map_err(|reason| Blocked { reason, interpreter })?;
     let mut kind = first.kind;
     for _ in 0..MOST_INTERPRETERS {
-        let Kind::Script(script) = kind else { return Ok(first) };
+        let script = match kind {
+            Kind::Script(script) => script,
+            Kind::Elf(elf) => return judge_linker(&elf, interpreter).map(|()| first),
+            Kind::Text | Kind::Other => return Ok(first),
+        };
         interpreter = *script.interpreter_bytes();
-        let facts = judge_one(Facts::of_path(libc::AT_FDCWD, script.interpreter()));
+        let facts = judge_one(inspect(libc::AT_FDCWD, script.interpreter()));
         kind = facts.map_err(|reason| Blocked { reason, interpreter })?.kind;
         if let Kind::Text = kind {
             // Only execvp hands text to a shell; the kernel wants a format it can load.
@@ -80,7 +91,30 @@ fn judge(first: Result<Facts, Errno>) -> Result<Facts, Blocked> {
         Kind::Script(_) => {
             Err(Blocked { reason: Reason::Refused(Refusal::TooManyInterpreters), interpreter })
         }
-        _ => Ok(first),
+        Kind::Elf(elf) => judge_linker(&elf, interpreter).map(|()| first),
+        Kind::Text | Kind::Other => Ok(first),
+    }
+}
+
+/// The kernel starts the file that an ELF program names as its interpreter, whatever it is: only
+/// glibc's linker loads the library. `interpreter` is the script's that `elf` is, if it is one's.
+fn judge_linker(elf: &Elf, interpreter: [u8; LINE]) -> Result<(), Blocked> {
+    const { assert!(Interpreter::LONGEST == LINE) };
+    let refuse = |interpreter, reason| Err(Blocked { reason, interpreter });
+    let Some(path) = elf.interpreter else {
+        return refuse(interpreter, Reason::Refused(Refusal::Static));
+    };
+    if path.path().is_empty() {
+        return refuse(interpreter, Reason::Refused(Refusal::OtherLoader));
+    }
+    match linker::is_glibc_at(libc::AT_FDCWD, path.path()) {
+        Ok(true) => Ok(()),
+        Ok(false) => refuse(interpreter, Reason::Refused(Refusal::OtherLoader)),
+        // Not there, and by its name another C library's: that tells the user more.
+        Err(Errno(libc::ENOENT)) if !path.is_named_as_glibcs() => {
+            refuse(interpreter, Reason::Refused(Refusal::OtherLoader))
+        }
+        Err(errno) => refuse(*path.bytes(), Reason::Unknown(errno)),
     }
 }
 
@@ -108,8 +142,11 @@ mod tests {
         }
 
         fn file(&self, name: &str, content: &str) -> PathBuf {
-            std::fs::write(self.0.join(name), content).unwrap();
-            self.0.join(name)
+            let path = self.0.join(name);
+            std::fs::write(&path, content).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&path, mode).unwrap();
+            path
         }
     }
 

@@ -1,5 +1,7 @@
-//! ELF programs: their class and machine, the loader that they ask for, and Go's traces.
+//! ELF programs: their class and machine, the interpreter that they ask for, and Go's traces.
 
+use core::ffi::CStr;
+use core::fmt;
 use core::mem::{MaybeUninit, size_of};
 
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
@@ -7,6 +9,7 @@ use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 use super::ReadAt;
 use super::direct_calls::{self, Code, DirectCalls, Origin};
 use super::dynamic::Dynamic;
+use super::head::Head;
 use super::note::{self, Identity};
 use crate::sys::{Errno, File};
 
@@ -39,9 +42,9 @@ pub struct Elf {
     pub class: u8,
     /// `e_machine`.
     pub machine: u16,
-    /// The dynamic loader that it asks for; `None` for a static program, static PIE included. Not
-    /// looked for in a program of another class or machine.
-    pub loader: Option<Loader>,
+    /// The dynamic linker that it asks for (`PT_INTERP`); `None` for a static program, static PIE
+    /// included. Not looked for in a program of another class or machine.
+    pub interpreter: Option<Interpreter>,
     /// Made by Go's linker, at least in part. Not looked for in a foreign program.
     pub go: bool,
     /// The preload library of this very version. Not looked for in a foreign library.
@@ -51,13 +54,47 @@ pub struct Elf {
     pub audits: bool,
 }
 
-/// A dynamic loader, told by its file name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loader {
-    /// glibc's `ld-linux*`, or the LSB name for it.
-    Glibc,
-    /// Another one: musl's, bionic's.
-    Other,
+/// The path of an ELF interpreter: the kernel loads that file in place of a static program's own
+/// start. [`linker`](super::linker) tells whether it is glibc's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Interpreter([u8; Interpreter::LONGEST]);
+
+impl Interpreter {
+    /// With its NUL.
+    pub const LONGEST: usize = 256;
+
+    /// `path` up to its NUL; empty if it is longer than any that is known.
+    pub fn new(path: &[u8]) -> Interpreter {
+        let mut bytes = [0; Interpreter::LONGEST];
+        let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
+        match bytes.get_mut(..path.len()) {
+            Some(place) if path.len() < Interpreter::LONGEST => place.copy_from_slice(path),
+            _ => {}
+        }
+        Interpreter(bytes)
+    }
+
+    /// The path, relative to the working directory if it is not absolute; empty if it is too long.
+    pub fn path(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+
+    /// Whether its file name is one of glibc's linkers, which is no proof that the file is one.
+    pub fn is_named_as_glibcs(&self) -> bool {
+        let name = self.path().to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        name.starts_with(b"ld-linux") || name.starts_with(b"ld-lsb")
+    }
+
+    /// The path, padded with NULs.
+    pub(crate) fn bytes(&self) -> &[u8; Interpreter::LONGEST] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().fmt(f)
+    }
 }
 
 impl Elf {
@@ -73,7 +110,7 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
     let machine = header.e_machine;
-    let mut elf = Elf { class, machine, loader: None, go: false, ours: false, audits: false };
+    let mut elf = Elf { class, machine, interpreter: None, go: false, ours: false, audits: false };
     if !elf.is_native() {
         return Ok(Some(elf));
     }
@@ -86,7 +123,9 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
             libc::PT_DYNAMIC => {
                 elf.audits |= dynamic_at(file, header, &segment)?.audits;
             }
-            libc::PT_INTERP if elf.loader.is_none() => elf.loader = loader(file, &segment)?,
+            libc::PT_INTERP if elf.interpreter.is_none() => {
+                elf.interpreter = interpreter(file, &segment)?;
+            }
             libc::PT_NOTE => note::for_each(file, segment.p_offset, segment.p_filesz, |note| {
                 elf.go |= note.name == *GO_VENDOR;
                 elf.ours |= Identity::is_ours(note);
@@ -227,20 +266,39 @@ fn offset_of(
     Ok(None)
 }
 
-/// Reads a loader's path and judges it by its last part; `None` if there is no path to read.
-fn loader(file: &(impl ReadAt + ?Sized), segment: &Elf64_Phdr) -> Result<Option<Loader>, Errno> {
-    let mut buffer = [0; 256];
-    let length = segment.p_filesz.min(libc::PATH_MAX as u64);
-    // The end of a longer path is what holds the file's name.
-    let skipped = length.saturating_sub(buffer.len() as u64);
-    let wanted = buffer.get_mut(..(length - skipped) as usize).unwrap_or_default();
-    let Some(offset) = segment.p_offset.checked_add(skipped) else { return Ok(None) };
-    let count = file.read_at(wanted, offset)?;
+/// The length that the preload library of this very version has at least, so that all of it can be
+/// loaded; `None` if `file` is another file. It reads less than [`inspect`].
+pub fn length_of_our_library(file: &(impl ReadAt + ?Sized)) -> Result<Option<u64>, Errno> {
+    let head = Head::of(file)?;
+    let Some(header) = read::<Elf64_Ehdr>(&head, 0)?.filter(has_segments) else { return Ok(None) };
+    let (mut ours, mut length) = (false, 0);
+    for segment in segments(&head, header) {
+        let Some(segment) = segment? else { return Ok(None) };
+        match segment.p_type {
+            libc::PT_NOTE => note::for_each(&head, segment.p_offset, segment.p_filesz, |note| {
+                ours |= Identity::is_ours(note);
+            })?,
+            libc::PT_LOAD => {
+                length = length.max(segment.p_offset.saturating_add(segment.p_filesz));
+            }
+            _ => {}
+        }
+    }
+    let native = header.e_ident.starts_with(MAGIC) && header.e_machine == NATIVE_MACHINE;
+    Ok((ours && native).then_some(length))
+}
+
+/// Reads an interpreter's path; `None` if there is no path to read.
+fn interpreter(
+    file: &(impl ReadAt + ?Sized),
+    segment: &Elf64_Phdr,
+) -> Result<Option<Interpreter>, Errno> {
+    let mut buffer = [0; Interpreter::LONGEST];
+    let length = segment.p_filesz.min(libc::PATH_MAX as u64) as usize;
+    let wanted = buffer.get_mut(..length.min(Interpreter::LONGEST)).unwrap_or_default();
+    let count = file.read_at(wanted, segment.p_offset)?;
     let path = wanted.get(..count).unwrap_or_default();
-    let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let glibc = name.starts_with(b"ld-linux") || name.starts_with(b"ld-lsb");
-    Ok((!path.is_empty()).then_some(if glibc { Loader::Glibc } else { Loader::Other }))
+    Ok((path.first().is_some_and(|&byte| byte != 0)).then(|| Interpreter::new(path)))
 }
 
 /// Whether the section names hold `.go.buildinfo`.

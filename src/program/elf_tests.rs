@@ -56,20 +56,24 @@ fn facts(file: &[u8]) -> Elf {
 }
 
 #[test]
-fn the_loader_is_told_by_its_file_name() {
-    let loader = |path: &[u8]| facts(&program(libc::PT_INTERP, path)).loader;
-    assert_eq!(loader(b"/lib64/ld-linux-x86-64.so.2\0"), Some(Loader::Glibc));
-    assert_eq!(loader(b"/nix/store/x/ld-linux-aarch64.so.1\0"), Some(Loader::Glibc));
-    assert_eq!(loader(b"/lib/ld-musl-x86_64.so.1\0"), Some(Loader::Other));
-    assert_eq!(loader(b"/ld-linux/other.so\0"), Some(Loader::Other));
-    assert_eq!(loader(b"\0"), None);
-    let long = [b"/".as_slice(), &[b'd'; 1000], b"/ld-linux-x86-64.so.2\0"].concat();
-    assert_eq!(loader(&long), Some(Loader::Glibc));
+fn the_interpreter_is_read_up_to_its_nul() {
+    let read = |path: &[u8]| {
+        facts(&program(libc::PT_INTERP, path)).interpreter.map(|found| found.path().to_owned())
+    };
+    assert_eq!(
+        read(b"/lib64/ld-linux-x86-64.so.2\0").as_deref(),
+        Some(c"/lib64/ld-linux-x86-64.so.2")
+    );
+    assert_eq!(read(b"ld.so\0/more\0").as_deref(), Some(c"ld.so"));
+    assert_eq!(read(b"\0"), None);
+    assert_eq!(read(b""), None);
+    let long = [b"/".as_slice(), &[b'd'; 1000], b"/ld.so\0"].concat();
+    assert_eq!(read(&long).as_deref(), Some(c""), "too long to be opened");
 }
 
 #[test]
 fn a_program_without_an_interpreter_segment_is_static() {
-    assert_eq!(facts(&program(libc::PT_DYNAMIC, b"")).loader, None);
+    assert_eq!(facts(&program(libc::PT_DYNAMIC, b"")).interpreter, None);
 }
 
 #[test]

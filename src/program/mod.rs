@@ -7,6 +7,7 @@
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
 //! - [`helper`]: a program that may run although it can't be protected
+//! - [`linker`]: glibc's dynamic linker, told from any other file
 //! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`c_library`]: what tells a C library, in a file or in memory
 //! - [`direct_calls`]: code that enters the kernel without the C library
@@ -19,6 +20,7 @@ mod dynamic;
 pub mod elf;
 mod head;
 pub mod helper;
+pub mod linker;
 pub mod note;
 pub mod script;
 
@@ -111,7 +113,7 @@ impl Facts {
         let kind = if regular { Kind::of(file)? } else { Kind::Other };
         let direct_calls = match &kind {
             // Of static programs and Go's it is known.
-            Kind::Elf(elf) if elf.is_native() && elf.loader.is_some() && !elf.go => {
+            Kind::Elf(elf) if elf.is_native() && elf.interpreter.is_some() && !elf.go => {
                 elf::direct_calls(file)?
             }
             _ => DirectCalls::default(),
@@ -178,6 +180,6 @@ mod tests {
     fn the_running_test_is_a_dynamic_program_of_this_machine() {
         let facts = Facts::of_path(libc::AT_FDCWD, c"/proc/self/exe").unwrap();
         let Kind::Elf(elf) = facts.kind else { panic!("not ELF: {facts:?}") };
-        assert!(elf.is_native() && elf.loader == Some(elf::Loader::Glibc) && !elf.go, "{elf:?}");
+        assert!(elf.is_native() && elf.interpreter.is_some() && !elf.go, "{elf:?}");
     }
 }

@@ -54,7 +54,7 @@ fn calls(path: &Path) -> Option<DirectCalls> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let file = File::open_at(libc::AT_FDCWD, &name).ok()?;
     match Kind::of(&file) {
-        Ok(Kind::Elf(elf)) if elf.is_native() && elf.loader.is_some() && !elf.go => {
+        Ok(Kind::Elf(elf)) if elf.is_native() && elf.interpreter.is_some() && !elf.go => {
             elf::direct_calls(&file).ok()
         }
         _ => None,

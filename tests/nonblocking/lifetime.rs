@@ -34,6 +34,21 @@ fn a_program_that_is_executed_gets_no_half_spoken_socket() {
 
 /// promise: invariant 4
 #[test]
+fn a_program_that_is_spawned_gets_no_half_spoken_socket_under_another_number() {
+    play(PROBE, "spawned-by-another-number");
+}
+
+#[test]
+fn flags_of_descriptors_are_the_programs_own_while_a_thread_is_in_system() {
+    play(PROBE, "flags");
+}
+
+#[test]
+fn wordexps_shells_get_no_half_spoken_socket() {
+    play(PROBE, "expanded");
+}
+
+#[test]
 fn an_interrupted_connect_goes_on() {
     play(PROBE, "interrupted");
 }

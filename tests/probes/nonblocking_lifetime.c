@@ -2,8 +2,11 @@
 #include "nonblocking.h"
 
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <wordexp.h>
 
 static void scene_shutdown(void)
 {
@@ -326,6 +329,93 @@ static void scene_spawned(void)
     }
 }
 
+/* A file action that gives the socket another number does not give the program the socket. */
+static void scene_spawned_by_another_number(void)
+{
+    char self[4096], *arguments[] = {"nonblocking", "closed", "77", NULL};
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    EXPECT(length > 0);
+    self[length] = 0;
+    for (int way = 0; way < 2; way++) {
+        posix_spawn_file_actions_t actions;
+        pid_t child;
+        int fd = begun(), status = -1;
+        if (way)
+            EXPECT(dup2(fd, 77) == 77);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_adddup2(&actions, way ? 77 : fd, 77);
+        EXPECT(posix_spawn(&child, self, &actions, NULL, arguments, environ) == 0);
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        close(77);
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        is_connected(fd);
+    }
+}
+
+static char folder[] = "/tmp/flags-XXXXXX", in[64], out[64], command[256];
+
+static void *in_system(void *command)
+{
+    return (void *)(long)system(command);
+}
+
+/* While another thread is in system, the flags are the program's own, and those of the next file. */
+static void scene_flags(void)
+{
+    EXPECT(mkdtemp(folder));
+    for (int way = 0; way < 3; way++) {
+        pthread_t thread;
+        void *status;
+        snprintf(in, sizeof in, "%s/in", folder);
+        snprintf(out, sizeof out, "%s/out", folder);
+        EXPECT(mkfifo(in, 0600) == 0);
+        int fd = begun(), file = -1;
+        snprintf(command, sizeof command, "touch %s; read x < %s; exit 0", out, in);
+        EXPECT(pthread_create(&thread, NULL, in_system, command) == 0);
+        while (access(out, F_OK) != 0)
+            sched_yield();
+        EXPECT(fcntl(fd, F_GETFD) == 0);
+        if (way == 0)
+            EXPECT(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+        if (way == 1) {
+            EXPECT(close(fd) == 0);
+            EXPECT((file = open("/dev/null", O_RDONLY | O_CLOEXEC)) == fd);
+        }
+        close(open(in, O_WRONLY));
+        EXPECT(pthread_join(thread, &status) == 0 && (long)status == 0);
+        EXPECT(fcntl(fd, F_GETFD) == (way == 2 ? 0 : FD_CLOEXEC));
+        close(fd);
+        EXPECT(unlink(in) == 0 && unlink(out) == 0);
+    }
+    EXPECT(rmdir(folder) == 0);
+}
+
+/* The shells of wordexp do not get the socket, and all words come as they are. */
+static void scene_expanded(void)
+{
+    static const char *const words[] = {
+        "plain", "a b", "it's", "", "$HOME", "*", "two\nlines", "\"", "x", "x",
+    };
+    wordexp_t expanded = {.we_offs = 2};
+    int fd = begun();
+    EXPECT(dup2(fd, 77) == 77);
+    EXPECT(wordexp("first", &expanded, WRDE_DOOFFS) == 0 && expanded.we_wordc == 1);
+    EXPECT(wordexp("plain \"$(echo 'a b')\" \"$(echo \"it's\")\" '' '$HOME' '*' \"$(printf 'two\\nlines')\" '\"' "
+                   "$(echo x x; test ! -e /proc/self/fd/77 || echo it-has-the-socket)",
+                   &expanded, WRDE_DOOFFS | WRDE_APPEND) == 0);
+    EXPECT(expanded.we_wordc == 11 && !expanded.we_wordv[0] && !expanded.we_wordv[1]);
+    EXPECT(strcmp(expanded.we_wordv[2], "first") == 0 && !expanded.we_wordv[13]);
+    for (int i = 0; i < 10; i++)
+        EXPECT(strcmp(expanded.we_wordv[3 + i], words[i]) == 0);
+    wordfree(&expanded);
+    EXPECT(wordexp("$(", &expanded, 0) == WRDE_SYNTAX);
+    EXPECT(wordexp("$(true)", &expanded, WRDE_NOCMD) == WRDE_CMDSUB);
+    EXPECT(wordexp("`true` | ", &expanded, 0) == WRDE_BADCHAR);
+    EXPECT(fcntl(fd, F_GETFD) == 0);
+    EXPECT(by_poll(fd, -1) == POLLOUT);
+    is_connected(fd);
+}
+
 static volatile int victim = -1;
 
 static void close_victim(int number)
@@ -371,6 +461,9 @@ static const struct scene scenes[] = {
     {"options", scene_options},
     {"cleared", scene_cleared},
     {"spawned", scene_spawned},
+    {"spawned-by-another-number", scene_spawned_by_another_number},
+    {"flags", scene_flags},
+    {"expanded", scene_expanded},
     {"passed", scene_passed},
     {"closed-in-handler", scene_closed_in_handler},
     {NULL, NULL},

@@ -83,7 +83,8 @@ pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failur
         configuration::examine(&invocation.given, settings, &mut report);
         check_daemon(settings, tor, question.self_test, &mut report);
     }
-    programs::examine_all(&question.programs, library.as_deref().ok(), &mut report);
+    let settings = settings.as_ref().unwrap_or(&settings::Settings::DEFAULT);
+    programs::examine_all(&question.programs, library.as_deref().ok(), settings, &mut report);
     report.end();
     Ok(c_int::from(!report.is_good()))
 }

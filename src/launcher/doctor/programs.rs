@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use epochsocks::config::Settings;
+
 use super::report::Report;
-use crate::preflight::{self, Form};
+use crate::preflight::{Check, Form};
 use crate::search::search;
 
 /// Programs that ask another process, which may run already and outside, with what to do.
@@ -22,12 +24,13 @@ const OUTSIDE: [(&[&str], &str); 6] = [
 ];
 
 /// Reports on `program` as the launcher and the hooks would treat it; `library` is the one in use.
-pub fn examine(program: &OsStr, library: Option<&Path>, report: &mut Report) {
+pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, report: &mut Report) {
     let path = std::env::var_os("PATH");
     let name = program.to_string_lossy();
     let found = search(program, path.as_deref());
     let verdict = found.clone().and_then(|file| {
-        let form = preflight::check(&file, path.as_deref())?;
+        let check = Check { path: path.as_deref(), command: &[], settings };
+        let form = check.of(&file)?;
         Ok((file, form))
     });
     report.step(
@@ -78,6 +81,11 @@ pub fn unreadable_for_others(library: &Path) -> Option<&Path> {
 }
 
 /// Reports on each of `programs`.
-pub fn examine_all(programs: &[OsString], library: Option<&Path>, report: &mut Report) {
-    programs.iter().for_each(|program| examine(program, library, report));
+pub fn examine_all(
+    programs: &[OsString],
+    library: Option<&Path>,
+    settings: &Settings,
+    report: &mut Report,
+) {
+    programs.iter().for_each(|program| examine(program, library, settings, report));
 }

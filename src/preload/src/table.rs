@@ -718,13 +718,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn execvp(file: *const c_char, arguments: *const *mut c_char) -> c_int {
         "unistd.h", handler: exec::execvp,
         why: "what is executed must be protected too",
-        policy: "as execve, for the file that PATH leads to",
+        policy: "as execve, for each file that PATH leads to until one is executed",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn execvpe(
         file: *const c_char, arguments: *const *mut c_char, environment: *const *mut c_char,
     ) -> c_int {
-        "unistd.h", real: lookup, handler: exec::execvpe,
+        "unistd.h", handler: exec::execvpe,
         why: "what is executed must be protected too", policy: "as execvp",
         test: "exec_family::every_form_keeps_the_library",
     }
@@ -763,9 +763,9 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
         environment: *const *mut c_char,
     ) -> c_int {
-        "spawn.h", real: lookup, handler: exec::spawn::posix_spawn,
+        "spawn.h", handler: exec::spawn::posix_spawn,
         why: "libc makes its exec inside, where no hook is",
-        policy: "as execve; gives the errno as its result",
+        policy: "as execve, in a child of our own behind all file actions and attributes; gives the errno as its result",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn posix_spawnp(
@@ -773,7 +773,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
         environment: *const *mut c_char,
     ) -> c_int {
-        "spawn.h", real: lookup, handler: exec::spawn::posix_spawnp,
+        "spawn.h", handler: exec::spawn::posix_spawnp,
         why: "libc makes its exec inside, where no hook is",
         policy: "as posix_spawn, for the file that PATH leads to",
         test: "exec_family::every_form_keeps_the_library",
@@ -783,9 +783,9 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
         environment: *const *mut c_char,
     ) -> c_int {
-        real: lookup, handler: exec::spawn::pidfd_spawn,
+        handler: exec::spawn::pidfd_spawn,
         why: "as posix_spawn, from glibc 2.39 on",
-        policy: "as posix_spawn; ENOSYS where libc has none",
+        policy: "as posix_spawn, whatever libc",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn pidfd_spawnp(
@@ -793,26 +793,32 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         attributes: *const posix_spawnattr_t, arguments: *const *mut c_char,
         environment: *const *mut c_char,
     ) -> c_int {
-        real: lookup, handler: exec::spawn::pidfd_spawnp,
+        handler: exec::spawn::pidfd_spawnp,
         why: "as posix_spawnp, from glibc 2.39 on",
-        policy: "as posix_spawnp; ENOSYS where libc has none",
+        policy: "as posix_spawnp, whatever libc",
         test: "exec_family::every_form_keeps_the_library",
     }
     fn system(command: *const c_char) -> c_int {
-        "stdlib.h", cancellation_point: yes, real: lookup, handler: exec::shell::system,
+        "stdlib.h", cancellation_point: yes, handler: exec::shell::system,
         why: "libc starts the shell inside, where no hook is",
-        policy: "puts the library and its settings back into the environment",
+        policy: "starts the shell as posix_spawn does, with the library and its settings in the environment",
         test: "exec_family::every_form_keeps_the_library",
     }
     alias __libc_system = system, test: "exec_family::every_form_keeps_the_library";
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
-        "stdio.h", cancellation_point: yes, real: lookup, handler: exec::shell::popen,
+        "stdio.h", cancellation_point: yes, handler: exec::pipe::popen,
         why: "libc starts the shell inside, where no hook is", policy: "as system",
         test: "exec_family::every_form_keeps_the_library",
     }
     alias _IO_popen = popen, test: "exec_family::every_form_keeps_the_library";
+    fn pclose(stream: *mut FILE) -> c_int {
+        "stdio.h", cancellation_point: yes, real: lookup, handler: exec::pipe::pclose,
+        why: "the shell that popen starts is a child of our own",
+        policy: "waits for the shell of the stream",
+        test: "exec_family::a_stream_of_popen_ends_with_its_shell",
+    }
     fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int {
-        "wordexp.h", real: lookup, handler: exec::shell::wordexp,
+        "wordexp.h", real: lookup, handler: exec::words::wordexp,
         why: "libc starts the shell inside, where no hook is",
         policy: "as system; without a shell that can be protected WRDE_CMDSUB for what would need one",
         test: "exec_family::command_substitution_keeps_the_library",

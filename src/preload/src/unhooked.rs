@@ -4,7 +4,7 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use epochsocks::linkage::Symbol;
-use libc::{Dl_info, FILE, addrinfo, pthread_attr_t, pthread_t, sigset_t, size_t};
+use libc::{Dl_info, FILE, addrinfo, pid_t, pthread_attr_t, pthread_t, sigset_t, size_t};
 
 use crate::real::Real;
 
@@ -73,6 +73,17 @@ unhooked! {
     fn sigemptyset(set: *mut sigset_t) -> c_int;
     /// sigfillset(3).
     fn sigfillset(set: *mut sigset_t) -> c_int;
+    /// waitpid(3), a cancellation point.
+    fn waitpid(child: pid_t, status: *mut c_int, options: c_int) -> pid_t;
+    /// Has `routine` called with `argument` when the calling thread is cancelled before
+    /// `_pthread_cleanup_pop`; `buffer` is four words, which it keeps (glibc).
+    fn _pthread_cleanup_push(
+        buffer: *mut [usize; 4],
+        routine: extern "C" fn(*mut c_void),
+        argument: *mut c_void
+    ) -> ();
+    /// Takes back what `_pthread_cleanup_push` has set up with `buffer`; calls it if `execute`.
+    fn _pthread_cleanup_pop(buffer: *mut [usize; 4], execute: c_int) -> ();
     /// The calling thread's `h_errno` (glibc, netdb.h).
     fn __h_errno_location() -> *mut c_int;
 }

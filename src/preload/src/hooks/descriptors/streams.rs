@@ -6,6 +6,7 @@ use core::ffi::{c_char, c_int};
 use epochsocks::registry::Registry;
 use libc::FILE;
 
+use crate::hooks::exec::pipe;
 use crate::hooks::waits::wait_loop::wait_for_handshake;
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real, unhooked};
@@ -32,6 +33,10 @@ pub unsafe fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
 pub unsafe fn fclose(stream: *mut FILE) -> c_int {
     // SAFETY: the caller's contract, here and below.
     unsafe {
+        // libc's fclose ends a stream of popen as pclose does.
+        if let Some(child) = pipe::take(stream) {
+            return pipe::close(stream, child);
+        }
         forget(stream);
         real::fclose(stream)
     }

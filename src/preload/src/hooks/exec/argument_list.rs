@@ -3,7 +3,7 @@
 
 use core::ffi::{c_char, c_int};
 
-use super::pointers::Pointers;
+use super::pointers::with_pointers;
 use super::{execv, execve, execvp};
 use crate::errno;
 
@@ -137,16 +137,14 @@ impl List {
         while !unsafe { self.get(end) }.is_null() {
             end += 1;
         }
-        let mut pointers = match Pointers::with_room(end) {
-            Ok(pointers) => pointers,
-            Err(errno) => return errno::fail(errno),
-        };
-        for index in 0..end {
-            // SAFETY: before the null pointer.
-            let _ = pointers.push(unsafe { self.get(index) });
-        }
-        let result = call(pointers.as_ptr(), end);
-        pointers.free();
-        result
+        let called = with_pointers(end, |pointers| {
+            for index in 0..end {
+                // SAFETY: before the null pointer.
+                pointers.push(unsafe { self.get(index) })?;
+            }
+            // SAFETY: the caller's C strings.
+            Ok(call(unsafe { pointers.block() }.as_ptr(), end))
+        });
+        called.and_then(|called| called).unwrap_or_else(errno::fail)
     }
 }

@@ -1,13 +1,13 @@
 //! The environment for a program that is executed: the caller's, with our variables put back where
 //! the caller left them out, and without audit libraries. Async-signal-safe.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 
 use epochsocks::bytes::Bytes;
 use epochsocks::config::{Environment, value_of};
 use epochsocks::sys::Errno;
 
-use super::pointers::Pointers;
+use super::pointers::with_strings;
 use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
 use crate::log::log;
 
@@ -18,16 +18,16 @@ const LONGEST_PRELOAD: usize = 8_192;
 /// `ENOMEM`.
 pub fn with_environment<R>(
     environment: Environment<'_>,
-    call: impl FnOnce(*const *const c_char) -> R,
+    call: impl FnOnce(Environment<'_>) -> R,
 ) -> Result<R, Errno> {
-    let Some(library) = inheritance::library() else { return Ok(call(environment.as_ptr())) };
+    let Some(library) = inheritance::library() else { return Ok(call(environment)) };
     let is_loaded = is_loaded(environment, library);
     let has_audit = environment.entries().any(is_audit);
     if has_audit {
         log!(Warning, "LD_AUDIT left out: audit libraries call a C library without hooks");
     }
     if is_loaded && !has_audit && inheritance::missing_from(environment).next().is_none() {
-        return Ok(call(environment.as_ptr()));
+        return Ok(call(environment));
     }
     let wanted = environment.last(LD_PRELOAD);
     let preload = if is_loaded { None } else { Some(preload_entry(library, wanted)?) };
@@ -46,26 +46,19 @@ pub fn is_loaded(environment: Environment<'_>, library: &CStr) -> bool {
 }
 
 #[inline(never)]
-fn completed<R>(
-    environment: Environment<'_>,
-    preload: Option<&PreloadEntry>,
-    call: impl FnOnce(*const *const c_char) -> R,
+fn completed<'e, R>(
+    environment: Environment<'e>,
+    preload: Option<&'e PreloadEntry>,
+    call: impl FnOnce(Environment<'_>) -> R,
 ) -> Result<R, Errno> {
-    let missing = inheritance::missing_from(environment);
+    let missing = inheritance::missing_from(environment).map(|entry| -> &'e CStr { entry });
     let kept = environment.entries().filter(|entry| {
         let is_replaced = value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_some();
         !(is_audit(entry) || preload.is_some() && is_replaced)
     });
-    let preload = preload.map(|entry| entry.as_slice().as_ptr().cast());
+    let preload = preload.and_then(|entry| CStr::from_bytes_until_nul(entry.as_slice()).ok());
     let room = environment.entries().count() + inheritance::entries().count() + 1;
-    let mut pointers = Pointers::with_room(room)?;
-    for entry in preload.into_iter().chain(kept.map(CStr::as_ptr)).chain(missing.map(CStr::as_ptr))
-    {
-        pointers.push(entry)?;
-    }
-    let result = call(pointers.as_ptr());
-    pointers.free();
-    Ok(result)
+    with_strings(room, preload.into_iter().chain(kept).chain(missing), call)
 }
 
 type PreloadEntry = Bytes<LONGEST_PRELOAD>;

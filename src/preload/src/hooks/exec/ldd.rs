@@ -6,15 +6,64 @@
 use core::ffi::CStr;
 
 use epochsocks::config::Environment;
+use epochsocks::program::linker;
+use epochsocks::sys::File;
 
-/// Whether the command makes glibc's dynamic linker, told by its file name, do no more than that.
-/// The arguments have the form of an environment block.
-pub fn lists_only(path: &CStr, arguments: Environment<'_>, environment: Environment<'_>) -> bool {
-    let name = path.to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    if !name.starts_with(b"ld-linux") {
+use super::permitted::Target;
+
+/// What makes the linker list, verify or explain, and execute nothing.
+const MODES: [&[u8]; 6] =
+    [b"--list", b"--verify", b"--version", b"--help", b"--list-tunables", b"--list-diagnostics"];
+/// Options that may stand before such a mode, and whether they take a value. Not `--audit`, whose
+/// libraries run.
+const BEFORE: [(&[u8], bool); 7] = [
+    (b"--inhibit-cache", false),
+    (b"--inhibit-rpath", true),
+    (b"--library-path", true),
+    (b"--preload", true),
+    (b"--argv0", true),
+    (b"--glibc-hwcaps-prepend", true),
+    (b"--glibc-hwcaps-mask", true),
+];
+
+/// Whether the command makes glibc's dynamic linker, told by what it is, do no more than that. The
+/// arguments have the form of an environment block.
+pub fn lists_only(
+    target: Target<'_>,
+    arguments: Environment<'_>,
+    environment: Environment<'_>,
+) -> bool {
+    // The libraries that this names would run.
+    if environment.values("LD_AUDIT").any(|value| !value.is_empty()) {
         return false;
     }
-    let mode = arguments.entries().nth(1).map(CStr::to_bytes);
-    matches!(mode, Some(b"--list" | b"--verify" | b"--version"))
-        || environment.get("LD_TRACE_LOADED_OBJECTS") == Some(b"1")
+    let traces = environment.get("LD_TRACE_LOADED_OBJECTS").is_some_and(|value| !value.is_empty());
+    (traces && !names_audit(arguments) || is_mode(arguments)) && is_linker(target)
+}
+
+fn is_mode(arguments: Environment<'_>) -> bool {
+    let mut words = arguments.entries().skip(1).map(CStr::to_bytes);
+    while let Some(word) = words.next() {
+        if MODES.contains(&word) {
+            return true;
+        }
+        match BEFORE.iter().find(|(option, _)| *option == word) {
+            Some((_, true)) => _ = words.next(),
+            Some((_, false)) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+fn names_audit(arguments: Environment<'_>) -> bool {
+    arguments.entries().any(|word| word == c"--audit")
+}
+
+fn is_linker(target: Target<'_>) -> bool {
+    let is_linker = match target {
+        Target::Path(directory, path) => linker::is_glibc_at(directory, path),
+        Target::Descriptor(fd) => File::duplicate(fd).and_then(|file| linker::is_glibc(&file)),
+    };
+    is_linker == Ok(true)
 }

@@ -1,25 +1,29 @@
 //! The exec family: what is executed is protected like us, or not executed.
 //!
-//! - [`permitted`]: whether a program would run protected
+//! - [`attempt`]: one attempt to execute one file: judge it, execute it
+//! - [`permitted`]: whether a file may be executed
 //! - [`ldd`]: the dynamic linker, run by ldd
-//! - [`search`]: the program that a bare name stands for
+//! - [`search`]: the files that a bare name stands for
 //! - [`child_environment`]: the caller's environment with our variables put back
-//! - [`connecting`]: sockets that are not for the program that is executed
+//! - [`half_connected`]: sockets that no other program gets
 //! - [`pointers`]: arrays of C strings without malloc
 //! - [`argument_list`]: execl, execlp, execle
-//! - [`spawn`]: posix_spawn, posix_spawnp
-//! - [`shell`]: system, popen, wordexp
+//! - [`spawn`]: posix_spawn and its like, in a child of our own
+//! - [`shell`]: system; [`pipe`]: popen, pclose; [`words`]: wordexp
 
 pub mod argument_list;
+mod attempt;
 mod child_environment;
-mod connecting;
 pub mod fork;
+mod half_connected;
 mod ldd;
 mod permitted;
+pub mod pipe;
 mod pointers;
 mod search;
 pub mod shell;
 pub mod spawn;
+pub mod words;
 
 use core::ffi::{CStr, c_char, c_int};
 
@@ -27,10 +31,10 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 
 use crate::environment::current;
-use crate::{errno, label, real};
+use crate::errno;
+use attempt::Call;
 use child_environment::with_environment;
-use connecting::without_half_spoken;
-use ldd::lists_only;
+use permitted::Target;
 
 /// # Safety
 /// As execve(2).
@@ -39,19 +43,8 @@ pub unsafe fn execve(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> c_int {
-    // SAFETY: the caller's contract; the completed environment ends with a null pointer.
-    unsafe {
-        let block = |pointers: *const *mut c_char| Environment::from_raw(pointers.cast());
-        execute(
-            path,
-            environment.cast(),
-            |path| match lists_only(path, block(arguments), block(environment)) {
-                true => Ok(()),
-                false => permitted::path(libc::AT_FDCWD, path),
-            },
-            |complete| real::execve(path, arguments, complete.cast()),
-        )
-    }
+    // SAFETY: the caller's contract.
+    unsafe { execveat(libc::AT_FDCWD, path, arguments, environment, 0) }
 }
 
 /// # Safety
@@ -75,15 +68,8 @@ pub unsafe fn execvpe(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> c_int {
-    // SAFETY: as in `execve`.
-    unsafe {
-        execute(
-            file,
-            environment.cast(),
-            |file| permitted::file(libc::AT_FDCWD, file),
-            |complete| real::execvpe(file, arguments, complete.cast()),
-        )
-    }
+    // SAFETY: the caller's contract, here and below.
+    unsafe { execute(file, arguments, environment, |call, file| call.search_or_shell(file)) }
 }
 
 /// # Safety
@@ -93,14 +79,11 @@ pub unsafe fn fexecve(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> c_int {
-    // SAFETY: as in `execve`.
+    // SAFETY: as above.
     unsafe {
-        execute(
-            c"".as_ptr(),
-            environment.cast(),
-            |_| permitted::descriptor(fd),
-            |complete| real::fexecve(fd, arguments, complete.cast()),
-        )
+        execute(c"".as_ptr(), arguments, environment, |call, _| {
+            call.execute(Target::Descriptor(fd), 0)
+        })
     }
 }
 
@@ -113,44 +96,38 @@ pub unsafe fn execveat(
     environment: *const *mut c_char,
     flags: c_int,
 ) -> c_int {
-    let judge = |path: &CStr| match path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
-        true => permitted::descriptor(directory),
-        false => permitted::path(directory, path),
-    };
-    // SAFETY: as in `execve`.
+    // SAFETY: as above.
     unsafe {
-        execute(path, environment.cast(), judge, |complete| {
-            real::execveat(directory, path, arguments, complete.cast(), flags)
+        execute(path, arguments, environment, |call, path| {
+            let is_open = path.is_empty() && flags & libc::AT_EMPTY_PATH != 0;
+            match is_open && directory != libc::AT_FDCWD {
+                true => call.execute(Target::Descriptor(directory), flags),
+                false => call.execute(Target::Path(directory, path), flags),
+            }
         })
     }
 }
 
-/// Runs `call` with a complete environment if `judge` lets the program pass; gives -1 with errno
-/// otherwise.
+/// Lets `execute` execute `path` with a complete environment; gives -1 with the errno that it answers.
 ///
 /// # Safety
-/// `path` is null or a C string; `environment` is null or ends with a null pointer.
+/// `path` is null or a C string; both arrays are null or end with a null pointer.
 unsafe fn execute(
     path: *const c_char,
-    environment: *const *const c_char,
-    judge: impl FnOnce(&CStr) -> Result<(), Errno>,
-    call: impl FnOnce(*const *const c_char) -> c_int,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+    execute: impl FnOnce(Call<'_>, &CStr) -> Errno,
 ) -> c_int {
     if path.is_null() {
         return errno::fail(Errno(libc::EFAULT));
     }
-    // SAFETY: the caller's contract.
-    let (path, environment) = unsafe { (CStr::from_ptr(path), Environment::from_raw(environment)) };
-    if let Err(errno) = permitted::process(path).and_then(|()| judge(path)) {
-        return errno::fail(errno);
-    }
-    let call = |complete| {
-        // A connection that is made only now has a label, too.
-        let labelled = || {
-            label::write_inheritable();
-            call(complete)
-        };
-        without_half_spoken(labelled).unwrap_or_else(errno::fail)
+    // SAFETY: the caller's contract; a complete environment ends with a null pointer.
+    let errno = unsafe {
+        let path = CStr::from_ptr(path);
+        let arguments = Environment::from_raw(arguments.cast());
+        with_environment(Environment::from_raw(environment.cast()), |complete| {
+            execute(Call { arguments, environment: complete }, path)
+        })
     };
-    with_environment(environment, call).unwrap_or_else(errno::fail)
+    errno::fail(errno.unwrap_or_else(|errno| errno))
 }

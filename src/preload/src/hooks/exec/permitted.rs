@@ -1,87 +1,247 @@
-//! Whether a program would run protected. Async-signal-safe.
+//! May a program be executed? Only if it would run protected, or is a helper that the settings let
+//! run without. Async-signal-safe.
+#![allow(clippy::result_large_err)] // The reason names a path, and there is no allocator.
 
 use core::ffi::CStr;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use epochsocks::policy::exec::decide_ids;
+use epochsocks::config::Environment;
+use epochsocks::policy::exec::{Refusal, decide_process};
+use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::chain::{Blocked, Reason, judge_descriptor, judge_path};
-use epochsocks::program::{Facts, Kind};
+use epochsocks::program::helper::{Helper, is_helper, is_helper_at};
+use epochsocks::program::{Facts, elf};
 use epochsocks::sys::{self, Errno, File};
 
-use super::search::search;
-use crate::inheritance;
+use super::ldd::lists_only;
 use crate::log::log;
+use crate::{inheritance, runtime};
 
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
 
-/// Whether what this process executes as `target` may run protected at all: `EPERM` where the dynamic
-/// linker ignores LD_PRELOAD because of the process's ids.
-pub fn process(target: &CStr) -> Result<(), Errno> {
-    decide_ids(sys::acts_for_another()).map_err(|refusal| {
-        log!(Error, "not executed: {} {refusal}", Text(target));
-        refusal.errno()
-    })
+/// What is to be executed.
+#[derive(Clone, Copy)]
+pub enum Target<'a> {
+    /// The file at a path, relative to a directory or [`libc::AT_FDCWD`].
+    Path(i32, &'a CStr),
+    /// The file behind a descriptor.
+    Descriptor(i32),
 }
 
-/// The program at `path`, relative to `directory`. What is unknown is refused; the kernel's own
-/// errors for a missing file and the like are told as they are.
-pub fn path(directory: i32, path: &CStr) -> Result<(), Errno> {
-    verdict(path, judge_path(directory, path)).map(drop)
-}
-
-/// The program behind a descriptor.
-pub fn descriptor(fd: i32) -> Result<(), Errno> {
-    verdict(c"(a descriptor)", judge_descriptor(fd)).map(drop)
-}
-
-/// The program that `file` stands for: a path, or a name to be looked for in PATH. Text is run by the
-/// shell, which libc executes inside.
-pub fn file(directory: i32, file: &CStr) -> Result<(), Errno> {
-    search(directory, file, |candidate| {
-        match verdict(candidate, judge_path(directory, candidate))? {
-            Kind::Text => path(libc::AT_FDCWD, SHELL),
-            _ => Ok(()),
+impl Target<'_> {
+    fn judge(self) -> Result<Facts, Blocked> {
+        match self {
+            Target::Path(directory, path) => judge_path(directory, path),
+            Target::Descriptor(fd) => judge_descriptor(fd),
         }
-    })
-}
+    }
 
-fn verdict(target: &CStr, judged: Result<Facts, Blocked>) -> Result<Kind, Errno> {
-    let kind = judged.map(|facts| facts.kind).map_err(|blocked| {
-        if let Reason::Refused(_) = blocked.reason {
-            log!(Error, "not executed: {}", Refused(target, &blocked));
+    fn helper(self) -> Option<Helper> {
+        let settings = runtime::loaded();
+        match self {
+            Target::Path(directory, path) => is_helper_at(directory, path, settings),
+            Target::Descriptor(fd) => is_helper(fd, settings),
         }
-        blocked.errno()
-    })?;
-    let Some(library) = inheritance::library() else { return Ok(kind) };
-    // After a chroot, an unmount or a remount as noexec the dynamic linker would only warn, and run it
-    // unprotected.
-    let loaded = File::open_at(libc::AT_FDCWD, library).and_then(|file| file.map_as_code());
-    loaded.map(|()| kind).map_err(|_| {
-        log!(Error, "not executed: {}: {} can't be loaded from here", Text(target), Text(library));
-        Errno(libc::EPERM)
-    })
+    }
+
+    fn may_execute(self) -> bool {
+        matches!(self, Target::Path(directory, path) if sys::may_execute(directory, path).is_ok())
+    }
+
+    /// The last part of its path.
+    fn name(&self) -> &[u8] {
+        let path = match self {
+            Target::Path(_, path) => path.to_bytes(),
+            Target::Descriptor(_) => b"",
+        };
+        path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    }
 }
 
-/// The path and the reason, with the interpreter where that is to blame.
-struct Refused<'a>(&'a CStr, &'a Blocked);
-
-impl fmt::Display for Refused<'_> {
+impl fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refused(target, blocked) = self;
-        write!(f, "{}", Text(target))?;
-        if let Some(interpreter) = blocked.interpreter() {
-            write!(f, ": its interpreter {}", Text(interpreter))?;
-        }
-        match &blocked.reason {
-            Reason::Refused(refusal) => write!(f, " {refusal}"),
-            Reason::Unknown(errno) => write!(f, " can't be inspected: {errno}"),
+        match self {
+            Target::Path(_, path) => Text(path).fmt(f),
+            Target::Descriptor(fd) => write!(f, "the file behind descriptor {fd}"),
         }
     }
 }
 
+/// Whether `target` may be executed with `arguments`, which have the form of an environment block,
+/// and `environment`. What is unknown is refused, and the user told; the kernel's own errors for a
+/// missing file and the like are told as they are.
+pub fn check(
+    target: Target<'_>,
+    arguments: Environment<'_>,
+    environment: Environment<'_>,
+) -> Result<(), Errno> {
+    let protected = match target.judge() {
+        Ok(_) => process().and_then(|()| library()),
+        Err(blocked) => Err(Obstacle::Blocked(blocked)),
+    };
+    let Err(obstacle) = protected else { return Ok(()) };
+    if obstacle.is(Refusal::Static) && lists_only(target, arguments, environment) {
+        return Ok(());
+    }
+    if obstacle.is_excusable()
+        && let Some(helper) = target.helper()
+    {
+        if !helper.starts_another(arguments.entries().map(CStr::to_bytes)) {
+            log!(Notice, "{target} runs unprotected, as UnprotectedHelpers says");
+            return Ok(());
+        }
+        let why = "would start another program without the preload library: start it alone first";
+        refuse(target, format_args!("{target} {why}"));
+        return Err(Errno(libc::EPERM));
+    }
+    obstacle.tell(target);
+    Err(obstacle.errno())
+}
+
+/// The reason why a program would not run protected.
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to box with")]
+enum Obstacle {
+    /// The file, or an interpreter of it.
+    Blocked(Blocked),
+    /// The process that executes it.
+    Process(Refusal),
+    /// The library can't be loaded from where the program would look for it.
+    Library(Unloadable),
+}
+
+/// The reason why the library can't be loaded.
+enum Unloadable {
+    /// This process does not know the library's path.
+    Nowhere,
+    /// The file can't be opened or mapped.
+    Closed(Errno),
+    /// Another file is in its place.
+    Replaced,
+}
+
+impl Obstacle {
+    fn is(&self, refusal: Refusal) -> bool {
+        matches!(self, Obstacle::Blocked(blocked) if blocked.interpreter().is_none()
+            && blocked.reason == Reason::Refused(refusal))
+    }
+
+    /// Whether the program itself is to blame, and in a way that a helper is excused from; also what
+    /// may be executed and not be read, as some set-ID programs.
+    fn is_excusable(&self) -> bool {
+        match self {
+            Obstacle::Blocked(blocked) if blocked.interpreter().is_some() => false,
+            Obstacle::Blocked(Blocked { reason: Reason::Refused(refusal), .. })
+            | Obstacle::Process(refusal) => is_excusable(*refusal),
+            Obstacle::Blocked(Blocked { reason: Reason::Unknown(errno), .. }) => {
+                *errno == Errno(libc::EACCES)
+            }
+            Obstacle::Library(_) => false,
+        }
+    }
+
+    fn errno(&self) -> Errno {
+        match self {
+            Obstacle::Blocked(blocked) => blocked.errno(),
+            Obstacle::Process(refusal) => refusal.errno(),
+            Obstacle::Library(_) => Errno(libc::EPERM),
+        }
+    }
+
+    /// Tells the user what the program that asked can't know. The kernel's own errors it knows.
+    fn tell(&self, target: Target<'_>) {
+        match self {
+            Obstacle::Process(refusal) => {
+                refuse(target, format_args!("{target} {refusal}; {}", refusal.remedy()));
+            }
+            Obstacle::Blocked(blocked) => match (blocked.reason, blocked.interpreter()) {
+                // The kernel says so, too.
+                (Reason::Refused(Refusal::NotRegular | Refusal::TooManyInterpreters), _) => {}
+                (Reason::Refused(refusal), None) => {
+                    refuse(target, format_args!("{target} {refusal}; {}", refusal.remedy()));
+                }
+                (Reason::Refused(refusal), Some(interpreter)) => refuse(
+                    target,
+                    format_args!("{target}: its interpreter {} {refusal}", Text(interpreter)),
+                ),
+                (Reason::Unknown(Errno(libc::EACCES)), None) if target.may_execute() => refuse(
+                    target,
+                    format_args!("{target} can't be read, so it may bypass Tor; run it outside"),
+                ),
+                (Reason::Unknown(_), _) => {}
+            },
+            Obstacle::Library(unloadable) => {
+                let library = Text(inheritance::library().unwrap_or(c""));
+                match unloadable {
+                    Unloadable::Nowhere => {
+                        refuse(target, format_args!("{target}: the preload library has no path"));
+                    }
+                    Unloadable::Closed(errno) => refuse(
+                        target,
+                        format_args!(
+                            "{target}: {library} can't be loaded from here: {errno}; put the library \
+                             where the program can read it"
+                        ),
+                    ),
+                    Unloadable::Replaced => refuse(
+                        target,
+                        format_args!(
+                            "{target}: {library} can't be loaded from here: another file is in its \
+                             place"
+                        ),
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// Whether the dynamic linker would take LD_PRELOAD in what this process executes.
+fn process() -> Result<(), Obstacle> {
+    decide_process(sys::acts_for_another(), sys::asks_for_another_domain())
+        .map_err(Obstacle::Process)
+}
+
+/// Whether the program that is executed could load the library by its path: after a chroot, an
+/// unmount, a remount as noexec or with fewer capabilities the dynamic linker would only warn, and run
+/// the program unprotected.
+fn library() -> Result<(), Obstacle> {
+    let path = inheritance::library().ok_or(Obstacle::Library(Unloadable::Nowhere))?;
+    let is_ours = sys::as_after_exec(|| {
+        let file = File::open_at(libc::AT_FDCWD, path)?;
+        file.map_as_code()?;
+        // A file that is cut short can't be loaded either.
+        let length = elf::length_of_our_library(&file)?;
+        Ok(length.is_some_and(|length| file.length().is_ok_and(|all| all as u64 >= length)))
+    });
+    match is_ours {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Obstacle::Library(Unloadable::Replaced)),
+        Err(errno) => Err(Obstacle::Library(Unloadable::Closed(errno))),
+    }
+}
+
+/// The process and the name of the program that was refused last, folded into one word. It guards no
+/// other memory: Relaxed is enough.
+static LAST_REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Says that `target` is not executed, once where a caller tries the same name in one folder of PATH
+/// after the other.
+fn refuse(target: Target<'_>, message: fmt::Arguments<'_>) {
+    let process = sys::getpid().to_ne_bytes();
+    // FNV-1a.
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let word = process.iter().chain(target.name()).fold(0xcbf2_9ce4_8422_2325, fold);
+    if LAST_REFUSED.swap(word, Relaxed) == word && !target.name().is_empty() {
+        log!(Debug, "not executed: {message}");
+    } else {
+        log!(Error, "not executed: {message}");
+    }
+}
+
 /// A path as text, whatever its bytes.
-struct Text<'a>(&'a CStr);
+pub struct Text<'a>(pub &'a CStr);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

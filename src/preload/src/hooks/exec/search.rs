@@ -1,4 +1,4 @@
-//! The program that a bare name stands for, as execvp(3) finds it. Async-signal-safe.
+//! The files that a bare name stands for, as execvp(3) tries them. Async-signal-safe.
 
 use core::ffi::CStr;
 
@@ -11,48 +11,40 @@ use crate::environment::current;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// The longest path that the kernel takes, with its NUL.
 const LONGEST: usize = 4_096;
+/// The longest name of a file.
+const LONGEST_NAME: usize = 255;
 
-/// Judges the first candidate that exists and may be executed, relative to `start`: `file` itself if
-/// it has a slash, or the file of that name in each directory of PATH. Errors: `judge`'s, and execvp's `ENOENT`,
-/// `EACCES`, `ENAMETOOLONG`.
-pub fn search(
-    start: i32,
-    file: &CStr,
-    mut judge: impl FnMut(&CStr) -> Result<(), Errno>,
-) -> Result<(), Errno> {
+/// Calls `execute` with `file` itself if it has a slash, or with the file of that name in each
+/// directory of PATH, until one answers what is not for the next to mend. `execute` comes back only
+/// with an errno: of these libc goes on behind `ENOENT`, `ESTALE`, `ENOTDIR`, `ENODEV`, `ETIMEDOUT` and
+/// `EACCES`, of which the last is told in the end.
+pub fn each_candidate(file: &CStr, mut execute: impl FnMut(&CStr) -> Errno) -> Errno {
     let name = file.to_bytes();
     if name.contains(&b'/') {
-        return judge(file);
+        return execute(file);
     }
     if name.is_empty() {
-        return Err(Errno(libc::ENOENT));
+        return Errno(libc::ENOENT);
     }
-    let mut failure = Errno(libc::ENOENT);
+    if name.len() > LONGEST_NAME {
+        return Errno(libc::ENAMETOOLONG);
+    }
+    let (mut last, mut is_forbidden) = (Errno(libc::ENOENT), false);
     for directory in current().get("PATH").unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':') {
-        match candidate(start, directory, name, &mut judge) {
-            // libc goes on behind these.
-            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV)) => {}
-            Err(Errno(libc::EACCES)) => failure = Errno(libc::EACCES),
-            decided => return decided,
+        let mut path = Bytes::<LONGEST>::EMPTY;
+        let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let fits = [directory, separator, name, b"\0"].iter().all(|part| path.extend(part));
+        last = match CStr::from_bytes_until_nul(path.as_slice()) {
+            Ok(path) if fits => execute(path),
+            // libc passes over such a directory, too.
+            _ if directory.len() >= LONGEST => continue,
+            _ => Errno(libc::ENAMETOOLONG),
+        };
+        match last.0 {
+            libc::EACCES => is_forbidden = true,
+            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT => {}
+            _ => return last,
         }
     }
-    Err(failure)
-}
-
-fn candidate(
-    start: i32,
-    directory: &[u8],
-    name: &[u8],
-    judge: &mut impl FnMut(&CStr) -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    let mut path = Bytes::<LONGEST>::EMPTY;
-    let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-    let fits = [directory, separator, name, b"\0"].iter().all(|part| path.extend(part));
-    match CStr::from_bytes_until_nul(path.as_slice()) {
-        Ok(path) if fits => {
-            epochsocks::sys::may_execute(start, path)?;
-            judge(path)
-        }
-        _ => Err(Errno(libc::ENAMETOOLONG)),
-    }
+    if is_forbidden { Errno(libc::EACCES) } else { last }
 }

@@ -1,107 +1,167 @@
-//! system, popen and wordexp: libc starts the shell with the process's own environment, so what a program
-//! took out of it is put back there. The shell's own execs then come through our hooks.
+//! system: libc starts the shell inside, where no hook is, so the shell is a child of our own, with
+//! what POSIX asks for: SIGINT and SIGQUIT are ignored and SIGCHLD is blocked meanwhile.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{
+    AtomicI32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-use epochsocks::sys::Errno;
-use libc::FILE;
+use epochsocks::sys::{self, Disposition, Errno};
 
-use super::child_environment::{is_loaded, preload_entry};
-use super::connecting::without_half_spoken;
-use super::permitted::{self, SHELL};
+use super::attempt::Call;
+use super::child_environment::with_environment;
+use super::permitted::SHELL;
+use super::pointers::with_strings;
+use super::spawn::actions::Actions;
+use super::spawn::attributes::Attributes;
+use super::spawn::child::{Child, Program, Wanted};
 use crate::environment::current;
-use crate::hooks::c_types::wordexp_t;
-use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
-use crate::{errno, label, real, unhooked};
+use crate::{errno, unhooked};
 
-/// [`LD_PRELOAD`] for C.
-const LD_PRELOAD_NAME: &CStr = c"LD_PRELOAD";
+/// The status of a shell that could not be executed (POSIX, system).
+const NOT_EXECUTED: c_int = 127 << 8;
 
 /// # Safety
 /// As system(3).
 pub unsafe fn system(command: *const c_char) -> c_int {
-    if let Err(errno) = prepare() {
-        return errno::fail(errno);
+    if command.is_null() {
+        return c_int::from(run(c"exit 0") == 0);
     }
     // SAFETY: the caller's contract.
-    labelled(|| unsafe { real::system(command) }).unwrap_or_else(errno::fail)
+    run(unsafe { CStr::from_ptr(command) })
 }
 
-/// # Safety
-/// As popen(3).
-pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
-    if let Err(errno) = prepare() {
-        return errno::fail(errno);
-    }
-    // SAFETY: the caller's contract.
-    labelled(|| unsafe { real::popen(command, mode) }).unwrap_or_else(errno::fail)
-}
-
-/// glibc, wordexp.h: no command substitution.
-const WRDE_NOCMD: c_int = 1 << 2;
-
-/// # Safety
-/// As wordexp(3).
-pub unsafe fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_int) -> c_int {
-    // Few of them want a shell at all.
-    let flags = if prepare().is_ok() { flags } else { flags | WRDE_NOCMD };
-    label::write_inheritable();
-    // SAFETY: the caller's contract.
-    unsafe { real::wordexp(words, expanded, flags) }
-}
-
-/// Calls `call` when the handshakes in flight have ended, with every connection labelled.
-fn labelled<R>(call: impl FnOnce() -> R) -> Result<R, Errno> {
-    without_half_spoken(|| {
-        label::write_inheritable();
-        call()
-    })
-}
-
-/// Makes sure that the shell can be protected and that the environment has what protects it.
-fn prepare() -> Result<(), Errno> {
-    permitted::process(SHELL)?;
-    permitted::path(libc::AT_FDCWD, SHELL)?;
-    let Some(library) = inheritance::library() else { return Ok(()) };
-    // SAFETY: a C string; as for setenv in `put`.
-    unsafe { unhooked::unsetenv(LD_AUDIT.as_ptr()) };
-    if !is_loaded(current(), library) {
-        let entry = preload_entry(library, current().last(LD_PRELOAD))?;
-        // SAFETY: a C string; as for setenv in `put`. It takes every one out, setenv changes the first.
-        unsafe { unhooked::unsetenv(LD_PRELOAD_NAME.as_ptr()) };
-        put(entry.as_slice())?;
-    }
-    // Each one is looked for in the environment as it then is.
-    for entry in inheritance::entries() {
-        if current().entries().all(|other| !same_name(other, entry)) {
-            put(entry.to_bytes_with_nul())?;
+fn run(command: &CStr) -> c_int {
+    let defaults = KEYBOARD.ignore();
+    let mask = sys::block_signal(libc::SIGCHLD);
+    let status = match start(command, Attributes::of_signals(defaults, mask), Actions::NONE) {
+        Ok(child) => wait(child),
+        // The shell is there, and may not be run.
+        Err(errno @ Errno(libc::EPERM | libc::EAGAIN | libc::ENOMEM)) => errno::fail(errno),
+        Err(Errno(errno)) => {
+            errno::set(errno);
+            NOT_EXECUTED
         }
-    }
-    Ok(())
+    };
+    KEYBOARD.restore();
+    sys::set_signals(mask);
+    status
 }
 
-fn same_name(one: &CStr, other: &CStr) -> bool {
-    let name =
-        |entry: &'_ CStr| entry.to_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::len);
-    let (length, other_length) = (name(one), name(other));
-    length == other_length
-        && length.is_some_and(|length| one.to_bytes()[..length] == other.to_bytes()[..length])
+/// Starts the shell with `command`, in this process's environment.
+pub fn start(command: &CStr, attributes: Attributes, actions: Actions<'_>) -> Result<c_int, Errno> {
+    let words = [c"sh", c"-c", c"--", command];
+    with_environment(current(), |environment| {
+        with_strings(words.len(), words.into_iter(), |arguments| {
+            let call = Call { arguments, environment };
+            let program = Program::Path;
+            Child { program, file: SHELL, call, attributes, actions }.start(Wanted::Id)
+        })
+    })??
 }
 
-/// setenv(3) of `entry`, `NAME=value` with its NUL.
-fn put(entry: &[u8]) -> Result<(), Errno> {
-    let mut copy = epochsocks::bytes::Bytes::<8_192>::EMPTY;
-    let equals = entry.iter().position(|byte| *byte == b'=').ok_or(Errno(libc::EINVAL))?;
-    let (name, value) = entry.split_at(equals);
-    if !(copy.extend(name) && copy.extend(b"\0")) {
-        return Err(Errno(libc::E2BIG));
+/// Waits for the end of `child`; a cancellation point, at which the child is ended. Gives its status.
+fn wait(child: c_int) -> c_int {
+    let (mut buffer, mut status) = ([0; 4], 0);
+    let saved = errno::get();
+    // SAFETY: the buffer stays until the pop; the routine takes the number as it is.
+    unsafe {
+        let argument = core::ptr::without_provenance_mut(child as usize);
+        unhooked::_pthread_cleanup_push(&raw mut buffer, abandon, argument);
+        while unhooked::waitpid(child, &raw mut status, 0) < 0 {
+            if errno::get() != libc::EINTR {
+                status = -1;
+                break;
+            }
+        }
+        unhooked::_pthread_cleanup_pop(&raw mut buffer, 0);
     }
-    // SAFETY: two C strings; setenv copies them. system and popen read the environment without a
-    // lock themselves, so a program may not change it in another thread meanwhile.
-    match unsafe {
-        unhooked::setenv(copy.as_slice().as_ptr().cast(), value[1..].as_ptr().cast(), 1)
-    } {
-        0 => Ok(()),
-        _ => Err(Errno(errno::get())),
+    if status != -1 {
+        errno::set(saved);
+    }
+    status
+}
+
+/// The thread that waits for the child is cancelled: as libc does, the child goes, too.
+extern "C" fn abandon(child: *mut c_void) {
+    let child = child.addr() as c_int;
+    sys::kill_child(child);
+    let _ = sys::wait_for(child);
+    KEYBOARD.restore();
+}
+
+/// The signals that a terminal sends to the shell and to this process.
+const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGQUIT];
+
+static KEYBOARD: Keyboard = Keyboard {
+    lock: AtomicI32::new(0),
+    process: AtomicI32::new(0),
+    users: AtomicI32::new(0),
+    before: UnsafeCell::new([Disposition::DEFAULT; 2]),
+};
+
+/// The dispositions of [`SIGNALS`], while threads of this process are in `system`: the first of them
+/// ignores the signals, and the last restores what was before.
+struct Keyboard {
+    /// The process one of whose threads looks at the others, or 0. In a forked child the number is its
+    /// parent's, whose thread is not there.
+    lock: AtomicI32,
+    /// The process whose threads are counted.
+    process: AtomicI32,
+    users: AtomicI32,
+    before: UnsafeCell<[Disposition; 2]>,
+}
+
+// SAFETY: what is not atomic is used under the lock.
+unsafe impl Sync for Keyboard {}
+
+impl Keyboard {
+    /// Counts the calling thread; gives those of the signals that were not ignored before.
+    fn ignore(&self) -> u64 {
+        self.locked(|before| {
+            // Relaxed: under the lock, here and below.
+            if self.process.swap(sys::getpid(), Relaxed) != sys::getpid() {
+                self.users.store(0, Relaxed);
+            }
+            if self.users.fetch_add(1, Relaxed) == 0 {
+                *before = SIGNALS.map(|signal| Disposition::IGNORE.replace(signal));
+            }
+            let heard = SIGNALS.iter().zip(before).filter(|(_, before)| !before.is_ignored());
+            heard.fold(0, |set, (signal, _)| set | 1 << (signal - 1))
+        })
+    }
+
+    fn restore(&self) {
+        self.locked(|before| {
+            if self.users.fetch_sub(1, Relaxed) == 1 {
+                for (signal, before) in SIGNALS.into_iter().zip(before) {
+                    before.replace(signal);
+                }
+            }
+        });
+    }
+
+    /// No handler interrupts the holder of the lock, so that it can't be asked for twice.
+    fn locked<R>(&self, call: impl FnOnce(&mut [Disposition; 2]) -> R) -> R {
+        sys::without_signals(|| {
+            let process = sys::getpid();
+            loop {
+                let holder = self.lock.load(Relaxed);
+                let is_free = holder != process;
+                // Acquire pairs with the Release below.
+                if is_free && self.lock.compare_exchange(holder, process, Acquire, Relaxed).is_ok()
+                {
+                    break;
+                }
+                sys::yield_now();
+            }
+            // SAFETY: the lock is held.
+            let result = call(unsafe { &mut *self.before.get() });
+            // Release pairs with the Acquire above.
+            self.lock.store(0, Release);
+            result
+        })
     }
 }

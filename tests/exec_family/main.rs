@@ -1,6 +1,11 @@
 //! Whatever way a program is executed, it runs under the library or not at all.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod helpers;
+mod streams;
+mod what_is_executed;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -49,6 +54,18 @@ const ENOEXEC: &str = "errno 8";
 struct Workshop(PathBuf);
 
 impl Workshop {
+    /// The program at `path` in it, which ends with `status`, made by the C compiler with `flags`.
+    fn ends_with(&self, path: &str, status: u8, flags: &[&str]) -> PathBuf {
+        let program = self.0.join(path);
+        let source = self.0.join("source.c");
+        fs::create_dir_all(program.parent().expect("a path in the workshop")).expect("a folder");
+        let text = format!("int main(void) {{ return {status}; }}\n");
+        fs::write(&source, text).expect("the workshop takes files");
+        let output = Command::new("cc").args(flags).arg("-o").args([&program, &source]).output();
+        assert!(output.expect("a C compiler is installed").status.success());
+        program
+    }
+
     fn new(name: &str) -> Workshop {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("exec-{name}.{}", std::process::id()));
@@ -64,12 +81,7 @@ impl Workshop {
     }
 
     fn compiled(&self, name: &str, flags: &[&str]) -> PathBuf {
-        let source = self.0.join(format!("{name}.c"));
-        fs::write(&source, "int main(void) { return 0; }\n").expect("the workshop takes files");
-        let program = self.0.join(name);
-        let output = Command::new("cc").args(flags).arg("-o").args([&program, &source]).output();
-        assert!(output.expect("a C compiler is installed").status.success());
-        program
+        self.ends_with(name, 0, flags)
     }
 }
 

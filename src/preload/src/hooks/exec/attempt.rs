@@ -1,0 +1,114 @@
+//! One attempt to execute one file: what is judged is what is executed, and what the new program must
+//! not get is withheld. Async-signal-safe.
+//!
+//! The file is judged by its path and then executed by its path, so a file that is replaced in between
+//! is executed unseen. Executing the descriptor that was judged would close this gap, but a program
+//! would see it: a script's interpreter would get /dev/fd/N for the script, ps(1) a number for the
+//! name, and `AT_EXECFN` would not be the path. Who can replace the file could run it unprotected anyway.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use epochsocks::config::Environment;
+use epochsocks::sys::Errno;
+
+use super::half_connected;
+use super::permitted::{SHELL, Target, check};
+use super::pointers::with_strings;
+use super::search::each_candidate;
+use crate::{errno, label, real};
+
+/// What a program that is executed gets.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The arguments, in the form of an environment block.
+    pub arguments: Environment<'a>,
+    /// The environment with what protects the program.
+    pub environment: Environment<'a>,
+}
+
+impl Call<'_> {
+    /// Executes `target`; comes back only with the reason why not.
+    ///
+    /// # Safety
+    /// As execveat(2), with `flags`.
+    pub unsafe fn execute(&self, target: Target<'_>, flags: c_int) -> Errno {
+        let Call { arguments, environment } = *self;
+        if let Err(errno) = check(target, arguments, environment) {
+            return errno;
+        }
+        half_connected::withheld(|| {
+            // A connection that is made only now has a label, too.
+            label::write_inheritable();
+            // SAFETY: the caller's contract.
+            unsafe { call(target, arguments.as_ptr().cast(), environment.as_ptr().cast(), flags) }
+        })
+    }
+
+    /// Executes the file that `file` stands for, as execvp(3) does: the path of each candidate that is
+    /// judged is the one that is executed.
+    ///
+    /// # Safety
+    /// As execvpe(3).
+    pub unsafe fn search(&self, file: &CStr) -> Errno {
+        // SAFETY: the caller's contract.
+        each_candidate(file, |path| unsafe { self.execute(Target::Path(libc::AT_FDCWD, path), 0) })
+    }
+
+    /// As [`Call::search`], and what the kernel knows no format for is given to the shell.
+    ///
+    /// # Safety
+    /// As execvpe(3).
+    pub unsafe fn search_or_shell(&self, file: &CStr) -> Errno {
+        // SAFETY: the caller's contract.
+        each_candidate(file, |path| unsafe {
+            match self.execute(Target::Path(libc::AT_FDCWD, path), 0) {
+                Errno(libc::ENOEXEC) => self.by_shell(path),
+                errno => errno,
+            }
+        })
+    }
+
+    /// Executes the shell with `script` and all arguments behind the first.
+    ///
+    /// # Safety
+    /// As execve(2).
+    #[inline(never)]
+    unsafe fn by_shell(&self, script: &CStr) -> Errno {
+        let room = self.arguments.entries().count() + 2;
+        let rest = self.arguments.entries().skip(1);
+        let executed = with_strings(room, [SHELL, script].into_iter().chain(rest), |arguments| {
+            let shell = Call { arguments, ..*self };
+            // SAFETY: the caller's contract.
+            unsafe { shell.execute(Target::Path(libc::AT_FDCWD, SHELL), 0) }
+        });
+        executed.unwrap_or_else(|errno| errno)
+    }
+}
+
+/// Calls the function of libc that executes `target`.
+///
+/// # Safety
+/// As execveat(2).
+unsafe fn call(
+    target: Target<'_>,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+    flags: c_int,
+) -> Errno {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match target {
+            Target::Path(libc::AT_FDCWD, path) if flags == 0 => {
+                real::execve(path.as_ptr(), arguments, environment)
+            }
+            Target::Path(directory, path) => {
+                real::execveat(directory, path.as_ptr(), arguments, environment, flags)
+            }
+            Target::Descriptor(fd) if flags == 0 => real::fexecve(fd, arguments, environment),
+            Target::Descriptor(fd) => {
+                real::execveat(fd, c"".as_ptr(), arguments, environment, flags)
+            }
+        }
+    };
+    Errno(errno::get())
+}
