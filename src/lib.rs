@@ -12,6 +12,7 @@
 //! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
 //! | [`sockets`] | what this process knows of its sockets: their records, and the life of a connect | yes |
 //! | [`resolver`] | what a name is, cookie addresses for onion names, C structures for answers | yes |
+//! | [`nameserver`] | answers the programs that ask a name server by themselves | yes |
 //! | [`policy`] | decisions: a value in, a value out | yes |
 //! | [`config`] | one table of options: file, environment, flags, help | yes |
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
@@ -31,6 +32,7 @@ pub mod config;
 pub mod inherited;
 pub mod label;
 pub mod linkage;
+pub mod nameserver;
 pub mod policy;
 pub mod program;
 pub mod registry;

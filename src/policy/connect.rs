@@ -6,6 +6,9 @@ use super::address::{is_localhost, is_private};
 use super::{Address, Refusal, SocketKind};
 use crate::config::{LocalDestinations, OutboundLocalhost, Settings};
 
+/// The port of name servers.
+pub(super) const NAME_SERVER_PORT: u16 = 53;
+
 /// What becomes of a `connect()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectDecision {
@@ -18,6 +21,8 @@ pub enum ConnectDecision {
     ThroughTor(SocketAddr),
     /// The socket goes to Tor, which is asked for the name behind the cookie address.
     ThroughTorByCookie(SocketAddr),
+    /// A UDP socket is to ask this name server, for which we answer.
+    NameServer(SocketAddr),
     /// It is refused.
     Refuse(Refusal),
 }
@@ -49,7 +54,9 @@ pub fn connect(
         Address::Other | Address::Short => return Libc,
         Address::Inet(destination) => destination,
     };
-    if !socket.is_tcp() {
+    if socket.is_udp() && destination.port() == NAME_SERVER_PORT {
+        NameServer(destination)
+    } else if !socket.is_tcp() {
         datagram(destination, settings).map_or(Libc, Refuse)
     } else if destination.is_ipv4() != (socket.domain == libc::AF_INET) {
         Refuse(Refusal::AddressFamily)
@@ -238,7 +245,7 @@ mod tests {
             (TCP4, "0.0.0.0:80"),
             (TCP6, "[::]:80"),
             (TCP6, "[::ffff:0.0.0.0]:80"),
-            (UDP4, "0.0.0.0:53"),
+            (UDP4, "0.0.0.0:123"),
         ] {
             assert_eq!(
                 decide(socket, address, &allowing(OutboundLocalhost::All)),
@@ -250,10 +257,23 @@ mod tests {
     #[test]
     fn datagrams_reach_localhost_only_and_only_if_allowed() {
         let refused = ConnectDecision::Refuse(Refusal::NotAStream);
-        assert_eq!(decide(UDP4, "127.0.0.1:53", &Settings::DEFAULT), refused);
+        assert_eq!(decide(UDP4, "127.0.0.1:123", &Settings::DEFAULT), refused);
         let allowed = allowing(OutboundLocalhost::All);
-        assert_eq!(decide(UDP4, "127.0.0.1:53", &allowed), ConnectDecision::Libc);
-        assert_eq!(decide(UDP4, "192.0.2.1:53", &allowed), refused);
+        assert_eq!(decide(UDP4, "127.0.0.1:123", &allowed), ConnectDecision::Libc);
+        assert_eq!(decide(UDP4, "192.0.2.1:123", &allowed), refused);
+    }
+
+    #[test]
+    fn every_name_server_is_ours_by_udp() {
+        for settings in [Settings::DEFAULT, allowing(OutboundLocalhost::All)] {
+            for server in ["192.0.2.1:53", "127.0.0.53:53", "0.0.0.0:53"] {
+                let expected = ConnectDecision::NameServer(server.parse().unwrap());
+                assert_eq!(decide(UDP4, server, &settings), expected);
+            }
+        }
+        let raw = SocketKind { domain: libc::AF_INET, kind: libc::SOCK_RAW, protocol: 17 };
+        let refused = ConnectDecision::Refuse(Refusal::NotAStream);
+        assert_eq!(decide(raw, "192.0.2.1:53", &Settings::DEFAULT), refused);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Data that carries a destination.
 
-use super::connect::datagram;
+use core::net::SocketAddr;
+
+use super::connect::{NAME_SERVER_PORT, datagram};
 use super::socket::stays_local;
 use super::{Address, Refusal, SocketKind};
 use crate::config::Settings;
@@ -12,6 +14,8 @@ pub enum SendDecision {
     Libc,
     /// Fast Open on TCP: the socket connects through Tor first.
     ConnectFirst,
+    /// A question to this name server, for which we answer.
+    NameServer(SocketAddr),
     /// It is refused.
     Refuse(Refusal),
 }
@@ -30,6 +34,9 @@ pub fn send(
         // What is no inet address fails in the kernel.
         Address::Inet(_) if socket.is_tcp() && is_fast_open => ConnectFirst,
         _ if socket.is_tcp() => Libc,
+        Address::Inet(destination) if socket.is_udp() && destination.port() == NAME_SERVER_PORT => {
+            NameServer(destination)
+        }
         Address::Inet(destination) => datagram(destination, settings).map_or(Libc, Refuse),
         // Linux sends where AF_UNSPEC says as if it were AF_INET.
         _ => Refuse(Refusal::NotAStream),
@@ -86,11 +93,16 @@ mod tests {
         let raw = (libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_RAW);
         for socket in [UDP, sctp, ping, raw] {
             for is_fast_open in [false, true] {
-                assert_eq!(decide(socket, at("192.0.2.1:53"), is_fast_open), refused);
+                assert_eq!(decide(socket, at("192.0.2.1:123"), is_fast_open), refused);
                 assert_eq!(decide(socket, Address::Unspecified, is_fast_open), refused);
             }
         }
-        assert_eq!(decide(UDP, at("127.0.0.1:53"), false), SendDecision::Libc);
+        assert_eq!(decide(UDP, at("127.0.0.1:123"), false), SendDecision::Libc);
+        for server in ["192.0.2.1:53", "127.0.0.1:53"] {
+            let expected = SendDecision::NameServer(server.parse().unwrap());
+            assert_eq!(decide(UDP, at(server), false), expected);
+        }
+        assert_eq!(decide(raw, at("192.0.2.1:53"), false), refused);
     }
 
     #[test]

@@ -1,16 +1,36 @@
-//! DNS messages (RFC 1035 section 4), as far as res_query(3) needs them: one question is read, and
-//! its answer written. No message ever goes to a name server.
+//! DNS messages (RFC 1035 section 4), as far as res_query(3) and programs that ask a name server by
+//! themselves need them: one question is read, and its answer written. No message ever goes to a name
+//! server.
 
 use core::net::IpAddr;
 
 use crate::bytes::Bytes;
 use crate::socks5::Name;
 
-/// Longest message that is written: header, question, and one answer that holds a name.
-pub const MAX_MESSAGE: usize = 12 + QUESTION + 12 + 257;
+/// Longest message that is written: header, question, one answer that holds a name, and OPT.
+pub const MAX_MESSAGE: usize = HEADER + QUESTION + 12 + 257 + OPT;
+
+/// The header's length.
+const HEADER: usize = 12;
 
 /// Longest question: a name in labels, type and class.
 const QUESTION: usize = 257 + 4;
+
+/// The length of an OPT record without options (RFC 6891 section 6.1.2).
+const OPT: usize = 11;
+
+/// Its type.
+const TYPE_OPT: u16 = 41;
+
+/// The longest datagram that we say to take; none is as long as that.
+const PAYLOAD: u16 = 1_232;
+
+/// As many records behind the question as are looked at for OPT.
+const MOST_RECORDS: usize = 8;
+
+/// Header bits that an answer repeats: RD of the third byte, CD of the fourth.
+const RECURSION_DESIRED: u8 = 1;
+const CHECKING_DISABLED: u8 = 0x10;
 
 /// `IN`, the only class that Tor knows.
 const CLASS_IN: u16 = 1;
@@ -27,8 +47,8 @@ pub enum Kind {
     Ptr,
     /// IPv6 addresses.
     Aaaa,
-    /// Where a service of the name is: SRV, NAPTR, SVCB or HTTPS. Clients of a name without such
-    /// records go to the name itself (RFC 2782, RFC 9460).
+    /// Where a service of the name is: MX, SRV, NAPTR, SVCB or HTTPS. Clients of a name without such
+    /// records go to the name itself (RFC 5321, RFC 2782, RFC 9460).
     Service,
     /// Anything else, which Tor can't answer.
     Other(u16),
@@ -38,9 +58,13 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     id: u16,
+    /// RD and CD, as the answer repeats them.
+    flags: [u8; 2],
     name: Name,
     number: u16,
     class: u16,
+    /// The version of EDNS that the query has an OPT record of.
+    edns: Option<u8>,
 }
 
 /// What is answered.
@@ -76,15 +100,14 @@ impl Reply {
 impl Question {
     /// The question for records of type `number` and class `class` of `name`.
     pub fn new(name: Name, number: u16, class: u16) -> Question {
-        Question { id: 0, name, number, class }
+        Question { id: 0, flags: [RECURSION_DESIRED, 0], name, number, class, edns: None }
     }
 
     /// Reads a query with one question. `None` for anything else, among it names with a dot inside
     /// a label. Never panics.
     pub fn parse(query: &[u8]) -> Option<Question> {
-        let (&[a, b, flags, _, 0, 1, ..], mut rest) = query.split_first_chunk::<12>()? else {
-            return None;
-        };
+        let (header, mut rest) = query.split_first_chunk::<HEADER>()?;
+        let &[a, b, flags, more, 0, 1, ..] = header else { return None };
         // A query (QR 0) of the standard kind (OPCODE 0).
         if flags & 0xf8 != 0 {
             return None;
@@ -103,10 +126,22 @@ impl Question {
                 return None;
             }
         }
-        let &[t, u, c, d] = rest.first_chunk()?;
+        let (&[t, u, c, d], rest) = rest.split_first_chunk()?;
         let (number, class) = (u16::from_be_bytes([t, u]), u16::from_be_bytes([c, d]));
         let name = Name::new(name.as_slice()).ok()?;
-        Some(Question { id: u16::from_be_bytes([a, b]), name, number, class })
+        Some(Question {
+            id: u16::from_be_bytes([a, b]),
+            flags: [flags & RECURSION_DESIRED, more & CHECKING_DISABLED],
+            name,
+            number,
+            class,
+            edns: edns_version(rest),
+        })
+    }
+
+    /// The program's number for the question.
+    pub fn id(&self) -> u16 {
+        self.id
     }
 
     /// The name that is asked about, without a trailing dot.
@@ -120,14 +155,16 @@ impl Question {
             (CLASS_IN, 1) => Kind::A,
             (CLASS_IN, 12) => Kind::Ptr,
             (CLASS_IN, 28) => Kind::Aaaa,
-            (CLASS_IN, 33 | 35 | 64 | 65) => Kind::Service,
+            (CLASS_IN, 15 | 33 | 35 | 64 | 65) => Kind::Service,
             (_, number) => Kind::Other(number),
         }
     }
 
     /// The message that answers the question with `reply`. A name that no message can carry (a
-    /// label over 63 bytes) is answered without records.
+    /// label over 63 bytes) is answered without records, and a query of a later EDNS with BADVERS.
     pub fn answer(&self, reply: Reply) -> Bytes<MAX_MESSAGE> {
+        let is_newer = self.edns.is_some_and(|version| version > 0);
+        let reply = if is_newer { Reply::NoData } else { reply };
         let question = encode_name(&self.name);
         let data = match reply {
             Reply::Address(IpAddr::V4(address)) => Bytes::new(&address.octets()),
@@ -138,10 +175,11 @@ impl Question {
         let data = data.filter(|_| question.is_some());
         let mut message = Bytes::EMPTY;
         message.extend(&self.id.to_be_bytes());
-        // QR, RD; RA and the code.
-        message.extend(&[0x81, 0x80 | reply.code()]);
-        let counts = [0, u8::from(question.is_some()), 0, u8::from(data.is_some()), 0, 0, 0, 0];
-        message.extend(&counts);
+        // QR; RA and the code.
+        message.extend(&[0x80 | self.flags[0], 0x80 | self.flags[1] | reply.code()]);
+        let [questions, answers, more] =
+            [question.is_some(), data.is_some(), self.edns.is_some()].map(u8::from);
+        message.extend(&[0, questions, 0, answers, 0, 0, 0, more]);
         if let Some(name) = question {
             message.extend(name.as_slice());
             message.extend(&self.number.to_be_bytes());
@@ -149,6 +187,12 @@ impl Question {
         }
         if let Some(data) = data {
             self.encode_record(&mut message, data.as_slice());
+        }
+        if self.edns.is_some() {
+            let [t, u] = TYPE_OPT.to_be_bytes();
+            let [p, q] = PAYLOAD.to_be_bytes();
+            // The upper bits of the code are 1 for BADVERS; version 0, no flags, no options.
+            message.extend(&[0, t, u, p, q, u8::from(is_newer), 0, 0, 0, 0, 0]);
         }
         message
     }
@@ -161,6 +205,47 @@ impl Question {
         message.extend(&TIME_TO_LIVE.to_be_bytes());
         message.extend(&(data.len() as u16).to_be_bytes());
         message.extend(data);
+    }
+}
+
+/// The answer to a query that [`Question::parse`] does not read: REFUSED, or NOTIMP for another
+/// operation than a query. `None` for what is no query at all.
+pub fn refusal(query: &[u8]) -> Option<Bytes<HEADER>> {
+    let &[a, b, flags, more, ..] = query.first_chunk::<HEADER>()?;
+    let operation = flags & 0x78;
+    let code = if operation == 0 { Reply::Refused.code() } else { 4 };
+    let flags = 0x80 | operation | flags & RECURSION_DESIRED;
+    let more = 0x80 | more & CHECKING_DISABLED | code;
+    let is_answer = query.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    if is_answer { None } else { Bytes::new(&[a, b, flags, more, 0, 0, 0, 0, 0, 0, 0, 0]) }
+}
+
+/// The version in the OPT record among those behind the question, if there is one.
+fn edns_version(mut records: &[u8]) -> Option<u8> {
+    for _ in 0..MOST_RECORDS {
+        let (is_root, rest) = after_name(records)?;
+        let (&[t, u, _, _, _, version, _, _, l, m], rest) = rest.split_first_chunk()?;
+        if is_root && u16::from_be_bytes([t, u]) == TYPE_OPT {
+            return Some(version);
+        }
+        records = rest.get(u16::from_be_bytes([l, m]).into()..)?;
+    }
+    None
+}
+
+/// Whether a record's name is the root, and what follows the name.
+fn after_name(mut bytes: &[u8]) -> Option<(bool, &[u8])> {
+    let mut is_root = true;
+    loop {
+        let (&length, rest) = bytes.split_first()?;
+        match length {
+            0 => return Some((is_root, rest)),
+            1..64 => bytes = rest.get(length.into()..)?,
+            // A pointer ends the name.
+            192.. => return Some((false, rest.get(1..)?)),
+            _ => return None,
+        }
+        is_root = false;
     }
 }
 
@@ -198,7 +283,8 @@ mod tests {
             (12, Kind::Ptr),
             (28, Kind::Aaaa),
             (33, Kind::Service),
-            (15, Kind::Other(15)),
+            (15, Kind::Service),
+            (16, Kind::Other(16)),
         ] {
             let question = Question::parse(&query(number)).unwrap();
             assert_eq!(question.name(), &name("example.org"));
@@ -244,9 +330,53 @@ mod tests {
         // 255 bytes in labels of 63, 63, 63 and 63.
         let longest = name(&[("a".repeat(63) + ".").repeat(3), "b".repeat(63)].concat());
         let message = Question::new(longest, 12, 1).answer(Reply::Name(longest));
-        assert_eq!(message.len(), MAX_MESSAGE);
+        assert_eq!(message.len(), MAX_MESSAGE - OPT);
         let unencodable = Question::new(name(&"a".repeat(255)), 1, 1);
         assert_eq!(unencodable.answer(Reply::NoName).len(), 12);
+    }
+
+    /// [`query`] with an OPT record of `version` and one option, behind a record `more`.
+    fn query_with_opt(version: u8, more: &[u8]) -> Vec<u8> {
+        let mut query = query(1);
+        query[11] = 1 + u8::from(!more.is_empty());
+        let opt = [0, 0, 41, 0x10, 0, 0, version, 0x80, 0, 0, 5, 0, 10, 0, 1, 7];
+        [&query, more, &opt].concat()
+    }
+
+    #[test]
+    fn edns_is_answered_by_edns() {
+        let signature = [&b"\x01k\x01e\0"[..], &[0, 250, 0, 255, 0, 0, 0, 0, 0, 2, 1, 2]].concat();
+        for more in [&b""[..], &signature] {
+            let question = Question::parse(&query_with_opt(0, more)).unwrap();
+            let message = question.answer(Reply::Address("192.0.2.1".parse().unwrap()));
+            assert_eq!(message.as_slice()[7..12], [1, 0, 0, 0, 1]);
+            assert!(message.as_slice().ends_with(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]));
+        }
+        let newer = Question::parse(&query_with_opt(1, b"")).unwrap();
+        let message = newer.answer(Reply::Address("192.0.2.1".parse().unwrap()));
+        assert_eq!((message.as_slice()[3] & 0xf, message.as_slice()[7]), (0, 0));
+        assert!(message.as_slice().ends_with(&[0, 0, 41, 0x04, 0xd0, 1, 0, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn the_case_of_the_name_and_the_flags_are_repeated() {
+        let mut query = query(1);
+        (query[2], query[3], query[13], query[22]) = (0, 0x10, b'E', b'R');
+        let message = Question::parse(&query).unwrap().answer(Reply::NoName);
+        assert_eq!(message.as_slice()[2..4], [0x80, 0x93]);
+        assert_eq!(message.as_slice()[12..], query[12..]);
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused_and_answers_are_not_answered() {
+        let mut bad = query(1);
+        bad[5] = 2;
+        assert_eq!(refusal(&bad).unwrap().as_slice()[..4], [0, 7, 0x81, 0x85]);
+        bad[2] = 0x28;
+        assert_eq!(refusal(&bad).unwrap().as_slice()[..4], [0, 7, 0xa8, 0x84]);
+        bad[2] = 0x80;
+        assert_eq!(refusal(&bad), None);
+        assert_eq!(refusal(&bad[..11]), None);
     }
 
     #[test]
@@ -265,10 +395,17 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_records_behind_a_question_are_read_without_a_panic(records: Vec<u8>) {
+            let query = [query(1), records].concat();
+            prop_assert!(Question::parse(&query).is_some());
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(query: Vec<u8>) {
             if let Some(question) = Question::parse(&query) {
                 question.answer(Reply::Name(*question.name()));
             }
+            let _ = refusal(&query);
         }
 
         #[test]

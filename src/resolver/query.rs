@@ -1,10 +1,16 @@
 //! From a DNS question to its reply, without a name server.
 
+use core::cell::Cell;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::dns::{Kind, Question, Reply};
 use super::error::{LookupError, h_errno};
-use super::lookup::{Names, Wanted, lookup, reverse};
+use super::lookup::{Names, Pair, Wanted, lookup, reverse};
 use super::node::Node;
+use super::onion_pool::{Lookup, PoolError};
 use super::reverse;
+use crate::socks5::{Answer, Name, Request};
+use crate::tor::ResolveError;
 
 /// The reply to `question`: addresses and names as the other lookups find them, no services,
 /// everything else refused. `own` is the machine's name, `ipv6` the setting EnableIPv6. A failed
@@ -37,6 +43,84 @@ fn address(
 ) -> Result<Reply, LookupError> {
     let answer = lookup(Node::classify(question.name().as_bytes(), own), wanted?, names)?;
     Ok(answer.addresses().next().map_or(Reply::NoData, Reply::Address))
+}
+
+/// What comes of a question without waiting for Tor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its end; Tor is not asked.
+    Replied(Result<Reply, LookupError>),
+    /// Tor has to be asked this; [`finish`] then makes the reply.
+    Asks(Request),
+}
+
+/// As [`reply`], up to the moment at which Tor would be asked.
+pub fn start(question: &Question, own: &[u8], ipv6: bool, names: &impl Names) -> Step {
+    let told = Told { names, answer: None, request: Cell::new(None) };
+    let replied = reply(question, own, ipv6, &told);
+    told.request.get().map_or(Step::Replied(replied), Step::Asks)
+}
+
+/// The reply to a question that [`Step::Asks`], to which this is Tor's `answer`.
+pub fn finish(
+    question: &Question,
+    own: &[u8],
+    ipv6: bool,
+    names: &impl Names,
+    answer: Result<Answer, ResolveError>,
+) -> Result<Reply, LookupError> {
+    reply(question, own, ipv6, &Told { names, answer: Some(answer), request: Cell::new(None) })
+}
+
+/// Names of which Tor's answer is known, or will be.
+struct Told<'n, N> {
+    names: &'n N,
+    answer: Option<Result<Answer, ResolveError>>,
+    /// What Tor would have been asked.
+    request: Cell<Option<Request>>,
+}
+
+impl<N> Told<'_, N> {
+    fn ask(&self, request: Request) -> Result<Answer, ResolveError> {
+        self.answer.unwrap_or_else(|| {
+            self.request.set(Some(request));
+            Err(ResolveError::Mismatch)
+        })
+    }
+}
+
+impl<N: Names> Names for Told<'_, N> {
+    fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError> {
+        self.ask(Request::resolve(name)).and_then(ResolveError::address)
+    }
+
+    fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError> {
+        self.ask(Request::resolve_address(address)).and_then(ResolveError::name)
+    }
+
+    fn gives_cookies(&self) -> bool {
+        self.names.gives_cookies()
+    }
+
+    fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
+        self.names.cookie(name)
+    }
+
+    fn name_of_cookie(&self, address: IpAddr) -> Lookup<'_> {
+        self.names.name_of_cookie(address)
+    }
+
+    fn in_hosts_file(&self, name: &[u8]) -> Pair {
+        self.names.in_hosts_file(name)
+    }
+
+    fn is_direct(&self, address: IpAddr) -> bool {
+        self.names.is_direct(address)
+    }
+
+    fn asks_for_local(&self) -> bool {
+        self.names.asks_for_local()
+    }
 }
 
 /// What is replied when a lookup has failed.

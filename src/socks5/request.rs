@@ -51,6 +51,16 @@ pub struct Request {
 }
 
 impl Request {
+    /// Asks for an address of `name`.
+    pub const fn resolve(name: &Name) -> Request {
+        Request { command: Command::Resolve, host: Host::Name(*name), port: 0 }
+    }
+
+    /// Asks for the name of `address`.
+    pub const fn resolve_address(address: IpAddr) -> Request {
+        Request { command: Command::ResolvePtr, host: Host::Address(address), port: 0 }
+    }
+
     /// The longest encoding: head, length byte, 255 bytes of name, port.
     pub(super) const ENCODED: usize = 4 + 1 + 255 + 2;
 

@@ -205,6 +205,20 @@ pub fn is_socket(fd: i32) -> Result<bool, Errno> {
     status(fd).map(|status| status.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
+/// Whether the process has more than one thread; without /proc it counts as one that has.
+pub fn is_threaded() -> bool {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
+    let links = unsafe {
+        let (directory, path) = (libc::AT_FDCWD as usize, c"/proc/self/task".as_ptr() as usize);
+        let address = status.as_mut_ptr() as usize;
+        let result = syscall6(libc::SYS_newfstatat, directory, path, address, 0, 0, 0);
+        Errno::check(result).map(|_| status.assume_init().st_nlink)
+    };
+    // One for each thread, one for the name and one for the dot.
+    links != Ok(3)
+}
+
 /// Makes `fd` name /dev/null instead of what it names. Errors: those of openat(2) and dup3(2).
 pub fn replace_by_null(fd: i32) -> Result<(), Errno> {
     let null = File::open_with(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)?;

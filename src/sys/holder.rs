@@ -11,6 +11,9 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Holds what is the process's own, and is never gone.
+    pub const PROCESS: Holder = Holder { thread: 0, frame: 1 };
+
     /// The caller of the function that calls this, which must not be inlined into it: until that caller
     /// returns, whatever it calls and whatever interrupts it is deeper in the stack. It holds one thing
     /// of a kind at a time.

@@ -35,7 +35,9 @@ pub use descriptors::{
     thread_exists, without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;
-pub use files::{File, identity, is_socket, is_there, may_execute, replace_by_null, write};
+pub use files::{
+    File, identity, is_socket, is_there, is_threaded, may_execute, replace_by_null, write,
+};
 pub use holder::Holder;
 pub use locks::{Locked, first_lock, lock, unlock};
 pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};

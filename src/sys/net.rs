@@ -85,6 +85,32 @@ pub fn send_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     })
 }
 
+/// Looks whether anything waits to be received from `fd`, which stays there; see recv(2).
+pub fn peek(fd: i32) -> Result<(), Errno> {
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the kernel writes nothing.
+    let seen = unsafe { syscall6(libc::SYS_recvfrom, fd as usize, 0, 0, flags as usize, 0, 0) };
+    Errno::check(seen).map(drop)
+}
+
+/// Sends a datagram to the `sockaddr` in `address` without waiting and without SIGPIPE; see sendto(2).
+pub fn send_to(fd: i32, bytes: &[u8], address: &[u8]) -> Result<(), Errno> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the kernel reads `bytes.len()` and `address.len()` bytes.
+    Errno::check(unsafe {
+        syscall6(
+            libc::SYS_sendto,
+            fd as usize,
+            bytes.as_ptr() as usize,
+            bytes.len(),
+            flags as usize,
+            address.as_ptr() as usize,
+            address.len(),
+        )
+    })
+    .map(drop)
+}
+
 /// Receives without waiting; 0 is the end of the stream. See recv(2).
 pub fn receive_now(fd: i32, bytes: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `bytes.len()` bytes.

@@ -51,8 +51,37 @@ impl OwnedSocket {
     pub fn stream(domain: i32) -> Result<OwnedSocket, Errno> {
         let me = Holder::current();
         close_abandoned(me);
-        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        let fd = net::socket(domain, kind, libc::IPPROTO_TCP)?;
+        OwnedSocket::socket(domain, libc::SOCK_STREAM, libc::IPPROTO_TCP)
+            .and_then(|fd| OwnedSocket::moved(fd, me))
+    }
+
+    /// As [`OwnedSocket::stream`], for the process, which closes it.
+    pub fn kept_stream(domain: i32) -> Result<OwnedSocket, Errno> {
+        OwnedSocket::socket(domain, libc::SOCK_STREAM, libc::IPPROTO_TCP)
+            .and_then(|fd| OwnedSocket::moved(fd, Holder::PROCESS))
+    }
+
+    /// As [`OwnedSocket::kept_stream`], for UDP.
+    pub fn kept_datagram(domain: i32) -> Result<OwnedSocket, Errno> {
+        OwnedSocket::socket(domain, libc::SOCK_DGRAM, libc::IPPROTO_UDP)
+            .and_then(|fd| OwnedSocket::moved(fd, Holder::PROCESS))
+    }
+
+    /// An epoll set, for the process.
+    pub fn kept_epoll() -> Result<OwnedSocket, Errno> {
+        // SAFETY: epoll_create1 takes an integer.
+        let fd = Errno::check(unsafe {
+            syscall6(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC as usize, 0, 0, 0, 0, 0)
+        })?;
+        OwnedSocket::moved(fd as i32, Holder::PROCESS)
+    }
+
+    fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
+        net::socket(domain, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol)
+    }
+
+    /// Lists `fd`, at another number if it can.
+    fn moved(fd: i32, me: Holder) -> Result<OwnedSocket, Errno> {
         // Listed at once: a dup2 of the program's must find that the number is taken.
         let mut socket = OwnedSocket { fd, place: list(fd, me) };
         match out_of_the_way(fd) {

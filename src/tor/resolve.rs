@@ -6,9 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::{Deadline, DialError, DriveError, SocketCalls, dial, drive};
-use crate::socks5::{
-    self, Answer, Command, Credentials, Handshake, Host, Name, ReplyCode, Request,
-};
+use crate::socks5::{self, Answer, Credentials, Handshake, Name, ReplyCode, Request};
 use crate::sys::{Errno, OwnedSocket};
 
 /// Where and how Tor is asked.
@@ -36,6 +34,22 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
+    /// The address in an answer.
+    pub fn address(answer: Answer) -> Result<IpAddr, ResolveError> {
+        match answer {
+            Answer::Address(address) => Ok(address.to_canonical()),
+            _ => Err(ResolveError::Mismatch),
+        }
+    }
+
+    /// The name in an answer.
+    pub fn name(answer: Answer) -> Result<Name, ResolveError> {
+        match answer {
+            Answer::Name(name) => Ok(name),
+            _ => Err(ResolveError::Mismatch),
+        }
+    }
+
     /// Whether Tor has looked and found nothing: its reply to an unknown name is 04.
     pub fn is_unknown(&self) -> bool {
         matches!(self, ResolveError::Drive(DriveError::Protocol(socks5::Error::Refused(code)))
@@ -75,32 +89,21 @@ impl Resolver<'_> {
     /// An address of `name`, by Tor's RESOLVE (torspec socks-extensions): IPv4 if the name has both
     /// kinds. Waits by `calls`; async-signal-safe.
     pub fn address(&self, calls: &impl SocketCalls, name: &Name) -> Result<IpAddr, ResolveError> {
-        match self.ask(calls, Command::Resolve, Host::Name(*name))? {
-            Answer::Address(address) => Ok(address.to_canonical()),
-            _ => Err(ResolveError::Mismatch),
-        }
+        self.ask(calls, Request::resolve(name)).and_then(ResolveError::address)
     }
 
     /// The name of `address`, by Tor's RESOLVE_PTR. Waits by `calls`; async-signal-safe.
     pub fn name(&self, calls: &impl SocketCalls, address: IpAddr) -> Result<Name, ResolveError> {
-        match self.ask(calls, Command::ResolvePtr, Host::Address(address))? {
-            Answer::Name(name) => Ok(name),
-            _ => Err(ResolveError::Mismatch),
-        }
+        self.ask(calls, Request::resolve_address(address)).and_then(ResolveError::name)
     }
 
     /// A thread may end while it waits by `calls`, or jump away: nothing here has a destructor.
     #[inline(never)]
-    fn ask(
-        &self,
-        calls: &impl SocketCalls,
-        command: Command,
-        host: Host,
-    ) -> Result<Answer, ResolveError> {
+    fn ask(&self, calls: &impl SocketCalls, request: Request) -> Result<Answer, ResolveError> {
         let deadline = Deadline::after(self.timeout);
         let domain = if self.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let socket = OwnedSocket::stream(domain).map_err(ResolveError::Socket)?;
-        let mut handshake = Handshake::new(&Request { command, host, port: 0 }, self.credentials);
+        let mut handshake = Handshake::new(&request, self.credentials);
         let answer = dial(calls, socket.fd(), domain, self.port, deadline)
             .map_err(|error| ResolveError::Dial(self.port, error))
             .and_then(|()| {

@@ -5,6 +5,7 @@ mod support;
 
 mod asynchronous;
 mod local;
+mod nameserver;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -455,11 +456,11 @@ fn the_host_id_identifies_nobody() {
 #[test]
 fn dns_queries_fail_as_libcs_do() {
     let (v4, nobody) = (Tor::with_ipv4(), Tor::without_answer());
-    let mx = |form: &str| v4.ask(&["dns", form, "a", "example", "15"]);
-    assert_eq!(mx("query"), format!("h_errno {NO_RECOVERY}\n"));
+    let txt = |form: &str| v4.ask(&["dns", form, "a", "example", "16"]);
+    assert_eq!(txt("query"), format!("h_errno {NO_RECOVERY}\n"));
     // REFUSED, without a record.
-    assert!(mx("send").starts_with("27 5 0 "));
-    assert!(mx("send-nothing").starts_with("h_errno "));
+    assert!(txt("send").starts_with("27 5 0 "));
+    assert!(txt("send-nothing").starts_with("h_errno "));
     assert_eq!(v4.asked(), []);
     assert_eq!(v4.ask(&["dns", "query", "a", "example", "28"]), format!("h_errno {NO_DATA}\n"));
     let unknown = |form: &str| nobody.ask(&["dns", form, "a", "example", "1"]);

@@ -1,15 +1,12 @@
 //! The UDP sockets of this process: which descriptors name one, and which ports were told to the user
 //! as refused. Mapped by the first such socket; most programs have none. Async-signal-safe.
 
-use core::ptr::null_mut;
-use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::registry::Registry;
-use epochsocks::sys::{self, Errno};
+use epochsocks::sys::Errno;
 
+use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
 
 /// Words of a set of 65,536 numbers.
@@ -46,51 +43,24 @@ struct Table {
     refused: Set,
 }
 
-static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
-
-#[inline(always)]
-fn table() -> Option<&'static Table> {
-    // Acquire pairs with the AcqRel below.
-    // SAFETY: null, or a mapping that stays.
-    unsafe { TABLE.load(Acquire).as_ref() }
-}
-
-fn table_or_new() -> Result<&'static Table, Errno> {
-    if let Some(table) = table() {
-        return Ok(table);
-    }
-    // Zeroes are empty sets.
-    let fresh = sys::map_zeroed(size_of::<Table>())?;
-    // AcqRel: Release publishes the zeroes, Acquire sees another caller's mapping.
-    match TABLE.compare_exchange(null_mut(), fresh.cast().as_ptr(), AcqRel, Acquire) {
-        // SAFETY: a zeroed mapping of its size that stays.
-        Ok(_) => Ok(unsafe { fresh.cast().as_ref() }),
-        Err(first) => {
-            // SAFETY: nobody has seen ours, and the first one stays.
-            unsafe {
-                sys::unmap(fresh, size_of::<Table>());
-                Ok(&*first)
-            }
-        }
-    }
-}
+// SAFETY: zeroes are empty sets.
+static TABLE: Mapped<Table> = unsafe { Mapped::new() };
 
 /// Whether there may be any UDP socket: one load.
 #[inline(always)]
 pub fn exist() -> bool {
-    // Relaxed: nothing is read through it.
-    !TABLE.load(Relaxed).is_null()
+    TABLE.exists()
 }
 
 /// Whether `fd` may be a UDP socket: it was one when this process last heard of it.
 #[inline(always)]
 pub fn is_known(fd: i32) -> bool {
-    table().is_some_and(|table| table.descriptors.has(fd as usize))
+    TABLE.get().is_some_and(|table| table.descriptors.has(fd as usize))
 }
 
 /// Remembers that `fd` is a UDP socket. Errors: `ENOBUFS`.
 pub fn remember(fd: i32) -> Result<(), Errno> {
-    table_or_new().map_err(|_| Errno(libc::ENOBUFS))?.descriptors.insert(fd as usize);
+    TABLE.get_or_map()?.descriptors.insert(fd as usize);
     Ok(())
 }
 
@@ -104,7 +74,7 @@ pub fn forget(fd: i32) {
 
 #[cold]
 fn forget_known(fd: i32) {
-    if let Some(table) = table().filter(|_| SOCKETS.registry().may_change()) {
+    if let Some(table) = TABLE.get().filter(|_| SOCKETS.registry().may_change()) {
         table.descriptors.remove(fd as usize);
     }
 }
@@ -121,5 +91,5 @@ pub fn follow(source: i32, copy: i32) {
 
 /// Whether a refusal of datagrams for `port` is the first one. Where there is no memory each is.
 pub fn is_first_refusal(port: u16) -> bool {
-    table_or_new().map_or(true, |table| table.refused.insert(port.into()))
+    TABLE.get_or_map().map_or(true, |table| table.refused.insert(port.into()))
 }

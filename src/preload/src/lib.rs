@@ -8,12 +8,13 @@
 //! | `unhooked` | other functions of libc, found when they are needed |
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `sockets` | the sockets of the process, over the one registry |
+//! | `datagrams`, `nameserver` | UDP sockets, and the questions that they ask a name server |
 //! | `label` | destinations that sockets carry to other programs |
 //! | `settings` | the settings, published once |
 //! | `runtime` | how the settings are loaded, and what follows from them |
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
-//! | `libc_io`, `errno`, `log`, `scratch` | what the handlers share |
+//! | `libc_io`, `errno`, `log`, `mapped`, `scratch` | what the handlers share |
 //!
 //! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
 //! cancelled thread unwinds through these frames.
@@ -37,6 +38,8 @@ mod inherited;
 mod label;
 mod libc_io;
 mod log;
+mod mapped;
+mod nameserver;
 #[cfg(not(feature = "std"))]
 mod panic;
 mod real;

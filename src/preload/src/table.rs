@@ -38,7 +38,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_connect),
         handler: sockets::connect::connect,
         why: "the main job",
-        policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed",
+        policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed; the questions of a UDP socket to port 53 are answered here",
         test: "hooks::connect_goes_through_the_proxy",
     }
     alias __connect = connect;
@@ -46,7 +46,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getpeername),
         handler: sockets::peer_name::getpeername,
         why: "the kernel knows only Tor's port",
-        policy: "answers the destination that the program asked for, also over exec and of a socket that was passed",
+        policy: "answers the destination that the program asked for, also over exec and of a socket that was passed, and the name server that a UDP socket was connected to",
         test: "hooks::getpeername_answers_the_destination",
     }
     fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
@@ -225,21 +225,21 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     // ---- data: sent, received, passed
     fn read(fd: c_int, data: *mut c_void, size: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_read),
-        handler: data::transfer::read,
+        handler: data::incoming::read,
         why: "the next byte of a handshake is the proxy's",
-        policy: "EAGAIN while a handshake is in flight, or waits for its end on a socket that may wait; the error of a failed one, once",
+        policy: "EAGAIN while a handshake is in flight, or waits for its end on a socket that may wait; the error of a failed one, once; on a UDP socket that has asked a name server it waits for Tor, too",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __read = read, test: "nonblocking::libcs_other_names_take_the_same_way";
     fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         "sys/uio.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_readv),
-        handler: data::transfer::readv,
+        handler: data::incoming::readv,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn recv(fd: c_int, data: *mut c_void, size: size_t, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::transfer::recv,
+        handler: data::incoming::recv,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
@@ -249,13 +249,13 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         length: *mut socklen_t,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvfrom),
-        handler: data::transfer::recvfrom,
+        handler: data::incoming::recvfrom,
         why: "the next byte of a handshake is the proxy's", policy: "as read",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     fn __read_chk(fd: c_int, data: *mut c_void, size: size_t, room: size_t) -> ssize_t {
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::transfer::__read_chk,
+        handler: data::incoming::__read_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -263,7 +263,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         fd: c_int, data: *mut c_void, size: size_t, room: size_t, flags: c_int,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::transfer::__recv_chk,
+        handler: data::incoming::__recv_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
@@ -272,14 +272,14 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         address: *mut sockaddr, length: *mut socklen_t,
     ) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: lookup,
-        handler: data::transfer::__recvfrom_chk,
+        handler: data::incoming::__recvfrom_chk,
         why: "programs built with _FORTIFY_SOURCE call it by this name", policy: "as read",
         test: "nonblocking::fortified_programs_see_a_connect_as_the_kernel_would",
     }
     fn preadv2(
         fd: c_int, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int,
     ) -> ssize_t {
-        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::transfer::preadv2,
+        "sys/uio.h", cancellation_point: yes, real: lookup, handler: data::incoming::preadv2,
         why: "the next byte of a handshake is the proxy's",
         policy: "as readv, which it is for a socket",
         test: "nonblocking::data_wait_for_the_handshake",
@@ -312,7 +312,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_write),
         handler: data::outgoing::write,
         why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
-        policy: "as read; EPERM on a UDP socket that could send them beside Tor",
+        policy: "as read; on a UDP socket that is connected to a name server a question, on another one that could send them beside Tor EPERM",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";
@@ -387,7 +387,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendto),
         handler: data::send::sendto,
         why: "a datagram and Fast Open carry a destination",
-        policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's",
+        policy: "MSG_FASTOPEN becomes connect and send; a datagram's address is validated like connect's, and a question to port 53 answered here",
         test: "hooks::fast_open_goes_through_the_proxy",
     }
     fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {

@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::data::{outgoing, receive, send, transfer};
+use super::data::{incoming, outgoing, receive, send};
 use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, fork};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
@@ -139,16 +139,16 @@ unsafe fn in_flight(
     // SAFETY: the kernel reads the arguments of these numbers as the C functions' types.
     unsafe {
         match number {
-            libc::SYS_read => transfer::read(a as _, b as _, c as _) as c_long,
-            libc::SYS_readv => transfer::readv(a as _, b as _, c as _) as c_long,
+            libc::SYS_read => incoming::read(a as _, b as _, c as _) as c_long,
+            libc::SYS_readv => incoming::readv(a as _, b as _, c as _) as c_long,
             libc::SYS_recvfrom => {
-                transfer::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
+                incoming::recvfrom(a as _, b as _, c as _, d as _, e as _, f as _) as c_long
             }
             libc::SYS_write => outgoing::write(a as _, b as _, c as _) as c_long,
             libc::SYS_writev => outgoing::writev(a as _, b as _, c as _) as c_long,
             libc::SYS_preadv2 => {
                 // The offset comes in two halves, the first of which is all of it here.
-                transfer::preadv2(a as _, b as _, c as _, d, f as _) as c_long
+                incoming::preadv2(a as _, b as _, c as _, d, f as _) as c_long
             }
             libc::SYS_pwritev2 => outgoing::pwritev2(a as _, b as _, c as _, d, f as _) as c_long,
             libc::SYS_sendfile => outgoing::sendfile(a as _, b as _, c as _, d as _) as c_long,

@@ -1,6 +1,7 @@
 //! Data: read and written, with a destination, and with descriptors.
 
 pub mod formatted;
+pub mod incoming;
 pub mod outgoing;
 mod passed_descriptors;
 pub mod receive;

@@ -7,25 +7,35 @@
 use core::ffi::{c_int, c_uint, c_void};
 use core::net::SocketAddr;
 
+use epochsocks::bytes::Bytes;
 use epochsocks::config::PassedSockets;
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::send::without_address;
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys::Errno;
 use epochsocks::sys::net::{self, Answer};
+use epochsocks::sys::{Errno, copy_from_program};
 use libc::{iovec, off_t, size_t, ssize_t};
 
 use super::transfer;
 use crate::hooks::arguments::socket_kind;
 use crate::log::log;
+use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, runtime};
 
-/// Says why data without an address are not sent on `fd`.
+/// The way of data without an address.
+pub enum Way {
+    /// The kernel's.
+    Kernel,
+    /// The socket, of this family, is connected to this name server, for which we answer.
+    NameServer(c_int, SocketAddr),
+}
+
+/// The way of data without an address on `fd`, or why they are not sent.
 #[inline]
-pub fn admit(fd: c_int) -> Result<(), Errno> {
-    if may_be_any_socket(fd) { look(fd) } else { Ok(()) }
+pub fn way(fd: c_int) -> Result<Way, Errno> {
+    if may_be_any_socket(fd) { look(fd) } else { Ok(Way::Kernel) }
 }
 
 /// Whether `fd` is not known to be TCP.
@@ -35,28 +45,34 @@ fn may_be_any_socket(fd: c_int) -> bool {
 }
 
 #[inline(never)]
-fn look(fd: c_int) -> Result<(), Errno> {
+fn look(fd: c_int) -> Result<Way, Errno> {
     let settings = runtime::loaded();
-    if settings.passed_sockets == PassedSockets::Allow && !datagrams::is_known(fd) {
-        return Ok(());
+    let is_known = datagrams::is_known(fd);
+    if settings.passed_sockets == PassedSockets::Allow && !is_known {
+        return Ok(Way::Kernel);
     }
     // Most sockets without an entry are, and no sandbox forbids this question.
-    if net::is_unix(fd) {
-        return Ok(());
+    if !is_known && net::is_unix(fd) {
+        return Ok(Way::Kernel);
     }
     let kind = match socket_kind(fd) {
-        Answer::Is(kind) if kind.is_tcp() => return Ok(()),
+        Answer::Is(kind) if kind.is_tcp() => return Ok(Way::Kernel),
         Answer::Is(kind) => kind,
         // The kernel says so as well.
-        Answer::NotASocket(_) => return Ok(()),
+        Answer::NotASocket(_) => return Ok(Way::Kernel),
         Answer::Unknown(errno) => {
             log!(Warning, "data on descriptor {fd} refused: {} ({errno})", Refusal::Untold);
             return Err(Refusal::Untold.errno());
         }
     };
-    let peer = if kind.is_inet() { peer(fd) } else { None };
+    let server = if kind.is_udp() { nameserver::peer(fd) } else { Peer::Kernels };
+    let peer = match server {
+        Peer::Server(address) => return Ok(Way::NameServer(kind.domain, address)),
+        Peer::Kernels if kind.is_inet() => peer(fd),
+        Peer::Kernels | Peer::None => None,
+    };
     match without_address(kind, peer, settings) {
-        None => Ok(()),
+        None => Ok(Way::Kernel),
         Some(refusal) => {
             match peer {
                 Some(Address::Inet(peer)) => refuse(peer, refusal),
@@ -76,7 +92,11 @@ fn peer(fd: c_int) -> Option<Address> {
 /// Waits until `fd` may be written to as by `write`, or says why not.
 pub fn ready(fd: c_int) -> Result<(), Errno> {
     if datagrams::is_known(fd) {
-        admit(fd)?;
+        match look(fd)? {
+            Way::Kernel => {}
+            // libc writes it inside.
+            Way::NameServer(..) => return Err(Refusal::NotAStream.errno()),
+        }
     }
     transfer::ready_to_write(fd)
 }
@@ -92,8 +112,77 @@ pub fn refuse(destination: SocketAddr, refusal: Refusal) {
     }
 }
 
+/// The longest query that is looked at; one that is longer has options behind its question.
+const LONGEST_QUERY: usize = 512;
+/// As many pieces as the kernel takes in one call (`UIO_MAXIOV`).
+const MOST_PIECES: usize = 1_024;
+
+/// Where the data of a call are.
+pub enum Pieces {
+    /// In one piece.
+    One(iovec),
+    /// In as many as there are at the address.
+    Many(*const iovec, usize),
+    /// In another file, which no program asks a name server from.
+    File,
+}
+
+/// Asks the name server `server` what the data at `pieces` say, on the UDP socket `fd` of the family
+/// `domain`; answers as sendmsg(2).
+///
+/// # Safety
+/// As for writev(2).
+pub unsafe fn ask(fd: c_int, domain: c_int, server: SocketAddr, pieces: Pieces) -> ssize_t {
+    let (pieces, count) = match &pieces {
+        Pieces::One(piece) => (&raw const *piece, 1),
+        Pieces::Many(pieces, count) => (*pieces, *count),
+        Pieces::File => return errno::fail(Refusal::NotAStream.errno()),
+    };
+    let saved = errno::get();
+    let mut query = Bytes::<LONGEST_QUERY>::EMPTY;
+    // SAFETY: the caller's contract.
+    let asked = unsafe { gather(&mut query, pieces, count) }.and_then(|length| {
+        nameserver::ask(fd, domain, server, query.as_slice())?;
+        Ok(length)
+    });
+    match asked {
+        Ok(length) => {
+            errno::set(saved);
+            length as ssize_t
+        }
+        Err(errno) => errno::fail(errno),
+    }
+}
+
+/// Collects the start of the data; says how long all are. Errors: `EFAULT`, `EMSGSIZE`.
+///
+/// # Safety
+/// As for writev(2).
+unsafe fn gather(
+    query: &mut Bytes<LONGEST_QUERY>,
+    pieces: *const iovec,
+    count: usize,
+) -> Result<usize, Errno> {
+    let mut length = 0usize;
+    for index in 0..count.min(MOST_PIECES) {
+        let mut copy = [0; size_of::<iovec>()];
+        // SAFETY: the caller's contract.
+        unsafe { copy_from_program(pieces.wrapping_add(index).cast(), &mut copy)? };
+        // SAFETY: an iovec is plain data.
+        let piece = unsafe { copy.as_ptr().cast::<iovec>().read_unaligned() };
+        let mut bytes = [0; LONGEST_QUERY];
+        let room = LONGEST_QUERY - query.len();
+        let start = bytes.get_mut(..piece.iov_len.min(room)).unwrap_or_default();
+        // SAFETY: the caller's contract.
+        unsafe { copy_from_program(piece.iov_base.cast(), start)? };
+        query.extend(start);
+        length = length.checked_add(piece.iov_len).ok_or(Errno(libc::EMSGSIZE))?;
+    }
+    if length > usize::from(u16::MAX) { Err(Errno(libc::EMSGSIZE)) } else { Ok(length) }
+}
+
 macro_rules! outgoing_hooks {
-    ($($name:ident($fd:ident $(, $argument:ident: $type:ty)*), $is_concerned:path;)*) => {
+    ($($name:ident($fd:ident $(, $argument:ident: $type:ty)*), $is_concerned:path, $pieces:expr;)*) => {
         $(
             /// # Safety
             /// As the C function's.
@@ -114,9 +203,13 @@ macro_rules! outgoing_hooks {
             $(
                 #[inline(never)]
                 pub unsafe fn $name($fd: c_int $(, $argument: $type)*) -> ssize_t {
-                    match admit($fd) {
+                    match look($fd) {
                         // SAFETY: the caller's contract.
-                        Ok(()) => unsafe { transfer::$name($fd $(, $argument)*) },
+                        Ok(Way::Kernel) => unsafe { transfer::$name($fd $(, $argument)*) },
+                        // SAFETY: as above.
+                        Ok(Way::NameServer(domain, server)) => unsafe {
+                            ask($fd, domain, server, $pieces)
+                        },
                         Err(errno) => errno::fail(errno),
                     }
                 }
@@ -125,12 +218,21 @@ macro_rules! outgoing_hooks {
     };
 }
 
+/// Data in one piece.
+pub fn one(data: *const c_void, size: size_t) -> Pieces {
+    Pieces::One(iovec { iov_base: data.cast_mut(), iov_len: size })
+}
+
+fn many(pieces: *const iovec, count: c_int) -> Pieces {
+    Pieces::Many(pieces, count.max(0) as usize)
+}
+
 outgoing_hooks! {
-    send(fd, data: *const c_void, size: size_t, flags: c_int), may_be_any_socket;
-    write(fd, data: *const c_void, size: size_t), datagrams::is_known;
-    writev(fd, pieces: *const iovec, count: c_int), datagrams::is_known;
-    pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int), datagrams::is_known;
-    sendfile(target, source: c_int, offset: *mut off_t, size: size_t), datagrams::is_known;
+    send(fd, data: *const c_void, size: size_t, flags: c_int), may_be_any_socket, one(data, size);
+    write(fd, data: *const c_void, size: size_t), datagrams::is_known, one(data, size);
+    writev(fd, pieces: *const iovec, count: c_int), datagrams::is_known, many(pieces, count);
+    pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int), datagrams::is_known, many(pieces, count);
+    sendfile(target, source: c_int, offset: *mut off_t, size: size_t), datagrams::is_known, Pieces::File;
 }
 
 /// # Safety
@@ -143,10 +245,12 @@ pub unsafe fn splice(
     size: size_t,
     flags: c_uint,
 ) -> ssize_t {
-    if datagrams::is_known(target)
-        && let Err(errno) = admit(target)
-    {
-        return errno::fail(errno);
+    if datagrams::is_known(target) {
+        match look(target) {
+            Ok(Way::Kernel) => {}
+            Ok(Way::NameServer(..)) => return errno::fail(Refusal::NotAStream.errno()),
+            Err(errno) => return errno::fail(errno),
+        }
     }
     // SAFETY: the caller's contract.
     unsafe { transfer::splice(source, source_offset, target, target_offset, size, flags) }

@@ -10,7 +10,7 @@ use epochsocks::registry::Registry;
 use epochsocks::sys::{self, net::Answer};
 use libc::{c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
-use super::transfer;
+use super::incoming;
 use crate::hooks::arguments::{is_readable, passed_kind};
 use crate::hooks::descriptors::duplicate::follow;
 use crate::log::log;
@@ -22,7 +22,7 @@ use crate::{errno, label, real, runtime};
 pub unsafe fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     // SAFETY: the caller's contract; the kernel has just filled the message.
     unsafe {
-        let result = transfer::recvmsg(fd, message, flags);
+        let result = incoming::recvmsg(fd, message, flags);
         if result >= 0 && is_readable(message) && admit(&mut *message) == PassDecision::Refuse {
             return errno::fail(Refusal::Passed.errno());
         }
@@ -43,7 +43,7 @@ pub unsafe fn recvmmsg(
 ) -> c_int {
     // SAFETY: the caller's contract; the kernel has just filled as many messages.
     unsafe {
-        let result = transfer::recvmmsg(fd, messages, count, flags, limit);
+        let result = incoming::recvmmsg(fd, messages, count, flags, limit);
         for index in 0..result.max(0) as usize {
             admit(&mut (*messages.add(index)).msg_hdr);
         }

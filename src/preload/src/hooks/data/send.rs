@@ -2,6 +2,7 @@
 //! ancillary data that would lead a datagram elsewhere like setsockopt's.
 
 use core::ffi::{c_int, c_void};
+use core::net::SocketAddr;
 
 use epochsocks::ancillary::messages;
 use epochsocks::policy::option::ancillary;
@@ -35,9 +36,15 @@ pub unsafe fn sendto(
 ) -> ssize_t {
     if address.is_null() || length == 0 {
         // Fast Open needs an address; without one the kernel refuses it.
-        return match outgoing::admit(fd) {
+        return match outgoing::way(fd) {
             // SAFETY: the caller's contract.
-            Ok(()) => unsafe { transfer::sendto(fd, bytes, size, flags, address, length) },
+            Ok(outgoing::Way::Kernel) => unsafe {
+                transfer::sendto(fd, bytes, size, flags, address, length)
+            },
+            // SAFETY: as above.
+            Ok(outgoing::Way::NameServer(domain, server)) => unsafe {
+                outgoing::ask(fd, domain, server, outgoing::one(bytes, size))
+            },
             Err(errno) => errno::fail(errno),
         };
     }
@@ -52,6 +59,9 @@ pub unsafe fn sendto(
             Ok(Way::Connected) => {
                 let flags = flags & !libc::MSG_FASTOPEN;
                 transfer::sendto(fd, bytes, size, flags, core::ptr::null(), 0)
+            }
+            Ok(Way::NameServer(domain, server)) => {
+                outgoing::ask(fd, domain, server, outgoing::one(bytes, size))
             }
         }
     }
@@ -68,8 +78,11 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
             return errno::fail(errno);
         }
         if !has_address(message) {
-            return match outgoing::admit(fd) {
-                Ok(()) => transfer::sendmsg(fd, message, flags),
+            return match outgoing::way(fd) {
+                Ok(outgoing::Way::Kernel) => transfer::sendmsg(fd, message, flags),
+                Ok(outgoing::Way::NameServer(domain, server)) => {
+                    outgoing::ask(fd, domain, server, pieces(message))
+                }
                 Err(errno) => errno::fail(errno),
             };
         }
@@ -86,6 +99,9 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
                 header.msg_namelen = 0;
                 transfer::sendmsg(fd, &header, flags & !libc::MSG_FASTOPEN)
             }
+            Ok(Way::NameServer(domain, server)) => {
+                outgoing::ask(fd, domain, server, pieces(message))
+            }
         }
     }
 }
@@ -101,8 +117,9 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
             !has_address(message) && !has_control(message)
         };
         if !is_readable(messages) || (0..count as usize).all(is_plain) {
-            match outgoing::admit(fd) {
-                Ok(()) => transfer::sendmmsg(fd, messages, count, flags),
+            match outgoing::way(fd) {
+                Ok(outgoing::Way::Kernel) => transfer::sendmmsg(fd, messages, count, flags),
+                Ok(outgoing::Way::NameServer(..)) => each(fd, messages, count, flags),
                 Err(errno) => errno::fail(errno),
             }
         } else {
@@ -146,6 +163,18 @@ unsafe fn has_address(message: *const msghdr) -> bool {
     is_readable(message) && unsafe { !(*message).msg_name.is_null() && (*message).msg_namelen != 0 }
 }
 
+/// Where the data of a message are.
+///
+/// # Safety
+/// As for sendmsg(2).
+unsafe fn pieces(message: *const msghdr) -> outgoing::Pieces {
+    if !is_readable(message) {
+        return outgoing::Pieces::Many(core::ptr::null(), 1);
+    }
+    // SAFETY: the caller's contract.
+    unsafe { outgoing::Pieces::Many((*message).msg_iov, (*message).msg_iovlen) }
+}
+
 /// Labels the descriptors in the control data of `message`, and says why a datagram is not sent with
 /// them. errno is left alone.
 ///
@@ -183,6 +212,8 @@ enum Way {
     Plain(AddressArgument),
     /// Fast Open: the socket was connected through Tor, and the data follows.
     Connected,
+    /// A question for this name server, by a socket of this family.
+    NameServer(c_int, SocketAddr),
 }
 
 /// # Safety
@@ -205,6 +236,7 @@ unsafe fn judge(
     let is_fast_open = flags & libc::MSG_FASTOPEN != 0;
     match policy::send(kind, copy.parse(), is_fast_open, runtime::loaded()) {
         SendDecision::Libc => Ok(Way::Plain(copy)),
+        SendDecision::NameServer(server) => Ok(Way::NameServer(kind.domain, server)),
         // SAFETY: a whole copy.
         SendDecision::ConnectFirst => match unsafe { connect(fd, copy.as_ptr(), copy.length()) } {
             0 => Ok(Way::Connected),

@@ -9,7 +9,7 @@ use epochsocks::sys;
 use libc::pid_t;
 
 use crate::sockets::SOCKETS;
-use crate::{real, runtime};
+use crate::{nameserver, real, runtime};
 
 /// # Safety
 /// As fork(2).
@@ -58,4 +58,5 @@ fn prepare() {
 fn in_child() {
     SOCKETS.after_fork_in_child();
     sys::close_owned_sockets();
+    nameserver::after_fork_in_child();
 }

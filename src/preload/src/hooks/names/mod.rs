@@ -33,7 +33,7 @@ use epochsocks::sys;
 
 use crate::log::log;
 use crate::unhooked;
-use tor_names::ThroughTor;
+pub use tor_names::ThroughTor;
 
 fn set_h_errno(value: i32) {
     // SAFETY: the location is this thread's own.
@@ -50,7 +50,7 @@ unsafe fn c_bytes<'a>(text: *const c_char) -> &'a [u8] {
 }
 
 /// Calls `read` with the machine's own name, empty if it has none.
-fn with_own_name<T>(read: impl FnOnce(&[u8]) -> T) -> T {
+pub fn with_own_name<T>(read: impl FnOnce(&[u8]) -> T) -> T {
     let machine = sys::uname();
     read(machine.as_ref().map_or(&[], |machine| sys::node_name(machine)))
 }
@@ -69,7 +69,8 @@ fn find(name: &[u8], node: Node<'_>, wanted: Wanted) -> Result<Answer, LookupErr
 /// Whether the user has heard that local names are not asked for. Guards nothing else: Relaxed.
 static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 
-fn report(error: &LookupError, what: fmt::Arguments<'_>) {
+/// Writes a failure into the log.
+pub fn report(error: &LookupError, what: fmt::Arguments<'_>) {
     if *error == LookupError::LocalName && !HAS_TOLD.swap(true, Relaxed) {
         log!(Warning, "lookup of {what}: {error}");
     } else if error.is_plain_no() {

@@ -16,7 +16,7 @@ use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{errno, label, real, runtime};
+use crate::{datagrams, errno, label, nameserver, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -50,10 +50,20 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     match decide(kind, address.parse(), &Destinations, runtime::loaded()) {
         ConnectDecision::Libc => match SOCKETS.occupied(fd) {
             // SAFETY: a whole copy of the caller's address.
-            None => unsafe { real::connect(fd, address.as_ptr(), address.length()) },
+            None => unsafe {
+                let result = real::connect(fd, address.as_ptr(), address.length());
+                if result == 0 && datagrams::is_known(fd) {
+                    nameserver::let_go(fd);
+                }
+                result
+            },
             Some(errno) => errno::fail(errno),
         },
         ConnectDecision::Dissolve => dissolve(fd, &address),
+        ConnectDecision::NameServer(server) => match nameserver::connect(fd, kind.domain, server) {
+            Ok(()) => 0,
+            Err(errno) => errno::fail(errno),
+        },
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
             let ip = destination.ip();
@@ -88,6 +98,9 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     // SAFETY: a whole copy of the caller's address.
     let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
     if result == 0 {
+        if datagrams::is_known(fd) {
+            nameserver::let_go(fd);
+        }
         label::remove(fd);
         if let Err(errno) = SOCKETS.dissolve(fd) {
             return errno::fail(errno);

@@ -12,12 +12,24 @@ use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t}
 use super::state;
 use crate::hooks::arguments::is_readable;
 use crate::hooks::descriptors::tables;
+use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
-use crate::{errno, label, real, runtime};
+use crate::{datagrams, errno, label, real, runtime};
 
 /// # Safety
 /// As getpeername(2).
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+    if datagrams::is_known(fd) {
+        match nameserver::peer(fd) {
+            Peer::Kernels => {}
+            Peer::None => return errno::fail(Errno(libc::ENOTCONN)),
+            // SAFETY: the caller's contract.
+            Peer::Server(server) => match unsafe { write(&server, address, length) } {
+                Ok(()) => return 0,
+                Err(errno) => return errno::fail(errno),
+            },
+        }
+    }
     state::refresh(fd);
     let destination = SOCKETS
         .registry()

@@ -11,6 +11,7 @@ use libc::{epoll_event, sigset_t, timespec};
 
 use super::poll::duration;
 use super::wait_loop::{self, Waiter};
+use crate::nameserver::{self, Slept};
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{clock, errno, real};
 
@@ -57,7 +58,12 @@ pub unsafe fn epoll_wait(
     let call = |time, mask: *const sigset_t| unsafe {
         real::epoll_pwait(epoll, events, most, milliseconds(time), mask)
     };
-    wait(Events { epoll, events, call, kept: 0 }, from_milliseconds(timeout), first, None)
+    wait(
+        Events { epoll, events, call, kept: 0, woken: false },
+        from_milliseconds(timeout),
+        first,
+        None,
+    )
 }
 
 /// # Safety
@@ -75,7 +81,12 @@ pub unsafe fn epoll_pwait(
     let call = |time, mask: *const sigset_t| unsafe {
         real::epoll_pwait(epoll, events, most, milliseconds(time), mask)
     };
-    wait(Events { epoll, events, call, kept: 0 }, from_milliseconds(timeout), first, Some(mask))
+    wait(
+        Events { epoll, events, call, kept: 0, woken: false },
+        from_milliseconds(timeout),
+        first,
+        Some(mask),
+    )
 }
 
 /// # Safety
@@ -101,7 +112,7 @@ pub unsafe fn epoll_pwait2(
         // SAFETY: as above.
         unsafe { real::epoll_pwait2(epoll, events, most, timeout, mask) }
     };
-    wait(Events { epoll, events, call, kept: 0 }, limit, first, Some(mask))
+    wait(Events { epoll, events, call, kept: 0, woken: false }, limit, first, Some(mask))
 }
 
 fn from_milliseconds(timeout: c_int) -> Option<Duration> {
@@ -125,7 +136,7 @@ fn wait<C: Fn(Option<Duration>, *const sigset_t) -> c_int>(
     mask: Option<*const sigset_t>,
 ) -> c_int {
     let mut left = limit;
-    if none_in_flight() {
+    if none_in_flight() && !nameserver::is_asked() {
         let start = limit.filter(|limit| !limit.is_zero()).map(|_| clock::now());
         let count = first();
         if count <= 0 || !call.takes_tokens(count) {
@@ -147,6 +158,8 @@ struct Events<C> {
     call: C,
     /// How many of them are the program's.
     kept: c_int,
+    /// Whether the last sleep was cut short by the questions that wait for Tor.
+    woken: bool,
 }
 
 impl<C> Events<C> {
@@ -182,7 +195,17 @@ impl<C: Fn(Option<Duration>, *const sigset_t) -> c_int> Waiter for Events<C> {
         SOCKETS.longest_epoll_sleep(|| now).unwrap_or(Duration::MAX)
     }
 
-    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+    fn sleep(&mut self, mut limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        self.kept = 0;
+        if nameserver::is_asked() {
+            // Whatever is ready in the set makes the set itself readable.
+            let slept = nameserver::sleep_beside(self.epoll, limit, mask);
+            if slept == Slept::Failed {
+                return -1;
+            }
+            self.woken = slept == Slept::Woken;
+            limit = Some(Duration::ZERO);
+        }
         self.kept = (self.call)(limit, mask);
         self.kept
     }
@@ -193,7 +216,7 @@ impl<C: Fn(Option<Duration>, *const sigset_t) -> c_int> Waiter for Events<C> {
             let saved = errno::get();
             SOCKETS.drive_overdue();
             errno::set(saved);
-            return false;
+            return core::mem::take(&mut self.woken);
         }
         self.takes_tokens(self.kept) && self.kept == 0
     }

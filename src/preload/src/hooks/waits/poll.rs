@@ -9,6 +9,7 @@ use epochsocks::sys::{copy_from_program, time};
 use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
 
 use super::wait_loop::{self, Waiter};
+use crate::nameserver::{self, Slept};
 use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
@@ -16,7 +17,7 @@ use crate::{errno, real};
 /// # Safety
 /// As poll(2).
 pub unsafe fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
-    if !none_in_flight() {
+    if !none_in_flight() || nameserver::is_asked() {
         let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
         // SAFETY: the caller's contract.
         let result = unsafe { wait(entries, count, limit, core::ptr::null()) };
@@ -36,7 +37,7 @@ pub unsafe fn ppoll(
     timeout: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    if !none_in_flight() {
+    if !none_in_flight() || nameserver::is_asked() {
         // SAFETY: the caller's contract: null or a timespec.
         let limit = unsafe { timeout.as_ref() }.map(duration);
         if limit != Some(None) {
@@ -56,7 +57,9 @@ pub unsafe fn ppoll(
 pub unsafe fn poll_chk(entries: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        if none_in_flight() || size / size_of::<pollfd>() < count as usize {
+        if none_in_flight() && !nameserver::is_asked()
+            || size / size_of::<pollfd>() < count as usize
+        {
             // Reports the overflow and ends the program.
             return real::__poll_chk(entries, count, timeout, size);
         }
@@ -75,7 +78,9 @@ pub unsafe fn ppoll_chk(
 ) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        if none_in_flight() || size / size_of::<pollfd>() < count as usize {
+        if none_in_flight() && !nameserver::is_asked()
+            || size / size_of::<pollfd>() < count as usize
+        {
             return real::__ppoll_chk(entries, count, timeout, mask, size);
         }
         ppoll(entries, count, timeout, mask)
@@ -100,28 +105,34 @@ unsafe fn wait(
     mask: *const sigset_t,
 ) -> Option<c_int> {
     let count = usize::try_from(count).ok().filter(|&count| (1..1 << 20).contains(&count))?;
-    let waited = with_words(count + words_for(count), |words| {
-        let (copy, marks) = words.split_at_mut(count);
+    // Behind the program's entries is one for the questions that wait for Tor.
+    let room = count + usize::from(nameserver::is_asked());
+    let waited = with_words(room + words_for(count), |words| {
+        let (copy, marks) = words.split_at_mut(room);
+        let (own, _) = copy.split_at_mut(count);
         // SAFETY: the caller's contract; a pollfd is a word.
-        unsafe { copy_from_program(entries.cast(), bytes(copy)) }.ok()?;
+        unsafe { copy_from_program(entries.cast(), bytes(own)) }.ok()?;
         // SAFETY: pollfds are plain data of the size of a word, less aligned.
-        let copy = unsafe { core::slice::from_raw_parts_mut(copy.as_mut_ptr().cast(), count) };
-        if !copy.iter().any(|entry: &pollfd| SOCKETS.is_connecting(entry.fd)) {
+        let copy: &mut [pollfd] =
+            unsafe { core::slice::from_raw_parts_mut(copy.as_mut_ptr().cast(), room) };
+        if room == count && !copy.iter().any(|entry| SOCKETS.is_connecting(entry.fd)) {
             return None;
         }
         // SAFETY: the array was readable a moment ago, and belongs to the call.
         let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
-        Some(wait_loop::wait(&mut Entries { original, copy, marks }, limit, mask))
+        Some(wait_loop::wait(&mut Entries { original, copy, marks, woken: false }, limit, mask))
     });
     waited.unwrap_or_else(|errno| Some(errno::fail(errno)))
 }
 
 struct Entries<'w> {
     original: &'w mut [pollfd],
-    /// What the kernel gets.
+    /// What the kernel gets, and perhaps an entry behind it for the questions.
     copy: &'w mut [pollfd],
     /// The entries that wait for a handshake in place of what the program wants.
     marks: &'w mut [u64],
+    /// Whether the last sleep was cut short by the questions.
+    woken: bool,
 }
 
 impl Waiter for Entries<'_> {
@@ -147,6 +158,11 @@ impl Waiter for Entries<'_> {
     }
 
     fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        if self.copy.len() > self.original.len() {
+            let slept = nameserver::sleep(self.copy, limit, mask);
+            self.woken = slept == Slept::Woken;
+            return if slept == Slept::Failed { -1 } else { self.ready() };
+        }
         let limit = limit.map(time::timespec);
         let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: our copy of the array; a mask of ours, or the caller's.
@@ -154,8 +170,9 @@ impl Waiter for Entries<'_> {
     }
 
     fn drive(&mut self) -> bool {
-        let mut moved = false;
-        for (index, entry) in self.copy.iter_mut().enumerate() {
+        let mut moved = core::mem::take(&mut self.woken);
+        let own = self.copy.iter_mut().take(self.original.len());
+        for (index, entry) in own.enumerate() {
             if entry.revents != 0 && self.marks.has(index) {
                 entry.revents = 0;
                 SOCKETS.drive(entry.fd);
@@ -166,7 +183,8 @@ impl Waiter for Entries<'_> {
     }
 
     fn ready(&self) -> c_int {
-        self.copy.iter().filter(|entry| entry.revents != 0).count() as c_int
+        self.copy.iter().take(self.original.len()).filter(|entry| entry.revents != 0).count()
+            as c_int
     }
 
     fn report(&mut self) {

@@ -5,10 +5,11 @@ use core::time::Duration;
 
 use epochsocks::sockets::Progress;
 use epochsocks::sys::{Errno, copy_from_program, time};
-use libc::{fd_set, sigset_t, timespec, timeval};
+use libc::{fd_set, pollfd, sigset_t, timespec, timeval};
 
 use super::poll::duration;
 use super::wait_loop::{self, Waiter};
+use crate::nameserver::{self, Slept};
 use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{clock, errno, real};
@@ -29,7 +30,7 @@ pub unsafe fn select(
         // SAFETY: the caller's contract.
         unsafe { real::select(count, readable, writable, exceptional, timeout) }
     };
-    if none_in_flight() {
+    if none_in_flight() && !nameserver::is_asked() {
         return real();
     }
     // SAFETY: the caller's contract: null or a timeval.
@@ -69,7 +70,8 @@ pub unsafe fn pselect(
 ) -> c_int {
     // SAFETY: the caller's contract: null or a timespec.
     let asked = || unsafe { timeout.as_ref() }.map(duration);
-    let limit = if none_in_flight() { Some(None) } else { asked() };
+    let is_real = none_in_flight() && !nameserver::is_asked();
+    let limit = if is_real { Some(None) } else { asked() };
     if limit != Some(None) {
         // SAFETY: the caller's contract.
         let waited =
@@ -114,8 +116,9 @@ unsafe fn wait(
                 unsafe { copy_from_program(set.cast(), bytes(words)) }.ok()?;
             }
         }
-        let mut asked = Asked { count, length, sets, originals, copies, in_flight };
-        asked.concerned().then(|| wait_loop::wait(&mut asked, limit, mask))
+        let mut asked = Asked { count, length, sets, originals, copies, in_flight, woken: false };
+        (nameserver::is_asked() || asked.concerned())
+            .then(|| wait_loop::wait(&mut asked, limit, mask))
     });
     waited.unwrap_or_else(|errno: Errno| Some(errno::fail(errno)))
 }
@@ -131,11 +134,39 @@ struct Asked<'w> {
     copies: &'w mut [u64],
     /// The descriptors that wait for a handshake in place of what the program wants.
     in_flight: &'w mut [u64],
+    /// Whether the last sleep was cut short by the questions that wait for Tor.
+    woken: bool,
 }
 
 impl Asked<'_> {
     fn asks_about(&self, fd: usize) -> bool {
         self.originals.chunks_exact(self.length).any(|set| set.has(fd))
+    }
+
+    /// Sleeps until the kernel has an answer to the sets, or a question has gone on.
+    fn sleep_beside(&self, limit: Option<Duration>, mask: *const sigset_t) -> Slept {
+        let asked = || (0..self.count).filter(|fd| self.events(*fd) != 0);
+        let named = asked().count();
+        let slept = with_words(named + 1, |words| {
+            // SAFETY: pollfds are plain data of the size of a word, less aligned.
+            let entries: &mut [pollfd] =
+                unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) };
+            for (entry, fd) in entries.iter_mut().zip(asked()) {
+                *entry = pollfd { fd: fd as c_int, events: self.events(fd), revents: 0 };
+            }
+            nameserver::sleep(entries, limit, mask)
+        });
+        slept.unwrap_or_else(|errno| {
+            errno::set(errno.0);
+            Slept::Failed
+        })
+    }
+
+    /// What the kernel is asked about `fd`, as poll has it.
+    fn events(&self, fd: usize) -> i16 {
+        let mut sets = self.copies.chunks_exact(self.length);
+        let mut event = |event: i16| sets.next().filter(|set| set.has(fd)).map_or(0, |_| event);
+        event(libc::POLLIN) | event(libc::POLLOUT) | event(libc::POLLPRI)
     }
 
     fn concerned(&self) -> bool {
@@ -168,7 +199,15 @@ impl Waiter for Asked<'_> {
         longest
     }
 
-    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+    fn sleep(&mut self, mut limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+        if nameserver::is_asked() {
+            let slept = self.sleep_beside(limit, mask);
+            if slept == Slept::Failed {
+                return -1;
+            }
+            self.woken = slept == Slept::Woken;
+            limit = Some(Duration::ZERO);
+        }
         let limit = limit.map(time::timespec);
         let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         let mut sets = self.copies.chunks_exact_mut(self.length);
@@ -180,7 +219,7 @@ impl Waiter for Asked<'_> {
     }
 
     fn drive(&mut self) -> bool {
-        let mut moved = false;
+        let mut moved = core::mem::take(&mut self.woken);
         for fd in 0..self.count {
             if !self.in_flight.has(fd) {
                 continue;

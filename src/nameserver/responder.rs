@@ -1,0 +1,277 @@
+//! The socket that the answers come from: one of each family, bound to loopback, and never read.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use crate::policy::Address;
+use crate::policy::address::{MAX_LENGTH, encode};
+use crate::sys::{self, Errno, OwnedSocket, net};
+
+/// A family's responder. Zeroes are none yet.
+pub struct Responder {
+    /// 0 is none, [`READY`] one that may be used, anything else one that is being made.
+    state: AtomicU32,
+    fd: AtomicU32,
+    port: AtomicU32,
+    cookie: AtomicU64,
+}
+
+const READY: u32 = 2;
+/// How often to look whether another thread has made it.
+const PATIENCE: u32 = 1_000;
+
+/// The responders of a process.
+pub struct Responders {
+    v4: Responder,
+    v6: Responder,
+}
+
+impl Responders {
+    /// None yet.
+    pub const fn new() -> Responders {
+        Responders { v4: Responder::new(), v6: Responder::new() }
+    }
+
+    /// Connects the program's UDP socket `fd`, of the family `domain`, to a responder, if it is not.
+    /// Errors: those of socket(2), bind(2) and connect(2).
+    pub fn connect(&self, fd: i32, domain: i32) -> Result<(), Errno> {
+        self.try_each(domain, |responder| {
+            if peer(fd) == Some(responder) {
+                return Ok(());
+            }
+            with_bytes(responder, |bytes| net::connect(fd, bytes))
+        })
+    }
+
+    /// Binds the program's UDP socket `fd`, of the family `domain`, to loopback, unless it is bound.
+    /// Errors: those of bind(2).
+    pub fn bind(&self, fd: i32, domain: i32) -> Result<(), Errno> {
+        if local(fd)?.port() != 0 {
+            return Ok(());
+        }
+        self.try_each(domain, |mut responder| {
+            responder.set_port(0);
+            with_bytes(responder, |bytes| net::bind(fd, bytes))
+        })
+    }
+
+    /// Calls `call` with the address of each responder that a socket of `domain` may reach, until it
+    /// succeeds: an IPv6 socket may lack IPv6, or be bound to a mapped address.
+    fn try_each(
+        &self,
+        domain: i32,
+        mut call: impl FnMut(SocketAddr) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if domain == libc::AF_INET {
+            return self.v4.address(Ipv4Addr::LOCALHOST.into()).and_then(call);
+        }
+        let native = self.v6.address(Ipv6Addr::LOCALHOST.into()).and_then(&mut call);
+        native.or_else(|errno| {
+            let mut mapped = self.v4.address(Ipv4Addr::LOCALHOST.into())?;
+            mapped.set_ip(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into());
+            call(mapped).map_err(|_| errno)
+        })
+    }
+
+    /// Sends `answer` to the program's socket at `to`, which is a local address. Errors: those of
+    /// socket(2) and sendto(2).
+    pub fn send(&self, answer: &[u8], mut to: SocketAddr) -> Result<(), Errno> {
+        to.set_ip(to.ip().to_canonical());
+        if to.ip().is_unspecified() {
+            to.set_ip(if to.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                IpAddr::from(Ipv6Addr::LOCALHOST)
+            });
+        }
+        let responder = if to.is_ipv4() { &self.v4 } else { &self.v6 };
+        responder.address(loopback(to))?;
+        // Relaxed: as `address` has just seen it.
+        let fd = responder.fd.load(Relaxed) as i32;
+        with_bytes(to, |bytes| net::send_to(fd, answer, bytes))
+    }
+
+    /// Whether a datagram from `source` is an answer.
+    pub fn is_source(&self, source: SocketAddr) -> bool {
+        let ip = source.ip().to_canonical();
+        let responder = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
+        // Acquire pairs with the Release in `make`.
+        ip == loopback(source)
+            && responder.state.load(Acquire) == READY
+            && responder.port.load(Relaxed) == source.port().into()
+    }
+
+    /// In a forked child, where the descriptors were closed.
+    pub fn forget(&self) {
+        // Relaxed: no other thread is here.
+        for responder in [&self.v4, &self.v6] {
+            responder.state.store(0, Relaxed);
+        }
+    }
+}
+
+impl Default for Responders {
+    fn default() -> Self {
+        Responders::new()
+    }
+}
+
+fn loopback(of: SocketAddr) -> IpAddr {
+    match of.ip().to_canonical() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+impl Responder {
+    const fn new() -> Responder {
+        Responder {
+            state: AtomicU32::new(0),
+            fd: AtomicU32::new(0),
+            port: AtomicU32::new(0),
+            cookie: AtomicU64::new(0),
+        }
+    }
+
+    /// Its address, made at `ip` if there is none. Errors: those of socket(2) and bind(2); `EAGAIN`
+    /// where what was interrupted is about to make it.
+    fn address(&self, ip: IpAddr) -> Result<SocketAddr, Errno> {
+        for _ in 0..PATIENCE {
+            // Acquire pairs with the Release in `make`.
+            match self.state.load(Acquire) {
+                READY if self.is_there() => {
+                    return Ok(SocketAddr::new(ip, self.port.load(Relaxed) as u16));
+                }
+                // None, or closed behind our back: whatever has its number is not ours.
+                state @ (0 | READY) => {
+                    // Relaxed: the winner makes it.
+                    if self.state.compare_exchange(state, 1, Relaxed, Relaxed).is_ok() {
+                        self.make(ip)?;
+                    }
+                }
+                // Another thread is making it.
+                _ => sys::yield_now(),
+            }
+        }
+        Err(Errno(libc::EAGAIN))
+    }
+
+    fn is_there(&self) -> bool {
+        net::cookie(self.fd.load(Relaxed) as i32) == Ok(self.cookie.load(Relaxed))
+    }
+
+    fn make(&self, ip: IpAddr) -> Result<(), Errno> {
+        let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let made = OwnedSocket::kept_datagram(domain).and_then(|socket| {
+            let named = with_bytes(SocketAddr::new(ip, 0), |bytes| net::bind(socket.fd(), bytes))
+                .and_then(|()| Ok((local(socket.fd())?.port(), net::cookie(socket.fd())?)));
+            match named {
+                Ok((port, cookie)) => {
+                    self.fd.store(socket.fd() as u32, Relaxed);
+                    self.port.store(port.into(), Relaxed);
+                    self.cookie.store(cookie, Relaxed);
+                    Ok(())
+                }
+                Err(errno) => {
+                    socket.close();
+                    Err(errno)
+                }
+            }
+        });
+        // Release pairs with the Acquire in `address`.
+        self.state.store(if made.is_ok() { READY } else { 0 }, Release);
+        made
+    }
+}
+
+fn inet(bytes: &[u8; MAX_LENGTH], length: usize) -> Option<SocketAddr> {
+    match Address::parse(bytes.get(..length)?) {
+        Address::Inet(address) => Some(address),
+        _ => None,
+    }
+}
+
+fn with_bytes<T>(address: SocketAddr, call: impl FnOnce(&[u8]) -> T) -> T {
+    let (bytes, length) = encode(&address);
+    call(&bytes[..length])
+}
+
+/// The address that the kernel has bound `fd` to. Errors: those of getsockname(2).
+pub fn local(fd: i32) -> Result<SocketAddr, Errno> {
+    let mut bytes = [0; MAX_LENGTH];
+    let length = net::local_address(fd, &mut bytes)?;
+    inet(&bytes, length).ok_or(Errno(libc::EINVAL))
+}
+
+/// The address that the kernel has connected `fd` to.
+fn peer(fd: i32) -> Option<SocketAddr> {
+    let mut bytes = [0; MAX_LENGTH];
+    let length = net::peer_address(fd, &mut bytes).ok()?;
+    inet(&bytes, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn an_answer_comes_to_a_connected_socket_from_the_responder() {
+        let responders = Responders::new();
+        for (any, domain) in [("0.0.0.0:0", libc::AF_INET), ("[::]:0", libc::AF_INET6)] {
+            let socket = UdpSocket::bind(any).unwrap();
+            responders.connect(socket.as_raw_fd(), domain).unwrap();
+            responders.send(b"answer", local(socket.as_raw_fd()).unwrap()).unwrap();
+            let mut bytes = [0; 8];
+            let (length, from) = socket.recv_from(&mut bytes).unwrap();
+            assert_eq!(&bytes[..length], b"answer");
+            assert!(responders.is_source(from));
+            let peer = socket.peer_addr().unwrap();
+            responders.connect(socket.as_raw_fd(), domain).unwrap();
+            assert_eq!(socket.peer_addr().unwrap(), peer);
+        }
+    }
+
+    #[test]
+    fn an_ipv6_socket_that_is_bound_to_a_mapped_address_is_answered() {
+        let responders = Responders::new();
+        let socket = UdpSocket::bind("[::ffff:127.0.0.1]:0").unwrap();
+        responders.connect(socket.as_raw_fd(), libc::AF_INET6).unwrap();
+        responders.send(b"answer", local(socket.as_raw_fd()).unwrap()).unwrap();
+        let (length, from) = socket.recv_from(&mut [0; 8]).unwrap();
+        assert!(length == 6 && responders.is_source(from));
+    }
+
+    #[test]
+    fn a_responder_that_was_closed_behind_our_back_is_made_anew() {
+        let responders = Responders::new();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        responders.connect(socket.as_raw_fd(), libc::AF_INET).unwrap();
+        let before = socket.peer_addr().unwrap();
+        // Another file by its number.
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let fd = responders.v4.fd.load(Relaxed) as i32;
+        // SAFETY: integers; the descriptor is the responder's.
+        assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), fd) }, fd);
+        responders.connect(socket.as_raw_fd(), libc::AF_INET).unwrap();
+        responders.send(b"answer", local(socket.as_raw_fd()).unwrap()).unwrap();
+        let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
+        assert!(responders.is_source(from) && from != before);
+    }
+
+    #[test]
+    fn a_socket_that_stays_unconnected_is_bound_to_loopback_once() {
+        let responders = Responders::new();
+        let fd = net::socket(libc::AF_INET, libc::SOCK_DGRAM, 0).unwrap();
+        responders.bind(fd, libc::AF_INET).unwrap();
+        let bound = local(fd).unwrap();
+        assert!(bound.ip().is_loopback());
+        responders.bind(fd, libc::AF_INET).unwrap();
+        assert_eq!(local(fd).unwrap(), bound);
+        sys::close(fd).unwrap();
+    }
+}
