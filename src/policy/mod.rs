@@ -4,6 +4,7 @@
 pub mod address;
 pub mod connect;
 pub mod exec;
+pub mod helper;
 pub mod listen;
 pub mod option;
 pub mod pass;

@@ -16,11 +16,19 @@ type Row = (ReplyCode, i32, &'static str);
 /// Every code that is known. Tor answers a closed port with 1 as well as with 5, so both are
 /// ECONNREFUSED, and an unknown name with 4.
 const TABLE: [Row; 16] = [
-    (ReplyCode(0x01), libc::ECONNREFUSED, "general failure"),
-    (ReplyCode(0x02), libc::EACCES, "not allowed by the proxy's rules"),
-    (ReplyCode(0x03), libc::ENETUNREACH, "network unreachable"),
-    (ReplyCode::HOST_UNREACHABLE, libc::EHOSTUNREACH, "host unreachable or name unknown"),
-    (ReplyCode(0x05), libc::ECONNREFUSED, "connection refused"),
+    (
+        ReplyCode(0x01),
+        libc::ECONNREFUSED,
+        "general failure: nothing listens on the port, or no exit may reach it",
+    ),
+    (ReplyCode(0x02), libc::EACCES, "not allowed by the proxy's rules (see tor's log)"),
+    (ReplyCode(0x03), libc::ENETUNREACH, "network unreachable from the exit"),
+    (
+        ReplyCode::HOST_UNREACHABLE,
+        libc::EHOSTUNREACH,
+        "host unreachable, name unknown, or onion service down",
+    ),
+    (ReplyCode(0x05), libc::ECONNREFUSED, "connection refused: nothing listens on the port"),
     (ReplyCode::TTL_EXPIRED, libc::ETIMEDOUT, "time to live expired"),
     (ReplyCode(0x07), libc::EOPNOTSUPP, "command not supported by the proxy"),
     (ReplyCode(0x08), libc::EAFNOSUPPORT, "address type not supported by the proxy"),
@@ -50,6 +58,11 @@ impl ReplyCode {
         self.row().map_or("unknown code", |row| row.2)
     }
 
+    /// Whether the SOCKS port itself has refused. Any other code tells what was met behind it.
+    pub fn is_of_the_port(self) -> bool {
+        matches!(self.0, 0x02 | 0x07 | 0x08) || !self.is_known()
+    }
+
     /// Whether RFC 1928 or Tor defines the code.
     pub fn is_known(self) -> bool {
         self.row().is_some()
@@ -61,7 +74,7 @@ impl ReplyCode {
     }
 }
 
-/// `host unreachable or name unknown (code 04)`.
+/// `time to live expired (code 06)`.
 impl fmt::Display for ReplyCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (code {:02X})", self.meaning(), self.0)
@@ -77,6 +90,13 @@ mod tests {
         let codes: std::collections::BTreeSet<u8> = TABLE.iter().map(|row| row.0.0).collect();
         assert_eq!(codes.len(), TABLE.len());
         assert!(codes.into_iter().eq((1..=8).chain(0xF0..=0xF7)));
+    }
+
+    #[test]
+    fn the_ports_own_refusals_are_told_from_what_tor_met() {
+        let own = (1..=8).chain(0xF0..=0xF7).filter(|code| ReplyCode(*code).is_of_the_port());
+        assert!(own.eq([2, 7, 8]));
+        assert!(ReplyCode(0x99).is_of_the_port());
     }
 
     #[test]

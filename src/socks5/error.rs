@@ -113,7 +113,10 @@ impl fmt::Display for Error {
             Error::ReplyVersion(byte) => {
                 write!(f, "the SOCKS port answered the request with version {byte:02X} instead of 05")
             }
-            Error::Refused(code) => write!(f, "refused by the SOCKS port: {code}"),
+            Error::Refused(code) if code.is_of_the_port() => {
+                write!(f, "refused by the SOCKS port: {code}")
+            }
+            Error::Refused(code) => write!(f, "not reached through Tor: {code}"),
             Error::AddressType(kind) => {
                 write!(f, "the SOCKS port's reply has the unknown address type {kind:02X}")
             }

@@ -14,6 +14,7 @@ mod errnos;
 mod filters;
 mod forks;
 mod headers;
+mod helper;
 #[cfg(target_arch = "x86_64")]
 mod injection;
 mod left_behind;

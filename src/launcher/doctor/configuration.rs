@@ -23,6 +23,10 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
         let text = format!("{shown}, from {}", origin(option, given));
         report.step(&format!("set {}", option.directive), Ok::<_, &str>(text));
     }
+    if settings.log_file.is_none() {
+        let text = "goes to standard error, which daemons such as dirmngr close: LogFile keeps it";
+        report.note("log", text);
+    }
     note_what_is_direct(settings, report);
 }
 

@@ -31,6 +31,11 @@ impl AddressArgument {
         Ok(copy)
     }
 
+    /// The bytes of the copy.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
     /// What it says.
     pub fn parse(&self) -> Address {
         Address::parse(&self.bytes[..self.length])

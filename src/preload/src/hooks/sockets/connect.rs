@@ -10,6 +10,7 @@ use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
+use super::helper;
 use super::tor_connect::through_tor;
 use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
@@ -30,7 +31,11 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         // It leads no socket to the network, whatever that is: the kernel is asked nothing that the
         // program's own filter might forbid.
         // SAFETY: a whole copy of the caller's address.
-        return unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+        let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+        if result == 0 {
+            helper::look_at(fd, address);
+        }
+        return result;
     }
     let kind = match socket_kind(fd) {
         Answer::Is(kind) if kind.is_inet() => kind,

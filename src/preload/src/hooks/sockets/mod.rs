@@ -1,6 +1,7 @@
 //! Sockets: made, connected, named, set, and refused.
 
 pub mod connect;
+mod helper;
 pub mod io_uring;
 pub mod listen;
 pub mod option;

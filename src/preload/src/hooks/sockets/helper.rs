@@ -1,0 +1,104 @@
+//! Says once that a well-known helper, to which the program has just connected, runs without the library.
+
+use core::ffi::{CStr, c_char};
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use epochsocks::bytes::Bytes;
+use epochsocks::linkage::{self, Symbol};
+use epochsocks::policy::helper;
+use epochsocks::sys::{File, net};
+
+use crate::hooks::arguments::AddressArgument;
+use crate::log::log;
+use crate::{inheritance, real};
+
+/// Where the path of a `sockaddr_un` begins.
+const PATH: usize = size_of::<libc::sa_family_t>();
+
+/// Whether the user has been told. Guards nothing else: Relaxed.
+static HAS_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Looks at the peer of `fd`, which was connected to the UNIX socket `address`. Of any other than a
+/// well-known helper's socket the kernel is asked nothing. errno is left alone; async-signal-safe.
+pub fn look_at(fd: i32, address: &AddressArgument) {
+    let Some(path) = address.bytes().get(PATH..) else { return };
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    let Some(name) = helper::at(program(), path, is_agent) else { return };
+    let pid = peer(fd);
+    if pid.is_some_and(loads_the_library) || HAS_TOLD.swap(true, Relaxed) {
+        return;
+    }
+    log!(
+        Warning,
+        "{name} at {} runs outside of epochsocks: what it does for this program does not go through \
+         Tor; start it under epochsocks, too",
+        path.escape_ascii()
+    );
+}
+
+/// The last part of the program's name, as libc keeps it.
+fn program() -> &'static [u8] {
+    let name = linkage::in_libc(const { Symbol::new(c"program_invocation_short_name") });
+    // SAFETY: libc's variable, a C string since the program began; programs that set it set a string.
+    unsafe {
+        let name = name.and_then(|name| name.cast::<*const c_char>().as_ref());
+        name.filter(|name| !name.is_null()).map_or(&[], |name| CStr::from_ptr(*name).to_bytes())
+    }
+}
+
+/// Whether `path` is that of ssh's agent, which makes no connections.
+fn is_agent(path: &[u8]) -> bool {
+    // SAFETY: a C string; what getenv answers stays until the program changes its environment.
+    unsafe {
+        let agent = real::getenv(c"SSH_AUTH_SOCK".as_ptr());
+        !agent.is_null() && CStr::from_ptr(agent).to_bytes() == path
+    }
+}
+
+/// The process that listened at the peer's end, where the kernel tells.
+fn peer(fd: i32) -> Option<i32> {
+    // SAFETY: SO_PEERCRED is a ucred, plain numbers.
+    let peer = unsafe { net::option::<libc::ucred>(fd, libc::SOL_SOCKET, libc::SO_PEERCRED) };
+    peer.ok().map(|peer| peer.pid).filter(|pid| *pid > 0)
+}
+
+/// Whether the process `pid` has a library of our file's name in its memory. What can't be read, as
+/// another user's, has none.
+fn loads_the_library(pid: i32) -> bool {
+    let mut name = Bytes::<32>::EMPTY;
+    let written = write!(name, "/proc/{pid}/maps\0");
+    let (Ok(()), Ok(path)) = (written, CStr::from_bytes_until_nul(name.as_slice())) else {
+        return false;
+    };
+    let library = inheritance::library().map_or(&[][..], CStr::to_bytes);
+    let file = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let Ok(maps) = File::open_at(libc::AT_FDCWD, path) else { return false };
+    contains(&maps, file)
+}
+
+/// Whether `file` has the text `wanted`, which is shorter than half of what is read at once.
+fn contains(file: &File, wanted: &[u8]) -> bool {
+    let mut buffer = [0; 2048];
+    let (mut offset, mut kept) = (0, 0);
+    if wanted.is_empty() || wanted.len() > buffer.len() / 2 {
+        return false;
+    }
+    loop {
+        let place = buffer.get_mut(kept..).unwrap_or_default();
+        let count = match file.read_at(place, offset) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => count,
+        };
+        offset += count as u64;
+        let seen = buffer.get(..kept + count).unwrap_or_default();
+        if seen.windows(wanted.len()).any(|window| window == wanted) {
+            return true;
+        }
+        // The beginning of the text may be at the end of what was read.
+        let end = kept + count;
+        let start = end.saturating_sub(wanted.len() - 1);
+        buffer.copy_within(start..end, 0);
+        kept = end - start;
+    }
+}
