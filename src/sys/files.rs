@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::MaybeUninit;
 
-use super::{Errno, syscall6};
+use super::{Errno, effective_user, syscall6};
 use crate::bytes::Bytes;
 
 /// An open file of our own: never 0 to 2, closed at exec and when dropped.
@@ -29,11 +29,26 @@ impl File {
         File::open_with(directory, path, libc::O_WRONLY, 0)
     }
 
-    /// Opens `path` for appending, made with mode 0600 if it is not there. Errors: those of
-    /// openat(2).
+    /// Opens `path` for appending, made with mode 0600 if it is not there, so that no other user can
+    /// read what is written. Errors: `ELOOP` for another user's symbolic link, root's excepted; `EPERM`
+    /// for a file or FIFO that another user owns or may open; those of openat(2).
     pub fn append_to(path: &CStr) -> Result<File, Errno> {
         let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK;
-        File::open_with(libc::AT_FDCWD, path, flags, 0o600)
+        let open = |flags| File::open_with(libc::AT_FDCWD, path, flags, 0o600);
+        let file = match open(flags | libc::O_NOFOLLOW) {
+            Err(Errno(libc::ELOOP)) if is_own_link(path) => open(flags)?,
+            file => file?,
+        };
+        let status = status(file.fd())?;
+        let is_readable_by_others = status.st_mode & 0o077 != 0;
+        match status.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFIFO
+                if status.st_uid != effective_user() || is_readable_by_others =>
+            {
+                Err(Errno(libc::EPERM))
+            }
+            _ => Ok(file),
+        }
     }
 
     fn open_with(directory: i32, path: &CStr, flags: i32, mode: u32) -> Result<File, Errno> {
@@ -235,6 +250,14 @@ pub(super) fn status(fd: i32) -> Result<libc::stat, Errno> {
         Errno::check(syscall6(libc::SYS_fstat, fd as usize, address, 0, 0, 0, 0))?;
         Ok(status.assume_init())
     }
+}
+
+/// Whether the symbolic link at `path` is this user's or root's.
+fn is_own_link(path: &CStr) -> bool {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let link = File::open_with(libc::AT_FDCWD, path, flags, 0);
+    let owner = link.and_then(|link| status(link.fd())).map(|status| status.st_uid);
+    owner.is_ok_and(|owner| owner == 0 || owner == effective_user())
 }
 
 /// Whether the calling process may execute the file at `path`, relative to `directory` (effective
