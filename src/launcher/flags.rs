@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use lexopt::{Arg, Parser};
 
 use crate::completions;
-use crate::doctor::Question;
+use crate::doctor::question::Question;
 use crate::doctor::report::Form;
 use crate::failure::{Failure, Status};
 use crate::listing::SHELLS;

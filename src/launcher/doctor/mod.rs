@@ -12,10 +12,11 @@ mod origin;
 pub mod probe;
 mod programs;
 mod proxy;
+pub mod question;
 pub mod report;
 mod self_test;
 
-use std::ffi::{OsString, c_int};
+use std::ffi::c_int;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -24,18 +25,8 @@ use crate::failure::Failure;
 use crate::flags::Invocation;
 use crate::preflight::Form;
 use crate::{exec, locate, registry, settings};
+use question::Question;
 use report::Report;
-
-/// What the doctor is asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Question {
-    /// Run a child under the library against servers of our own.
-    pub self_test: bool,
-    /// The form of the answer.
-    pub form: report::Form,
-    /// Programs to look at.
-    pub programs: Vec<OsString>,
-}
 
 /// Tor Browser's SOCKS port.
 const TOR_BROWSER: u16 = 9150;
