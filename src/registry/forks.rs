@@ -5,32 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use scopeguard::defer;
 
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::lifecycle::{bare, churn};
+use super::support::{bare, child_succeeds, churn, fork};
 use super::{Guarantee, InsertError, Owned, Registry, Slots, SocketId};
-
-/// Runs `work` in a child made by `make`, and says whether it came to its end.
-pub fn child_succeeds(make: impl FnOnce() -> i32, work: impl FnOnce()) -> bool {
-    match make() {
-        0 => {
-            work();
-            // SAFETY: ends the child without the parent's exit handlers.
-            unsafe { libc::_exit(0) }
-        }
-        child => {
-            assert!(child > 0, "no child");
-            let mut status = 0;
-            // SAFETY: waits for the child that was just made.
-            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-            waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-        }
-    }
-}
-
-/// fork(2), which is not told to any registry.
-pub fn fork() -> i32 {
-    // SAFETY: the child makes raw system calls and touches mmapped memory only.
-    unsafe { libc::fork() }
-}
 
 /// A child that nobody tells that it is one.
 fn raw_fork() -> i32 {

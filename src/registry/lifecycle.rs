@@ -10,28 +10,11 @@ use scopeguard::defer;
 use super::audit::misplaced;
 use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
-use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::forks::{child_succeeds, fork};
 use super::primitive::RECLAIM_AT;
-use super::{Audit, InsertError, Owned, Registry, SlotRegistry, Slots, SocketId};
+use super::support::{bare, child_succeeds, churn, fork};
+use super::{Audit, InsertError, Owned, Registry, Slots, SocketId};
 use crate::sockets::{Connection, in_flight_count};
-
-/// As [`Slots`], but for the process id.
-pub type Bare<P> = SlotRegistry<EpochDomain<P>>;
-
-/// A registry without an owner.
-pub fn bare<P: Policy>() -> Bare<P> {
-    SlotRegistry::over(EpochDomain::new())
-}
-
-/// Opens and closes `fd` so many times.
-pub fn churn(registry: &impl Registry, fd: i32, times: u64) {
-    for cookie in 0..times {
-        registry.insert(fd, SocketId(cookie)).expect("a vacant descriptor");
-        assert!(registry.remove(fd));
-    }
-}
 
 fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
     std::thread::scope(|scope| {

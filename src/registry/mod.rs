@@ -26,7 +26,7 @@
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
-//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm`, loom's `models`
+//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm` (helpers in `support`), loom's `models`
 
 mod audit;
 mod counted;
@@ -63,6 +63,8 @@ mod lifecycle;
 pub(crate) mod models;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod storm;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod support;
 
 pub use audit::{Audit, Use};
 pub use counted::Counted;
