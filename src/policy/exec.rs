@@ -1,5 +1,7 @@
 //! May a program be run? Only if the preload library will be loaded into it and can see its calls.
 
+pub mod chain;
+
 use core::fmt;
 
 use crate::program::elf::Library;
@@ -8,7 +10,7 @@ use crate::sys::Errno;
 
 /// Why a file is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ExecRefusal {
     /// The set-user-ID bit: the dynamic loader ignores LD_PRELOAD wherever ids change.
     Setuid,
     /// The set-group-ID bit, likewise.
@@ -47,40 +49,40 @@ pub enum Refusal {
 /// Decides on one file, but not on the dynamic linker that it asks for. [`Kind::Text`] passes: the kernel answers `ENOEXEC` for it, and `execvp`
 /// then runs a shell, which is judged in its turn. A set-ID bit is refused on scripts too, and
 /// also where it would change nothing (already root), as torsocks does. Async-signal-safe.
-pub fn decide(facts: &Facts) -> Result<(), Refusal> {
+pub fn decide(facts: &Facts) -> Result<(), ExecRefusal> {
     if !facts.regular {
-        return Err(Refusal::NotRegular);
+        return Err(ExecRefusal::NotRegular);
     }
     if facts.setuid {
-        return Err(Refusal::Setuid);
+        return Err(ExecRefusal::Setuid);
     }
     if facts.setgid {
-        return Err(Refusal::Setgid);
+        return Err(ExecRefusal::Setgid);
     }
     if facts.capabilities {
-        return Err(Refusal::Capabilities);
+        return Err(ExecRefusal::Capabilities);
     }
     let elf = match &facts.kind {
         Kind::Elf(elf) => elf,
         Kind::Script(_) | Kind::Text => return Ok(()),
-        Kind::Other => return Err(Refusal::UnknownFormat),
+        Kind::Other => return Err(ExecRefusal::UnknownFormat),
     };
     if elf.class != crate::program::elf::NATIVE_CLASS {
-        return Err(Refusal::OtherClass);
+        return Err(ExecRefusal::OtherClass);
     }
     if !elf.is_native() {
-        return Err(Refusal::OtherMachine);
+        return Err(ExecRefusal::OtherMachine);
     }
     // Go first: for a static Go program it is the better explanation.
     if elf.go {
-        return Err(Refusal::Go);
+        return Err(ExecRefusal::Go);
     }
     if elf.interpreter.is_none() {
-        Err(Refusal::Static)
+        Err(ExecRefusal::Static)
     } else if elf.audits {
-        Err(Refusal::Audit)
+        Err(ExecRefusal::Audit)
     } else if facts.direct_calls.network {
-        Err(Refusal::DirectCalls)
+        Err(ExecRefusal::DirectCalls)
     } else {
         Ok(())
     }
@@ -93,16 +95,16 @@ pub fn decide_library(
     library: Library,
     is_loaded: impl FnOnce() -> bool,
     calls: impl FnOnce() -> DirectCalls,
-) -> Result<(), Refusal> {
+) -> Result<(), ExecRefusal> {
     if !elf.is_native() || elf.ours {
         // The dynamic linker does not load it; or it is this library.
         Ok(())
     } else if elf.go {
-        Err(Refusal::Go)
+        Err(ExecRefusal::Go)
     } else if library.c_library {
-        if is_loaded() { Ok(()) } else { Err(Refusal::SecondLibc) }
+        if is_loaded() { Ok(()) } else { Err(ExecRefusal::SecondLibc) }
     } else if !library.hooked && calls().network {
-        Err(Refusal::DirectCalls)
+        Err(ExecRefusal::DirectCalls)
     } else {
         Ok(())
     }
@@ -111,22 +113,22 @@ pub fn decide_library(
 /// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
 /// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
 /// so. Async-signal-safe.
-pub fn decide_process(acts_for_another: bool, changes_domain: bool) -> Result<(), Refusal> {
+pub fn decide_process(acts_for_another: bool, changes_domain: bool) -> Result<(), ExecRefusal> {
     match (acts_for_another, changes_domain) {
-        (true, _) => Err(Refusal::OtherIds),
-        (false, true) => Err(Refusal::OtherDomain),
+        (true, _) => Err(ExecRefusal::OtherIds),
+        (false, true) => Err(ExecRefusal::OtherDomain),
         (false, false) => Ok(()),
     }
 }
 
-impl Refusal {
+impl ExecRefusal {
     /// The errno that an exec call answers: `EPERM` for what can't be protected, and the kernel's
     /// own (`EACCES`, `ENOEXEC`, `ELOOP`) for what could not run anyway.
     pub fn errno(self) -> Errno {
         Errno(match self {
-            Refusal::NotRegular => libc::EACCES,
-            Refusal::UnknownFormat => libc::ENOEXEC,
-            Refusal::TooManyInterpreters => libc::ELOOP,
+            ExecRefusal::NotRegular => libc::EACCES,
+            ExecRefusal::UnknownFormat => libc::ENOEXEC,
+            ExecRefusal::TooManyInterpreters => libc::ELOOP,
             _ => libc::EPERM,
         })
     }
@@ -134,68 +136,68 @@ impl Refusal {
     /// What the user can do about it, to follow the reason.
     pub fn remedy(self) -> &'static str {
         match self {
-            Refusal::Setuid | Refusal::Setgid | Refusal::Capabilities => {
+            ExecRefusal::Setuid | ExecRefusal::Setgid | ExecRefusal::Capabilities => {
                 "run it outside, or name it in UnprotectedHelpers if it needs no network"
             }
-            Refusal::OtherIds => "give up the other ids before it is executed",
-            Refusal::OtherDomain => "execute it without a domain of its own",
-            Refusal::Static => {
+            ExecRefusal::OtherIds => "give up the other ids before it is executed",
+            ExecRefusal::OtherDomain => "execute it without a domain of its own",
+            ExecRefusal::Static => {
                 "use a dynamically linked build, or name it in UnprotectedHelpers if it needs no \
                  network itself"
             }
-            Refusal::Go | Refusal::DirectCalls => "use its own proxy setting, outside",
-            Refusal::Audit | Refusal::SecondLibc => "use a build without it",
-            Refusal::OtherClass => "use a 64-bit build",
-            Refusal::OtherMachine => "use a build for this processor",
-            Refusal::OtherLoader => "use a build for glibc",
-            Refusal::NotRegular | Refusal::UnknownFormat | Refusal::TooManyInterpreters => {
-                "look at the file"
-            }
+            ExecRefusal::Go | ExecRefusal::DirectCalls => "use its own proxy setting, outside",
+            ExecRefusal::Audit | ExecRefusal::SecondLibc => "use a build without it",
+            ExecRefusal::OtherClass => "use a 64-bit build",
+            ExecRefusal::OtherMachine => "use a build for this processor",
+            ExecRefusal::OtherLoader => "use a build for glibc",
+            ExecRefusal::NotRegular
+            | ExecRefusal::UnknownFormat
+            | ExecRefusal::TooManyInterpreters => "look at the file",
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ExecRefusal {
     /// Says what the file is and why that is in the way, to be put behind `PATH: `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refusal::Setuid => {
+            ExecRefusal::Setuid => {
                 "is setuid, so the system would not load the preload library into it"
             }
-            Refusal::Setgid => {
+            ExecRefusal::Setgid => {
                 "is setgid, so the system would not load the preload library into it"
             }
-            Refusal::Capabilities => {
+            ExecRefusal::Capabilities => {
                 "has file capabilities, so the system would not load the preload library into it"
             }
-            Refusal::OtherIds => {
+            ExecRefusal::OtherIds => {
                 "would run with other effective ids than real ones, so the system would not load \
                  the preload library into it"
             }
-            Refusal::OtherDomain => {
+            ExecRefusal::OtherDomain => {
                 "would run in another security domain (AppArmor, SELinux), where the system may not \
                  load the preload library into it"
             }
-            Refusal::Static => "is statically linked, so no preload library can be loaded into it",
-            Refusal::Go => {
+            ExecRefusal::Static => "is statically linked, so no preload library can be loaded into it",
+            ExecRefusal::Go => {
                 "is a Go program, which bypasses the C library that epochsocks stands in for"
             }
-            Refusal::DirectCalls => {
+            ExecRefusal::DirectCalls => {
                 "connects by system calls of its own (as programs of Free Pascal and of Rust's rustix do), \
                  which bypasses the C library that epochsocks stands in for"
             }
-            Refusal::Audit => {
+            ExecRefusal::Audit => {
                 "has an audit library loaded (DT_AUDIT), which calls a C library without hooks"
             }
-            Refusal::SecondLibc => {
+            ExecRefusal::SecondLibc => {
                 "is a C library beside the one of this process, and would be called without hooks"
             }
-            Refusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
-            Refusal::OtherMachine => "is a program for another processor",
-            Refusal::OtherLoader => "is linked to a C library that is not glibc",
-            Refusal::NotRegular => "is not a regular file",
-            Refusal::UnknownFormat => "is neither an ELF program nor a script",
-            Refusal::TooManyInterpreters => "has more nested interpreters than Linux follows",
+            ExecRefusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
+            ExecRefusal::OtherMachine => "is a program for another processor",
+            ExecRefusal::OtherLoader => "is linked to a C library that is not glibc",
+            ExecRefusal::NotRegular => "is not a regular file",
+            ExecRefusal::UnknownFormat => "is neither an ELF program nor a script",
+            ExecRefusal::TooManyInterpreters => "has more nested interpreters than Linux follows",
         })
     }
 }
@@ -232,7 +234,7 @@ mod tests {
         }
     }
 
-    fn with(elf: Elf) -> Result<(), Refusal> {
+    fn with(elf: Elf) -> Result<(), ExecRefusal> {
         decide(&Facts { kind: Kind::Elf(elf), ..facts() })
     }
 
@@ -243,17 +245,26 @@ mod tests {
 
     #[test]
     fn each_obstacle_has_its_own_refusal() {
-        assert_eq!(decide(&Facts { setuid: true, ..facts() }), Err(Refusal::Setuid));
-        assert_eq!(decide(&Facts { setgid: true, ..facts() }), Err(Refusal::Setgid));
-        assert_eq!(decide(&Facts { capabilities: true, ..facts() }), Err(Refusal::Capabilities));
-        assert_eq!(decide(&Facts { regular: false, ..facts() }), Err(Refusal::NotRegular));
-        assert_eq!(decide(&Facts { kind: Kind::Other, ..facts() }), Err(Refusal::UnknownFormat));
-        assert_eq!(with(Elf { class: 1, ..elf() }), Err(Refusal::OtherClass));
-        assert_eq!(with(Elf { machine: 0, ..elf() }), Err(Refusal::OtherMachine));
-        assert_eq!(with(Elf { interpreter: None, ..elf() }), Err(Refusal::Static));
-        assert_eq!(with(Elf { go: true, ..elf() }), Err(Refusal::Go));
-        assert_eq!(with(Elf { audits: true, ..elf() }), Err(Refusal::Audit));
-        assert_eq!(decide(&Facts { direct_calls: CALLS, ..facts() }), Err(Refusal::DirectCalls));
+        assert_eq!(decide(&Facts { setuid: true, ..facts() }), Err(ExecRefusal::Setuid));
+        assert_eq!(decide(&Facts { setgid: true, ..facts() }), Err(ExecRefusal::Setgid));
+        assert_eq!(
+            decide(&Facts { capabilities: true, ..facts() }),
+            Err(ExecRefusal::Capabilities)
+        );
+        assert_eq!(decide(&Facts { regular: false, ..facts() }), Err(ExecRefusal::NotRegular));
+        assert_eq!(
+            decide(&Facts { kind: Kind::Other, ..facts() }),
+            Err(ExecRefusal::UnknownFormat)
+        );
+        assert_eq!(with(Elf { class: 1, ..elf() }), Err(ExecRefusal::OtherClass));
+        assert_eq!(with(Elf { machine: 0, ..elf() }), Err(ExecRefusal::OtherMachine));
+        assert_eq!(with(Elf { interpreter: None, ..elf() }), Err(ExecRefusal::Static));
+        assert_eq!(with(Elf { go: true, ..elf() }), Err(ExecRefusal::Go));
+        assert_eq!(with(Elf { audits: true, ..elf() }), Err(ExecRefusal::Audit));
+        assert_eq!(
+            decide(&Facts { direct_calls: CALLS, ..facts() }),
+            Err(ExecRefusal::DirectCalls)
+        );
     }
 
     #[test]
@@ -269,9 +280,9 @@ mod tests {
             decide_library(&elf, library, || is_loaded, || calls)
         };
         assert_eq!(decide(file, plain, false, WAITS), Ok(()));
-        assert_eq!(decide(file, plain, false, CALLS), Err(Refusal::DirectCalls));
-        assert_eq!(decide(Elf { go: true, ..file }, plain, false, WAITS), Err(Refusal::Go));
-        assert_eq!(decide(file, libc, false, CALLS), Err(Refusal::SecondLibc));
+        assert_eq!(decide(file, plain, false, CALLS), Err(ExecRefusal::DirectCalls));
+        assert_eq!(decide(Elf { go: true, ..file }, plain, false, WAITS), Err(ExecRefusal::Go));
+        assert_eq!(decide(file, libc, false, CALLS), Err(ExecRefusal::SecondLibc));
         assert_eq!(decide(file, libc, true, CALLS), Ok(()));
         // Its functions are refused by name, or it is this library.
         let hooked = Library { hooked: true, ..plain };
@@ -282,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_static_go_program_is_called_a_go_program() {
-        assert_eq!(with(Elf { go: true, interpreter: None, ..elf() }), Err(Refusal::Go));
+        assert_eq!(with(Elf { go: true, interpreter: None, ..elf() }), Err(ExecRefusal::Go));
     }
 
     #[test]
@@ -290,7 +301,7 @@ mod tests {
         assert_eq!(decide(&Facts { kind: Kind::Text, ..facts() }), Ok(()));
         assert_eq!(
             decide(&Facts { kind: Kind::Text, setuid: true, ..facts() }),
-            Err(Refusal::Setuid)
+            Err(ExecRefusal::Setuid)
         );
     }
 }

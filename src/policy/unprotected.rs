@@ -3,7 +3,7 @@
 //! A file name stands for root's program in directories that only root can write; a path for the
 //! file that the user means, which nobody else may write.
 
-use super::exec::Refusal;
+use super::exec::ExecRefusal;
 
 /// A program, as the file system has it.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,8 @@ const SYSTEM: [&[u8]; 8] = [
 
 /// Whether `refusal` is one that a program on the list is excused from: the library would not be
 /// loaded into it, or would see nothing.
-pub fn is_excusable(refusal: Refusal) -> bool {
-    use Refusal::*;
+pub fn is_excusable(refusal: ExecRefusal) -> bool {
+    use ExecRefusal::*;
     matches!(
         refusal,
         Setuid

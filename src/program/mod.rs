@@ -11,10 +11,8 @@
 //! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`c_library`]: what tells a C library, in a file or in memory
 //! - [`direct_calls`]: code that enters the kernel without the C library
-//! - [`chain`]: a script, its interpreter, the interpreter's interpreter
 
 pub mod c_library;
-pub mod chain;
 pub mod direct_calls;
 mod dynamic;
 pub mod elf;

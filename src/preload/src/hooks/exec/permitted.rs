@@ -7,9 +7,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
-use epochsocks::policy::exec::{Refusal, decide_process};
+use epochsocks::policy::exec::chain::{Blocked, Reason, judge_descriptor, judge_path};
+use epochsocks::policy::exec::{ExecRefusal, decide_process};
 use epochsocks::policy::unprotected::is_excusable;
-use epochsocks::program::chain::{Blocked, Reason, judge_descriptor, judge_path};
 use epochsocks::program::helper::{Helper, is_helper, is_helper_at};
 use epochsocks::program::{Facts, elf};
 use epochsocks::sys::{self, Errno, File};
@@ -82,7 +82,7 @@ pub fn check(
         Err(blocked) => Err(Obstacle::Blocked(blocked)),
     };
     let Err(obstacle) = protected else { return Ok(()) };
-    if obstacle.is(Refusal::Static) && lists_only(target, arguments, environment) {
+    if obstacle.is(ExecRefusal::Static) && lists_only(target, arguments, environment) {
         return Ok(());
     }
     if obstacle.is_excusable()
@@ -106,7 +106,7 @@ enum Obstacle {
     /// The file, or an interpreter of it.
     Blocked(Blocked),
     /// The process that executes it.
-    Process(Refusal),
+    Process(ExecRefusal),
     /// The library can't be loaded from where the program would look for it.
     Library(Unloadable),
 }
@@ -122,7 +122,7 @@ enum Unloadable {
 }
 
 impl Obstacle {
-    fn is(&self, refusal: Refusal) -> bool {
+    fn is(&self, refusal: ExecRefusal) -> bool {
         matches!(self, Obstacle::Blocked(blocked) if blocked.interpreter().is_none()
             && blocked.reason == Reason::Refused(refusal))
     }
@@ -157,7 +157,10 @@ impl Obstacle {
             }
             Obstacle::Blocked(blocked) => match (blocked.reason, blocked.interpreter()) {
                 // The kernel says so, too.
-                (Reason::Refused(Refusal::NotRegular | Refusal::TooManyInterpreters), _) => {}
+                (
+                    Reason::Refused(ExecRefusal::NotRegular | ExecRefusal::TooManyInterpreters),
+                    _,
+                ) => {}
                 (Reason::Refused(refusal), None) => {
                     refuse(target, format_args!("{target} {refusal}; {}", refusal.remedy()));
                 }

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 
 use epochsocks::linkage::{self, Symbol};
-use epochsocks::policy::exec::{Refusal, decide_library};
+use epochsocks::policy::exec::{ExecRefusal, decide_library};
 use epochsocks::program::{DirectCalls, Kind, elf};
 use epochsocks::sys::{self, File};
 
@@ -171,10 +171,12 @@ unsafe fn permit(load: &mut Load) {
 }
 
 /// A place where nothing is, whose name libc puts into the error.
-fn not_loaded(refusal: Refusal) -> &'static CStr {
+fn not_loaded(refusal: ExecRefusal) -> &'static CStr {
     match refusal {
-        Refusal::Go => c"/dev/null/epochsocks loads no Go library, as it bypasses the C library",
-        Refusal::SecondLibc => {
+        ExecRefusal::Go => {
+            c"/dev/null/epochsocks loads no Go library, as it bypasses the C library"
+        }
+        ExecRefusal::SecondLibc => {
             c"/dev/null/epochsocks loads no second C library, as its calls would go past Tor"
         }
         _ => c"/dev/null/epochsocks loads no library that connects by system calls of its own",
@@ -183,12 +185,12 @@ fn not_loaded(refusal: Refusal) -> &'static CStr {
 
 /// Judges a library by its file. Of a name that the dynamic linker looks for only the name is known;
 /// a C library that is found in this way has the hooks before its functions all the same.
-fn judge_file(name: &CStr) -> Result<(), Refusal> {
+fn judge_file(name: &CStr) -> Result<(), ExecRefusal> {
     const OTHER_LIBCS: [&[u8]; 2] = [b"libc.musl-", b"ld-musl-"];
     let bytes = name.to_bytes();
     if !bytes.contains(&b'/') {
         let is_other = OTHER_LIBCS.iter().any(|start| bytes.starts_with(start));
-        return if is_other { Err(Refusal::SecondLibc) } else { Ok(()) };
+        return if is_other { Err(ExecRefusal::SecondLibc) } else { Ok(()) };
     }
     let Ok(file) = File::open_at(libc::AT_FDCWD, name) else { return Ok(()) };
     let Ok(Kind::Elf(elf)) = Kind::of(&file) else { return Ok(()) };

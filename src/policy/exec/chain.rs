@@ -4,10 +4,10 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use super::elf::Interpreter;
-use super::script::LINE;
-use super::{Elf, Facts, Kind, linker};
-use crate::policy::exec::{Refusal, decide};
+use super::{ExecRefusal, decide};
+use crate::program::elf::Interpreter;
+use crate::program::script::LINE;
+use crate::program::{Elf, Facts, Kind, linker};
 use crate::sys::{Errno, may_execute};
 
 /// How many interpreters Linux follows before it answers `ELOOP`.
@@ -25,7 +25,7 @@ pub struct Blocked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The file can't be protected.
-    Refused(Refusal),
+    Refused(ExecRefusal),
     /// The file can't be inspected (`ENOENT`, `EACCES`…): what is unknown is not run.
     Unknown(Errno),
 }
@@ -84,12 +84,15 @@ fn judge(first: Result<Facts, Errno>) -> Result<Facts, Blocked> {
         kind = facts.map_err(|reason| Blocked { reason, interpreter })?.kind;
         if let Kind::Text = kind {
             // Only execvp hands text to a shell; the kernel wants a format it can load.
-            return Err(Blocked { reason: Reason::Refused(Refusal::UnknownFormat), interpreter });
+            return Err(Blocked {
+                reason: Reason::Refused(ExecRefusal::UnknownFormat),
+                interpreter,
+            });
         }
     }
     match kind {
         Kind::Script(_) => {
-            Err(Blocked { reason: Reason::Refused(Refusal::TooManyInterpreters), interpreter })
+            Err(Blocked { reason: Reason::Refused(ExecRefusal::TooManyInterpreters), interpreter })
         }
         Kind::Elf(elf) => judge_linker(&elf, interpreter).map(|()| first),
         Kind::Text | Kind::Other => Ok(first),
@@ -102,17 +105,17 @@ fn judge_linker(elf: &Elf, interpreter: [u8; LINE]) -> Result<(), Blocked> {
     const { assert!(Interpreter::LONGEST == LINE) };
     let refuse = |interpreter, reason| Err(Blocked { reason, interpreter });
     let Some(path) = elf.interpreter else {
-        return refuse(interpreter, Reason::Refused(Refusal::Static));
+        return refuse(interpreter, Reason::Refused(ExecRefusal::Static));
     };
     if path.path().is_empty() {
-        return refuse(interpreter, Reason::Refused(Refusal::OtherLoader));
+        return refuse(interpreter, Reason::Refused(ExecRefusal::OtherLoader));
     }
     match linker::is_glibc_at(libc::AT_FDCWD, path.path()) {
         Ok(true) => Ok(()),
-        Ok(false) => refuse(interpreter, Reason::Refused(Refusal::OtherLoader)),
+        Ok(false) => refuse(interpreter, Reason::Refused(ExecRefusal::OtherLoader)),
         // Not there, and by its name another C library's: that tells the user more.
         Err(Errno(libc::ENOENT)) if !path.is_named_as_glibcs() => {
-            refuse(interpreter, Reason::Refused(Refusal::OtherLoader))
+            refuse(interpreter, Reason::Refused(ExecRefusal::OtherLoader))
         }
         Err(errno) => refuse(*path.bytes(), Reason::Unknown(errno)),
     }
@@ -172,7 +175,7 @@ mod tests {
             let expected = if depth < MOST_INTERPRETERS {
                 Ok(())
             } else {
-                Err(Reason::Refused(Refusal::TooManyInterpreters))
+                Err(Reason::Refused(ExecRefusal::TooManyInterpreters))
             };
             assert_eq!(outcome, expected, "depth {depth}");
         }
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(blocked.reason, Reason::Unknown(Errno(libc::ENOENT)));
         assert_eq!(blocked.interpreter(), Some(c"/nonexistent/interpreter"));
         let blocked = judged(Path::new("/")).unwrap_err();
-        assert_eq!(blocked.reason, Reason::Refused(Refusal::NotRegular));
+        assert_eq!(blocked.reason, Reason::Refused(ExecRefusal::NotRegular));
         assert_eq!(blocked.interpreter(), None);
     }
 
@@ -197,6 +200,6 @@ mod tests {
         assert!(judged(&text).is_ok());
         let script = scratch.file("script", &format!("#!{}\n", text.display()));
         let blocked = judged(&script).unwrap_err();
-        assert_eq!(blocked.reason, Reason::Refused(Refusal::UnknownFormat));
+        assert_eq!(blocked.reason, Reason::Refused(ExecRefusal::UnknownFormat));
     }
 }
