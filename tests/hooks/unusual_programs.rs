@@ -130,6 +130,21 @@ fn a_library_in_front_finds_the_hooks() {
     }
 }
 
+/// What it takes for libc's connect leads through Tor as well.
+#[test]
+fn a_library_behind_the_hooks_finds_no_way_past_them() {
+    let names = ["behind.so", "behind_h.so", "behind_v.so", "behind_hv.so", "behind_dv.so"];
+    for (name, way) in names.into_iter().zip(WAYS) {
+        let proxy = echoing_proxy();
+        let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], way].concat());
+        let libraries = [preload_library().as_os_str(), interposer.as_os_str()];
+        let mut command = under(libraries, &probe("unusual_programs"), &proxy);
+        let output = finish(command.arg("behind"), Duration::from_secs(30));
+        assert!(output.status.success(), "{way:?}: {}", text(&output));
+        assert_eq!(proxy.recorded().len(), 2, "{way:?}: one handshake: {:?}", proxy.recorded());
+    }
+}
+
 #[test]
 fn a_program_that_has_functions_of_libcs_names_finds_the_hooks() {
     const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/probes/interposer.c");

@@ -83,6 +83,17 @@ static void scene_interposer(void)
     use();
 }
 
+/* A library behind the hooks that connects by itself. */
+static void scene_behind(void)
+{
+    int (*reach_behind)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_DEFAULT, "interposer_reach");
+    struct sockaddr_in address = v4("192.0.2.1", 80), here = v4("127.0.0.1", 9);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(reach_behind && reach_behind(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    EXPECT(peer_is(fd, "192.0.2.1", 80) && echoes(fd) && close(fd) == 0);
+    FAILS(reach_behind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof here), EPERM);
+}
+
 /* Before every constructor, also the library's. */
 static int before_all = -1;
 
@@ -393,7 +404,7 @@ static void scene_first_calls_while_loading(void)
 
 static const struct scene scenes[] = {
     {"allocator", scene_allocator},
-    {"interposer", scene_interposer},
+    {"interposer", scene_interposer}, {"behind", scene_behind},
     {"first-calls-while-loading", scene_first_calls_while_loading},
     {"before-constructors", scene_before_constructors},
     {"at-exit", scene_at_exit},

@@ -1,6 +1,6 @@
 //! The functions that the hooks stand in front of: the next definition of each symbol.
 
-use core::ffi::c_void;
+use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -153,12 +153,29 @@ macro_rules! ask_at_load {
     };
 }
 
+/// The symbol's name and a space, if its handler may call the next definition: an alias's does what that of
+/// its function does, which is not looked at here.
+macro_rules! called {
+    (
+        fn $name:ident $parameters:tt -> $result:ty;
+        handler: $handler:path, symbol: $symbol:ident, real: [none], $($rest:tt)*
+    ) => {
+        ""
+    };
+    (fn $name:ident $($rest:tt)*) => {
+        concat!(stringify!($name), " ")
+    };
+}
+
 macro_rules! reals {
     ($($name:ident $row:tt)*) => {
         $(hook_row! { real $row })*
 
         /// The table's symbols, in one string: pointers to each would cost every exec a relocation.
         const NAMES: &str = concat!($(stringify!($name), " "),*);
+
+        /// Those whose handlers may call what they stand in front of.
+        const CALLED: &str = concat!($(hook_row!(called $row)),*);
 
         /// Where the loaded objects' tables can't be read, asks for what a signal handler may call,
         /// and for what must not stay with the kernel. Not async-signal-safe.
@@ -171,8 +188,18 @@ macro_rules! reals {
 }
 
 /// Whether the table has the symbol.
-pub fn is_hooked(symbol: &core::ffi::CStr) -> bool {
-    NAMES.split_terminator(' ').any(|name| name.as_bytes() == symbol.to_bytes())
+pub fn is_hooked(symbol: &CStr) -> bool {
+    has(NAMES, symbol)
+}
+
+/// Whether the handler of a hook may call what it stands in front of. Those of dlopen and dlmopen hand
+/// their calls on by jumps.
+pub fn is_called(symbol: &CStr) -> bool {
+    has(CALLED, symbol) || has("dlopen dlmopen ", symbol)
+}
+
+fn has(names: &str, symbol: &CStr) -> bool {
+    names.split_terminator(' ').any(|name| name.as_bytes() == symbol.to_bytes())
 }
 
 use crate::hooks::c_types::{CloneEntry, va_list, wordexp_t};

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use epochsocks::linkage::{self, Symbol};
 
+use crate::hooks::sockets::connect::connect_behind;
 use crate::{real, unhooked};
 
 type Function = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
@@ -151,8 +152,11 @@ unsafe extern "C" fn choose(
         return resolve();
     }
     match (Asker::of(caller, name), handle == libc::RTLD_NEXT) {
-        (Asker::Wrapper, _) | (Asker::InFront, true) => resolve(),
+        (Asker::LastWrapper, true) if stand_in(name).is_some() => behind as Function as *mut c_void,
+        (Asker::LastWrapper | Asker::Wrapper | Asker::InFront, true) => resolve(),
         (Asker::Other, true) => hook as Function as *mut c_void,
+        (Asker::LastWrapper | Asker::Wrapper, false) if stand_in(name).is_none() => resolve(),
+        (Asker::LastWrapper | Asker::Wrapper, false) => behind_handle as Function as *mut c_void,
         (_, false) => by_handle as Function as *mut c_void,
     }
 }
@@ -177,7 +181,10 @@ unsafe extern "C" fn choose_versioned(
         return next as *mut c_void;
     }
     match Asker::of(caller, symbol) {
-        Asker::Wrapper => next as *mut c_void,
+        Asker::LastWrapper | Asker::Wrapper if stand_in(symbol).is_some() && exists() => {
+            behind as Function as *mut c_void
+        }
+        Asker::LastWrapper | Asker::Wrapper => next as *mut c_void,
         _ if handle != libc::RTLD_DEFAULT && handle != libc::RTLD_NEXT => {
             by_versioned_handle as Versioned as *mut c_void
         }
@@ -193,8 +200,10 @@ enum Asker {
     /// hook or what this library asks for.
     InFront,
     /// Of an object behind the hooks that has a function of this name itself. A hook calls that in
-    /// place of libc's, and it goes on to libc's.
+    /// place of libc's, and it goes on to libc's, or to that of another such object.
     Wrapper,
+    /// Of the last one of these, behind which is libc.
+    LastWrapper,
     /// Of anybody else.
     Other,
 }
@@ -206,6 +215,8 @@ impl Asker {
             |address| object_of(address).is_some_and(|other| other.dli_fbase == object.dli_fbase);
         if linkage::up_to_this_object().any(is_it) {
             Asker::InFront
+        } else if linkage::wrappers(name).last().is_some_and(is_it) {
+            Asker::LastWrapper
         } else if linkage::wrappers(name).any(is_it) {
             Asker::Wrapper
         } else {
@@ -221,6 +232,39 @@ impl Asker {
 unsafe extern "C" fn hook(_: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the caller's contract.
     linkage::in_this_object(unsafe { CStr::from_ptr(name) }).unwrap_or(null_mut())
+}
+
+/// What an object behind the hooks gets for libc's function that it stands before: a hook may call
+/// that object, so it can't be just any hook. `None` where it has to be libc's own.
+fn stand_in(name: &CStr) -> Option<*mut c_void> {
+    if name == c"connect" {
+        return Some(connect_behind as *mut c_void);
+    }
+    (!real::is_called(name)).then(|| linkage::in_this_object(name)).flatten()
+}
+
+/// The stand-in of this name.
+///
+/// # Safety
+/// `name` is a C string.
+unsafe extern "C" fn behind(_: *mut c_void, name: *const c_char) -> *mut c_void {
+    // SAFETY: the caller's contract.
+    stand_in(unsafe { CStr::from_ptr(name) }).unwrap_or(null_mut())
+}
+
+/// What `handle` has, or the stand-in if that is libc's.
+///
+/// # Safety
+/// As dlsym(3).
+unsafe extern "C" fn behind_handle(handle: *mut c_void, name: *const c_char) -> *mut c_void {
+    // SAFETY: as in `by_handle`.
+    unsafe {
+        let found = transmute::<*mut c_void, Function>(resolve())(handle, name);
+        if found.is_null() || !is_of_hooked_library(found) {
+            return found;
+        }
+        behind(null_mut(), name)
+    }
 }
 
 /// As [`by_handle`].

@@ -1,7 +1,9 @@
 //! `connect`: reads the arguments, asks the policy, and takes the way that it decides.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
+use core::mem::transmute;
 
+use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{Address, ConnectDecision, Refusal};
 use epochsocks::registry::Registry;
@@ -17,7 +19,7 @@ use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, label, nameserver, real, runtime};
+use crate::{datagrams, errno, exports, label, nameserver, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -80,6 +82,42 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
             None => refuse(address, Refusal::UnknownCookie),
         },
+    }
+}
+
+/// What libc's `connect` is to a library behind the hooks, which a hook may have called: libc's own where
+/// that hook leaves it to libc, and the hook for what it would lead through Tor or refuse.
+///
+/// # Safety
+/// As connect(2).
+pub unsafe extern "C" fn connect_behind(
+    fd: c_int,
+    address: *const sockaddr,
+    length: socklen_t,
+) -> c_int {
+    type Function = unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int;
+    // SAFETY: the caller's contract.
+    let Ok(copied) = (unsafe { AddressArgument::copy(address, length) }) else {
+        return errno::fail(Errno(libc::EFAULT));
+    };
+    let is_libcs = match socket_kind(fd) {
+        _ if copied.is_unix() => true,
+        Answer::Is(kind) => matches!(
+            decide(kind, copied.parse(), &Destinations, runtime::loaded()),
+            ConnectDecision::Libc | ConnectDecision::Dissolve
+        ),
+        Answer::NotASocket(errno) | Answer::Unknown(errno) => return errno::fail(errno),
+    };
+    if !is_libcs {
+        // SAFETY: the caller's contract.
+        return unsafe { exports::connect(fd, address, length) };
+    }
+    match linkage::in_libc(const { Symbol::new(c"connect") }) {
+        // SAFETY: libc's function; a whole copy of the caller's address.
+        Some(next) => unsafe {
+            transmute::<*mut c_void, Function>(next)(fd, copied.as_ptr(), copied.length())
+        },
+        None => errno::fail(Errno(libc::ENOSYS)),
     }
 }
 
