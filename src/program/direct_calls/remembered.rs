@@ -7,7 +7,7 @@ use super::DirectCalls;
 
 /// The answers, each at a place that its key gives; 0 where there is none. An answer is one word that
 /// nothing else depends on: Relaxed is enough.
-static ANSWERS: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+static ANSWERS: [AtomicU64; 32] = [const { AtomicU64::new(0) }; 32];
 
 const NETWORK: u64 = 1;
 const EPOLL_WAITS: u64 = 2;
@@ -24,7 +24,7 @@ pub fn key(version: &[u64]) -> u64 {
 }
 
 fn place(key: u64) -> Option<&'static AtomicU64> {
-    ANSWERS.get((key >> 58) as usize)
+    ANSWERS.get((key >> 59) as usize)
 }
 
 /// The answer for the file of this key.
