@@ -20,7 +20,7 @@
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
 //! | [`inherited`] | descriptors that a program is started with | yes |
 //! | [`ancillary`] | descriptors in a message | yes |
-//! | [`label`] | a socket's destination, told to whoever it is passed to | yes |
+//! | [`launch_store`] | what the processes of one launch tell each other | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
@@ -30,7 +30,7 @@ pub mod ancillary;
 pub mod bytes;
 pub mod config;
 pub mod inherited;
-pub mod label;
+pub mod launch_store;
 pub mod linkage;
 pub mod nameserver;
 pub mod policy;

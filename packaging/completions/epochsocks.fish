@@ -43,4 +43,4 @@ complete -c epochsocks -n __epochsocks_before_command -l log-level -x -a '1 2 3 
 complete -c epochsocks -n __epochsocks_before_command -l debug -s d -d 'The same as --log-level 5.'
 complete -c epochsocks -n __epochsocks_before_command -l quiet -s q -d 'The same as --log-level 1.'
 complete -c epochsocks -n __epochsocks_before_command -l log-time -x -a '0 1' -d 'Start each log line with the time.'
-complete -c epochsocks -n __epochsocks_before_command -l log-file -r -F -d 'File that the log is appended to, instead of standard error; no other user may be able to open it.'
+complete -c epochsocks -n __epochsocks_before_command -l log-file -r -F -d 'File that the log is appended to, instead of standard error.'

@@ -399,8 +399,7 @@ options! {
         torsocks_variable: Some("TORSOCKS_LOG_FILE_PATH"),
         kind: Kind::Path,
         default: "",
-        help: "File that the log is appended to, instead of standard error; no other user may be able \
-               to open it.",
+        help: "File that the log is appended to, instead of standard error.",
         set: |settings, value| store(&mut settings.log_file, kind::path(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.log_file.as_ref().map_or(&[], Bytes::as_slice));

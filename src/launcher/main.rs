@@ -5,7 +5,7 @@
 //! - [`settings`], [`environment`]: what the program gets to know
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
-//! - [`inherited`]: what it does not inherit
+//! - [`inherited`]: what it does not inherit; [`launch`]: what it shares with those that it starts
 //! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
 //! - [`doctor`]: whether it all works here
 //! - [`failure`]: how the command ends otherwise; [`persona`]: with whose exit statuses
@@ -22,6 +22,7 @@ mod failure;
 mod flags;
 mod help;
 mod inherited;
+mod launch;
 mod listing;
 mod locate;
 mod manual;
@@ -102,7 +103,8 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
         Action::On(syntax) => {
             hint("on");
             let settings = settings::resolve(&invocation.given)?;
-            let changes = protection(invocation, &settings)?;
+            let mut changes = protection(invocation, &settings)?;
+            changes.extend(launch::begun_by_shell());
             if settings.log_level >= settings::WARNINGS {
                 failure::warn(UNJUDGED);
             }
@@ -133,7 +135,8 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
 /// Runs `command` under the library; comes back only with the reason why it could not.
 fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Failure> {
     let settings = settings::resolve(&invocation.given)?;
-    let changes = protection(invocation, &settings)?;
+    let mut changes = protection(invocation, &settings)?;
+    changes.extend(launch::begun_here());
     let path = std::env::var_os("PATH");
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search::search(name, path.as_deref())?;

@@ -112,19 +112,8 @@ fn status_of(error: &ConfigError<'_>) -> Status {
 /// can't be written is refused, as the program would lose every message without a word.
 fn log_file(named: &Path) -> Result<epochsocks::config::Path, Failure> {
     let refuse = |errno| {
-        let file = named.display();
-        let message = match errno {
-            Errno(libc::ELOOP) => format!(
-                "the log file {file} is another user's symbolic link, or leads in a circle: name another"
-            ),
-            Errno(libc::EPERM) => format!(
-                "the log file {file} is another user's, or others may open it: make it yours alone \
-                 (chmod 600), or name another"
-            ),
-            errno => {
-                format!("the log file {file} can't be written: {}; name another", describe(errno))
-            }
-        };
+        let (file, why) = (named.display(), describe(errno));
+        let message = format!("the log file {file} can't be written: {why}; name another");
         Failure::new(Status::Own, message)
     };
     let path = std::path::absolute(named)

@@ -20,7 +20,7 @@ pub enum PassDecision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// It is connected through Tor, by this process or by another program under this library, which
-    /// has labelled it.
+    /// has told so.
     Proved,
     /// The kernel says that it is connected to the Tor port; or it is this process's own and not
     /// connected.

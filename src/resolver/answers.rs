@@ -6,7 +6,8 @@
 //! - **b** The table is bounded: an address that is new takes the place of an old one of its set.
 //! - **c** No operation waits for another; each may interrupt any other. A slot whose writer was
 //!   interrupted or killed answers nothing.
-//! - **d** A forked child and its parent share the table if it was opened before the fork.
+//! - **d** The table is the process's own. A forked child knows what its parent knew; no other process
+//!   can change which name a connect takes.
 //!
 //! Each slot is a sequence lock: its sequence is odd while somebody writes, and a reader takes only
 //! what has the same even sequence before and after.
@@ -62,13 +63,8 @@ impl Answers {
         Answers { slots: AtomicPtr::new(null_mut()) }
     }
 
-    /// Maps the table, unless it is there; without memory it stays empty. To be called before the
-    /// first fork (d); [`Answers::note`] does it otherwise. Async-signal-safe.
-    pub fn open(&self) {
-        let _ = self.table_or_open();
-    }
-
-    /// Notes that Tor has resolved `name` to `address`. Async-signal-safe.
+    /// Notes that Tor has resolved `name` to `address`; without memory nothing is noted.
+    /// Async-signal-safe.
     pub fn note(&self, address: IpAddr, name: &Name) {
         let Some(table) = self.table_or_open() else { return };
         let address = key(address);
@@ -116,7 +112,7 @@ impl Answers {
     fn table_or_open(&self) -> Option<&[Slot]> {
         if self.table().is_none() {
             let size = SETS * WAYS * size_of::<Slot>();
-            let mapped = sys::map_shared(size).ok()?;
+            let mapped = sys::map_zeroed(size).ok()?;
             let slots = mapped.cast().as_ptr();
             // Release pairs with the Acquire in `table`.
             if self.slots.compare_exchange(null_mut(), slots, Release, Relaxed).is_err() {

@@ -4,7 +4,6 @@ use core::fmt;
 use core::net::IpAddr;
 
 use super::node::BadName;
-use super::onion_pool::PoolError;
 use crate::sys::Errno;
 use crate::tor::ResolveError;
 
@@ -20,6 +19,29 @@ pub mod h_errno {
     pub const NO_RECOVERY: i32 = 3;
     /// The host exists, but has no address of this family.
     pub const NO_DATA: i32 = 4;
+}
+
+/// Why a name got no cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolError {
+    /// Every address of the range stands for a name; `OnionAddrRange` can be made larger.
+    Exhausted,
+    /// The name is empty or longer than 255 bytes.
+    BadName,
+    /// The kernel gave no memory for the table.
+    NoMemory(Errno),
+}
+
+impl core::fmt::Display for PoolError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            PoolError::Exhausted => {
+                f.write_str("every address of OnionAddrRange is taken: set a larger range")
+            }
+            PoolError::BadName => f.write_str("a host name has 1 to 255 bytes"),
+            PoolError::NoMemory(errno) => write!(f, "no table of onion names: {errno}"),
+        }
+    }
 }
 
 /// Why a lookup has no answer. `Display` is one line, fit for a log.
@@ -105,7 +127,7 @@ impl fmt::Display for LookupError {
             LookupError::Bad(error) => error.fmt(f),
             LookupError::NoAddress => f.write_str("no address of the wanted family"),
             LookupError::UnknownCookie => {
-                f.write_str("address of the onion range that no lookup of this process has given")
+                f.write_str("address of the onion range that no lookup has given")
             }
             LookupError::LocalAnswer(address) => {
                 write!(f, "the exit's answer {address} is an address of this machine: not taken")

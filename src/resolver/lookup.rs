@@ -2,9 +2,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::error::LookupError;
+use super::error::{LookupError, PoolError};
 use super::node::{BadName, Node};
-use super::onion_pool::{Lookup as Cookied, PoolError};
+use super::onion_pool::Lookup as Cookied;
 use super::reverse::is_host_name;
 use crate::policy::address::is_private;
 use crate::socks5::Name;
@@ -217,7 +217,7 @@ pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError>
 mod tests {
     use super::*;
     use crate::resolver::cookie_range::CookieRange;
-    use crate::resolver::onion_pool::OnionPool;
+    use crate::resolver::onion_pool::{OnionPool, Sharing};
     use core::cell::Cell;
 
     const RANGE: CookieRange = CookieRange::DEFAULT;
@@ -268,12 +268,12 @@ mod tests {
         }
 
         fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
-            let cookie = self.pool.cookie(RANGE, name)?;
+            let cookie = self.pool.cookie(RANGE, name, Sharing::Nothing)?;
             Ok((RANGE.ipv4(cookie), RANGE.ipv6(cookie)))
         }
 
         fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_> {
-            self.pool.lookup(RANGE, address)
+            self.pool.lookup(RANGE, address, Sharing::Nothing)
         }
 
         fn in_hosts_file(&self, name: &[u8]) -> Pair {

@@ -5,7 +5,7 @@
 use loom::thread;
 
 use super::cookie_range::Cookie;
-use super::onion_pool::PoolError;
+use super::error::PoolError;
 use super::onion_table::Table;
 use crate::registry::models::{fails, holds, models};
 use crate::registry::primitive::{AtomicU32, Bug, Bytes};
@@ -22,8 +22,8 @@ fn table(capacity: usize) -> Table<'static> {
 
 /// Asks for the cookies of two names in two threads.
 fn cookies(table: Table<'static>, names: [&'static [u8]; 2]) -> [Result<Cookie, PoolError>; 2] {
-    let other = thread::spawn(move || table.find_or_insert(names[1]));
-    let one = table.find_or_insert(names[0]);
+    let other = thread::spawn(move || table.find_or_insert(names[1], |_| None));
+    let one = table.find_or_insert(names[0], |_| None);
     [one, other.join().expect("no panic")]
 }
 
@@ -62,7 +62,7 @@ fn look_while_inserted() {
         let seen = table.name(Cookie(0));
         assert!(seen.is_none_or(|name| name == b"ab"));
     });
-    table.find_or_insert(b"ab").expect("room");
+    table.find_or_insert(b"ab", |_| None).expect("room");
     other.join().expect("no panic");
 }
 

@@ -3,10 +3,11 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::cookie_range::Cookie;
-use super::onion_pool::PoolError;
+use super::error::PoolError;
+use crate::launch_store::names::CookieName;
 use crate::registry::primitive::{AtomicU32, Bug, Bytes, planted};
 
-/// A view of the memory that parents and children share. Zeroed memory is an empty table.
+/// A view of the pool's memory. Zeroed memory is an empty table.
 #[derive(Clone, Copy)]
 pub struct Table<'p> {
     /// Bytes of the arena that are taken.
@@ -24,8 +25,7 @@ impl<'p> Table<'p> {
         self.entry(self.slots.get(cookie.0 as usize)?.load(Acquire))
     }
 
-    /// The name that slot value `slot` points to; the bounds are checked because another process
-    /// may share the memory.
+    /// The name that slot value `slot` points to.
     fn entry(self, slot: u32) -> Option<&'p [u8]> {
         let offset = slot.checked_sub(1)?;
         // SAFETY: nobody writes a published name.
@@ -35,33 +35,56 @@ impl<'p> Table<'p> {
         }
     }
 
-    /// The cookie of `name`, which has 1 to 255 bytes. Async-signal-safe.
-    pub fn find_or_insert(self, name: &[u8]) -> Result<Cookie, PoolError> {
-        let mut mine = 0;
-        for index in probe(hash(name), self.slots.len() as u32) {
-            let Some(slot) = self.slots.get(index as usize) else { break };
-            // Acquire pairs with the AcqRel below: the name is written.
-            let mut value = slot.load(Acquire);
-            if value == 0 {
-                if mine == 0 {
-                    mine = self.store(name).ok_or(PoolError::Exhausted)?;
+    /// The cookie of `name`, which has 1 to 255 bytes: the first of those it may have that stands for
+    /// it or for nothing. `claim` says which other name one that is free here must stand for.
+    /// Async-signal-safe.
+    pub fn find_or_insert(
+        self,
+        name: &[u8],
+        claim: impl Fn(Cookie) -> Option<CookieName>,
+    ) -> Result<Cookie, PoolError> {
+        for cookie in probe(hash(name), self.slots.len() as u32).map(Cookie) {
+            let known = match self.name(cookie) {
+                Some(known) => known,
+                None => {
+                    let claimed = claim(cookie);
+                    self.fill(cookie, claimed.as_ref().map_or(name, CookieName::as_slice))?
                 }
-                if planted(Bug::StoreOnInsert) {
-                    slot.store(mine, Release);
-                    return Ok(Cookie(index));
-                }
-                // Release pairs with the Acquire in `name` and here.
-                let published = if planted(Bug::EarlyName) { Relaxed } else { AcqRel };
-                match slot.compare_exchange(0, mine, published, Acquire) {
-                    Ok(_) => return Ok(Cookie(index)),
-                    Err(winner) => value = winner,
-                }
-            }
-            if self.entry(value).is_some_and(|other| other.eq_ignore_ascii_case(name)) {
-                return Ok(Cookie(index));
+            };
+            if known.eq_ignore_ascii_case(name) {
+                return Ok(cookie);
             }
         }
         Err(PoolError::Exhausted)
+    }
+
+    /// Every name, and its cookie. Async-signal-safe.
+    pub fn names(self) -> impl Iterator<Item = (Cookie, &'p [u8])> {
+        let cookies = (0..self.slots.len() as u32).map(Cookie);
+        cookies.filter_map(move |cookie| Some((cookie, self.name(cookie)?)))
+    }
+
+    /// Lets `cookie` stand for `name`, which has 1 to 255 bytes, unless it stands for another one:
+    /// the name that it stands for. Async-signal-safe.
+    pub fn fill(self, cookie: Cookie, name: &[u8]) -> Result<&'p [u8], PoolError> {
+        let slot = self.slots.get(cookie.0 as usize).ok_or(PoolError::Exhausted)?;
+        // Acquire pairs with the AcqRel below: the name is written.
+        let mut value = slot.load(Acquire);
+        if value == 0 {
+            let mine = self.store(name).ok_or(PoolError::Exhausted)?;
+            // Release pairs with the Acquire in `name` and here.
+            let published = if planted(Bug::EarlyName) { Relaxed } else { AcqRel };
+            value = if planted(Bug::StoreOnInsert) {
+                slot.store(mine, Release);
+                mine
+            } else {
+                match slot.compare_exchange(0, mine, published, Acquire) {
+                    Ok(_) => mine,
+                    Err(winner) => winner,
+                }
+            };
+        }
+        self.entry(value).ok_or(PoolError::Exhausted)
     }
 
     /// Writes `name` in lower case to the arena; the value for its slot. The bytes of a name whose

@@ -4,10 +4,10 @@ use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::dns::{Kind, Question, Reply};
-use super::error::{LookupError, h_errno};
+use super::error::{LookupError, PoolError, h_errno};
 use super::lookup::{Names, Pair, Wanted, lookup, reverse};
 use super::node::Node;
-use super::onion_pool::{Lookup, PoolError};
+use super::onion_pool::Lookup;
 use super::reverse;
 use crate::socks5::{Answer, Name, Request};
 use crate::tor::ResolveError;

@@ -10,6 +10,12 @@ pub fn getpid() -> i32 {
     unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 
+/// The process that this one is a child of.
+pub fn parent() -> i32 {
+    // SAFETY: getppid takes no argument and can't fail.
+    unsafe { syscall6(libc::SYS_getppid, 0, 0, 0, 0, 0, 0) as i32 }
+}
+
 /// Closes `fd`.
 pub fn close(fd: i32) -> Result<(), Errno> {
     // SAFETY: close takes an integer; the caller owns the descriptor.

@@ -3,8 +3,9 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
-use super::{Errno, effective_user, syscall6};
+use super::{Errno, syscall6};
 use crate::bytes::Bytes;
 
 /// An open file of our own: never 0 to 2, closed at exec and when dropped.
@@ -29,26 +30,18 @@ impl File {
         File::open_with(directory, path, libc::O_WRONLY, 0)
     }
 
-    /// Opens `path` for appending, made with mode 0600 if it is not there, so that no other user can
-    /// read what is written. Errors: `ELOOP` for another user's symbolic link, root's excepted; `EPERM`
-    /// for a file or FIFO that another user owns or may open; those of openat(2).
+    /// Opens `path` for appending, made with mode 0600 if it is not there. Errors: those of
+    /// openat(2).
     pub fn append_to(path: &CStr) -> Result<File, Errno> {
         let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK;
-        let open = |flags| File::open_with(libc::AT_FDCWD, path, flags, 0o600);
-        let file = match open(flags | libc::O_NOFOLLOW) {
-            Err(Errno(libc::ELOOP)) if is_own_link(path) => open(flags)?,
-            file => file?,
-        };
-        let status = status(file.fd())?;
-        let is_readable_by_others = status.st_mode & 0o077 != 0;
-        match status.st_mode & libc::S_IFMT {
-            libc::S_IFREG | libc::S_IFIFO
-                if status.st_uid != effective_user() || is_readable_by_others =>
-            {
-                Err(Errno(libc::EPERM))
-            }
-            _ => Ok(file),
-        }
+        File::open_with(libc::AT_FDCWD, path, flags, 0o600)
+    }
+
+    /// Opens `path`, a file to be locked, made with mode 0600 if it is not there. Errors: those of
+    /// openat(2).
+    pub fn lock_file(path: &CStr) -> Result<File, Errno> {
+        let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_NOFOLLOW;
+        File::open_with(libc::AT_FDCWD, path, flags, 0o600)
     }
 
     fn open_with(directory: i32, path: &CStr, flags: i32, mode: u32) -> Result<File, Errno> {
@@ -173,6 +166,35 @@ impl File {
         }
     }
 
+    /// Locks the file beside others that do so, until the last reference to this opening of it is
+    /// gone; never waits. Errors: `EWOULDBLOCK` while another has it for itself.
+    pub fn lock_shared(&self) -> Result<(), Errno> {
+        self.lock(libc::LOCK_SH)
+    }
+
+    /// The same, for itself. Errors: `EWOULDBLOCK` while another has it at all.
+    pub fn lock_alone(&self) -> Result<(), Errno> {
+        self.lock(libc::LOCK_EX)
+    }
+
+    fn lock(&self, how: i32) -> Result<(), Errno> {
+        let how = (how | libc::LOCK_NB) as usize;
+        // SAFETY: flock takes integers.
+        Errno::check(unsafe { syscall6(libc::SYS_flock, self.0 as usize, how, 0, 0, 0, 0) })
+            .map(drop)
+    }
+
+    /// Maps `size` bytes of the file so that nothing can be done with them: a reference to the open
+    /// file without a descriptor. Errors: those of mmap(2).
+    pub fn map_nothing(&self, size: usize) -> Result<NonNull<u8>, Errno> {
+        let (flags, fd) = (libc::MAP_PRIVATE as usize, self.0 as usize);
+        let protection = libc::PROT_NONE as usize;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let address =
+            Errno::check(unsafe { syscall6(libc::SYS_mmap, 0, size, protection, flags, fd, 0) })?;
+        NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or(Errno(libc::ENOMEM))
+    }
+
     /// Maps a page as code, as ld.so does, and unmaps it. Errors: `EPERM` on a file system that is
     /// mounted noexec, `EACCES`, `ENODEV` for a file that can't be mapped at all.
     pub fn map_as_code(&self) -> Result<(), Errno> {
@@ -250,14 +272,6 @@ pub(super) fn status(fd: i32) -> Result<libc::stat, Errno> {
         Errno::check(syscall6(libc::SYS_fstat, fd as usize, address, 0, 0, 0, 0))?;
         Ok(status.assume_init())
     }
-}
-
-/// Whether the symbolic link at `path` is this user's or root's.
-fn is_own_link(path: &CStr) -> bool {
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    let link = File::open_with(libc::AT_FDCWD, path, flags, 0);
-    let owner = link.and_then(|link| status(link.fd())).map(|status| status.st_uid);
-    owner.is_ok_and(|owner| owner == 0 || owner == effective_user())
 }
 
 /// Whether the calling process may execute the file at `path`, relative to `directory` (effective

@@ -17,12 +17,12 @@ mod errno;
 mod files;
 pub mod futex;
 mod holder;
-mod locks;
 mod memory;
 pub mod net;
 mod open_descriptors;
 pub mod own_descriptors;
 mod owned_socket;
+pub mod paths;
 pub mod time;
 
 pub use arch::{clone_onto, syscall6};
@@ -39,7 +39,6 @@ pub use files::{
     File, identity, is_socket, is_there, is_threaded, may_execute, replace_by_null, write,
 };
 pub use holder::Holder;
-pub use locks::{Locked, first_lock, lock, unlock};
 pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
 pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};

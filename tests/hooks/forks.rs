@@ -78,3 +78,8 @@ fn a_vfork_child_changes_nothing_of_a_forked_child_that_has_changed_nothing() {
 fn a_forked_child_may_have_threads_before_it_changes_anything() {
     play("forks", "first-threads", &echoing_proxy());
 }
+
+#[test]
+fn a_forked_child_shares_no_memory_with_its_parent() {
+    play("forks", "memory", &echoing_proxy());
+}

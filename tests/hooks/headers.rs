@@ -52,11 +52,11 @@ fn declaration(hook: &Hook) -> String {
 }
 
 impl Hook {
-    /// How many parameters a variadic C function names: `syscall` one, `__dprintf_chk` three, `clone`
+    /// How many parameters a variadic C function names: `syscall` and `prctl` one, `__dprintf_chk` three, `clone`
     /// four, the others two.
     fn fixed(&self) -> usize {
         match self.symbol {
-            "syscall" => 1,
+            "syscall" | "prctl" => 1,
             "clone" | "__clone" => 4,
             "__dprintf_chk" => 3,
             _ => 2,

@@ -65,15 +65,20 @@ fn threads_that_pass_a_connection_at_once_all_prove_it() {
 }
 
 #[test]
-fn a_handshake_in_flight_is_not_passed_as_a_connection() {
+fn a_handshake_in_flight_has_ended_when_its_socket_is_passed() {
     let slow = Action::Delay(Duration::from_millis(200));
     let script = [Action::Greeting, method(0), Action::Request, slow, reply(0), Action::Echo];
     play("hand_over", "in-flight", &ScriptedProxy::start(&script));
 }
 
 #[test]
-fn a_forged_label_is_not_believed_and_a_programs_own_locks_stay() {
-    play("hand_over", "forged", &echoing_proxy());
+fn a_socket_of_which_nothing_is_told_or_of_another_connection_is_refused() {
+    play("hand_over", "untold", &echoing_proxy());
+}
+
+#[test]
+fn nothing_that_others_can_read_tells_where_a_socket_leads() {
+    play("hand_over", "private", &echoing_proxy());
 }
 
 #[test]

@@ -123,30 +123,3 @@ fn a_log_file_that_can_not_be_written_ends_the_launcher() {
         outcome.assert_ended(125, &["the log file ", file, "can't be written"]);
     }
 }
-
-#[test]
-fn a_log_file_that_another_user_could_read_ends_the_launcher() {
-    let workshop = Workshop::new();
-    let open_to_all = workshop.file("open.log", "", 0o644);
-    let own = workshop.file("own.log", "", 0o600);
-    let link = workshop.path.join("link.log");
-    std::os::unix::fs::symlink(&own, &link).unwrap();
-    let run = |file: &std::path::Path| {
-        workshop.run(["--log-file".as_ref(), file.as_os_str(), "echo".as_ref(), "ran".as_ref()])
-    };
-    run(&open_to_all).assert_ended(125, &["chmod 600"]);
-    run(&own).assert_ran();
-    run(&link).assert_ran();
-    // SAFETY: geteuid can't fail.
-    if unsafe { libc::geteuid() } == 0 {
-        let other = Some(65_534);
-        std::os::unix::fs::lchown(&link, other, None).unwrap();
-        run(&link).assert_ended(125, &["another user's symbolic link"]);
-        std::os::unix::fs::chown(&own, other, None).unwrap();
-        run(&own).assert_ended(125, &["is another user's"]);
-    }
-    let absent = workshop.path.join("new.log");
-    run(&absent).assert_ran();
-    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&absent).unwrap());
-    assert_eq!(mode & 0o777, 0o600);
-}

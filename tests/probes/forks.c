@@ -4,6 +4,7 @@
 #include "scene.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <netdb.h>
 #include <sched.h>
 #include <sys/wait.h>
 
@@ -228,6 +229,38 @@ static void scene_first_threads(void)
 #endif
 }
 
+/* How many mappings another process may see this one write to. */
+static int shared_mappings(void)
+{
+    char line[512];
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    EXPECT(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        const char *rights = strchr(line, ' ');
+        found += rights != NULL && rights[2] == 'w' && rights[4] == 's';
+    }
+    fclose(maps);
+    return found;
+}
+
+/* With nothing in flight a child shares no memory: what it may become is not to be trusted. */
+static int child_shares_nothing_and_works(void)
+{
+    EXPECT(shared_mappings() == 0);
+    return child_works();
+}
+
+static void scene_memory(void)
+{
+    struct addrinfo *found;
+    set_up();
+    EXPECT(getaddrinfo("forks.onion", "80", NULL, &found) == 0);
+    freeaddrinfo(found);
+    in_child(fork(), child_shares_nothing_and_works);
+    EXPECT(shared_mappings() == 0);
+}
+
 static const struct scene scenes[] = {
     {"fork", scene_fork},
     {"_Fork", scene_Fork},
@@ -240,6 +273,7 @@ static const struct scene scenes[] = {
     {"first-copies", scene_first_copies},
     {"copies-with-vfork", scene_copies_with_vfork},
     {"first-threads", scene_first_threads},
+    {"memory", scene_memory},
     {NULL, NULL},
 };
 

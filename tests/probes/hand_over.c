@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <wordexp.h>
 
 #include "scene.h"
 
@@ -213,11 +215,20 @@ static void scene_pass(void)
     ends_well(child);
 }
 
+/* Whatever its sender does with the socket later. Before Linux 5.7 only root may ask for that. */
+static int stays_on_the_machine(int fd)
+{
+    char device[16] = "";
+    socklen_t length = sizeof device;
+    EXPECT(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == 0);
+    return strcmp(device, "lo") == 0;
+}
+
 static void scene_receiver(void)
 {
     for (int i = 0; i < 4 * KINDS; i++) {
         int fd = take(LINE);
-        EXPECT(fd >= 0);
+        EXPECT(fd >= 0 && stays_on_the_machine(fd));
         expect_kind(fd, i / 4);
         EXPECT(close(fd) == 0);
     }
@@ -301,12 +312,12 @@ static void scene_receiver_at_once(void)
     }
 }
 
-/* A handshake in flight is no connection, also where there was one before; behind a slow proxy. */
+/* A handshake in flight is waited for, also where there was a connection before; behind a slow proxy. */
 static void scene_in_flight(void)
 {
     int ends[2];
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    pid_t child = executed("refuser", ends[1], NULL);
+    pid_t child = executed("receiver-in-flight", ends[1], NULL);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     FAILS(reach(fd, "192.0.2.1", 80), EINPROGRESS);
     pass(ends[0], fd, 0);
@@ -315,10 +326,16 @@ static void scene_in_flight(void)
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) == 0);
     pass(both[0], other, 0);
     EXPECT(connect(other, &nowhere, sizeof nowhere) == 0 && fcntl(other, F_SETFL, O_NONBLOCK) == 0);
-    FAILS(reach(other, "192.0.2.1", 80), EINPROGRESS);
+    FAILS(reach(other, "192.0.2.7", 87), EINPROGRESS);
     pass(ends[0], other, 0);
-    EXPECT(close(ends[0]) == 0 && close(ends[1]) == 0);
     ends_well(child);
+}
+
+static void scene_receiver_in_flight(void)
+{
+    int first = take(LINE), second = take(LINE);
+    EXPECT(first >= 0 && peer_is(first, "192.0.2.1", 80) && fcntl(first, F_SETFL, 0) == 0 && echoes(first));
+    EXPECT(second >= 0 && peer_is(second, "192.0.2.7", 87) && fcntl(second, F_SETFL, 0) == 0 && echoes(second));
 }
 
 /* Takes nothing. */
@@ -328,37 +345,6 @@ static void scene_refuser(void)
     ssize_t received;
     while ((received = recvmsg(LINE, fill(&envelope, -1), 0)) != 0)
         EXPECT(received < 0 && errno == EACCES);
-}
-
-static int is_locked(int fd, struct flock *lock)
-{
-    EXPECT(fcntl(fd, F_GETLK, lock) == 0);
-    return lock->l_type != F_UNLCK;
-}
-
-static struct flock range(short type, off_t start, off_t length)
-{
-    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
-}
-
-static void lock(int fd, struct flock lock)
-{
-    EXPECT(fcntl(fd, F_OFD_SETLK, &lock) == 0);
-}
-
-/* Makes `copy` carry the locks of `fd`, but for `without`. */
-static void forge(int fd, int copy, int without)
-{
-    int count = 0;
-    for (off_t start = 0;; count++) {
-        struct flock next = range(F_WRLCK, start, 0);
-        if (!is_locked(fd, &next))
-            break;
-        start = next.l_start + next.l_len;
-        if (count != without)
-            lock(copy, range(next.l_type, next.l_start, next.l_len));
-    }
-    EXPECT(count > 2);
 }
 
 static struct sockaddr_in tor_port(void)
@@ -374,8 +360,8 @@ static int beside(struct sockaddr_in address)
     return fd;
 }
 
-/* What is no label, or the label of a socket that leads elsewhere, proves nothing. */
-static void scene_forged(void)
+/* Of what nobody has told, and of a socket that has been connected once more, nothing is known. */
+static void scene_untold(void)
 {
     int ends[2];
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
@@ -386,40 +372,93 @@ static void scene_forged(void)
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) == 0);
     pass(both[0], fd, 0);
 
-    struct sockaddr_in address = v4("127.0.0.1", 0);
+    struct sockaddr_in address = v4("127.0.0.1", 0), tor = tor_port();
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
     socklen_t length = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     EXPECT(bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 4) == 0);
     EXPECT(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
 
-    int bare = beside(tor_port()), elsewhere = beside(address), unconnected = socket(AF_INET, SOCK_STREAM, 0);
-    forge(fd, elsewhere, -1);
-    forge(fd, unconnected, -1);
-    pass(ends[0], bare, 0);
-    pass(ends[0], elsewhere, 0);
-    pass(ends[0], unconnected, 0);
-    for (int without = 0; without < 3; without++) {
-        int torn = beside(tor_port());
-        forge(fd, torn, without);
-        pass(ends[0], torn, 0);
-    }
-
-    /* What a program has locked itself is left to it. */
-    int own = connected("192.0.2.1", 80);
-    lock(own, range(F_WRLCK, 3, 4));
-    pass(ends[0], own, 0);
-    struct flock mine = range(F_RDLCK, 0, 0);
-    EXPECT(is_locked(own, &mine) && mine.l_type == F_WRLCK && mine.l_start == 3 && mine.l_len == 4);
-    mine = range(F_WRLCK, 7, 0);
-    EXPECT(!is_locked(own, &mine));
+    pass(ends[0], beside(tor), 0);
+    pass(ends[0], beside(address), 0);
+    pass(ends[0], socket(AF_INET, SOCK_STREAM, 0), 0);
+    /* Past every hook the same socket gets another connection to the same port. */
+    EXPECT(raw(SYS_connect, fd, (long)&nowhere, sizeof nowhere, 0) == 0);
+    EXPECT(raw(SYS_connect, fd, (long)&tor, sizeof tor, 0) == 0);
+    EXPECT(raw(SYS_sendmsg, ends[0], (long)fill(&envelope, fd), 0, 0) == 1);
 
     /* No such descriptor, and no such memory. */
     FAILS(sendmsg(both[0], fill(&envelope, 999), 0), EBADF);
-    fill(&envelope, fd);
+    fill(&envelope, both[1]);
     envelope.header.msg_control = (void *)(getpagesize() * 16L);
     FAILS(sendmsg(both[0], &envelope.header, 0), EFAULT);
     EXPECT(close(ends[0]) == 0 && close(ends[1]) == 0);
     ends_well(child);
+}
+
+static void lacks(const char *path, const char *word)
+{
+    char line[8192];
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return;
+    while (fgets(line, sizeof line, file) != NULL)
+        EXPECT(strstr(line, word) == NULL);
+    fclose(file);
+}
+
+/* Files that every user reads, or of which the rights have changed over time. */
+static void nothing_shows(int fd)
+{
+    static const char *const files[] = {"/proc/locks", "/proc/net/unix", "/proc/net/tcp",
+        "/proc/net/tcp6", "/proc/self/cmdline", "/proc/self/maps", "/proc/sysvipc/shm", "/proc/keys"};
+    struct stat status;
+    char inode[32], info[64];
+    EXPECT(fstat(fd, &status) == 0);
+    snprintf(inode, sizeof inode, ":%lu ", (unsigned long)status.st_ino);
+    lacks("/proc/locks", inode);
+    snprintf(info, sizeof info, "/proc/self/fdinfo/%d", fd);
+    lacks(info, "lock:");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        lacks(files[i], ONION);
+        lacks(files[i], "192.0.2.1");
+        /* As /proc/net/tcp writes it. */
+        lacks(files[i], "010200C0");
+    }
+}
+
+/* However a socket reaches another program. */
+static void scene_private(void)
+{
+    struct sockaddr_storage cookie = onion(AF_INET);
+    int ends[2], sockets[] = {connected("192.0.2.1", 80), connected_to(&cookie, sizeof(struct sockaddr_in))};
+    char *arguments[] = {"true", NULL};
+    pid_t child;
+    wordexp_t words;
+    EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++) {
+        EXPECT(system("true") == 0);
+        nothing_shows(sockets[i]);
+        EXPECT(pclose(popen("true", "r")) == 0);
+        nothing_shows(sockets[i]);
+        EXPECT(wordexp("$(true)", &words, 0) == 0);
+        wordfree(&words);
+        nothing_shows(sockets[i]);
+        EXPECT(posix_spawnp(&child, "true", NULL, NULL, arguments, environ) == 0);
+        ends_well(child);
+        nothing_shows(sockets[i]);
+        child = fork();
+        if (child == 0) {
+            execvp("true", arguments);
+            _exit(99);
+        }
+        ends_well(child);
+        nothing_shows(sockets[i]);
+        for (int form = 0; form < 4; form++) {
+            pass(ends[0], sockets[i], form);
+            nothing_shows(sockets[i]);
+        }
+    }
 }
 
 /* Sockets at known numbers, one of each kind, which an exec leaves open or closes. */
@@ -445,7 +484,7 @@ static void scene_inheritor_connects(void)
     expect_kind(FIRST, 0);
 }
 
-/* In every form fresh sockets, which nothing has labelled before. */
+/* In every form fresh sockets, of which nobody has told before. */
 static void scene_exec(void)
 {
     lay_out(0);
@@ -502,9 +541,11 @@ static const struct scene scenes[] = {
     {"receiver-again", scene_receiver_again},
     {"at-once", scene_at_once},
     {"receiver-at-once", scene_receiver_at_once},
+    {"receiver-in-flight", scene_receiver_in_flight},
     {"in-flight", scene_in_flight},
     {"refuser", scene_refuser},
-    {"forged", scene_forged},
+    {"untold", scene_untold},
+    {"private", scene_private},
     {"exec", scene_exec},
     {"spawn", scene_spawn},
     {"inheritor", scene_inheritor},

@@ -1,7 +1,9 @@
 //! What runs when the dynamic linker has loaded the library.
 
+use epochsocks::bytes::Bytes;
+
 use crate::sockets::SOCKETS;
-use crate::{environment, inheritance, inherited, log, real, runtime, settings};
+use crate::{environment, inheritance, inherited, launch, log, real, runtime, settings};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -10,7 +12,10 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 extern "C" fn constructor() {
     log::remember_standard_error();
     real::resolve_at_load();
-    inheritance::remember(environment::at_load());
+    let environment = environment::at_load();
+    // SAFETY: nobody else uses it before a constructor of the program's has run.
+    let launch = unsafe { launch::begin(environment) };
+    inheritance::remember(environment, launch.as_ref().map(Bytes::as_slice));
     // Bad settings end the program before it has begun.
     if settings::get().is_none() {
         runtime::load_now();
@@ -18,4 +23,12 @@ extern "C" fn constructor() {
     inherited::withhold();
     // Before the first vfork, so that no child is taken for the registry's owner.
     SOCKETS.registry().bind();
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destructor;
+
+extern "C" fn destructor() {
+    launch::leave();
 }

@@ -10,10 +10,11 @@ use core::sync::atomic::{
 };
 
 use epochsocks::config::{Environment, value_of};
+use epochsocks::launch_store::id::VARIABLE;
 use epochsocks::{linkage, sys};
 
 /// The prefixes of our variables and torsocks'.
-const PREFIXES: [&str; 2] = ["EPOCHSOCKS_", "TORSOCKS_"];
+const PREFIXES: [&str; 3] = ["EPOCHSOCKS_", "TORSOCKS_", VARIABLE];
 /// The name of the dynamic linker's variable.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 /// Its variable for audit libraries, which get a C library of their own, without hooks (rtld-audit(7)).
@@ -32,14 +33,14 @@ static START: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 /// Their length, which START publishes.
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Copies our variables of `environment`. Called once, by the constructor.
-pub fn remember(environment: Environment<'_>) {
-    let ours = || environment.entries_with(&PREFIXES);
-    let length = ours().map(|entry| size_of::<usize>() + entry.count_bytes() + 1).sum::<usize>();
+/// Copies our variables of `environment`, and `more`, an entry with its NUL. Called once, by the
+/// constructor.
+pub fn remember(environment: Environment<'_>, more: Option<&[u8]>) {
+    let ours = || environment.entries_with(&PREFIXES).map(CStr::to_bytes_with_nul).chain(more);
+    let length = ours().map(|entry| size_of::<usize>() + entry.len()).sum::<usize>();
     let Some(start) = room_for(length) else { return };
     let mut end = start;
-    for entry in ours() {
-        let bytes = entry.to_bytes_with_nul();
+    for bytes in ours() {
         // SAFETY: there is room for all of them, as just counted.
         unsafe {
             end.cast::<usize>().write_unaligned(bytes.len());
@@ -86,7 +87,7 @@ pub fn variable(name: &str) -> Option<Option<&'static [u8]>> {
 /// Whether the launcher has handed on that nothing differs from the defaults and no file is to be
 /// read: the usual case, in which an exec need not touch the code that reads settings.
 pub fn sets_nothing() -> bool {
-    let mut entries = entries();
+    let mut entries = entries().filter(|entry| name_of(entry.to_bytes()) != VARIABLE.as_bytes());
     entries.next() == Some(c"EPOCHSOCKS_CONF_FILE=none") && entries.next().is_none()
 }
 

@@ -9,7 +9,8 @@
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `sockets` | the sockets of the process, over the one registry |
 //! | `datagrams`, `nameserver` | UDP sockets, and the questions that they ask a name server |
-//! | `label` | destinations that sockets carry to other programs |
+//! | `destination_tag` | where sockets lead that reach other programs |
+//! | `launch` | names that the processes of one launch share |
 //! | `settings` | the settings, published once |
 //! | `runtime` | how the settings are loaded, and what follows from them |
 //! | `constructor` | what runs at load time |
@@ -28,6 +29,7 @@ mod table;
 mod clock;
 mod constructor;
 mod datagrams;
+mod destination_tag;
 mod destinations;
 mod environment;
 mod errno;
@@ -35,7 +37,7 @@ pub mod exports;
 mod hooks;
 mod inheritance;
 mod inherited;
-mod label;
+mod launch;
 mod libc_io;
 mod log;
 mod mapped;

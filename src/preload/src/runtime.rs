@@ -1,13 +1,11 @@
-//! What the hooks share: the settings and the onion pool.
+//! What the hooks share: the settings.
 
-use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Settings;
 use epochsocks::resolver::answers::Answers;
 use epochsocks::resolver::cookie_range::CookieRange;
-use epochsocks::resolver::onion_pool::{Lookup, OnionPool};
-use epochsocks::socks5::{Credentials, Name};
+use epochsocks::socks5::Credentials;
 use epochsocks::sys;
 
 use crate::log::log;
@@ -15,9 +13,6 @@ use crate::{environment, settings};
 
 /// The exit status of a program whose settings are bad: the launcher's for its own failures.
 const BAD_SETTINGS: i32 = 125;
-
-/// Cookie addresses and the names behind them.
-pub static ONION_POOL: OnionPool = OnionPool::new();
 
 /// The names that Tor has resolved to addresses.
 pub static ANSWERS: Answers = Answers::new();
@@ -32,14 +27,6 @@ pub fn loaded() -> &'static Settings {
 pub fn cookie_range() -> CookieRange {
     let range = loaded().cookie_network();
     CookieRange::new(range.base(), range.prefix())
-}
-
-/// The name that a cookie address stands for. Async-signal-safe.
-pub fn name_behind(destination: SocketAddr) -> Option<Name> {
-    match ONION_POOL.lookup(cookie_range(), destination.ip()) {
-        Lookup::Name(name) => Name::new(name).ok(),
-        Lookup::Ordinary | Lookup::Unknown => None,
-    }
 }
 
 /// When the settings were loaded, in nanoseconds since boot, where they need it. A word of its own:

@@ -290,7 +290,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmsg),
         handler: data::receive::recvmsg,
         why: "network sockets of other processes come in beside Tor",
-        policy: "EACCES and only they are closed, or as PassedSockets says; what is labelled as torified is taken; while a handshake is in flight as read",
+        policy: "EACCES and only they are closed, or as PassedSockets says; what is known to be connected through Tor is taken; while a handshake is in flight as read",
         test: "hooks::a_passed_network_socket_is_refused",
     }
     fn recvmmsg(
@@ -394,7 +394,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_sendmsg),
         handler: data::send::sendmsg,
         why: "as sendto",
-        policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; a connection that is passed is labelled with its destination; while a handshake is in flight as write",
+        policy: "as sendto; a route or another interface than lo in a datagram's ancillary data is EPERM; where a connection leads that is passed is told to the launch; while a handshake is in flight as write",
         test: "hooks::messages_with_an_address_are_judged",
     }
     fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
@@ -837,6 +837,23 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         why: "the child has the parent's handshakes and names, and a registry that is a copy",
         policy: "as fork",
         test: "hooks::a_child_without_fork_handlers_works_at_once",
+    }
+    fn _exit(status: c_int) -> () {
+        "unistd.h", async_signal_safe: yes, handler: exec::exit::_exit,
+        why: "the last process of a launch takes the names with it, and no destructor runs",
+        policy: "removes what the launch has written down, if no other process of it is left",
+        test: "launches::names_go_with_the_last_process",
+    }
+    alias _Exit = _exit;
+    fn quick_exit(status: c_int) -> () {
+        "stdlib.h", real: lookup, handler: exec::exit::quick_exit,
+        why: "as _exit", policy: "as _exit", test: "launches::names_go_with_the_last_process",
+    }
+    fn prctl(option: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int {
+        "sys/prctl.h", variadic: yes, real: kernel(SYS_prctl), handler: exec::seccomp::prctl,
+        why: "the filter of a sandbox forbids what the program does not do itself",
+        policy: "passes; after PR_SET_SECCOMP the store of the launch is not asked any more",
+        test: "hooks::hooks_ask_nothing_of_what_can_not_lead_to_the_network",
     }
 
     // ---- loading: symbols and libraries

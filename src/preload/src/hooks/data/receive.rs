@@ -15,7 +15,7 @@ use crate::hooks::arguments::{is_readable, passed_kind};
 use crate::hooks::descriptors::duplicate::follow;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{errno, label, real, runtime};
+use crate::{destination_tag, errno, real, runtime};
 
 /// # Safety
 /// As recvmsg(2).
@@ -118,14 +118,14 @@ fn judge(fd: c_int) -> PassDecision {
 }
 
 /// What is known of the TCP socket `fd`, of which `own` is another descriptor of this process. One
-/// that another program has labelled gets its record.
+/// of which another program has told gets its record.
 fn provenance(fd: c_int, own: Option<c_int>) -> Provenance {
     let is_connected = |own| SOCKETS.registry().borrow(own, |record| record.connection().is_some());
     match own {
         Some(own) if is_connected(own) == Some(true) => Provenance::Proved,
         Some(_) => Provenance::Likely,
-        None if label::adopt(fd).is_some() => Provenance::Proved,
-        None if label::is_connected_to_tor(fd) => Provenance::Likely,
+        None if destination_tag::adopt(fd).is_some() => Provenance::Proved,
+        None if destination_tag::leads_to_tor(fd) => Provenance::Likely,
         None => Provenance::Unknown,
     }
 }

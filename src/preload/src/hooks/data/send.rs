@@ -12,7 +12,7 @@ use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::passed_descriptors::label_descriptors;
+use super::passed_descriptors::tell_descriptors;
 use super::{outgoing, transfer};
 use crate::hooks::arguments::{
     AddressArgument, has_control, is_readable, socket_kind, with_control,
@@ -123,7 +123,7 @@ pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: 
                 Err(errno) => errno::fail(errno),
             }
         } else {
-            // One by one: `sendmsg` judges, and labels.
+            // One by one: `sendmsg` judges, and tells of sockets.
             each(fd, messages, count, flags)
         }
     }
@@ -175,7 +175,8 @@ unsafe fn pieces(message: *const msghdr) -> outgoing::Pieces {
     unsafe { outgoing::Pieces::Many((*message).msg_iov, (*message).msg_iovlen) }
 }
 
-/// Labels the descriptors in the control data of `message`, and says why a datagram is not sent with
+/// Tells where the descriptors in the control data of `message` lead, and says why a datagram is not
+/// sent with
 /// them. errno is left alone.
 ///
 /// # Safety
@@ -183,7 +184,7 @@ unsafe fn pieces(message: *const msghdr) -> outgoing::Pieces {
 #[cold]
 unsafe fn look_at_control(fd: c_int, message: *const msghdr) -> Result<(), Errno> {
     let look = |control: &[u8]| {
-        label_descriptors(control);
+        tell_descriptors(control);
         messages(control).find_map(|part| ancillary(part.level, part.kind, part.data))
     };
     // SAFETY: the caller's contract.
@@ -200,7 +201,7 @@ unsafe fn look_at_control(fd: c_int, message: *const msghdr) -> Result<(), Errno
             Err(refusal.errno())
         }
         Err(errno) if may_be_datagram() => Err(errno),
-        // Without memory a socket goes without its label; what can't be read does not go.
+        // Without memory nothing is told of a socket; what can't be read does not go.
         _ => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ use super::half_connected;
 use super::permitted::{SHELL, Target, check};
 use super::pointers::with_strings;
 use super::search::each_candidate;
-use crate::{errno, label, real};
+use crate::{destination_tag, errno, real};
 
 /// What a program that is executed gets.
 #[derive(Clone, Copy)]
@@ -37,8 +37,8 @@ impl Call<'_> {
             return errno;
         }
         half_connected::withheld(|| {
-            // A connection that is made only now has a label, too.
-            label::write_inheritable();
+            // A connection that is made only now is told of, too.
+            destination_tag::tell_inheritable();
             // SAFETY: the caller's contract.
             unsafe { call(target, arguments.as_ptr().cast(), environment.as_ptr().cast(), flags) }
         })

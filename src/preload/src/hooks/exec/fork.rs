@@ -9,7 +9,7 @@ use epochsocks::sys;
 use libc::pid_t;
 
 use crate::sockets::SOCKETS;
-use crate::{nameserver, real, runtime};
+use crate::{launch, nameserver, real};
 
 /// # Safety
 /// As fork(2).
@@ -46,12 +46,9 @@ pub fn leaving_the_parent(call: impl FnOnce() -> c_int) -> c_int {
     result
 }
 
-/// Opens what parent and child share, unless its first use did. Most programs never fork, and a
-/// shared mapping costs an exec more than all of the constructor. A failure is reported at the first
-/// use.
+/// Tells the launch what the child may ask for, and shares the handshakes in flight with it.
 fn prepare() {
-    let _ = runtime::ONION_POOL.open(runtime::cookie_range());
-    runtime::ANSWERS.open();
+    launch::share();
     SOCKETS.before_fork();
 }
 

@@ -10,10 +10,13 @@
 //! - [`argument_list`]: execl, execlp, execle
 //! - [`spawn`]: posix_spawn and its like, in a child of our own
 //! - [`shell`]: system; [`pipe`]: popen, pclose; [`words`]: wordexp
+//! - [`fork`], [`exit`]: a process begins, a process ends
+//! - [`seccomp`]: a process enters a sandbox
 
 pub mod argument_list;
 mod attempt;
 mod child_environment;
+pub mod exit;
 pub mod fork;
 mod half_connected;
 mod ldd;
@@ -21,6 +24,7 @@ mod permitted;
 pub mod pipe;
 mod pointers;
 mod search;
+pub mod seccomp;
 pub mod shell;
 pub mod spawn;
 pub mod words;

@@ -15,7 +15,7 @@ use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};
 use crate::sockets::none_in_flight;
-use crate::{errno, label, real, unhooked};
+use crate::{destination_tag, errno, real, unhooked};
 
 /// [`LD_PRELOAD`] for C.
 const LD_PRELOAD_NAME: &CStr = c"LD_PRELOAD";
@@ -48,7 +48,7 @@ pub unsafe fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_i
         if prepare().is_err() {
             return real::wordexp(words.as_ptr(), expanded, flags | WRDE_NOCMD);
         }
-        label::write_inheritable();
+        destination_tag::tell_inheritable();
         match none_in_flight() {
             true => real::wordexp(words.as_ptr(), expanded, flags),
             false => in_child(words, expanded, flags).unwrap_or(WRDE_NOSPACE),

@@ -3,13 +3,14 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use epochsocks::config;
+use epochsocks::resolver::error::PoolError;
 use epochsocks::resolver::lookup::{Names, Pair};
-use epochsocks::resolver::onion_pool::{Lookup, PoolError};
+use epochsocks::resolver::onion_pool::Lookup;
 use epochsocks::socks5::Name;
 use epochsocks::tor::{ResolveError, Resolver};
 
 use crate::libc_io::Libc;
-use crate::{destinations, errno, runtime};
+use crate::{destinations, errno, launch, runtime};
 
 /// The settings' Tor and the process's onion pool.
 pub struct ThroughTor;
@@ -31,12 +32,12 @@ impl Names for ThroughTor {
 
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError> {
         let range = runtime::cookie_range();
-        let cookie = runtime::ONION_POOL.cookie(range, name)?;
+        let cookie = launch::cookie(name)?;
         Ok((range.ipv4(cookie), range.ipv6(cookie)))
     }
 
     fn name_of_cookie(&self, address: IpAddr) -> Lookup<'_> {
-        runtime::ONION_POOL.lookup(runtime::cookie_range(), address)
+        launch::lookup(address)
     }
 
     fn in_hosts_file(&self, name: &[u8]) -> Pair {

@@ -19,7 +19,7 @@ use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, exports, label, nameserver, real, runtime};
+use crate::{datagrams, destination_tag, errno, exports, launch, nameserver, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -77,11 +77,12 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             let host = runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name);
             through_tor(fd, kind.domain, destination, host)
         }
-        ConnectDecision::ThroughTorByCookie(destination) => match runtime::name_behind(destination)
-        {
-            Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
-            None => refuse(address, Refusal::UnknownCookie),
-        },
+        ConnectDecision::ThroughTorByCookie(destination) => {
+            match launch::name_behind(destination) {
+                Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
+                None => refuse(address, Refusal::UnknownCookie),
+            }
+        }
     }
 }
 
@@ -144,7 +145,7 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
         if datagrams::is_known(fd) {
             nameserver::let_go(fd);
         }
-        label::remove(fd);
+        destination_tag::forget(fd);
         if let Err(errno) = SOCKETS.dissolve(fd) {
             return errno::fail(errno);
         }

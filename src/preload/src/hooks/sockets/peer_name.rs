@@ -14,7 +14,7 @@ use crate::hooks::arguments::is_readable;
 use crate::hooks::descriptors::tables;
 use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, label, real, runtime};
+use crate::{datagrams, destination_tag, errno, real, runtime};
 
 /// # Safety
 /// As getpeername(2).
@@ -52,7 +52,7 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
     }
 }
 
-/// The kernel's answer, unless it is the Tor port and the socket's label tells where it leads: a
+/// The kernel's answer, unless it is the Tor port and another program has told where it leads: a
 /// socket that was connected before an exec, or by another process.
 ///
 /// # Safety
@@ -65,7 +65,7 @@ unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t)
     if result == 0
         // SAFETY: the kernel has just written the length, and up to `room` bytes.
         && unsafe { may_be_tor(address, room, *length) }
-        && let Some(destination) = label::adopt(fd)
+        && let Some(destination) = destination_tag::adopt(fd)
     {
         // SAFETY: as above.
         unsafe { *length = write_bytes(&destination, address, room as usize) as socklen_t };

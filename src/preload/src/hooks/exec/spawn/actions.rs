@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_char, c_int};
 use epochsocks::sys::{Errno, set_close_on_exec, syscall6};
 use libc::{mode_t, posix_spawn_file_actions_t};
 
+use crate::destination_tag;
 use crate::hooks::exec::half_connected::is_half_connected;
-use crate::label;
 
 /// The head of glibc's `posix_spawn_file_actions_t`, which <spawn.h> declares.
 #[repr(C)]
@@ -176,7 +176,7 @@ fn close(fd: c_int) -> Result<(), Errno> {
 /// A connection that goes on under another number keeps its destination; a half-connected socket is
 /// not for the program under any.
 fn duplicate(source: c_int, target: c_int) -> Result<(), Errno> {
-    label::write(source);
+    destination_tag::tell(source);
     let withheld = is_half_connected(source);
     if source != target {
         call(libc::SYS_dup3, source, target, 0)?;

@@ -1,0 +1,188 @@
+//! The end of a launch: its last process removes what was written down, and the next launch what a
+//! killed one has left.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+use super::id::VARIABLE;
+use super::store::{self, ENTRIES, FIRST, Path, Store, c_path, inside};
+use crate::bytes::Bytes;
+use crate::sys::{self, Errno, File, paths};
+
+/// An empty file that each process which uses the store has locked.
+const LOCK: &str = "lock";
+
+/// A page of that file. It can't be read, and holds the lock: a lock by flock(2) goes with the last
+/// reference to the open file, and the mapping is one. It needs no descriptor, forked children have
+/// it too, and the kernel drops it with the process, however that ends. Its value guards nothing
+/// else: Relaxed.
+static HELD: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+
+/// How long a mapping is.
+const PAGE: usize = 4_096;
+
+impl Store {
+    /// Lets the entries stay while this process lives. Does nothing if that is so already, or if
+    /// there is no entry yet. Async-signal-safe.
+    pub fn hold(self) {
+        if !HELD.load(Relaxed).is_null() {
+            return;
+        }
+        let lock = || {
+            let path = inside(self.find()?, LOCK)?;
+            let file = File::lock_file(c_path(&path).ok()?).ok()?;
+            // Another process may have it for a moment, to see whether it gets it: then the next call does.
+            file.lock_shared().ok()?;
+            file.map_nothing(PAGE).ok()
+        };
+        let Some(page) = lock() else { return };
+        if HELD.compare_exchange(null_mut(), page.as_ptr(), Relaxed, Relaxed).is_err() {
+            // SAFETY: nobody has seen this one.
+            unsafe { sys::unmap(page, PAGE) };
+        }
+    }
+
+    /// Whether anything is written down.
+    pub fn exists(self) -> bool {
+        self.find().is_some()
+    }
+
+    /// The calling process is about to end, and its environment names the launch no more: removes
+    /// the store if it is the launch's last. Of several that end at once the one that looks last
+    /// finds none of the others. Async-signal-safe.
+    pub fn leave(self) {
+        if let Some(page) = NonNull::new(HELD.swap(null_mut(), Relaxed)) {
+            // SAFETY: no other thread has it any more.
+            unsafe { sys::unmap(page, PAGE) };
+        }
+        if self.launch.first == sys::getpid()
+            && let Some(path) = self.find().and_then(|directory| inside(directory, FIRST))
+            && let Ok(path) = c_path(&path)
+        {
+            let _ = paths::remove(path);
+        }
+        self.remove_if_over();
+    }
+
+    /// Removes the store if no process of the launch is left but the calling one.
+    pub fn remove_if_over(self) {
+        while let Some(directory) = self.find() {
+            if remove(&directory, self).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Removes the stores of the launches that are over, of this user: those whose last process was
+/// killed.
+pub fn sweep() {
+    store::each(|store| store.remove_if_over());
+}
+
+/// Removes `directory` and all that is in it, unless the launch goes on.
+fn remove(directory: &Path, store: Store) -> Option<()> {
+    let lock = inside(*directory, LOCK)?;
+    match File::open_at(libc::AT_FDCWD, c_path(&lock).ok()?) {
+        // Given up again at once: another that looks meanwhile must not be turned away.
+        Ok(file) => file.lock_alone().ok()?,
+        Err(Errno(libc::ENOENT)) => {}
+        Err(_) => return None,
+    }
+    if goes_on(store, directory) {
+        return None;
+    }
+    if let Some(entries) = inside(*directory, ENTRIES) {
+        empty(&entries);
+    }
+    empty(directory);
+    let is_gone = paths::is_private_directory(c_path(directory).ok()?) == Err(Errno(libc::ENOENT));
+    is_gone.then_some(())
+}
+
+/// Removes a directory and the files in it.
+fn empty(directory: &Path) {
+    let Ok(path) = c_path(directory) else { return };
+    let mut progress = true;
+    // A directory that changes while it is read may be told of in parts.
+    while progress && paths::remove_directory(path) == Err(Errno(libc::ENOTEMPTY)) {
+        progress = false;
+        let _ = paths::each_entry(path, |name| {
+            if let Some(path) = name.to_str().ok().and_then(|name| inside(*directory, name)) {
+                progress |= c_path(&path).is_ok_and(|path| paths::remove(path).is_ok());
+            }
+            true
+        });
+    }
+}
+
+/// Whether another process belongs to the launch: the first one, if it is the user's, or one that
+/// has the launch in its environment.
+fn goes_on(store: Store, directory: &Path) -> bool {
+    let mut wanted = Bytes::<64>::EMPTY;
+    if write!(wanted, "{VARIABLE}={:016x}.", store.launch.id).is_err() {
+        return true;
+    }
+    let (me, parent) = (sys::getpid(), sys::parent());
+    let is_other = |process: i32| process > 0 && process != me;
+    let first = inside(*directory, FIRST).and_then(|path| {
+        let mut text = [0; 16];
+        let text = paths::read_link(c_path(&path).ok()?, &mut text).ok()?;
+        core::str::from_utf8(text).ok()?.parse().ok()
+    });
+    if first.is_some_and(|first| is_other(first) && is_own_process(first))
+        || is_other(parent) && has_in_environment(parent, wanted.as_slice())
+    {
+        return true;
+    }
+    let mut found = false;
+    let looked = paths::each_entry(c"/proc", |name| {
+        let process = name.to_str().ok().and_then(|name| name.parse().ok());
+        found = process.is_some_and(|process| {
+            is_other(process) && has_in_environment(process, wanted.as_slice())
+        });
+        !found
+    });
+    // Without /proc nobody can tell.
+    found || looked.is_err()
+}
+
+/// Whether `process` is the user's and has not ended. One that its parent has not waited for yet has
+/// ended.
+fn is_own_process(process: i32) -> bool {
+    let own = |path: &CStr| paths::owner(path) == Ok(paths::effective_user());
+    let mut path = Bytes::<32>::EMPTY;
+    if write!(path, "/proc/{process}/stat\0").is_err() {
+        return false;
+    }
+    let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
+    let mut line = [0; 64];
+    let read = File::open_at(libc::AT_FDCWD, path).and_then(|file| file.read_at(&mut line, 0));
+    let read = line.get(..read.unwrap_or(0)).unwrap_or_default();
+    // `4711 (name) S …`; of the name there are 15 bytes at most.
+    let state = read.iter().rposition(|byte| *byte == b')').and_then(|end| read.get(end + 2));
+    own(path) && state.is_some_and(|state| !b"ZX".contains(state))
+}
+
+/// Whether the environment that `process` was started with has `wanted` in it.
+fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
+    let mut path = Bytes::<32>::EMPTY;
+    let Ok(()) = write!(path, "/proc/{process}/environ\0") else { return false };
+    let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
+    let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { return false };
+    let mut part = [0; 1_024];
+    let mut offset = 0;
+    // Each part begins where `wanted` would have begun last in the one before.
+    while let Ok(length) = file.read_at(&mut part, offset)
+        && length >= wanted.len()
+    {
+        let read = part.get(..length).unwrap_or_default();
+        if read.windows(wanted.len()).any(|window| window == wanted) {
+            return true;
+        }
+        offset += (length - wanted.len() + 1) as u64;
+    }
+    false
+}
