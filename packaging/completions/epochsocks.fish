@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -27,6 +27,7 @@ complete -c epochsocks -n __epochsocks_before_command -l address -s a -x -a '' -
 complete -c epochsocks -n __epochsocks_before_command -l port -s P -x -a '' -d 'Tor\'s SOCKS port.'
 complete -c epochsocks -n __epochsocks_before_command -l onion-addr-range -x -a '' -d 'Network whose addresses stand for onion names; nothing else can be reached in it.'
 complete -c epochsocks -n __epochsocks_before_command -l names -x -a 'resolve cookie' -d 'What a program gets for a host name: the address that Tor resolves it to, or a cookie address, so that the connection itself carries the name and saves Tor a round trip.'
+complete -c epochsocks -n __epochsocks_before_command -l connect -x -a 'auto wait' -d 'A connect on a non-blocking socket: auto lets it go on while the program does other things, unless the program is seen to wait for events by system calls of its own; wait waits for its end always.'
 complete -c epochsocks -n __epochsocks_before_command -l user -s u -x -a '' -d 'User name for Tor, which gives each user name and password circuits of their own; needs a password.'
 complete -c epochsocks -n __epochsocks_before_command -l pass -s p -x -a '' -d 'Password for Tor; needs a user name.'
 complete -c epochsocks -n __epochsocks_before_command -l isolate -s i -d 'Give each process circuits of its own; excludes user name and password.'

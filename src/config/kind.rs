@@ -5,7 +5,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use super::{
-    Direct, Inbound, IsolationKey, LocalDestinations, Names, Network, OutboundLocalhost,
+    Connect, Direct, Inbound, IsolationKey, LocalDestinations, Names, Network, OutboundLocalhost,
     PassedSockets, Path,
 };
 use crate::bytes::Bytes;
@@ -37,6 +37,8 @@ pub enum Kind {
     LocalDestinations,
     /// What a program gets for a host name.
     Names,
+    /// Whether a connect waits.
+    Connect,
     /// What becomes of sockets that another process passes.
     PassedSockets,
     /// How much is logged.
@@ -68,6 +70,7 @@ impl Kind {
             }
             Kind::LocalDestinations => "refuse or tor",
             Kind::Names => "resolve or cookie",
+            Kind::Connect => "auto or wait",
             Kind::PassedSockets => "refuse, drop, torified or allow",
             Kind::LogLevel => "a log level: 1 to 5",
             Kind::Path => "a path: 1 to 1023 bytes",
@@ -93,6 +96,7 @@ impl Kind {
             Kind::Direct => "LIST",
             Kind::LocalDestinations => "refuse|tor",
             Kind::Names => "resolve|cookie",
+            Kind::Connect => "auto|wait",
             Kind::PassedSockets => "refuse|drop|torified|allow",
             Kind::LogLevel => "1-5",
             Kind::Path => "FILE",
@@ -109,6 +113,7 @@ impl Kind {
             Kind::Inbound => &["0", "1", "loopback"],
             Kind::LocalDestinations => &["refuse", "tor"],
             Kind::Names => &["resolve", "cookie"],
+            Kind::Connect => &["auto", "wait"],
             Kind::PassedSockets => &["refuse", "drop", "torified", "allow"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
             _ => &[],
@@ -192,6 +197,14 @@ pub(super) fn names(value: &[u8]) -> Option<Names> {
     match value {
         b"resolve" => Some(Names::Resolve),
         b"cookie" => Some(Names::Cookie),
+        _ => None,
+    }
+}
+
+pub(super) fn connect(value: &[u8]) -> Option<Connect> {
+    match value {
+        b"auto" => Some(Connect::Auto),
+        b"wait" => Some(Connect::Wait),
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 use core::fmt::Write;
 
 use super::{
-    ConfigError, Direct, Excerpt, Inbound, Kind, LocalDestinations, Names, Origin, PassedSockets,
-    Secret, Settings, kind,
+    ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, Names, Origin,
+    PassedSockets, Secret, Settings, kind,
 };
 use crate::bytes::Bytes;
 
@@ -178,6 +178,24 @@ options! {
             text.extend(match settings.names {
                 Names::Resolve => b"resolve",
                 Names::Cookie => b"cookie",
+            });
+        },
+    },
+    OptionSpec {
+        flags: &[takes("--connect", None)],
+        directive: "Connect",
+        variable: "EPOCHSOCKS_CONNECT",
+        torsocks_variable: None,
+        kind: Kind::Connect,
+        default: "auto",
+        help: "A connect on a non-blocking socket: auto lets it go on while the program does other \
+               things, unless the program is seen to wait for events by system calls of its own; \
+               wait waits for its end always.",
+        set: |settings, value| store(&mut settings.connect, kind::connect(value)),
+        show: |settings, text| {
+            text.extend(match settings.connect {
+                Connect::Auto => b"auto",
+                Connect::Wait => b"wait",
             });
         },
     },

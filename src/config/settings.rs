@@ -65,6 +65,15 @@ pub enum Names {
     Cookie,
 }
 
+/// Whether a connect on a non-blocking socket waits for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// Only in a program that waits for events by system calls of its own.
+    Auto,
+    /// Always.
+    Wait,
+}
+
 /// What becomes of a socket that could reach the network and comes in a message, unless it is proved
 /// to lead through Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +100,8 @@ pub struct Settings {
     pub onion_range: Network,
     /// `Names`.
     pub names: Names,
+    /// `Connect`.
+    pub connect: Connect,
     /// `SOCKS5Username`, 1 to 255 bytes; set only together with the password.
     pub username: Option<Bytes<255>>,
     /// `SOCKS5Password`.
@@ -133,6 +144,7 @@ impl Settings {
             None => panic!("a constant network"),
         },
         names: Names::Resolve,
+        connect: Connect::Auto,
         username: None,
         password: None,
         allow_inbound: Inbound::Never,

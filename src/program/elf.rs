@@ -145,6 +145,15 @@ pub fn direct_calls(file: &File) -> Result<DirectCalls, Errno> {
     }
 }
 
+/// Whether the code of a program, [`inspect`]ed to be native, waits for epoll events by direct system
+/// calls. Errors: those of fstat(2) and pread(2).
+pub fn waits_directly(file: &File) -> Result<bool, Errno> {
+    match read::<Elf64_Ehdr>(file, 0)?.filter(has_segments) {
+        Some(header) => direct_calls::waits(file, code(file, header)),
+        None => Ok(false),
+    }
+}
+
 /// What kind of library an ELF file is, which [`inspect`] calls native.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Library {

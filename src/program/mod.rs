@@ -128,6 +128,13 @@ impl Facts {
     }
 }
 
+/// Whether the program that this process runs waits for epoll events by system calls of its own, which
+/// no hook sees. It looks through the program's code, some gigabytes a second. Errors: those of
+/// openat(2) and pread(2).
+pub fn running_program_waits_directly() -> Result<bool, Errno> {
+    elf::waits_directly(&File::open_at(libc::AT_FDCWD, c"/proc/self/exe")?)
+}
+
 impl Kind {
     /// Tells the format by the first bytes, as the kernel does.
     pub fn of(file: &(impl ReadAt + ?Sized)) -> Result<Kind, Errno> {

@@ -23,6 +23,8 @@ pub struct Attempt<'a> {
     pub credentials: Option<&'a Credentials>,
     /// When the handshake has to be over, in nanoseconds since boot.
     pub deadline: u64,
+    /// Whether the call waits for the end on a socket that is `O_NONBLOCK`, too.
+    pub waits: bool,
 }
 
 /// Why a connect could not be sent off, where an errno alone does not tell the user.
@@ -77,7 +79,7 @@ pub struct Sent {
     pub progress: Progress,
     /// Whether this call has sent it off; another one has otherwise.
     is_own: bool,
-    /// Whether the call waits for its end: the socket is not `O_NONBLOCK`.
+    /// Whether the call waits for its end.
     pub waits: bool,
 }
 
@@ -175,7 +177,7 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
                 return Err(self.tell(dial(error)));
             }
         };
-        let waits = !flags.is_nonblocking();
+        let waits = attempt.waits || !flags.is_nonblocking();
         let script = || {
             let handshake = Handshake::new(&attempt.request, attempt.credentials);
             Script { handshake, request: attempt.request, tor: address }

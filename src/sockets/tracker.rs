@@ -267,8 +267,8 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
         }
         let Some(held) = self.hold(fd) else { return Progress::Unconnected };
         let progress = match compare(fd, held.record().id()) {
-            Ok(()) => self.drive_record(held.record(), fd),
-            Err(Unverified::Unknown(_)) => Progress::Busy,
+            // Where the kernel does not say, the driver compares by other means before it acts.
+            Ok(()) | Err(Unverified::Unknown(_)) => self.drive_record(held.record(), fd),
             Err(Unverified::Other) => {
                 // Closed behind the hooks, and another file by now.
                 self.correct(fd, None);
@@ -303,7 +303,7 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
         let attempt = self.registry.borrow(fd, Record::in_flight).flatten();
         let waiting = attempt.and_then(|InFlight { id, slot, .. }| {
             let wait = TABLE.find(slot, id)?.waiting_for()?;
-            (wait.deadline > now && compare(fd, id).is_ok()).then_some(wait)
+            (wait.deadline > now && compare(fd, id) != Err(Unverified::Other)).then_some(wait)
         });
         waiting.map_or_else(|| self.drive(fd), Progress::Waiting)
     }

@@ -50,6 +50,22 @@ pub fn compare(fd: i32, id: SocketId) -> Result<(), Unverified> {
     }
 }
 
+/// The identity of a socket where a filter forbids to ask for its `SO_COOKIE`: its inode. It is unique
+/// while the socket is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inode(u64, u64);
+
+impl Inode {
+    /// The inode of a socket; none if the kernel does not say.
+    pub fn of(socket: Verified<'_>) -> Option<Inode> {
+        sys::identity(socket.0).ok().map(|(device, inode)| Inode(device, inode))
+    }
+
+    fn is_at(self, fd: i32) -> bool {
+        sys::identity(fd) == Ok((self.0, self.1))
+    }
+}
+
 /// A descriptor of the library's own for one socket. It is closed by [`OwnSocket::close`], or kept
 /// as a number by [`OwnSocket::into_number`]; it has no destructor.
 #[derive(Debug)]
@@ -66,6 +82,23 @@ impl OwnSocket {
                 own.close();
                 Err(unverified)
             }
+        }
+    }
+
+    /// As [`OwnSocket::of`]; where the kernel does not tell the duplicate's `SO_COOKIE`, its inode is
+    /// compared.
+    pub fn of_known(fd: i32, id: SocketId, inode: Option<Inode>) -> Result<OwnSocket, Unverified> {
+        match (OwnSocket::of(fd, id), inode) {
+            (Err(unknown @ Unverified::Unknown(_)), Some(inode)) => {
+                let number = sys::own_descriptors::duplicate(fd).map_err(Unverified::of)?;
+                let own = OwnSocket(number);
+                if inode.is_at(number) {
+                    return Ok(own);
+                }
+                own.close();
+                Err(unknown)
+            }
+            (own, _) => own,
         }
     }
 
@@ -93,8 +126,12 @@ pub struct Verified<'s>(i32, PhantomData<&'s OwnSocket>);
 impl Verified<'_> {
     /// The socket `id` by `number`, which [`OwnSocket::into_number`] gave. The comparison is made
     /// again: the program may have closed the number by a raw system call.
-    pub fn kept(number: i32, id: SocketId) -> Result<Self, Unverified> {
-        compare(number, id).map(|()| Verified(number, PhantomData))
+    pub fn kept(number: i32, id: SocketId, inode: Option<Inode>) -> Result<Self, Unverified> {
+        match (compare(number, id), inode) {
+            (Err(Unverified::Unknown(_)), Some(inode)) if inode.is_at(number) => {}
+            (compared, _) => compared?,
+        }
+        Ok(Verified(number, PhantomData))
     }
 
     /// Drives `handshake` as far as it goes without waiting.

@@ -108,6 +108,15 @@ impl DirectCalls {
     }
 }
 
+/// Whether `code`, the ranges of `file` that are loaded as code, waits for epoll events by direct
+/// calls. Errors: those of pread(2).
+pub(super) fn waits(
+    file: &File,
+    code: impl Iterator<Item = Result<Code, Errno>> + Clone,
+) -> Result<bool, Errno> {
+    calls_in(file, code).map(|calls| calls.has(&[Calls::EPOLL_WAIT]))
+}
+
 /// The direct calls in `code`, the ranges of `file` that are loaded as code.
 fn calls_in(
     file: &(impl ReadAt + ?Sized),

@@ -16,6 +16,7 @@ use super::shared::{Shared, TryLease};
 use super::stage::{Stage, State};
 use super::{SlotId, Token};
 use crate::sockets::record::{End, InFlight};
+use crate::sockets::verified::Inode;
 use crate::sockets::{OwnSocket, Progress, Record, SocketId, Unverified, Verified, Wait};
 use crate::socks5::{Handshake, Request};
 use crate::sys::{self, Errno, own_descriptors, time};
@@ -115,6 +116,8 @@ struct Inner {
     /// `own` is kept until the handshake ends. Otherwise it is closed before the lock is given back,
     /// so that a program with many sockets in flight does not run out of descriptors.
     keeps_own: bool,
+    /// The inode of the socket, for the time when a filter forbids other questions.
+    inode: Option<Inode>,
     /// The process that this slot is of. A child that was forked behind the hooks has a copy.
     process: i32,
     shared: Option<NonNull<Shared>>,
@@ -143,6 +146,7 @@ impl Slot {
             let inner = (&raw mut (*slot).inner).cast::<Inner>();
             (&raw mut (*inner).entries).write([None; ENTRIES]);
             (&raw mut (*inner).shared).write(None);
+            (&raw mut (*inner).inode).write(None);
         }
     }
 
@@ -381,6 +385,7 @@ impl<'s> Locked<'s> {
         self.close_own();
         write_script(self.inner_mut(), script);
         let inner = self.inner_mut();
+        inner.inode = Inode::of(own.verified());
         (inner.own, inner.keeps_own) = (own.into_number(), waiter.is_some());
         inner.stays_connected = false;
         // Relaxed: see `Slot::last_descriptor`.
@@ -398,12 +403,13 @@ impl<'s> Locked<'s> {
     /// else by a duplicate for the time of the call.
     pub fn with_socket<T>(&self, act: impl FnOnce(Verified<'_>) -> T) -> Result<T, Unverified> {
         let (inner, id) = (self.inner(), self.slot.id());
+        let inode = inner.inode;
         let entries = inner.entries.iter().flatten().map(EpollEntry::own);
         let mut own = Some(inner.own).filter(|own| *own != 0).into_iter().chain(entries);
-        match own.find_map(|own| Verified::kept(own, id).ok()) {
+        match own.find_map(|own| Verified::kept(own, id, inode).ok()) {
             Some(socket) => Ok(act(socket)),
             None => {
-                let own = OwnSocket::of(self.slot.last_descriptor(), id)?;
+                let own = OwnSocket::of_known(self.slot.last_descriptor(), id, inode)?;
                 let result = act(own.verified());
                 own.close();
                 Ok(result)

@@ -2,9 +2,11 @@
 
 use core::ffi::c_int;
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use core::time::Duration;
 
-use epochsocks::config::Settings;
+use epochsocks::config::{Connect, Settings};
+use epochsocks::program::running_program_waits_directly;
 use epochsocks::sockets::{Attempt, Sent};
 use epochsocks::socks5::{Command, Handshake, Host, Request};
 use epochsocks::sys::{Errno, net};
@@ -51,8 +53,29 @@ fn send_off(
         tor: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
         deadline: deadline.as_nanos() as u64,
+        waits: always_waits(settings),
     };
     SOCKETS.connect(fd, &attempt)
+}
+
+/// Whether a connect waits on a non-blocking socket, too: an event loop that enters the kernel without
+/// libc would see the tokens, and would not drive the handshake.
+fn always_waits(settings: &Settings) -> bool {
+    const UNKNOWN: u8 = 0;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    /// Relaxed: threads that look at once find the same.
+    static WAITS_DIRECTLY: AtomicU8 = AtomicU8::new(UNKNOWN);
+    let look = || {
+        let found = running_program_waits_directly();
+        WAITS_DIRECTLY.store(if found == Ok(true) { YES } else { NO }, Relaxed);
+        found == Ok(true)
+    };
+    match (settings.connect, WAITS_DIRECTLY.load(Relaxed)) {
+        (Connect::Wait, _) | (_, YES) => true,
+        (Connect::Auto, NO) => false,
+        (Connect::Auto, _) => look(),
+    }
 }
 
 fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
