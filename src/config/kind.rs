@@ -75,7 +75,7 @@ impl Kind {
             Kind::LogLevel => "a log level: 1 to 5",
             Kind::Path => "a path: 1 to 1023 bytes",
             Kind::Programs => {
-                "a list of file names and absolute paths, with commas between: 1 to 1023 bytes"
+                "a list of file names and absolute paths, with commas between: 1 to 511 bytes"
             }
             Kind::Seconds => "a number of seconds: 1 to 86400",
         }
@@ -218,7 +218,7 @@ pub(super) fn path(value: &[u8]) -> Option<Path> {
 }
 
 /// Names of files and absolute paths: a relative path would mean another file in each directory.
-pub(super) fn programs(value: &[u8]) -> Option<Bytes<1023>> {
+pub(super) fn programs(value: &[u8]) -> Option<Bytes<511>> {
     let words = value.strip_prefix(b"+").unwrap_or(value);
     let is_relative = |word: &[u8]| word.contains(&b'/') && !word.starts_with(b"/");
     let is_good = !words.split(|byte| b", ".contains(byte)).any(is_relative);

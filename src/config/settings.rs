@@ -121,7 +121,7 @@ pub struct Settings {
     /// `PassedSockets`.
     pub passed_sockets: PassedSockets,
     /// `UnprotectedHelpers`; without it, [`Settings::HELPERS`].
-    pub unprotected_helpers: Option<Bytes<1023>>,
+    pub unprotected_helpers: Option<Bytes<511>>,
     /// `EnableIPv6`.
     pub enable_ipv6: bool,
     /// `LogLevel`: 1 (nothing) to 5 (debug).

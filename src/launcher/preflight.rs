@@ -7,7 +7,7 @@ use std::path::Path;
 
 use epochsocks::config::Settings;
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
-use epochsocks::policy::exec::decide_process;
+use epochsocks::policy::exec::{decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::helper::is_helper_at;
 use epochsocks::program::{Kind, Script};
@@ -105,7 +105,9 @@ fn judge(file: &Path) -> Result<Kind, Obstacle<'_>> {
     };
     let facts =
         judge_path(libc::AT_FDCWD, &name).map_err(|blocked| Obstacle::of(file, &blocked))?;
-    decide_process(acts_for_another(), asks_for_another_domain())
+    let tunables = std::env::var_os("GLIBC_TUNABLES").unwrap_or_default();
+    decide_tunables(tunables.as_bytes())
+        .and_then(|()| decide_process(acts_for_another(), asks_for_another_domain()))
         .map(|()| facts.kind)
         .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
 }

@@ -22,6 +22,8 @@ pub enum ExecRefusal {
     /// Run by a process that has asked for another security domain for its next exec: the system may
     /// set `AT_SECURE`, or keep the library from being read.
     OtherDomain,
+    /// Run with a tunable that makes the dynamic linker ignore LD_PRELOAD.
+    SecureTunable,
     /// No dynamic loader: nothing looks at LD_PRELOAD.
     Static,
     /// Made by Go, which makes system calls without the C library even when linked to it.
@@ -110,6 +112,19 @@ pub fn decide_library(
     }
 }
 
+/// Decides on a value of `GLIBC_TUNABLES` for the program: it may make the dynamic linker behave as in a
+/// set-ID program (glibc 2.40), in which it ignores LD_PRELOAD. Async-signal-safe.
+pub fn decide_tunables(value: &[u8]) -> Result<(), ExecRefusal> {
+    let secure = |tunable: &[u8]| {
+        let value = tunable.strip_prefix(b"glibc.rtld.enable_secure=");
+        value.is_some_and(|value| value != b"0")
+    };
+    match value.split(|byte| *byte == b':').any(secure) {
+        true => Err(ExecRefusal::SecureTunable),
+        false => Ok(()),
+    }
+}
+
 /// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
 /// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
 /// so. Async-signal-safe.
@@ -140,6 +155,7 @@ impl ExecRefusal {
                 "run it outside, or name it in UnprotectedHelpers if it needs no network"
             }
             ExecRefusal::OtherIds => "give up the other ids before it is executed",
+            ExecRefusal::SecureTunable => "take it out of GLIBC_TUNABLES",
             ExecRefusal::OtherDomain => "execute it without a domain of its own",
             ExecRefusal::Static => {
                 "use a dynamically linked build, or name it in UnprotectedHelpers if it needs no \
@@ -176,6 +192,10 @@ impl fmt::Display for ExecRefusal {
             }
             ExecRefusal::OtherDomain => {
                 "would run in another security domain (AppArmor, SELinux), where the system may not \
+                 load the preload library into it"
+            }
+            ExecRefusal::SecureTunable => {
+                "would run with glibc.rtld.enable_secure in GLIBC_TUNABLES, so the system would not \
                  load the preload library into it"
             }
             ExecRefusal::Static => "is statically linked, so no preload library can be loaded into it",
@@ -289,6 +309,24 @@ mod tests {
         assert_eq!(decide(file, hooked, false, CALLS), Ok(()));
         assert_eq!(decide(Elf { ours: true, ..file }, plain, false, CALLS), Ok(()));
         assert_eq!(decide(Elf { class: 1, ..file }, plain, false, CALLS), Ok(()));
+    }
+
+    #[test]
+    fn a_tunable_that_makes_the_linker_secure_is_seen() {
+        for secure in
+            ["glibc.rtld.enable_secure=1", "glibc.malloc.check=3:glibc.rtld.enable_secure=01"]
+        {
+            assert_eq!(
+                decide_tunables(secure.as_bytes()),
+                Err(ExecRefusal::SecureTunable),
+                "{secure}"
+            );
+        }
+        for harmless in
+            ["", "glibc.rtld.enable_secure=0", "glibc.malloc.check=3", "glibc.rtld.enable"]
+        {
+            assert_eq!(decide_tunables(harmless.as_bytes()), Ok(()), "{harmless}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 mod helpers;
+mod library;
 mod streams;
 mod what_is_executed;
 

@@ -143,3 +143,17 @@ fn a_refused_name_is_told_once_for_all_folders() {
     let all = text(&finish(&mut command, Duration::from_secs(30)));
     assert_eq!(all.matches("tool is statically linked").count(), 1, "{all}");
 }
+
+/// A child's standard error is what its file actions make it.
+#[test]
+fn the_reason_is_told_where_the_childs_standard_error_is_elsewhere() {
+    let workshop = Workshop::new("told");
+    let program = workshop.ends_with("tool", 77, &["-static"]);
+    let mut command = torify("python3");
+    let script = "import os, sys\nnull = [(os.POSIX_SPAWN_OPEN, 2, '/dev/null', os.O_WRONLY, 0)]\n\
+                  try: os.posix_spawn(sys.argv[1], ['tool'], os.environ, file_actions=null)\n\
+                  except PermissionError: print('refused')";
+    command.args(["-c", script]).arg(&program);
+    let all = text(&finish(&mut command, Duration::from_secs(30)));
+    assert!(all.contains("refused") && all.contains("tool is statically linked"), "{all}");
+}

@@ -12,6 +12,7 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 
 use super::half_connected;
+use super::note::Note;
 use super::permitted::{SHELL, Target, check};
 use super::pointers::with_strings;
 use super::search::each_candidate;
@@ -24,6 +25,18 @@ pub struct Call<'a> {
     pub arguments: Environment<'a>,
     /// The environment with what protects the program.
     pub environment: Environment<'a>,
+    /// Who executes it.
+    pub by: By<'a>,
+}
+
+/// Who executes a program.
+#[derive(Clone, Copy)]
+pub enum By<'a> {
+    /// The process that calls: its threads share its table of descriptors.
+    Caller,
+    /// A child of ours, in whose own table half-connected sockets are withheld already. What the user is
+    /// to know is noted, for the parent to tell: the child's standard error may be another file.
+    Child(&'a Note),
 }
 
 impl Call<'_> {
@@ -32,16 +45,20 @@ impl Call<'_> {
     /// # Safety
     /// As execveat(2), with `flags`.
     pub unsafe fn execute(&self, target: Target<'_>, flags: c_int) -> Errno {
-        let Call { arguments, environment } = *self;
-        if let Err(errno) = check(target, arguments, environment) {
+        let Call { arguments, environment, by } = *self;
+        if let Err(errno) = check(target, self) {
             return errno;
         }
-        half_connected::withheld(|| {
+        let execute = || {
             // A connection that is made only now is told of, too.
             destination_tag::tell_inheritable();
             // SAFETY: the caller's contract.
             unsafe { call(target, arguments.as_ptr().cast(), environment.as_ptr().cast(), flags) }
-        })
+        };
+        match by {
+            By::Caller => half_connected::withheld(execute),
+            By::Child(_) => execute(),
+        }
     }
 
     /// Executes the file that `file` stands for, as execvp(3) does: the path of each candidate that is

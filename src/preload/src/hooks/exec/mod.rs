@@ -5,6 +5,7 @@
 //! - [`ldd`]: the dynamic linker, run by ldd
 //! - [`search`]: the files that a bare name stands for
 //! - [`child_environment`]: the caller's environment with our variables put back
+//! - [`note`]: what a child has to say
 //! - [`half_connected`]: sockets that no other program gets
 //! - [`pointers`]: arrays of C strings without malloc
 //! - [`argument_list`]: execl, execlp, execle
@@ -20,6 +21,7 @@ pub mod exit;
 pub mod fork;
 mod half_connected;
 mod ldd;
+mod note;
 mod permitted;
 pub mod pipe;
 mod pointers;
@@ -36,7 +38,7 @@ use epochsocks::sys::Errno;
 
 use crate::environment::current;
 use crate::errno;
-use attempt::Call;
+use attempt::{By, Call};
 use child_environment::with_environment;
 use permitted::Target;
 
@@ -130,7 +132,7 @@ unsafe fn execute(
         let path = CStr::from_ptr(path);
         let arguments = Environment::from_raw(arguments.cast());
         with_environment(Environment::from_raw(environment.cast()), |complete| {
-            execute(Call { arguments, environment: complete }, path)
+            execute(Call { arguments, environment: complete, by: By::Caller }, path)
         })
     };
     errno::fail(errno.unwrap_or_else(|errno| errno))

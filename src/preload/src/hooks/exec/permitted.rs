@@ -8,14 +8,15 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge_descriptor, judge_path};
-use epochsocks::policy::exec::{ExecRefusal, decide_process};
+use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::helper::{Helper, is_helper, is_helper_at};
 use epochsocks::program::{Facts, elf};
 use epochsocks::sys::{self, Errno, File};
 
+use super::attempt::{By, Call};
 use super::ldd::lists_only;
-use crate::log::log;
+use crate::log::{Level, line};
 use crate::{inheritance, runtime};
 
 /// The shell that libc starts.
@@ -69,16 +70,12 @@ impl fmt::Display for Target<'_> {
     }
 }
 
-/// Whether `target` may be executed with `arguments`, which have the form of an environment block,
-/// and `environment`. What is unknown is refused, and the user told; the kernel's own errors for a
-/// missing file and the like are told as they are.
-pub fn check(
-    target: Target<'_>,
-    arguments: Environment<'_>,
-    environment: Environment<'_>,
-) -> Result<(), Errno> {
+/// Whether `target` may be executed by `call`. What is unknown is refused, and the user told; the kernel's
+/// own errors for a missing file and the like are told as they are.
+pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
+    let Call { arguments, environment, by } = *call;
     let protected = match target.judge() {
-        Ok(_) => process().and_then(|()| library()),
+        Ok(_) => process(environment).and_then(|()| library()),
         Err(blocked) => Err(Obstacle::Blocked(blocked)),
     };
     let Err(obstacle) = protected else { return Ok(()) };
@@ -89,14 +86,15 @@ pub fn check(
         && let Some(helper) = target.helper()
     {
         if !helper.starts_another(arguments.entries().map(CStr::to_bytes)) {
-            log!(Notice, "{target} runs unprotected, as UnprotectedHelpers says");
+            let how = "runs unprotected, as UnprotectedHelpers says";
+            tell(by, Level::Notice, format_args!("{target} {how}"));
             return Ok(());
         }
         let why = "would start another program without the preload library: start it alone first";
-        refuse(target, format_args!("{target} {why}"));
+        refuse(by, target, format_args!("{target} {why}"));
         return Err(Errno(libc::EPERM));
     }
-    obstacle.tell(target);
+    obstacle.tell(by, target);
     Err(obstacle.errno())
 }
 
@@ -150,10 +148,10 @@ impl Obstacle {
     }
 
     /// Tells the user what the program that asked can't know. The kernel's own errors it knows.
-    fn tell(&self, target: Target<'_>) {
+    fn tell(&self, by: By<'_>, target: Target<'_>) {
         match self {
             Obstacle::Process(refusal) => {
-                refuse(target, format_args!("{target} {refusal}; {}", refusal.remedy()));
+                refuse(by, target, format_args!("{target} {refusal}; {}", refusal.remedy()));
             }
             Obstacle::Blocked(blocked) => match (blocked.reason, blocked.interpreter()) {
                 // The kernel says so, too.
@@ -162,13 +160,15 @@ impl Obstacle {
                     _,
                 ) => {}
                 (Reason::Refused(refusal), None) => {
-                    refuse(target, format_args!("{target} {refusal}; {}", refusal.remedy()));
+                    refuse(by, target, format_args!("{target} {refusal}; {}", refusal.remedy()));
                 }
                 (Reason::Refused(refusal), Some(interpreter)) => refuse(
+                    by,
                     target,
                     format_args!("{target}: its interpreter {} {refusal}", Text(interpreter)),
                 ),
                 (Reason::Unknown(Errno(libc::EACCES)), None) if target.may_execute() => refuse(
+                    by,
                     target,
                     format_args!("{target} can't be read, so it may bypass Tor; run it outside"),
                 ),
@@ -178,9 +178,14 @@ impl Obstacle {
                 let library = Text(inheritance::library().unwrap_or(c""));
                 match unloadable {
                     Unloadable::Nowhere => {
-                        refuse(target, format_args!("{target}: the preload library has no path"));
+                        refuse(
+                            by,
+                            target,
+                            format_args!("{target}: the preload library has no path"),
+                        );
                     }
                     Unloadable::Closed(errno) => refuse(
+                        by,
                         target,
                         format_args!(
                             "{target}: {library} can't be loaded from here: {errno}; put the library \
@@ -188,6 +193,7 @@ impl Obstacle {
                         ),
                     ),
                     Unloadable::Replaced => refuse(
+                        by,
                         target,
                         format_args!(
                             "{target}: {library} can't be loaded from here: another file is in its \
@@ -201,8 +207,11 @@ impl Obstacle {
 }
 
 /// Whether the dynamic linker would take LD_PRELOAD in what this process executes.
-fn process() -> Result<(), Obstacle> {
-    decide_process(sys::acts_for_another(), sys::asks_for_another_domain())
+fn process(environment: Environment<'_>) -> Result<(), Obstacle> {
+    environment
+        .values("GLIBC_TUNABLES")
+        .try_for_each(decide_tunables)
+        .and_then(|()| decide_process(sys::acts_for_another(), sys::asks_for_another_domain()))
         .map_err(Obstacle::Process)
 }
 
@@ -231,15 +240,21 @@ static LAST_REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Says that `target` is not executed, once where a caller tries the same name in one folder of PATH
 /// after the other.
-fn refuse(target: Target<'_>, message: fmt::Arguments<'_>) {
+fn refuse(by: By<'_>, target: Target<'_>, message: fmt::Arguments<'_>) {
     let process = sys::getpid().to_ne_bytes();
     // FNV-1a.
     let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let word = process.iter().chain(target.name()).fold(0xcbf2_9ce4_8422_2325, fold);
-    if LAST_REFUSED.swap(word, Relaxed) == word && !target.name().is_empty() {
-        log!(Debug, "not executed: {message}");
-    } else {
-        log!(Error, "not executed: {message}");
+    let is_again = LAST_REFUSED.swap(word, Relaxed) == word && !target.name().is_empty();
+    let level = if is_again { Level::Debug } else { Level::Error };
+    tell(by, level, format_args!("not executed: {message}"));
+}
+
+/// Tells the user, now or when the parent does.
+fn tell(by: By<'_>, level: Level, message: fmt::Arguments<'_>) {
+    match by {
+        By::Caller => line(level, message),
+        By::Child(note) => note.write(level, message),
     }
 }
 

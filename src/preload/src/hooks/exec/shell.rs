@@ -10,7 +10,6 @@ use core::sync::atomic::{
 
 use epochsocks::sys::{self, Disposition, Errno};
 
-use super::attempt::Call;
 use super::child_environment::with_environment;
 use super::permitted::SHELL;
 use super::pointers::with_strings;
@@ -55,9 +54,9 @@ pub fn start(command: &CStr, attributes: Attributes, actions: Actions<'_>) -> Re
     let words = [c"sh", c"-c", c"--", command];
     with_environment(current(), |environment| {
         with_strings(words.len(), words.into_iter(), |arguments| {
-            let call = Call { arguments, environment };
             let program = Program::Path;
-            Child { program, file: SHELL, call, attributes, actions }.start(Wanted::Id)
+            Child { program, file: SHELL, arguments, environment, attributes, actions }
+                .start(Wanted::Id)
         })
     })??
 }

@@ -7,6 +7,7 @@ use core::mem::zeroed;
 use epochsocks::config::Environment;
 use epochsocks::sys::{self, Errno, File};
 
+use super::attempt::{By, Call};
 use super::child_environment::{is_loaded, preload_entry};
 use super::fork::fork;
 use super::half_connected::withhold_in_child;
@@ -137,7 +138,8 @@ fn put_text(file: &File, mut text: &[u8]) -> Result<(), Errno> {
 fn prepare() -> Result<(), Errno> {
     // SAFETY: an empty block.
     let none = unsafe { Environment::from_raw(core::ptr::null()) };
-    check(Target::Path(libc::AT_FDCWD, SHELL), none, none)?;
+    let call = Call { arguments: none, environment: current(), by: By::Caller };
+    check(Target::Path(libc::AT_FDCWD, SHELL), &call)?;
     let Some(library) = inheritance::library() else { return Ok(()) };
     // SAFETY: a C string; as for setenv in `put`.
     unsafe { unhooked::unsetenv(LD_AUDIT.as_ptr()) };

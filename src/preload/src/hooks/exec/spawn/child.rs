@@ -4,13 +4,15 @@
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
+use epochsocks::config::Environment;
 use epochsocks::sys::{self, Errno, clone_onto};
 
 use super::actions::Actions;
 use super::attributes::Attributes;
 use crate::errno;
-use crate::hooks::exec::attempt::Call;
+use crate::hooks::exec::attempt::{By, Call};
 use crate::hooks::exec::half_connected::{drive_all, withhold_in_child};
+use crate::hooks::exec::note::Note;
 use crate::hooks::exec::permitted::Target;
 use crate::log::log;
 
@@ -43,8 +45,10 @@ pub struct Child<'a> {
     pub program: Program,
     /// Its path or its name.
     pub file: &'a CStr,
-    /// Its arguments and its complete environment.
-    pub call: Call<'a>,
+    /// Its arguments.
+    pub arguments: Environment<'a>,
+    /// Its complete environment.
+    pub environment: Environment<'a>,
     /// What the child changes of itself before.
     pub attributes: Attributes,
     /// And of its descriptors and its directory.
@@ -59,6 +63,8 @@ struct Shared<'a> {
     /// The errno, 0 while there is none. The parent reads it when the child has ended or has executed
     /// its program: Relaxed.
     failure: AtomicI32,
+    /// What the child has to say.
+    note: Note,
 }
 
 impl Child<'_> {
@@ -74,13 +80,14 @@ impl Child<'_> {
         let saved = errno::get();
         // The child runs no handler of the program, and a signal to the parent waits for the exec.
         let mask = sys::block_signals();
-        let shared = Shared { child: self, mask, failure: AtomicI32::new(0) };
+        let shared = Shared { child: self, mask, failure: AtomicI32::new(0), note: Note::new() };
         let started = clone(&shared, stack.as_ptr() as usize + STACK, wanted);
         sys::set_signals(mask);
         errno::set(saved);
         // SAFETY: the child has left its stack: it has ended, or has other memory.
         unsafe { sys::unmap(stack, STACK) };
         let (id, descriptor) = started?;
+        shared.note.tell();
         match shared.failure.load(Relaxed) {
             0 if wanted == Wanted::Descriptor => Ok(descriptor),
             0 => Ok(id),
@@ -116,7 +123,7 @@ extern "C" fn run(shared: usize) -> ! {
     // SAFETY: `clone` passes one, whose owner waits.
     let shared = unsafe { &*(shared as *const Shared<'_>) };
     let errno = match become_ready(shared) {
-        Ok(()) => execute(shared.child),
+        Ok(()) => execute(shared),
         Err(errno) => errno,
     };
     shared.failure.store(if errno.0 == 0 { libc::ECHILD } else { errno.0 }, Relaxed);
@@ -133,7 +140,9 @@ fn become_ready(shared: &Shared<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-fn execute(Child { program, file, call, .. }: &Child<'_>) -> Errno {
+fn execute(Shared { child, note, .. }: &Shared<'_>) -> Errno {
+    let Child { program, file, arguments, environment, .. } = child;
+    let call = Call { arguments: *arguments, environment: *environment, by: By::Child(note) };
     // SAFETY: the arrays end with null pointers, as the caller of `start` vouches.
     unsafe {
         match program {

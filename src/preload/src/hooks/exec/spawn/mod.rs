@@ -15,7 +15,6 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
-use super::attempt::Call;
 use super::child_environment::with_environment;
 use actions::Actions;
 use attributes::Attributes;
@@ -113,7 +112,8 @@ unsafe fn spawn(
             Child {
                 program,
                 file,
-                call: Call { arguments, environment: complete },
+                arguments,
+                environment: complete,
                 attributes: Attributes::of(attributes),
                 actions: Actions::of(actions),
             }
