@@ -1,7 +1,9 @@
 //! Memory from the kernel, and memory of the program that a hook was called by.
 
-use super::{Errno, syscall6};
+use core::ffi::c_char;
 use core::ptr::NonNull;
+
+use super::{Errno, syscall6};
 
 /// The smallest page size there is: what holds for one byte holds for the rest of its page.
 const PAGE: usize = 4_096;
@@ -80,6 +82,84 @@ pub unsafe fn copy_from_program(source: *const u8, target: &mut [u8]) -> Result<
     Ok(())
 }
 
+/// How many of `length` bytes of the program's memory at `start` can be read, at least the first ones;
+/// pages that follow each other count as a whole. Async-signal-safe.
+pub fn readable_bytes(start: *const u8, length: usize) -> usize {
+    let first = start.addr();
+    let Some(last) = first.checked_add(length.saturating_sub(1)).filter(|_| length > 0) else {
+        return 0;
+    };
+    let next_pages = (first / PAGE + 1..=last / PAGE).map(|page| page * PAGE);
+    match core::iter::once(first).chain(next_pages).find(|page| probe(*page).is_err()) {
+        Some(unreadable) => unreadable - first,
+        None => length,
+    }
+}
+
+/// C strings of the program's memory, which are asked for before they are read.
+#[derive(Default)]
+pub struct ProgramStrings {
+    /// The page that was asked for last; that of address 0 is never readable.
+    page: usize,
+}
+
+impl ProgramStrings {
+    /// Whether there is a string at `start`: all of it can be read, up to its NUL. Async-signal-safe.
+    ///
+    /// # Safety
+    /// As for any reader, no other thread unmaps the bytes meanwhile.
+    pub unsafe fn has(&mut self, start: *const c_char) -> bool {
+        let mut next = start;
+        loop {
+            if !self.may_read(next.addr()) {
+                return false;
+            }
+            for _ in next.addr() % PAGE..PAGE {
+                // SAFETY: the page has been read from, and the caller vouches for the time since.
+                if unsafe { next.read() } == 0 {
+                    return true;
+                }
+                next = next.wrapping_add(1);
+            }
+        }
+    }
+
+    /// Whether `array`, unless it is null, can be read up to the null pointer that ends it, with all its
+    /// strings. Async-signal-safe.
+    ///
+    /// # Safety
+    /// As [`ProgramStrings::has`].
+    pub unsafe fn have(&mut self, array: *const *const c_char) -> bool {
+        let mut next = array;
+        while !next.is_null() {
+            let last = next.addr().wrapping_add(size_of_val(&next) - 1);
+            if !self.may_read(next.addr()) || !self.may_read(last) {
+                return false;
+            }
+            // SAFETY: as in `has`.
+            let string = unsafe { next.read_unaligned() };
+            if string.is_null() {
+                break;
+            }
+            // SAFETY: the caller's contract.
+            if !unsafe { self.has(string) } {
+                return false;
+            }
+            next = next.wrapping_add(1);
+        }
+        true
+    }
+
+    fn may_read(&mut self, address: usize) -> bool {
+        let page = address / PAGE;
+        let is_readable = page != 0 && (page == self.page || probe(address).is_ok());
+        if is_readable {
+            self.page = page;
+        }
+        is_readable
+    }
+}
+
 /// Lets the kernel read the aligned word that holds `address`: it copies a signal mask before it
 /// refuses to change the mask in a way that does not exist. An eighth of the time of
 /// process_vm_readv(2), and no filter forbids it.
@@ -129,5 +209,40 @@ mod tests {
         };
         assert_eq!((inside, across), (Ok(()), Err(Errno(libc::EFAULT))));
         assert_eq!(target, [0; 8]);
+    }
+
+    #[test]
+    fn strings_and_arrays_are_read_as_far_as_there_is_memory() {
+        let two = map_zeroed(2 * PAGE).unwrap();
+        // SAFETY: the first page of a mapping that is this test's own; the second one goes.
+        let end = unsafe {
+            unmap(two.add(PAGE), PAGE);
+            two.as_ptr().write_bytes(b'a', PAGE);
+            two.as_ptr().add(PAGE)
+        };
+        assert_eq!(readable_bytes(end.wrapping_sub(8), 8), 8);
+        assert_eq!(readable_bytes(end.wrapping_sub(8), 9), 8);
+        assert_eq!(readable_bytes(end, 1), 0);
+        assert_eq!(readable_bytes(core::ptr::null(), 1), 0);
+        let open: *const c_char = end.wrapping_sub(4).cast();
+        let has = |string| {
+            // SAFETY: nobody else unmaps the memory.
+            unsafe { ProgramStrings::default().has(string) }
+        };
+        let have = |array: &[*const c_char]| {
+            // SAFETY: as above.
+            unsafe { ProgramStrings::default().have(array.as_ptr()) }
+        };
+        assert!(!has(open) && !has(end.cast()) && !has(core::ptr::null()));
+        assert!(!have(&[c"text".as_ptr(), open, core::ptr::null()]));
+        // SAFETY: the last byte of the page.
+        unsafe { end.sub(1).write(0) };
+        assert!(has(open) && has(c"text".as_ptr()));
+        assert!(have(&[c"text".as_ptr(), open, core::ptr::null(), end.cast()]));
+        assert!(!have(&[end.cast(), core::ptr::null()]));
+        // SAFETY: as above.
+        unsafe { assert!(ProgramStrings::default().have(core::ptr::null())) };
+        // SAFETY: as above; the array goes on where nothing is.
+        unsafe { assert!(!ProgramStrings::default().have(end.wrapping_sub(8).cast())) };
     }
 }

@@ -39,6 +39,9 @@ pub use files::{
     File, identity, is_socket, is_there, is_threaded, may_execute, replace_by_null, write,
 };
 pub use holder::Holder;
-pub use memory::{copy_from_program, is_vfork_child, map_shared, map_zeroed, unmap, wipe_on_fork};
+pub use memory::{
+    ProgramStrings, copy_from_program, is_vfork_child, map_shared, map_zeroed, readable_bytes,
+    unmap, wipe_on_fork,
+};
 pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};

@@ -89,6 +89,12 @@ static void data(int fd)
     SHOW(sendmsg(fd, &message, MSG_DONTWAIT | MSG_OOB));
     SHOW(sendmsg(fd, NULL, MSG_DONTWAIT));
     SHOW(sendmsg(fd, minus_one, MSG_DONTWAIT));
+    SHOW(sendmsg(fd, gone, MSG_DONTWAIT));
+    SHOW(sendmsg(fd, (void *)((char *)gone - 8), MSG_DONTWAIT));
+    SHOW(sendmmsg(fd, gone, 2, MSG_DONTWAIT));
+    SHOW(sendmmsg(fd, gone, 0, MSG_DONTWAIT));
+    SHOW(recvmsg(fd, gone, MSG_DONTWAIT));
+    SHOW(recvmmsg(fd, gone, 2, MSG_DONTWAIT, NULL));
     message.msg_control = control;
     message.msg_controllen = sizeof control;
     SHOW(sendmsg(fd, &message, MSG_DONTWAIT));
@@ -219,5 +225,16 @@ int main(void)
     SHOW(socketpair(AF_INET, SOCK_STREAM, 0, pair));
     SHOW(accept(socket(AF_INET, SOCK_STREAM, 0), NULL, NULL));
     SHOW(accept4(socket(AF_INET6, SOCK_STREAM, 0), NULL, NULL, 0));
+    char *arguments[] = {"/bin/true", NULL}, *unreadable[] = {"A=B", gone, NULL};
+    SHOW(execve(gone, arguments, environ));
+    SHOW(execve(minus_one, arguments, environ));
+    SHOW(execve("/bin/true", gone, environ));
+    SHOW(execve("/bin/true", unreadable, environ));
+    SHOW(execve("/bin/true", arguments, gone));
+    SHOW(execve("/bin/true", arguments, unreadable));
+    SHOW(syscall(SYS_execve, gone, arguments, environ));
+    SHOW(syscall(SYS_execveat, AT_FDCWD, gone, arguments, environ, 0));
+    SHOW(syscall(SYS_execveat, AT_FDCWD, "/bin/true", arguments, unreadable, 0));
+    SHOW(execve("/nonexistent", arguments, environ));
     return 0;
 }

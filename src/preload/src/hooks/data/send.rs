@@ -8,8 +8,8 @@ use epochsocks::ancillary::messages;
 use epochsocks::policy::option::ancillary;
 use epochsocks::policy::socket::stays_local;
 use epochsocks::policy::{Address, SendDecision, send as policy};
-use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
+use epochsocks::sys::{Errno, readable_bytes};
 use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use super::passed_descriptors::tell_descriptors;
@@ -19,7 +19,7 @@ use crate::hooks::arguments::{
 };
 use crate::hooks::sockets::connect::connect;
 use crate::log::log;
-use crate::{errno, runtime};
+use crate::{errno, real, runtime};
 
 /// As many messages as the kernel takes in one call (`UIO_MAXIOV`).
 const MOST_MESSAGES: c_uint = 1_024;
@@ -70,6 +70,10 @@ pub unsafe fn sendto(
 /// # Safety
 /// As sendmsg(2).
 pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    if readable_bytes(message.cast(), size_of::<msghdr>()) < size_of::<msghdr>() {
+        // SAFETY: the caller's contract.
+        return unsafe { real::sendmsg(fd, message, flags) };
+    }
     // SAFETY: the caller's contract; the address is a whole copy.
     unsafe {
         if has_control(message)
@@ -109,14 +113,21 @@ pub unsafe fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_
 /// # Safety
 /// As sendmmsg(2).
 pub unsafe fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
-    let count = count.min(MOST_MESSAGES);
+    // As many as can be read: the kernel stops there as well.
+    let bytes = count.min(MOST_MESSAGES) as usize * size_of::<mmsghdr>();
+    let readable = readable_bytes(messages.cast(), bytes) / size_of::<mmsghdr>();
+    if readable == 0 {
+        // SAFETY: the caller's contract.
+        return unsafe { real::sendmmsg(fd, messages, count, flags) };
+    }
+    let count = readable as c_uint;
     // SAFETY: the caller's contract: `count` messages.
     unsafe {
         let is_plain = |index| {
             let message = &raw const (*messages.add(index)).msg_hdr;
             !has_address(message) && !has_control(message)
         };
-        if !is_readable(messages) || (0..count as usize).all(is_plain) {
+        if (0..count as usize).all(is_plain) {
             match outgoing::way(fd) {
                 Ok(outgoing::Way::Kernel) => transfer::sendmmsg(fd, messages, count, flags),
                 Ok(outgoing::Way::NameServer(..)) => each(fd, messages, count, flags),

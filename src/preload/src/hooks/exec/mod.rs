@@ -34,7 +34,7 @@ pub mod words;
 use core::ffi::{CStr, c_char, c_int};
 
 use epochsocks::config::Environment;
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, ProgramStrings};
 
 use crate::environment::current;
 use crate::errno;
@@ -117,14 +117,19 @@ pub unsafe fn execveat(
 /// Lets `execute` execute `path` with a complete environment; gives -1 with the errno that it answers.
 ///
 /// # Safety
-/// `path` is null or a C string; both arrays are null or end with a null pointer.
+/// As for execve(2).
 unsafe fn execute(
     path: *const c_char,
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
     execute: impl FnOnce(Call<'_>, &CStr) -> Errno,
 ) -> c_int {
-    if path.is_null() {
+    let mut strings = ProgramStrings::default();
+    // SAFETY: the caller's contract.
+    let is_readable = unsafe {
+        strings.has(path) && strings.have(arguments.cast()) && strings.have(environment.cast())
+    };
+    if !is_readable {
         return errno::fail(Errno(libc::EFAULT));
     }
     // SAFETY: the caller's contract; a complete environment ends with a null pointer.
