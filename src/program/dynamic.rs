@@ -6,7 +6,7 @@ use libc::Elf64_Sym;
 
 use super::ReadAt;
 use super::c_library::{STARTS_PROGRAMS, is_name_of_part, is_name_of_whole};
-use super::elf::{Plain, entry, read};
+use super::plain::{Plain, entry, read};
 use crate::linkage;
 use crate::sys::Errno;
 

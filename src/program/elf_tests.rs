@@ -1,3 +1,4 @@
+use super::super::plain::Plain;
 use super::*;
 
 /// Writes the bytes of a C structure at `offset`, growing the file.

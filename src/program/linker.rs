@@ -7,8 +7,9 @@ use core::mem::size_of;
 use libc::{Elf64_Ehdr, Elf64_Phdr};
 
 use super::ReadAt;
-use super::elf::{MAGIC, entry, read};
+use super::elf::MAGIC;
 use super::head::Head;
+use super::plain::{entry, read};
 use crate::sys::{Errno, File};
 
 /// More segments than this no linker has.

@@ -20,6 +20,7 @@ mod head;
 pub mod helper;
 pub mod linker;
 pub mod note;
+mod plain;
 pub mod script;
 
 use core::ffi::CStr;

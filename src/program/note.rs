@@ -1,7 +1,7 @@
 //! ELF notes: Go's build id, and the note by which the launcher knows the preload library.
 
 use super::ReadAt;
-use super::elf::read;
+use super::plain::read;
 use crate::sys::Errno;
 
 /// How many bytes of a vendor's name are looked at.
