@@ -161,10 +161,26 @@ fn a_program_that_asks_for_an_audit_library_is_not_executed() {
     for program in [by_itself, by_need] {
         let plain = output(hermetic(&mut Command::new(&program)));
         assert!(plain.contains(LOADED), "not even without epochsocks: {plain}");
+        let listed = output(torify("ldd").arg(&program));
+        assert!(!listed.contains(LOADED), "{listed}");
         let executed = output(torify(probe("exec_family")).arg("execve").arg(&program));
         for seen in [output(&mut torify(&program)), executed] {
             assert!(seen.contains("audit library") && !seen.contains(LOADED), "{seen}");
         }
+    }
+}
+
+/// The dynamic linker, which lists without running anything, would run these.
+#[test]
+fn the_dynamic_linker_lists_nothing_with_an_audit_library() {
+    let library = probe_as("audit_listed.so", "audit", &LIBRARY);
+    let linker = "$(ls /lib64/ld-linux* /lib/ld-linux*so* 2>/dev/null | head -n1)";
+    for options in ["--list --audit $AUDIT", "--audit $AUDIT --list"] {
+        let script = format!("{linker} {options} /bin/true");
+        let plain = output(Command::new("sh").args(["-c", &script]).env("AUDIT", &library));
+        assert!(plain.contains(LOADED), "not even without epochsocks: {plain}");
+        let seen = output(torify("sh").args(["-c", &script]).env("AUDIT", &library));
+        assert!(!seen.contains(LOADED), "{options}: {seen}");
     }
 }
 

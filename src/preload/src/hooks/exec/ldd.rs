@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use epochsocks::config::Environment;
-use epochsocks::program::linker;
+use epochsocks::program::{Kind, linker};
 use epochsocks::sys::File;
 
 use super::permitted::Target;
@@ -38,7 +38,7 @@ pub fn lists_only(
         return false;
     }
     let traces = environment.get("LD_TRACE_LOADED_OBJECTS").is_some_and(|value| !value.is_empty());
-    (traces && !names_audit(arguments) || is_mode(arguments)) && is_linker(target)
+    (traces || is_mode(arguments)) && !runs_audit(arguments) && is_linker(target)
 }
 
 fn is_mode(arguments: Environment<'_>) -> bool {
@@ -56,8 +56,13 @@ fn is_mode(arguments: Environment<'_>) -> bool {
     false
 }
 
-fn names_audit(arguments: Environment<'_>) -> bool {
-    arguments.entries().any(|word| word == c"--audit")
+/// Whether an audit library would run: one that is named, or that a file among the arguments asks for.
+fn runs_audit(arguments: Environment<'_>) -> bool {
+    let asks = |word| {
+        let file = File::open_at(libc::AT_FDCWD, word);
+        file.is_ok_and(|file| matches!(Kind::of(&file), Ok(Kind::Elf(elf)) if elf.audits))
+    };
+    arguments.entries().skip(1).any(|word| word == c"--audit" || asks(word))
 }
 
 fn is_linker(target: Target<'_>) -> bool {
