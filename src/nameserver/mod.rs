@@ -3,6 +3,7 @@
 //!
 //! - [`sockets`]: which server each socket has asked, and thinks to be connected to
 //! - [`questions`]: the questions that wait for Tor
+//! - [`streams`]: questions that come by TCP
 //! - [`responder`]: the loopback socket that the answers come from
 //!
 //! The program's own socket is connected to the responder, and the answer is a datagram to it: the
@@ -12,3 +13,4 @@
 pub mod questions;
 pub mod responder;
 pub mod sockets;
+pub mod streams;

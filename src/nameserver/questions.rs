@@ -28,6 +28,8 @@ pub struct Asked {
     pub fd: i32,
     /// See `fd`.
     pub cookie: u64,
+    /// Whether it came by our end of a stream, which `fd` is then.
+    pub is_stream: bool,
 }
 
 /// How Tor is asked.
@@ -86,8 +88,9 @@ impl Questions {
     }
 
     /// Makes the set, so that who waits from now on will see a question of another thread.
-    pub fn prepare(&self) {
-        let _ = self.set_or_new();
+    /// Gives it. Errors: those of epoll_create1(2).
+    pub fn prepare(&self) -> Result<i32, Errno> {
+        self.set_or_new()
     }
 
     /// Asks Tor. Errors: no connection to Tor. A question that waits already, and one for which there

@@ -22,6 +22,8 @@ pub struct Responder {
 const READY: u32 = 2;
 /// How often to look whether another thread has made it.
 const PATIENCE: u32 = 1_000;
+/// How long a connection on the same machine may take.
+const PATIENCE_TO_ACCEPT: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// The responders of a process.
 pub struct Responders {
@@ -185,6 +187,49 @@ impl Responder {
         self.state.store(if made.is_ok() { READY } else { 0 }, Release);
         made
     }
+}
+
+/// Connects the program's TCP socket `fd`, of the family `domain`, to a socket of ours, which this gives.
+/// What connect(2) has answered the program is told, too. Errors: those of socket(2), bind(2),
+/// connect(2); `ECONNABORTED` if another program came first.
+pub fn stream(fd: i32, domain: i32) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
+    if domain == libc::AF_INET {
+        return stream_at(fd, Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
+    }
+    let native = stream_at(fd, Ipv6Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    native.or_else(|_| {
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        stream_at(fd, Ipv4Addr::LOCALHOST.into(), mapped.into())
+    })
+}
+
+/// Listens at `ip`, which the program's socket calls `seen`.
+fn stream_at(fd: i32, ip: IpAddr, seen: IpAddr) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
+    let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let listener = OwnedSocket::kept_stream(domain)?;
+    let connected = with_bytes(SocketAddr::new(ip, 0), |bytes| net::bind(listener.fd(), bytes))
+        .and_then(|()| net::listen_once(listener.fd()))
+        .and_then(|()| local(listener.fd()))
+        .and_then(|at| {
+            let at = SocketAddr::new(seen, at.port());
+            let told = match with_bytes(at, |bytes| net::connect(fd, bytes)) {
+                told @ (Ok(()) | Err(Errno(libc::EINPROGRESS))) => told,
+                Err(errno) => return Err(errno),
+            };
+            let own = local(fd)?;
+            let _ = net::poll(listener.fd(), libc::POLLIN, PATIENCE_TO_ACCEPT);
+            let end = OwnedSocket::kept_connection(listener.fd())?;
+            match peer(end.fd()) {
+                // Another program may have found the port.
+                Some(from) if from.port() == own.port() => Ok((end, told)),
+                _ => {
+                    end.close();
+                    Err(Errno(libc::ECONNABORTED))
+                }
+            }
+        });
+    listener.close();
+    connected
 }
 
 fn inet(bytes: &[u8; MAX_LENGTH], length: usize) -> Option<SocketAddr> {

@@ -71,6 +71,14 @@ impl Sockets {
         })
     }
 
+    /// Forgets the socket `cookie`.
+    pub fn remove(&self, cookie: u64) {
+        if let Some(socket) = self.find(cookie) {
+            // Relaxed: nothing is read of a free place.
+            socket.cookie.store(0, Relaxed);
+        }
+    }
+
     /// The number of the server at `address`. Servers beyond the last place share that.
     pub fn number(&self, address: SocketAddr) -> ServerNumber {
         let (rest, ip) = packed(address);
@@ -224,5 +232,7 @@ mod tests {
             assert_eq!(sockets.find_or_add(cookie).connected(), None);
         }
         assert!(sockets.find(1).is_none() && sockets.find(2).is_some());
+        sockets.remove(2);
+        assert!(sockets.find(2).is_none());
     }
 }

@@ -21,7 +21,8 @@ pub enum ConnectDecision {
     ThroughTor(SocketAddr),
     /// The socket goes to Tor, which is asked for the name behind the cookie address.
     ThroughTorByCookie(SocketAddr),
-    /// A UDP socket is to ask this name server, for which we answer.
+    /// The socket is to ask this name server, for which we answer: any by UDP, by TCP one that Tor can't
+    /// reach.
     NameServer(SocketAddr),
     /// It is refused.
     Refuse(Refusal),
@@ -77,6 +78,8 @@ fn stream(destination: SocketAddr, known: &impl Known, settings: &Settings) -> C
         ThroughTorByCookie(destination)
     } else if known.is_direct(destination) {
         Libc
+    } else if destination.port() == NAME_SERVER_PORT && (is_localhost(ip) || is_private(ip)) {
+        NameServer(destination)
     } else if is_localhost(ip) {
         match settings.allow_outbound_localhost {
             OutboundLocalhost::Never => Refuse(Refusal::Localhost),
@@ -261,6 +264,18 @@ mod tests {
         let allowed = allowing(OutboundLocalhost::All);
         assert_eq!(decide(UDP4, "127.0.0.1:123", &allowed), ConnectDecision::Libc);
         assert_eq!(decide(UDP4, "192.0.2.1:123", &allowed), refused);
+    }
+
+    #[test]
+    fn a_name_server_that_tor_can_not_reach_is_ours_by_tcp() {
+        for settings in [Settings::DEFAULT, allowing(OutboundLocalhost::All)] {
+            for server in ["127.0.0.53:53", "10.0.0.1:53", "192.168.1.1:53"] {
+                let expected = ConnectDecision::NameServer(server.parse().unwrap());
+                assert_eq!(decide(TCP4, server, &settings), expected);
+            }
+            let public = ConnectDecision::ThroughTor("192.0.2.1:53".parse().unwrap());
+            assert_eq!(decide(TCP4, "192.0.2.1:53", &settings), public);
+        }
     }
 
     #[test]

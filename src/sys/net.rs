@@ -85,6 +85,12 @@ pub fn send_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     })
 }
 
+/// Lets `fd` listen for one connection; see listen(2).
+pub fn listen_once(fd: i32) -> Result<(), Errno> {
+    // SAFETY: listen takes integers.
+    Errno::check(unsafe { syscall6(libc::SYS_listen, fd as usize, 1, 0, 0, 0, 0) }).map(drop)
+}
+
 /// Looks whether anything waits to be received from `fd`, which stays there; see recv(2).
 pub fn peek(fd: i32) -> Result<(), Errno> {
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;

@@ -67,6 +67,16 @@ impl OwnedSocket {
             .and_then(|fd| OwnedSocket::moved(fd, Holder::PROCESS))
     }
 
+    /// The next connection that `listener` has, for the process. Errors: those of accept(2).
+    pub fn kept_connection(listener: i32) -> Result<OwnedSocket, Errno> {
+        let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as usize;
+        // SAFETY: no address is asked for.
+        let fd = Errno::check(unsafe {
+            syscall6(libc::SYS_accept4, listener as usize, 0, 0, flags, 0, 0)
+        })?;
+        OwnedSocket::moved(fd as i32, Holder::PROCESS)
+    }
+
     /// An epoll set, for the process.
     pub fn kept_epoll() -> Result<OwnedSocket, Errno> {
         // SAFETY: epoll_create1 takes an integer.

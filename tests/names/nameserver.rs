@@ -62,6 +62,11 @@ fn parent_and_child_are_both_answered() {
 }
 
 #[test]
+fn name_servers_that_tor_can_not_reach_are_answered_for_by_tcp() {
+    play("streams");
+}
+
+#[test]
 fn what_tor_can_not_answer_is_refused_or_empty() {
     play("others");
 }
@@ -92,6 +97,7 @@ fn finds(command: &[&'static str]) {
 fn dig_finds_an_address() {
     finds(&["dig", "@192.0.2.53", "www.example", "+tries=1"]);
     finds(&["dig", "@2001:db8::53", "www.example", "+tries=1", "+noedns"]);
+    finds(&["dig", "@10.0.0.53", "www.example", "+tries=1", "+tcp"]);
 }
 
 #[test]

@@ -282,6 +282,58 @@ static void scene_threads(void)
     }
 }
 
+/* The question with its length before it, as it goes by TCP. */
+static size_t framed(unsigned char *to, size_t length)
+{
+    to[0] = length >> 8;
+    to[1] = length;
+    memcpy(to + 2, query, length);
+    return length + 2;
+}
+
+static int receives_answer(int fd, size_t asked, int id)
+{
+    unsigned char length[2];
+    if (recv(fd, length, 2, MSG_WAITALL) != 2)
+        return 0;
+    size_t size = length[0] * 256 + length[1];
+    return size <= sizeof answer && recv(fd, answer, size, MSG_WAITALL) == (ssize_t)size
+        && is_answer(size, asked, id);
+}
+
+/* By TCP, to servers that Tor can't reach. */
+static void scene_streams(void)
+{
+    static const char *servers[] = {"127.0.0.53", "10.0.0.53", "192.168.1.1"};
+    unsigned char whole[1024];
+    for (int i = 0; i < 3; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT(reach(fd, servers[i], 53) == 0 && peer_is(fd, servers[i], 53));
+        FAILS(reach(fd, servers[i], 53), EISCONN);
+        size_t length = ask_for("tcp", i, 1), size = framed(whole, length);
+        EXPECT(write(fd, whole, size) == (ssize_t)size && receives_answer(fd, length, i));
+        /* Piece by piece, and two at once. */
+        for (size_t at = 0; at < size; at++)
+            EXPECT(send(fd, whole + at, 1, 0) == 1);
+        EXPECT(receives_answer(fd, length, i));
+        size += framed(whole + size, length);
+        EXPECT(send(fd, whole, size, 0) == (ssize_t)size && receives_answer(fd, length, i));
+        EXPECT(close(fd) == 0);
+    }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd entry = {fd, POLLOUT, 0};
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC}, seen;
+    socklen_t size_of_seen = sizeof seen;
+    EXPECT(reach(fd, "10.0.0.53", 53) == 0 || errno == EINPROGRESS);
+    EXPECT(poll(&entry, 1, -1) == 1 && entry.revents == POLLOUT);
+    size_t length = ask_for("tcp", 9, 28), size = framed(whole, length);
+    EXPECT(send(fd, whole, size, 0) == (ssize_t)size && is_readable(fd, -1));
+    /* Of a name that has IPv4 there is no AAAA. */
+    EXPECT(recv(fd, answer, sizeof answer, 0) == (ssize_t)length + 2 && answer[1] == length);
+    EXPECT(connect(fd, (struct sockaddr *)&none, sizeof none) == 0);
+    FAILS(getpeername(fd, (struct sockaddr *)&seen, &size_of_seen), ENOTCONN);
+}
+
 static void scene_fork(void)
 {
     int fd = connected_to(53, 0), status;
@@ -340,6 +392,7 @@ int main(int count, char **arguments)
         {"waits", scene_waits},
         {"many", scene_many},
         {"threads", scene_threads},
+        {"streams", scene_streams},
         {"fork", scene_fork},
         {"others", scene_others},
         {NULL, NULL},

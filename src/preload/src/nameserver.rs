@@ -7,8 +7,9 @@ use core::time::Duration;
 
 use epochsocks::config::{Inbound, OutboundLocalhost};
 use epochsocks::nameserver::questions::{Asked, Questions, Tor};
-use epochsocks::nameserver::responder::{Responders, local};
+use epochsocks::nameserver::responder::{Responders, local, stream};
 use epochsocks::nameserver::sockets::Sockets;
+use epochsocks::nameserver::streams::{self, Streams};
 use epochsocks::registry::Registry;
 use epochsocks::resolver::dns::{Kind, Question, Reply, refusal};
 use epochsocks::resolver::error::LookupError;
@@ -21,11 +22,13 @@ use crate::hooks::names::{ThroughTor, report, with_own_name};
 use crate::log::log;
 use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
-use crate::{errno, real, runtime};
+use crate::{datagrams, errno, real, runtime};
 
 static RESPONDERS: Responders = Responders::new();
 // SAFETY: zeroes are no socket.
 static ASKING: Mapped<Sockets> = unsafe { Mapped::new() };
+// SAFETY: zeroes are free places.
+static STREAMS: Mapped<Streams> = unsafe { Mapped::new() };
 // SAFETY: zeroes are free places.
 static QUESTIONS: Mapped<Questions> = unsafe { Mapped::new() };
 
@@ -50,17 +53,29 @@ pub fn connect(fd: i32, domain: i32, address: SocketAddr) -> Result<(), Errno> {
     let cookie = net::cookie(fd)?;
     RESPONDERS.connect(fd, domain)?;
     sockets.find_or_add(cookie).connect(Some(sockets.number(address)));
-    QUESTIONS.get_or_map()?.prepare();
+    QUESTIONS.get_or_map()?.prepare()?;
     note_threads();
     Ok(())
 }
 
+/// Connects the TCP socket `fd`, of the family `domain`, to the name server at `address`. Errors: those of
+/// connect(2), `EINPROGRESS` among them, `ENOBUFS`.
+pub fn connect_stream(fd: i32, domain: i32, address: SocketAddr) -> Result<(), Errno> {
+    let (sockets, streams) = (ASKING.get_or_map()?, STREAMS.get_or_map()?);
+    let set = QUESTIONS.get_or_map()?.prepare()?;
+    // What is received there waits for Tor, too.
+    datagrams::remember(fd)?;
+    let (end, told) = stream(fd, domain)?;
+    streams.add(end, set)?;
+    sockets.find_or_add(net::cookie(fd)?).connect(Some(sockets.number(address)));
+    note_threads();
+    told
+}
+
 /// The program has let go of the peer of `fd`, or connected it to another one.
 pub fn let_go(fd: i32) {
-    if let (Some(sockets), Ok(cookie)) = (ASKING.get(), net::cookie(fd))
-        && let Some(socket) = sockets.find(cookie)
-    {
-        socket.connect(None);
+    if let (Some(sockets), Ok(cookie)) = (ASKING.get(), net::cookie(fd)) {
+        sockets.remove(cookie);
     }
 }
 
@@ -128,13 +143,20 @@ pub fn ask(fd: i32, domain: i32, server: SocketAddr, message: &[u8]) -> Result<(
     if let Some(id) = message.first_chunk() {
         socket.note(u16::from_be_bytes(*id), sockets.number(server));
     }
+    consider(message, fd, cookie, false)?;
+    drive();
+    Ok(())
+}
+
+/// Answers `message`, which has come from the program's socket `fd` or by our end of a stream, or asks Tor.
+fn consider(message: &[u8], fd: i32, cookie: u64, is_stream: bool) -> Result<(), Errno> {
     let Some(question) = Question::parse(message) else {
         if let Some(refusal) = refusal(message) {
-            send(fd, refusal.as_slice());
+            send(fd, is_stream, refusal.as_slice());
         }
         return Ok(());
     };
-    let asked = Asked { question, fd, cookie };
+    let asked = Asked { question, fd, cookie, is_stream };
     let ipv6 = runtime::loaded().enable_ipv6;
     match with_own_name(|own| start(&question, own, ipv6, &ThroughTor)) {
         Step::Replied(reply) => answer(&asked, reply),
@@ -150,7 +172,6 @@ pub fn ask(fd: i32, domain: i32, server: SocketAddr, message: &[u8]) -> Result<(
             }
         }
     }
-    drive();
     Ok(())
 }
 
@@ -160,15 +181,19 @@ fn note_threads() {
     }
 }
 
-fn send(fd: i32, datagram: &[u8]) {
-    let sent = local(fd).and_then(|address| RESPONDERS.send(datagram, address));
+fn send(fd: i32, is_stream: bool, message: &[u8]) {
+    let sent = if is_stream {
+        streams::send(fd, message)
+    } else {
+        local(fd).and_then(|address| RESPONDERS.send(message, address))
+    };
     if let Err(errno) = sent {
         log!(Debug, "DNS answer lost: {errno}");
     }
 }
 
 fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
-    let Asked { question, fd, cookie } = asked;
+    let Asked { question, fd, cookie, is_stream } = asked;
     let name = question.name();
     let reply = match reply {
         Ok(Reply::Refused) => {
@@ -185,7 +210,7 @@ fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
     };
     // Its port may be another program's by now.
     if net::cookie(*fd) == Ok(*cookie) {
-        send(*fd, question.answer(reply).as_slice());
+        send(*fd, *is_stream, question.answer(reply).as_slice());
     }
 }
 
@@ -193,11 +218,19 @@ fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
 /// one meanwhile. Mostly one load.
 #[inline(always)]
 pub fn is_asked() -> bool {
-    QUESTIONS.get().is_some_and(|questions| questions.any() || IS_THREADED.load(Relaxed))
+    QUESTIONS.get().is_some_and(|questions| {
+        questions.any() || IS_THREADED.load(Relaxed) || STREAMS.get().is_some_and(Streams::any)
+    })
 }
 
 /// Answers what Tor has answered, and what it has not in time.
 pub fn drive() {
+    let set = QUESTIONS.get().and_then(Questions::set);
+    if let (Some(streams), Some(set)) = (STREAMS.get().filter(|streams| streams.any()), set) {
+        streams.drive(set, |fd, cookie, message| {
+            let _ = consider(message, fd, cookie, true);
+        });
+    }
     let Some(questions) = QUESTIONS.get().filter(|questions| questions.any()) else { return };
     let ipv6 = runtime::loaded().enable_ipv6;
     questions.drive(|asked, result: Result<Answer, ResolveError>| {
@@ -263,5 +296,8 @@ pub fn after_fork_in_child() {
     RESPONDERS.forget();
     if let Some(questions) = QUESTIONS.get() {
         questions.forget();
+    }
+    if let Some(streams) = STREAMS.get() {
+        streams.forget();
     }
 }

@@ -38,7 +38,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_connect),
         handler: sockets::connect::connect,
         why: "the main job",
-        policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed; the questions of a UDP socket to port 53 are answered here",
+        policy: "inet streams go through Tor; localhost, wildcard addresses and datagrams are EPERM unless allowed; the questions of a UDP socket to port 53 are answered here, as by TCP to a local or private address",
         test: "hooks::connect_goes_through_the_proxy",
     }
     alias __connect = connect;

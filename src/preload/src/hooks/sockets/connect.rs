@@ -67,10 +67,17 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             Some(errno) => errno::fail(errno),
         },
         ConnectDecision::Dissolve => dissolve(fd, &address),
-        ConnectDecision::NameServer(server) => match nameserver::connect(fd, kind.domain, server) {
-            Ok(()) => 0,
-            Err(errno) => errno::fail(errno),
-        },
+        ConnectDecision::NameServer(server) => {
+            let connected = match SOCKETS.occupied(fd) {
+                Some(errno) if kind.is_tcp() => Err(errno),
+                None if kind.is_tcp() => nameserver::connect_stream(fd, kind.domain, server),
+                _ => nameserver::connect(fd, kind.domain, server),
+            };
+            match connected {
+                Ok(()) => 0,
+                Err(errno) => errno::fail(errno),
+            }
+        }
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
             let ip = destination.ip();
