@@ -96,7 +96,7 @@ impl Questions {
     /// Asks Tor. Errors: no connection to Tor. A question that waits already, and one for which there
     /// is no place, is not asked.
     pub fn ask(&self, asked: Asked, request: &Request, tor: Tor<'_>) -> Result<(), ResolveError> {
-        if self.places.iter().any(|place| place.waits_for(&asked)) {
+        if self.has(&asked) {
             return Ok(());
         }
         let set = self.set_or_new().map_err(ResolveError::Socket)?;
@@ -148,6 +148,11 @@ impl Questions {
                 Ok(first)
             }
         }
+    }
+
+    /// Whether this very question of the same socket waits.
+    pub fn has(&self, asked: &Asked) -> bool {
+        self.places.iter().any(|place| place.waits_for(asked))
     }
 
     /// How long a wait for the questions may last.

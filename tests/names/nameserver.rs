@@ -62,6 +62,16 @@ fn parent_and_child_are_both_answered() {
 }
 
 #[test]
+fn with_connect_wait_the_answer_is_there_when_the_question_is_sent() {
+    let tor = Tor::answering(1, &[192, 0, 2, 7]);
+    let mut command = torify(probe("nameserver"));
+    command.arg("raw").env("EPOCHSOCKS_TOR_PORT", tor.0.port().to_string());
+    command.env("EPOCHSOCKS_CONNECT", "wait");
+    let output = finish(&mut command, LIMIT);
+    assert!(text(&output).contains("done\n"), "{}", text(&output));
+}
+
+#[test]
 fn name_servers_that_tor_can_not_reach_are_answered_for_by_tcp() {
     play("streams");
 }

@@ -334,6 +334,15 @@ static void scene_streams(void)
     FAILS(getpeername(fd, (struct sockaddr *)&seen, &size_of_seen), ENOTCONN);
 }
 
+/* The kernel alone is asked for the answer. */
+static void scene_raw(void)
+{
+    int fd = connected_to(53, SOCK_NONBLOCK);
+    size_t length = ask_for("raw", 5, 1);
+    EXPECT(send(fd, query, length, 0) == (ssize_t)length);
+    EXPECT(is_answer(raw(SYS_read, fd, (long)answer, sizeof answer, 0), length, 5));
+}
+
 static void scene_fork(void)
 {
     int fd = connected_to(53, 0), status;
@@ -392,6 +401,7 @@ int main(int count, char **arguments)
         {"waits", scene_waits},
         {"many", scene_many},
         {"threads", scene_threads},
+        {"raw", scene_raw},
         {"streams", scene_streams},
         {"fork", scene_fork},
         {"others", scene_others},

@@ -19,6 +19,7 @@ use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::ResolveError;
 
 use crate::hooks::names::{ThroughTor, report, with_own_name};
+use crate::hooks::sockets::tor_connect::always_waits;
 use crate::log::log;
 use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
@@ -167,12 +168,27 @@ fn consider(message: &[u8], fd: i32, cookie: u64, is_stream: bool) -> Result<(),
             let timeout = settings.handshake_timeout;
             let tor = Tor { port, credentials: credentials.as_ref(), timeout };
             match QUESTIONS.get_or_map()?.ask(asked, &request, tor) {
-                Ok(()) => note_threads(),
+                Ok(()) => {
+                    note_threads();
+                    if always_waits(settings) {
+                        wait_for(&asked);
+                    }
+                }
                 Err(error) => answer(&asked, Err(LookupError::Tor(error))),
             }
         }
     }
     Ok(())
+}
+
+/// Waits for the answer, for a program that waits for events by system calls of its own: nothing else
+/// would drive the question.
+#[cold]
+fn wait_for(asked: &Asked) {
+    while QUESTIONS.get().is_some_and(|questions| questions.has(asked)) {
+        // A signal that ends the sleep does not end the wait: the question's own time does.
+        let _ = sleep_beside(-1, None, core::ptr::null());
+    }
 }
 
 fn note_threads() {

@@ -9,4 +9,4 @@ pub mod peer_name;
 pub mod refused_libc;
 pub mod socket;
 pub mod state;
-mod tor_connect;
+pub mod tor_connect;

@@ -60,7 +60,7 @@ fn send_off(
 
 /// Whether a connect waits on a non-blocking socket, too: an event loop that enters the kernel without
 /// libc would see the tokens, and would not drive the handshake.
-fn always_waits(settings: &Settings) -> bool {
+pub fn always_waits(settings: &Settings) -> bool {
     const UNKNOWN: u8 = 0;
     const NO: u8 = 1;
     const YES: u8 = 2;
