@@ -23,7 +23,7 @@ complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots s
 complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
 complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'
 complete -c epochsocks -n __epochsocks_before_command -l completions -x -a 'bash zsh fish' -d 'Print what completes the flags in bash, zsh or fish.'
-complete -c epochsocks -n __epochsocks_before_command -l address -s a -x -a '' -d 'Address of Tor\'s SOCKS port.'
+complete -c epochsocks -n __epochsocks_before_command -l address -s a -x -a '' -d 'Address of Tor\'s SOCKS port, or the name of its host, which the launcher looks up without Tor.'
 complete -c epochsocks -n __epochsocks_before_command -l port -s P -x -a '' -d 'Tor\'s SOCKS port.'
 complete -c epochsocks -n __epochsocks_before_command -l onion-addr-range -x -a '' -d 'Network whose addresses stand for onion names; nothing else can be reached in it.'
 complete -c epochsocks -n __epochsocks_before_command -l names -x -a 'resolve cookie' -d 'What a program gets for a host name: the address that Tor resolves it to, or a cookie address, so that the connection itself carries the name and saves Tor a round trip.'

@@ -85,18 +85,27 @@ pub enum ConfigError<'a> {
     UnknownDirective(FilePath<'a>, u32, Excerpt),
     /// More than one of `IsolatePID`, `IsolationKey`, and user name and password.
     IsolatedTwice,
+    /// A socket file in place of the port in this directive.
+    SocketFile(Origin<'a>, &'static str),
+    /// `TorAddress` is the name of a host, and nobody is here to look it up.
+    HostName(Excerpt),
     /// The network for onion names contains this address, which is needed for itself.
     OnionRangeTaken(Network, IpAddr),
+}
+
+/// Where a bad value stands, before what is wrong with it.
+fn write_place(f: &mut fmt::Formatter<'_>, origin: &Origin<'_>, directive: &str) -> fmt::Result {
+    match origin {
+        Origin::File(path, line) => write!(f, "{path}:{line}: {directive}: "),
+        Origin::Variable(name) | Origin::Flag(name) => write!(f, "{name}: "),
+    }
 }
 
 impl fmt::Display for ConfigError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::BadValue { origin, directive, kind, value } => {
-                match origin {
-                    Origin::File(path, line) => write!(f, "{path}:{line}: {directive}: ")?,
-                    Origin::Variable(name) | Origin::Flag(name) => write!(f, "{name}: ")?,
-                }
+                write_place(f, origin, directive)?;
                 match kind {
                     Kind::Password => f.write_str("the value")?,
                     _ => write!(f, "{value}")?,
@@ -128,6 +137,18 @@ impl fmt::Display for ConfigError<'_> {
             ConfigError::IsolatedTwice => f.write_str(
                 "more than one is set of IsolatePID, IsolationKey, and SOCKS5Username with \
                  SOCKS5Password: set one",
+            ),
+            ConfigError::SocketFile(origin, directive) => {
+                write_place(f, origin, directive)?;
+                f.write_str(
+                    "a socket file can't stand in for each TCP socket of a program: run \
+                     `socat TCP-LISTEN:9050,bind=127.0.0.1,fork UNIX-CONNECT:FILE` and name its port",
+                )
+            }
+            ConfigError::HostName(name) => write!(
+                f,
+                "TorAddress {name} is the name of a host, which only the launcher looks up: set \
+                 its address"
             ),
             ConfigError::OnionRangeTaken(network, address) => write!(
                 f,

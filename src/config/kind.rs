@@ -5,15 +5,15 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use super::{
-    Connect, Direct, Inbound, IsolationKey, LocalDestinations, Names, Network, OutboundLocalhost,
-    PassedSockets, Path,
+    Connect, Direct, HostName, Inbound, IsolationKey, LocalDestinations, Names, Network,
+    OutboundLocalhost, PassedSockets, Path,
 };
 use crate::bytes::Bytes;
 
 /// The kind of an option's value. Text is taken as it is: no quotes, no surrounding space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An IPv4 or IPv6 address.
+    /// An IPv4 or IPv6 address, or the name of a host.
     Address,
     /// A TCP port.
     Port,
@@ -55,7 +55,7 @@ impl Kind {
     /// What is allowed, to follow "is not" in a message.
     pub const fn expected(self) -> &'static str {
         match self {
-            Kind::Address => "an IPv4 or IPv6 address, such as 127.0.0.1",
+            Kind::Address => "an IPv4 or IPv6 address, such as 127.0.0.1, or the name of a host",
             Kind::Port => "a port: 1 to 65535",
             Kind::Network => "an IPv4 network with a prefix of 8 to 32, such as 127.42.42.0/24",
             Kind::Username => "a user name: 1 to 255 bytes",
@@ -124,6 +124,15 @@ impl Kind {
 /// An address; a v4-mapped one becomes IPv4.
 pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
     parse::<IpAddr>(value).map(|address| address.to_canonical())
+}
+
+/// A host's name: one that ends in a number would be taken for an address.
+pub(super) fn host(value: &[u8]) -> Option<HostName> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut labels = value.split(|byte| *byte == b'.');
+    let is_name = labels.all(|label| matches!(label.len(), 1..=63) && label.iter().all(fits));
+    let last = value.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    if is_name && !last.iter().all(u8::is_ascii_digit) { text(value) } else { None }
 }
 
 pub(super) fn port(value: &[u8]) -> Option<u16> {

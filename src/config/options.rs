@@ -54,6 +54,9 @@ impl OptionSpec {
         value: &[u8],
         origin: Origin<'a>,
     ) -> Result<(), ConfigError<'a>> {
+        if self.kind == Kind::Port && value.starts_with(b"unix:") {
+            return Err(ConfigError::SocketFile(origin, self.directive));
+        }
         (self.set)(settings, value).ok_or_else(|| ConfigError::BadValue {
             origin,
             directive: self.directive,
@@ -137,9 +140,21 @@ options! {
         torsocks_variable: Some("TORSOCKS_TOR_ADDRESS"),
         kind: Kind::Address,
         default: "127.0.0.1",
-        help: "Address of Tor's SOCKS port.",
-        set: |settings, value| store(&mut settings.tor_address, kind::address(value)),
-        show: |settings, text| show!(text, settings.tor_address),
+        help: "Address of Tor's SOCKS port, or the name of its host, which the launcher looks up \
+               without Tor.",
+        set: |settings, value| match kind::address(value) {
+            Some(address) => {
+                (settings.tor_address, settings.tor_host) = (address, None);
+                Some(())
+            }
+            None => store(&mut settings.tor_host, kind::host(value).map(Some)),
+        },
+        show: |settings, text| match &settings.tor_host {
+            Some(host) => {
+                text.extend(host.as_slice());
+            }
+            None => show!(text, settings.tor_address),
+        },
     },
     OptionSpec {
         flags: &[takes("--port", Some('P'))],

@@ -21,6 +21,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The name of a host, 1 to 255 bytes.
+pub type HostName = Bytes<255>;
+
 /// An isolation key of 1 to 200 bytes.
 pub type IsolationKey = Bytes<{ Credentials::LONGEST_KEY }>;
 
@@ -92,8 +95,10 @@ pub enum PassedSockets {
 /// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `TorAddress`; never a v4-mapped IPv6 address.
+    /// `TorAddress`; never a v4-mapped IPv6 address. Without meaning while there is a `tor_host`.
     pub tor_address: IpAddr,
+    /// `TorAddress`, where it is the name of a host whose address is not known yet.
+    pub tor_host: Option<HostName>,
     /// `TorPort`, 1 to 65535.
     pub tor_port: u16,
     /// `OnionAddrRange`; contains neither 127.0.0.1 nor the Tor address.
@@ -138,6 +143,7 @@ impl Settings {
     /// What holds where nothing is set.
     pub const DEFAULT: Settings = Settings {
         tor_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tor_host: None,
         tor_port: 9050,
         onion_range: match Network::new(Ipv4Addr::new(127, 42, 42, 0), 24) {
             Some(network) => network,

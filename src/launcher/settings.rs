@@ -4,6 +4,8 @@
 //! that a bad value ends the launcher and not, unseen, a program's protection.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::fmt::Display;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -97,13 +99,30 @@ pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
     if settings.log_level >= WARNINGS {
         warnings.iter().for_each(warn);
     }
+    if let Some(host) = settings.tor_host.take() {
+        settings.tor_address = address_of(&host.to_string(), settings.tor_port)?;
+        settings.check().map_err(|error| Failure::new(status_of(&error), error))?;
+    }
     Ok(settings)
+}
+
+/// The address of the host `name`, an IPv4 one if it has both kinds: sockets of both reach that.
+fn address_of(name: &str, port: u16) -> Result<IpAddr, Failure> {
+    let refuse = |why: &dyn Display| {
+        let message = format!("TorAddress {name}: its address is not known: {why}; name it");
+        Failure::new(Status::Own, message)
+    };
+    let found: Vec<_> = (name, port).to_socket_addrs().map_err(|error| refuse(&error))?.collect();
+    let v4 = found.iter().find(|address| address.ip().to_canonical().is_ipv4());
+    let address = v4.or(found.first()).ok_or_else(|| refuse(&"it has none"))?;
+    Ok(address.ip().to_canonical())
 }
 
 /// A bad value of a flag is a wrong command line.
 fn status_of(error: &ConfigError<'_>) -> Status {
     match error {
-        ConfigError::BadValue { origin: Origin::Flag(_), .. } => Status::Usage,
+        ConfigError::BadValue { origin: Origin::Flag(_), .. }
+        | ConfigError::SocketFile(Origin::Flag(_), _) => Status::Usage,
         _ => Status::Own,
     }
 }

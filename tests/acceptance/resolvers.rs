@@ -1,6 +1,7 @@
 //! Programs that resolve: by libc, by their own packets, many at once, or not at all.
 
-use crate::subject::{Subject, assert_connected, network_with};
+use crate::programs::ssh_options;
+use crate::subject::{Subject, assert_connected, empty_directory, network_with};
 
 #[test]
 fn getent_asks_tor() {
@@ -64,4 +65,28 @@ fn with_names_cookie_curl_reaches_a_name_without_ipv4() {
     let seen = curl.args(["-sS", "http://v6only.test/"]).succeed(network);
     assert_eq!(seen.stdout(), "hello from the world\n");
     assert_connected(&seen, "v6only.test", 80);
+}
+
+/// As the README says of other proxies: ssh itself goes through Tor, and the program through ssh.
+#[test]
+fn with_names_cookie_another_socks_proxy_than_tor_will_do() {
+    let Some(network) = network_with(&["ssh", "curl", "sh"]) else { return };
+    let directory = empty_directory("ssh-proxy");
+    let script = r#"
+        control=$1; launcher=$2; shift 2
+        "$@" -f -N -M -S "$control" -D 127.0.0.1:1080 -oExitOnForwardFailure=yes guest@v4only.test ||
+            exit 9
+        "$launcher" --names cookie --port 1080 curl -sS --max-time 20 http://v4only.test/
+        status=$?
+        ssh -S "$control" -O exit v4only.test 2>/dev/null
+        exit $status"#;
+    let shell = Subject::new("sh").args(["-c", script, "sh"]).arg(directory.join("control"));
+    let shell = shell.arg(env!("CARGO_BIN_EXE_epochsocks")).arg("ssh").args(ssh_options(network));
+    let seen = shell.succeed(network);
+    assert_eq!(seen.stdout(), "hello from the world\n", "{seen:#?}");
+    // Tor has heard of ssh alone.
+    assert!(
+        seen.asked.iter().all(|asked| asked.kind != "connect" || asked.port == 22),
+        "{seen:#?}"
+    );
 }

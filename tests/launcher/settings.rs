@@ -60,7 +60,7 @@ fn a_bad_configuration_ends_the_launcher() {
     with("EPOCHSOCKS_CONF_FILE", path).assert_ended(125, &[&place]);
     with("EPOCHSOCKS_CONF_FILE", "/nonexistent").assert_ended(125, &["/nonexistent: "]);
     with("EPOCHSOCKS_CONF_FILE", "").assert_ended(125, &["\"\": ", "EPOCHSOCKS_CONF_FILE"]);
-    with("TORSOCKS_TOR_ADDRESS", "tor").assert_ended(125, &["TORSOCKS_TOR_ADDRESS: \"tor\""]);
+    with("TORSOCKS_TOR_ADDRESS", "t:r").assert_ended(125, &["TORSOCKS_TOR_ADDRESS: \"t:r\""]);
     workshop.run(["-u", "me", "true"]).assert_ended(125, &["SOCKS5Password"]);
     let isolated_twice = workshop.run(["-i", "-u", "me", "-p", "x", "true"]);
     isolated_twice.assert_ended(125, &["IsolatePID"]);
@@ -70,7 +70,7 @@ fn a_bad_configuration_ends_the_launcher() {
 fn a_bad_value_of_a_flag_is_a_wrong_command_line() {
     let workshop = Workshop::new();
     workshop.run(["-P", "0", "true"]).assert_ended(2, &["--port: \"0\" is not a port"]);
-    workshop.run(["-a", "localhost", "true"]).assert_ended(2, &["--address: \"localhost\""]);
+    workshop.run(["-a", "tor:9050", "true"]).assert_ended(2, &["--address: \"tor:9050\""]);
     workshop.run(["--pass=", "true"]).assert_ended(2, &["--pass: the value is not"]);
     workshop.run(["--isolate=", "true"]).assert_ended(2, &["--isolate: \"\" is not"]);
 }
@@ -122,4 +122,22 @@ fn a_log_file_that_can_not_be_written_ends_the_launcher() {
         let outcome = workshop.run(["--log-file", file, "echo", "ran"]);
         outcome.assert_ended(125, &["the log file ", file, "can't be written"]);
     }
+}
+
+#[test]
+fn the_name_of_tors_host_is_looked_up_by_the_launcher() {
+    let outcome = Workshop::new().run(["-a", "localhost", "-P", "9150", "env"]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    // An address that is the default is not handed on.
+    assert!(!outcome.stdout.contains("EPOCHSOCKS_TOR_ADDRESS"), "{outcome:?}");
+    let outcome = Workshop::new().run(["-a", "no-such-host.invalid", "env"]);
+    assert_eq!(outcome.status, Some(125), "{outcome:?}");
+    assert!(outcome.stderr.contains("TorAddress no-such-host.invalid"), "{outcome:?}");
+}
+
+#[test]
+fn a_socket_file_is_refused_with_what_helps() {
+    let outcome = Workshop::new().run(["-P", "unix:/run/tor/socks", "env"]);
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("UNIX-CONNECT"), "{outcome:?}");
 }

@@ -64,7 +64,7 @@ def make_keys(directory):
 def prepare_sshd(directory, user_namespace):
     """Writes the script `sshd`, which serves ssh on its standard input, for the user `guest`.
 
-    It runs in a mount namespace with a passwd of its own.
+    It runs in a mount namespace with a passwd of its own, and with the world's name server.
     """
     uid = 1000 if user_namespace else 0
     passwd = directory / "passwd"
@@ -77,6 +77,7 @@ def prepare_sshd(directory, user_namespace):
     (directory / "sshd").write_text(
         "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
         f"mount --bind {passwd} /etc/passwd && "
+        f"mount --bind {directory / 'exit-resolv.conf'} /etc/resolv.conf && "
         f"exec {unprivileged(user_namespace)} /usr/sbin/sshd -i -e -f {configuration}'\n")
 
 

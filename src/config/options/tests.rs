@@ -93,7 +93,8 @@ fn every_option_is_read_by_code_that_acts_on_it() {
         text += rest.split_once("\n    }").unwrap().0;
     }
     let fields = fields();
-    assert_eq!(fields.len(), OPTIONS.len());
+    // TorAddress has two: an address, or a host's name.
+    assert_eq!(fields.len(), OPTIONS.len() + 1);
     for field in fields {
         let is_read = text
             .split(&format!(".{field}")[..])
@@ -182,8 +183,18 @@ fn every_flag_and_variable_of_torsocks_is_there() {
 #[test]
 fn tor_address_takes_addresses_of_both_families() {
     takes_as_they_are("TorAddress", &["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"]);
+    takes_as_they_are("TorAddress", &["localhost", "tor", "tor_1.my-net.example"]);
+    let mut settings = Settings::DEFAULT;
+    for value in [b"tor".as_slice(), b"192.0.2.1"] {
+        let origin = Origin::Variable("X");
+        assert_eq!(option("TorAddress").set(&mut settings, value, origin), Ok(()));
+    }
+    assert_eq!((settings.tor_address.to_string().as_str(), settings.tor_host), ("192.0.2.1", None));
     assert_eq!(set("TorAddress", b"::ffff:192.0.2.1").as_deref(), Ok("192.0.2.1"));
-    refuses("TorAddress", &["", "localhost", "127.0.0.1:9050", "[::1]", "127.1", "1.2.3.4 x"]);
+    refuses(
+        "TorAddress",
+        &["", "tor:9050", "127.0.0.1:9050", "[::1]", "127.1", "1.2.3.4 x", "a..b"],
+    );
 }
 
 #[test]

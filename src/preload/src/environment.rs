@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 
 use epochsocks::config::{
-    ConfigError, Environment, SYSTEM_FILES, Settings, Sources, Warning, load,
+    ConfigError, Environment, Excerpt, SYSTEM_FILES, Settings, Sources, Warning, load,
 };
 
 use crate::inheritance;
@@ -80,5 +80,10 @@ pub fn load_settings(
         flags: &[],
         system_files: SYSTEM_FILES,
     };
-    load(&sources, warn)
+    let settings = load(&sources, warn)?;
+    match &settings.tor_host {
+        // To look it up would enter libc's resolver, which hooks are there to keep programs from.
+        Some(host) => Err(ConfigError::HostName(Excerpt::new(host.as_slice()))),
+        None => Ok(settings),
+    }
 }

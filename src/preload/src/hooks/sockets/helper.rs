@@ -1,17 +1,16 @@
 //! Says once that a well-known helper, to which the program has just connected, runs without the library.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::bytes::Bytes;
-use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::helper;
 use epochsocks::sys::{File, net};
 
 use crate::hooks::arguments::AddressArgument;
 use crate::log::log;
-use crate::{inheritance, real};
+use crate::{environment, inheritance, real};
 
 /// Where the path of a `sockaddr_un` begins.
 const PATH: usize = size_of::<libc::sa_family_t>();
@@ -24,7 +23,7 @@ static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 pub fn look_at(fd: i32, address: &AddressArgument) {
     let Some(path) = address.bytes().get(PATH..) else { return };
     let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    let Some(name) = helper::at(program(), path, is_agent) else { return };
+    let Some(name) = helper::at(environment::program(), path, is_agent) else { return };
     let pid = peer(fd);
     if pid.is_some_and(loads_the_library) || HAS_TOLD.swap(true, Relaxed) {
         return;
@@ -35,16 +34,6 @@ pub fn look_at(fd: i32, address: &AddressArgument) {
          Tor; start it under epochsocks, too",
         path.escape_ascii()
     );
-}
-
-/// The last part of the program's name, as libc keeps it.
-fn program() -> &'static [u8] {
-    let name = linkage::in_libc(const { Symbol::new(c"program_invocation_short_name") });
-    // SAFETY: libc's variable, a C string since the program began; programs that set it set a string.
-    unsafe {
-        let name = name.and_then(|name| name.cast::<*const c_char>().as_ref());
-        name.filter(|name| !name.is_null()).map_or(&[], |name| CStr::from_ptr(*name).to_bytes())
-    }
 }
 
 /// Whether `path` is that of ssh's agent, which makes no connections.
