@@ -68,6 +68,8 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+const ONION: &str = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx.onion";
+
 /// A page is fetched, and nothing of the browser's own.
 const HEADLESS: [&str; 5] = [
     "--headless",
@@ -96,13 +98,21 @@ fn chromium_renders_a_page_in_its_sandbox() {
     }
     // A lookup is answered with an address; for a connect that is where it was made from.
     let answer = Reply(vec![5, 0, 0, 1, 203, 0, 113, 5, 0, 0]);
-    let proxy = ScriptedProxy::start(&[Greeting, method(0), Request, answer, Hello]);
-    let mut command = home.command(&home.0.join("epochsocks"));
-    command.env("EPOCHSOCKS_LIBRARY", home.0.join("libepochsocks_preload.so"));
-    command.env("EPOCHSOCKS_CONF_FILE", "none");
-    command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string()).arg("chromium");
-    let seen = text(&finish(command.args(HEADLESS).arg("http://name.test/"), LIMIT));
-    assert!(seen.contains("hello"), "{seen}");
-    let asked = proxy.recorded();
-    assert!(asked.iter().any(|message| message.ends_with(b"name.test\0\0")), "{asked:?}");
+    // One process looks a name up, and another one connects to the cookie address.
+    for (flags, host) in
+        [(&[][..], "name.test"), (&[], ONION), (&["--names", "cookie"], "cookie.test")]
+    {
+        let proxy = ScriptedProxy::start(&[Greeting, method(0), Request, answer.clone(), Hello]);
+        let mut command = home.command(&home.0.join("epochsocks"));
+        command.env("EPOCHSOCKS_LIBRARY", home.0.join("libepochsocks_preload.so"));
+        command.env("EPOCHSOCKS_CONF_FILE", "none");
+        command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string());
+        command.args(flags).arg("chromium").args(HEADLESS).arg(format!("http://{host}/"));
+        let seen = text(&finish(&mut command, LIMIT));
+        assert!(seen.contains("hello"), "{host}: {seen}");
+        let asked = proxy.recorded();
+        let named =
+            |message: &Vec<u8>| message[..].windows(host.len()).any(|w| w == host.as_bytes());
+        assert!(asked.iter().any(named), "{host}: {asked:?}");
+    }
 }
