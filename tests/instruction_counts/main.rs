@@ -119,6 +119,8 @@ fn measure() -> Counts {
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program)
         .arg("instructions")
+        // Cargo's, where a library of another profile may lie.
+        .env_remove("LD_LIBRARY_PATH")
         .env("EPOCHSOCKS_CONF_FILE", "none")
         .env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string())
         .env("BENCH_PORT", proxy.port().to_string());
