@@ -40,8 +40,8 @@ macro_rules! flows {
 
 flows! {
     a_connect_under_filters_reaches_the_proxy_or_fails: echoing_proxy, "socket", "connect", "fresh", "dissolve", "fork";
-    a_wait_under_filters_tells_of_no_connection_that_is_none: slow_proxy, "registered";
-    data_under_filters_are_the_destinations: slow_proxy, "again";
+    a_wait_under_filters_tells_of_no_connection_that_is_none: slow_proxy, "poll", "select", "epoll", "registered";
+    data_under_filters_are_the_destinations: slow_proxy, "data", "again";
     entries_under_filters_are_their_descriptors: echoing_proxy, "duplicates", "close", "replace", "close-range";
     nothing_comes_in_under_filters: echoing_proxy, "listen", "accept";
     no_datagram_goes_out_under_filters: echoing_proxy, "datagrams", "made-datagrams", "foreign-datagrams";
