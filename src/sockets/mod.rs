@@ -33,6 +33,8 @@ mod epoll;
 pub mod handshake;
 mod progress;
 mod record;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests;
 mod tracker;
 mod verified;
 

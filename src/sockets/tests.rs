@@ -1,0 +1,243 @@
+//! The sockets over a registry of their own, on real sockets and a proxy in a thread.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::sync::Barrier;
+use std::thread;
+
+use super::handshake::{Interest, TABLE, Token};
+use super::{Attempt, EpollControl, Event, Progress, SocketId, Sockets};
+use crate::registry::{Registry, Slots};
+use crate::socks5::{Command, Host, Request};
+use crate::sys::{self, Errno, net, own_descriptors, time};
+
+type Subject = Sockets<Slots, fn(Event)>;
+
+fn sockets() -> Subject {
+    Sockets::new(Slots::new(), |_| {})
+}
+
+/// A TCP socket of the program's, which the registry knows.
+fn socket(sockets: &Subject, flags: i32) -> i32 {
+    let fd = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0).unwrap();
+    sockets.track(fd).unwrap();
+    fd
+}
+
+fn close(sockets: &Subject, fd: i32) {
+    sockets.registry().remove(fd);
+    let _ = sys::close(fd);
+}
+
+fn attempt(tor: SocketAddr) -> Attempt<'static> {
+    let destination = SocketAddr::from(([192, 0, 2, 1], 80));
+    let host = Host::Address(destination.ip());
+    Attempt {
+        domain: libc::AF_INET,
+        destination,
+        request: Request { command: Command::Connect, host, port: 80 },
+        tor,
+        credentials: None,
+        deadline: time::monotonic_nanoseconds() + 20_000_000_000,
+        waits: false,
+    }
+}
+
+/// A proxy that answers one connection with `reply` when `go` is called.
+fn proxy(reply: &'static [u8]) -> (SocketAddr, impl FnOnce()) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let go = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 3]).unwrap();
+        stream.write_all(b"\x05\x00").unwrap();
+        let mut request = [0; 64];
+        assert!(stream.read(&mut request).unwrap() > 4);
+        stream.write_all(reply).unwrap();
+        // Until the client hangs up.
+        let _ = stream.read(&mut request);
+    };
+    (address, go)
+}
+
+const GRANTED: &[u8] = b"\x05\x00\x00\x01\xc0\x00\x02\x01\x00\x50";
+const REFUSED: &[u8] = b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00";
+
+/// Drives `fd` to the end, sleeping for what it waits for.
+fn finish(sockets: &Subject, fd: i32) -> Progress {
+    loop {
+        match sockets.drive(fd) {
+            Progress::Waiting(wait) => {
+                let _ = net::poll(fd, wait.events, core::time::Duration::from_secs(20));
+            }
+            Progress::Busy => sys::yield_now(),
+            ended => return ended,
+        }
+    }
+}
+
+fn slots_of(id: SocketId) -> usize {
+    let mut count = 0;
+    TABLE.each(|_, slot| count += usize::from(slot.is_of(id)));
+    count
+}
+
+fn id(fd: i32) -> SocketId {
+    SocketId(net::cookie(fd).unwrap())
+}
+
+#[test]
+fn a_connect_that_does_not_wait_is_driven_to_its_end() {
+    let sockets = sockets();
+    let (address, go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let sent = sockets.connect(fd, &attempt(address)).unwrap().unwrap();
+    assert!(!sent.waits && sent.underway() == Errno(libc::EINPROGRESS));
+    assert_eq!(
+        sockets.connect(fd, &attempt(address)).unwrap().unwrap().underway().0,
+        libc::EALREADY
+    );
+    let server = thread::spawn(go);
+    assert_eq!(finish(&sockets, fd), Progress::Connected);
+    assert_eq!(sockets.connect(fd, &attempt(address)).unwrap_err(), Errno(libc::EISCONN));
+    assert_eq!(slots_of(id(fd)), 0, "the slot is given back");
+    close(&sockets, fd);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_refusal_is_told_once_and_the_socket_may_connect_again() {
+    let sockets = sockets();
+    let (address, go) = proxy(REFUSED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let _ = sockets.connect(fd, &attempt(address)).unwrap();
+    let server = thread::spawn(go);
+    assert_eq!(finish(&sockets, fd), Progress::Failed(Errno(libc::ECONNREFUSED)));
+    assert_eq!(sockets.take_error(fd), Some(Errno(libc::ECONNREFUSED)));
+    assert_eq!((sockets.take_error(fd), net::take_error(fd)), (None, Ok(0)));
+    server.join().unwrap();
+    let (address, go) = proxy(GRANTED);
+    let _ = sockets.connect(fd, &attempt(address)).unwrap();
+    let server = thread::spawn(go);
+    assert_eq!(finish(&sockets, fd), Progress::Connected);
+    close(&sockets, fd);
+    server.join().unwrap();
+}
+
+#[test]
+fn connects_that_fail_at_once_give_their_slots_back() {
+    let sockets = sockets();
+    // No TCP connection leads to a broadcast address.
+    let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    for _ in 0..100 {
+        assert!(sockets.connect(fd, &attempt(nowhere)).is_err());
+        assert_eq!(slots_of(id(fd)), 0);
+    }
+    close(&sockets, fd);
+}
+
+#[test]
+fn a_close_in_flight_gives_the_slot_back() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let id = id(fd);
+    let _ = sockets.connect(fd, &attempt(address)).unwrap();
+    assert_eq!(slots_of(id), 1);
+    close(&sockets, fd);
+    assert_eq!(slots_of(id), 0);
+}
+
+#[test]
+fn a_look_at_a_number_that_names_another_file_by_now_touches_neither() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let _ = sockets.connect(fd, &attempt(address)).unwrap();
+    // Closed by a raw system call, and another file by now.
+    let (mine, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    peer.write_all(b"\x05\x00hello").unwrap();
+    // SAFETY: dup2 takes integers; `fd` is this test's own.
+    assert_eq!(unsafe { libc::dup2(mine.as_raw_fd(), fd) }, fd);
+    assert_eq!(sockets.drive(fd), Progress::Unconnected);
+    assert!(!sockets.registry().contains(fd), "the stale entry goes");
+    let mut bytes = [0; 16];
+    assert_eq!(net::receive_now(fd, &mut bytes), Ok(7), "no byte was taken");
+    let _ = sys::close(fd);
+}
+
+fn set() -> i32 {
+    // SAFETY: epoll_create1 takes an integer.
+    unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }
+}
+
+/// What comes out of a set within `timeout` milliseconds, with tokens taken out and driven.
+fn event(sockets: &Subject, epoll: i32, timeout: i32) -> Option<u64> {
+    loop {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: one event.
+        match unsafe { libc::epoll_wait(epoll, &raw mut event, 1, timeout) } {
+            1 => match Token::decode(event.u64) {
+                Some(token) => sockets.token_fired(epoll, token),
+                None => return Some(event.u64),
+            },
+            _ => return None,
+        }
+    }
+}
+
+#[test]
+fn an_epoll_set_tells_the_end_and_nothing_before() {
+    let sockets = sockets();
+    let (address, go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let epoll = set();
+    let interest = Interest { events: libc::EPOLLOUT as u32, data: 77 };
+    let call = |operation| EpollControl { epoll, operation, fd, interest };
+    let _ = sockets.connect(fd, &attempt(address)).unwrap();
+    sockets.epoll_ctl(&call(libc::EPOLL_CTL_ADD)).unwrap();
+    assert_eq!(sockets.epoll_ctl(&call(libc::EPOLL_CTL_ADD)), Err(Errno(libc::EEXIST)));
+    assert_eq!(event(&sockets, epoll, 0), None);
+    let server = thread::spawn(go);
+    assert_eq!(event(&sockets, epoll, 20_000), Some(77));
+    // The program's next call makes the entry its own.
+    sockets.epoll_ctl(&call(libc::EPOLL_CTL_MOD)).unwrap();
+    assert!(!sockets.has_own_epoll_entries(fd));
+    assert_eq!(event(&sockets, epoll, 0), Some(77));
+    assert_eq!(sys::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0), Ok(()));
+    close(&sockets, fd);
+    server.join().unwrap();
+    let _ = sys::close(epoll);
+}
+
+#[test]
+fn two_threads_that_register_one_socket_in_two_sets_keep_both_entries() {
+    for _ in 0..200 {
+        let sockets = sockets();
+        let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+        let sets = [set(), set()];
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            for epoll in sets {
+                let (sockets, barrier) = (&sockets, &barrier);
+                scope.spawn(move || {
+                    let interest = Interest { events: libc::EPOLLIN as u32, data: 5 };
+                    let operation = libc::EPOLL_CTL_ADD;
+                    barrier.wait();
+                    sockets.epoll_ctl(&EpollControl { epoll, operation, fd, interest }).unwrap();
+                });
+            }
+        });
+        assert_eq!(slots_of(id(fd)), 1);
+        let hidden = own_descriptors::all().count();
+        assert!(hidden >= 2, "each entry has a duplicate of its own");
+        for epoll in sets {
+            // An unconnected socket hangs up: both sets tell so.
+            assert_eq!(event(&sockets, epoll, 0), Some(5));
+        }
+        close(&sockets, fd);
+        sets.into_iter().for_each(|epoll| _ = sys::close(epoll));
+    }
+}
