@@ -8,36 +8,14 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 
+use super::call::{By, Call, Target};
 use super::half_connected;
-use super::note::Note;
-use super::permitted::{SHELL, Target, check};
+use super::permitted::{SHELL, check};
 use super::pointers::with_strings;
 use super::search::each_candidate;
 use crate::{destination_tag, errno, real};
-
-/// What a program that is executed gets.
-#[derive(Clone, Copy)]
-pub struct Call<'a> {
-    /// The arguments, in the form of an environment block.
-    pub arguments: Environment<'a>,
-    /// The environment with what protects the program.
-    pub environment: Environment<'a>,
-    /// Who executes it.
-    pub by: By<'a>,
-}
-
-/// Who executes a program.
-#[derive(Clone, Copy)]
-pub enum By<'a> {
-    /// The process that calls: its threads share its table of descriptors.
-    Caller,
-    /// A child of ours, in whose own table half-connected sockets are withheld already. What the user is
-    /// to know is noted, for the parent to tell: the child's standard error may be another file.
-    Child(&'a Note),
-}
 
 impl Call<'_> {
     /// Executes `target`; comes back only with the reason why not.

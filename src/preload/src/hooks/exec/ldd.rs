@@ -9,7 +9,7 @@ use epochsocks::config::Environment;
 use epochsocks::program::{Kind, linker};
 use epochsocks::sys::File;
 
-use super::permitted::Target;
+use super::call::Target;
 
 /// What makes the linker list, verify or explain, and execute nothing.
 const MODES: [&[u8]; 6] =

@@ -1,5 +1,6 @@
 //! The exec family: what is executed is protected like us, or not executed.
 //!
+//! - [`call`]: the file, the arguments and the process of an exec
 //! - [`attempt`]: one attempt to execute one file: judge it, execute it
 //! - [`permitted`]: whether a file may be executed
 //! - [`ldd`]: the dynamic linker, run by ldd
@@ -16,6 +17,7 @@
 
 pub mod argument_list;
 mod attempt;
+mod call;
 mod child_environment;
 pub mod exit;
 pub mod fork;
@@ -38,9 +40,8 @@ use epochsocks::sys::{Errno, ProgramStrings};
 
 use crate::environment::current;
 use crate::errno;
-use attempt::{By, Call};
+use call::{By, Call, Target};
 use child_environment::with_environment;
-use permitted::Target;
 
 /// # Safety
 /// As execve(2).

@@ -7,68 +7,19 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
-use epochsocks::policy::exec::chain::{Blocked, Reason, judge_descriptor, judge_path};
+use epochsocks::policy::exec::chain::{Blocked, Reason};
 use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
-use epochsocks::program::helper::{Helper, is_helper, is_helper_at};
-use epochsocks::program::{Facts, elf};
+use epochsocks::program::elf;
 use epochsocks::sys::{self, Errno, File};
 
-use super::attempt::{By, Call};
+use super::call::{By, Call, Target, Text};
 use super::ldd::lists_only;
+use crate::inheritance;
 use crate::log::{Level, line};
-use crate::{inheritance, runtime};
 
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
-
-/// What is to be executed.
-#[derive(Clone, Copy)]
-pub enum Target<'a> {
-    /// The file at a path, relative to a directory or [`libc::AT_FDCWD`].
-    Path(i32, &'a CStr),
-    /// The file behind a descriptor.
-    Descriptor(i32),
-}
-
-impl Target<'_> {
-    fn judge(self) -> Result<Facts, Blocked> {
-        match self {
-            Target::Path(directory, path) => judge_path(directory, path),
-            Target::Descriptor(fd) => judge_descriptor(fd),
-        }
-    }
-
-    fn helper(self) -> Option<Helper> {
-        let settings = runtime::loaded();
-        match self {
-            Target::Path(directory, path) => is_helper_at(directory, path, settings),
-            Target::Descriptor(fd) => is_helper(fd, settings),
-        }
-    }
-
-    fn may_execute(self) -> bool {
-        matches!(self, Target::Path(directory, path) if sys::may_execute(directory, path).is_ok())
-    }
-
-    /// The last part of its path.
-    fn name(&self) -> &[u8] {
-        let path = match self {
-            Target::Path(_, path) => path.to_bytes(),
-            Target::Descriptor(_) => b"",
-        };
-        path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Target<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Path(_, path) => Text(path).fmt(f),
-            Target::Descriptor(fd) => write!(f, "the file behind descriptor {fd}"),
-        }
-    }
-}
 
 /// Whether `target` may be executed by `call`. What is unknown is refused, and the user told; the kernel's
 /// own errors for a missing file and the like are told as they are.
@@ -255,14 +206,5 @@ fn tell(by: By<'_>, level: Level, message: fmt::Arguments<'_>) {
     match by {
         By::Caller => line(level, message),
         By::Child(note) => note.write(level, message),
-    }
-}
-
-/// A path as text, whatever its bytes.
-pub struct Text<'a>(pub &'a CStr);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.to_bytes().escape_ascii().fmt(f)
     }
 }

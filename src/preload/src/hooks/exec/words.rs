@@ -7,11 +7,11 @@ use core::mem::zeroed;
 use epochsocks::config::Environment;
 use epochsocks::sys::{self, Errno, File};
 
-use super::attempt::{By, Call};
+use super::call::{By, Call, Target};
 use super::child_environment::{is_loaded, preload_entry};
 use super::fork::fork;
 use super::half_connected::withhold_in_child;
-use super::permitted::{SHELL, Target, check};
+use super::permitted::{SHELL, check};
 use crate::environment::current;
 use crate::hooks::c_types::wordexp_t;
 use crate::inheritance::{self, LD_AUDIT, LD_PRELOAD};

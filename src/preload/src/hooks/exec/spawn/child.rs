@@ -10,10 +10,9 @@ use epochsocks::sys::{self, Errno, clone_onto};
 use super::actions::Actions;
 use super::attributes::Attributes;
 use crate::errno;
-use crate::hooks::exec::attempt::{By, Call};
+use crate::hooks::exec::call::{By, Call, Target};
 use crate::hooks::exec::half_connected::{drive_all, withhold_in_child};
 use crate::hooks::exec::note::Note;
-use crate::hooks::exec::permitted::Target;
 use crate::log::log;
 
 /// The child's stack, in bytes: a search of PATH takes some 40 KiB.
