@@ -1,8 +1,10 @@
 //! What a program's host name is, decided without asking anybody.
 
 use super::ipv4_text;
-use super::onion_pool::MAX_NAME;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
+pub const MAX_NAME: usize = 255;
 
 /// Why a name is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 
 use super::cookie_range::{Cookie, CookieRange};
 use super::error::PoolError;
+use super::node::MAX_NAME;
 use super::onion_table::Table;
 use crate::launch_store::Store;
 use crate::launch_store::names::CookieName;
@@ -30,9 +31,6 @@ use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::registry::primitive::AtomicU32;
-
-/// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
-pub const MAX_NAME: usize = 255;
 
 /// Bytes of a name in the arena: its length, then itself.
 const MAX_ENTRY: usize = 1 + MAX_NAME;
