@@ -163,6 +163,16 @@ fn node_finds_an_address_by_c_ares() {
 }
 
 #[test]
+fn aria2_finds_an_address_by_c_ares() {
+    let tor = Tor::answering(1, &[192, 0, 2, 7]);
+    let download = ["aria2c", "--dry-run", "--max-tries=1", "--no-conf", "http://www.example/"];
+    // The proxy of this test has no connections to give: that it was asked for the name is all.
+    if ask_by(&tor, &download, &[]).is_some() {
+        assert!(tor.0.recorded().iter().any(|message| message.get(1) == Some(&RESOLVE)));
+    }
+}
+
+#[test]
 fn ruby_finds_an_address_by_resolv() {
     const PROGRAM: &str = "puts Resolv::DNS.new(nameserver: ['192.0.2.53', '192.0.2.54'])\
         .getaddress('www.example')";
