@@ -14,8 +14,8 @@ const CROWD: usize = 10_000;
 /// Connections that the kernel accepts before the proxy does.
 const BACKLOG: i32 = 4_096;
 const LIMIT: Duration = Duration::from_secs(120);
-/// A greeting without authentication and a request by IPv4 address (RFC 1928).
-const ASKED: usize = 3 + 10;
+/// A greeting without authentication and a request by name (RFC 1928), the text of the probe's address.
+const ASKED: usize = 3 + 4 + 1 + "192.0.2.1".len() + 2;
 /// No answer, in place of an answer's code.
 const SILENT: u8 = u8::MAX;
 /// How long the library waits for one then, in seconds: longer than the crowd takes to gather.
