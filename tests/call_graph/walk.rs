@@ -7,7 +7,8 @@ use std::fmt;
 use crate::allowed;
 use crate::library::{Function, Library};
 
-/// Hooked functions whose calls inside libc are harmless: they work on descriptors, wait or load. Those of
+/// Hooked functions whose calls inside libc are harmless: they work on descriptors, wait, load or end. A new
+/// hook that does no more than that belongs here. Those of
 /// the name service switch lead to a module's function of a name: for hosts and networks only functions
 /// ask that are found by [`HOSTS`] or have hooks.
 const HARMLESS: &str = "close __close close_range closefrom dup dup2 __dup2 dup3 fclose _IO_fclose \
@@ -16,7 +17,7 @@ const HARMLESS: &str = "close __close close_range closefrom dup dup2 __dup2 dup3
     ioctl recv __recv recvfrom recvmsg recvmmsg __recv_chk __recvfrom_chk pidfd_getfd read __read readv \
     __read_chk write __write writev preadv2 preadv64v2 pwritev2 pwritev64v2 sendfile sendfile64 splice \
     poll __poll ppoll __poll_chk __ppoll_chk select __select pselect epoll_ctl epoll_wait epoll_pwait \
-    epoll_pwait2 dlopen getenv socketpair __nss_lookup __nss_next2 __nss_lookup_function";
+    epoll_pwait2 dlopen getenv socketpair _exit _Exit prctl bind __nss_lookup __nss_next2 __nss_lookup_function";
 /// The switch's way to the modules that are asked for hosts.
 const HOSTS: &str = "__nss_hosts_lookup2";
 
