@@ -31,23 +31,21 @@ pub unsafe fn syscall6(
     result
 }
 
-/// Makes a child by clone(2) with `flags`, which starts in `function` on the stack that ends at
-/// `stack`, a multiple of 16; gives clone's raw result in the parent. `parent_tid` is what clone takes
-/// there. Async-signal-safe.
+/// Makes a child by clone(2) with `flags`, among them `CLONE_VM` and `CLONE_VFORK`, which runs `function`
+/// deeper in the caller's stack while the caller sleeps; gives clone's raw result in the parent.
+/// `parent_tid` is what clone takes there. Async-signal-safe.
 ///
 /// # Safety
-/// With `CLONE_VM` the child shares this memory: the stack is its own as long as it lives, and
-/// `argument` is what `function` asks for.
-pub unsafe fn clone_onto(
+/// The flags are as said, and `argument` is what `function` asks for.
+pub unsafe fn clone_and_run(
     flags: usize,
-    stack: usize,
     parent_tid: usize,
     function: extern "C" fn(usize) -> !,
     argument: usize,
 ) -> isize {
     let result: isize;
-    // SAFETY: the kernel preserves every register but x0, in both processes; the child never comes
-    // back to this frame. The caller vouches for the arguments.
+    // SAFETY: the kernel preserves every register but x0, in both processes. The child never comes back
+    // to this frame, and writes below it only; the caller vouches for the arguments.
     unsafe {
         asm!(
             "svc 0",
@@ -61,7 +59,7 @@ pub unsafe fn clone_onto(
             "2:",
             in("x8") libc::SYS_clone,
             inlateout("x0") flags as isize => result,
-            in("x1") stack, in("x2") parent_tid, in("x3") 0usize, in("x4") 0usize,
+            in("x1") 0usize, in("x2") parent_tid, in("x3") 0usize, in("x4") 0usize,
             in("x20") argument, in("x21") function,
             out("x30") _,
         );

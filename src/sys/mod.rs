@@ -25,7 +25,7 @@ mod owned_socket;
 pub mod paths;
 pub mod time;
 
-pub use arch::{clone_onto, syscall6};
+pub use arch::{clone_and_run, syscall6};
 pub use calls::*;
 pub use credentials::{acts_for_another, as_after_exec, asks_for_another_domain, effective_user};
 pub use descriptors::{

@@ -32,23 +32,21 @@ pub unsafe fn syscall6(
     result
 }
 
-/// Makes a child by clone(2) with `flags`, which starts in `function` on the stack that ends at
-/// `stack`, a multiple of 16; gives clone's raw result in the parent. `parent_tid` is what clone takes
-/// there. Async-signal-safe.
+/// Makes a child by clone(2) with `flags`, among them `CLONE_VM` and `CLONE_VFORK`, which runs `function`
+/// deeper in the caller's stack while the caller sleeps; gives clone's raw result in the parent.
+/// `parent_tid` is what clone takes there. Async-signal-safe.
 ///
 /// # Safety
-/// With `CLONE_VM` the child shares this memory: the stack is its own as long as it lives, and
-/// `argument` is what `function` asks for.
-pub unsafe fn clone_onto(
+/// The flags are as said, and `argument` is what `function` asks for.
+pub unsafe fn clone_and_run(
     flags: usize,
-    stack: usize,
     parent_tid: usize,
     function: extern "C" fn(usize) -> !,
     argument: usize,
 ) -> isize {
     let result: isize;
-    // SAFETY: the kernel preserves every register but rax, rcx and r11, in both processes; the child
-    // never comes back to this frame. The caller vouches for the arguments.
+    // SAFETY: the kernel preserves every register but rax, rcx and r11, in both processes. The child
+    // never comes back to this frame, and writes below it only; the caller vouches for the arguments.
     unsafe {
         asm!(
             "syscall",
@@ -56,12 +54,13 @@ pub unsafe fn clone_onto(
             "jnz 2f",
             // The outermost frame.
             "xor ebp, ebp",
+            "and rsp, -16",
             "mov rdi, r12",
             "call r13",
             "ud2",
             "2:",
             inlateout("rax") libc::SYS_clone as isize => result,
-            in("rdi") flags, in("rsi") stack, in("rdx") parent_tid, in("r10") 0usize, in("r8") 0usize,
+            in("rdi") flags, in("rsi") 0usize, in("rdx") parent_tid, in("r10") 0usize, in("r8") 0usize,
             in("r12") argument, in("r13") function,
             out("rcx") _, out("r11") _,
         );

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
-use epochsocks::sys::{self, Errno, clone_onto};
+use epochsocks::sys::{self, Errno, clone_and_run};
 
 use super::actions::Actions;
 use super::attributes::Attributes;
@@ -15,8 +15,6 @@ use crate::hooks::exec::half_connected::{drive_all, withhold_in_child};
 use crate::hooks::exec::note::Note;
 use crate::log::log;
 
-/// The child's stack, in bytes: a search of PATH takes some 40 KiB.
-const STACK: usize = 128 * 1024;
 /// The status of a child that could not execute its program.
 const NOT_EXECUTED: i32 = 127;
 
@@ -75,16 +73,13 @@ impl Child<'_> {
             return Err(Errno(libc::ENOSYS));
         }
         drive_all();
-        let stack = sys::map_zeroed(STACK)?;
         let saved = errno::get();
         // The child runs no handler of the program, and a signal to the parent waits for the exec.
         let mask = sys::block_signals();
         let shared = Shared { child: self, mask, failure: AtomicI32::new(0), note: Note::new() };
-        let started = clone(&shared, stack.as_ptr() as usize + STACK, wanted);
+        let started = clone(&shared, wanted);
         sys::set_signals(mask);
         errno::set(saved);
-        // SAFETY: the child has left its stack: it has ended, or has other memory.
-        unsafe { sys::unmap(stack, STACK) };
         let (id, descriptor) = started?;
         shared.note.tell();
         match shared.failure.load(Relaxed) {
@@ -101,8 +96,8 @@ impl Child<'_> {
     }
 }
 
-/// Makes the child, which runs on the stack that ends at `stack` while this thread sleeps.
-fn clone(shared: &Shared<'_>, stack: usize, wanted: Wanted) -> Result<(c_int, c_int), Errno> {
+/// Makes the child, which runs deeper in this thread's stack while the thread sleeps.
+fn clone(shared: &Shared<'_>, wanted: Wanted) -> Result<(c_int, c_int), Errno> {
     let mut descriptor: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let flags = match wanted {
@@ -110,10 +105,8 @@ fn clone(shared: &Shared<'_>, stack: usize, wanted: Wanted) -> Result<(c_int, c_
         Wanted::Descriptor => flags | libc::CLONE_PIDFD,
     };
     let argument = core::ptr::from_ref(shared) as usize;
-    // SAFETY: the stack is the child's until it has other memory, which this thread waits for
-    // (CLONE_VFORK); `run` takes a `Shared`.
-    let id =
-        unsafe { clone_onto(flags as usize, stack, &raw mut descriptor as usize, run, argument) };
+    // SAFETY: `run` takes a `Shared`, which stays while this thread sleeps.
+    let id = unsafe { clone_and_run(flags as usize, &raw mut descriptor as usize, run, argument) };
     Errno::check(id).map(|id| (id as c_int, descriptor))
 }
 
