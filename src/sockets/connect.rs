@@ -23,8 +23,9 @@ pub struct Attempt<'a> {
     pub credentials: Option<&'a Credentials>,
     /// When the handshake has to be over, in nanoseconds since boot.
     pub deadline: u64,
-    /// Whether the call waits for the end on a socket that is `O_NONBLOCK`, too.
-    pub waits: bool,
+    /// Whether the call waits for the end on a socket that is `O_NONBLOCK`, too; asked for such a
+    /// socket only.
+    pub always_waits: fn() -> bool,
 }
 
 /// Why a connect could not be sent off, where an errno alone does not tell the user.
@@ -177,7 +178,7 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
                 return Err(self.tell(dial(error)));
             }
         };
-        let waits = attempt.waits || !flags.is_nonblocking();
+        let waits = !flags.is_nonblocking() || (attempt.always_waits)();
         let script = || {
             let handshake = Handshake::new(&attempt.request, attempt.credentials);
             Script { handshake, request: attempt.request, tor: address }

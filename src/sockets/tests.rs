@@ -40,7 +40,7 @@ fn attempt(tor: SocketAddr) -> Attempt<'static> {
         tor,
         credentials: None,
         deadline: time::monotonic_nanoseconds() + 20_000_000_000,
-        waits: false,
+        always_waits: || false,
     }
 }
 

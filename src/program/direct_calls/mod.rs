@@ -64,7 +64,7 @@ pub(super) struct Code {
 /// As much code of one file is looked through, in bytes; what lies behind is taken for harmless.
 const MOST: u64 = 512 << 20;
 /// How much is read at once. On the stack, as the hooks of the exec family have no memory.
-const PIECE: usize = 8192;
+const PIECE: usize = 2048;
 /// How far before the instruction that enters the kernel its number is looked for.
 const REACH: usize = 24;
 /// How much of one piece is seen again with the next: the reach and the longest two instructions.

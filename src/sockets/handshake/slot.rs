@@ -108,8 +108,10 @@ pub struct Slot {
     inner: UnsafeCell<Inner>,
 }
 
-/// What only the holder of the run lock touches.
+/// What only the holder of the run lock touches, and only while a socket has the slot.
 struct Inner {
+    /// Whether the fields with a value other than zero were ever made.
+    is_made: bool,
     /// The library's own descriptor by which the handshake is driven while a connect waits for its
     /// end; 0 is none.
     own: i32,
@@ -136,20 +138,6 @@ unsafe impl Sync for Slot {}
 const TRIES: u32 = 10_000;
 
 impl Slot {
-    /// Makes a slot in zeroed memory what it has to be where zero is not that already.
-    ///
-    /// # Safety
-    /// `slot` is zeroed memory that is the caller's.
-    pub(super) unsafe fn make(slot: *mut Slot) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let inner = (&raw mut (*slot).inner).cast::<Inner>();
-            (&raw mut (*inner).entries).write([None; ENTRIES]);
-            (&raw mut (*inner).shared).write(None);
-            (&raw mut (*inner).inode).write(None);
-        }
-    }
-
     pub(super) fn stage(&self) -> Stage {
         self.state.stage()
     }
@@ -361,7 +349,11 @@ impl<'s> Locked<'s> {
 
     /// Gives the slot to the socket `id`.
     pub(super) fn assign(&mut self, id: SocketId) {
-        self.release_all();
+        if self.inner().is_made {
+            self.release_all();
+        } else {
+            make(self.slot.inner.get());
+        }
         self.inner_mut().process = sys::getpid();
         // Release pairs with the Acquire in `Slot::id`.
         self.slot.id.store(id.0, Release);
@@ -756,6 +748,17 @@ impl<'s> Locked<'s> {
     /// drives it.
     pub(super) fn is_overdue(&self, now: u64, grace: u64) -> bool {
         self.slot.is_in_flight() && self.slot.deadline().saturating_add(grace) < now
+    }
+}
+
+/// Makes what zeroed memory is not already.
+fn make(inner: *mut Inner) {
+    // SAFETY: zeroed memory; the caller has the run lock.
+    unsafe {
+        (&raw mut (*inner).entries).write([None; ENTRIES]);
+        (&raw mut (*inner).shared).write(None);
+        (&raw mut (*inner).inode).write(None);
+        (&raw mut (*inner).is_made).write(true);
     }
 }
 

@@ -12,12 +12,12 @@ use super::stage::Stage;
 use crate::sockets::SocketId;
 use crate::sys::{self, Errno, time};
 
-/// Slots of one chunk.
-const CHUNK: usize = 64;
+/// Slots of the first chunk; each is twice as long as the one before.
+const FIRST_CHUNK: u32 = 64;
 /// Chunks.
-const CHUNKS: usize = 512;
+const CHUNKS: usize = 9;
 /// How many handshakes can be in flight at once, and sockets registered in epoll sets.
-pub const CAPACITY: u32 = (CHUNK * CHUNKS) as u32;
+pub const CAPACITY: u32 = FIRST_CHUNK * ((1 << CHUNKS) - 1);
 /// How long after its deadline a handshake that no thread drives is given up, in nanoseconds.
 const GRACE: u64 = 60_000_000_000;
 
@@ -25,7 +25,7 @@ const GRACE: u64 = 60_000_000_000;
 /// own: a forked child has a copy.
 #[derive(Debug)]
 pub struct Table {
-    chunks: [AtomicPtr<Chunk>; CHUNKS],
+    chunks: [AtomicPtr<Slot>; CHUNKS],
     /// Slots below this were used.
     used: AtomicU32,
     /// Where the next search starts.
@@ -36,7 +36,11 @@ pub struct Table {
     shared: AtomicU32,
 }
 
-type Chunk = [Slot; CHUNK];
+/// The chunk of a slot, and the slot's index there.
+const fn place(slot: SlotId) -> (usize, usize) {
+    let chunk = (slot / FIRST_CHUNK + 1).ilog2();
+    (chunk as usize, (slot - FIRST_CHUNK * ((1 << chunk) - 1)) as usize)
+}
 
 impl Default for Table {
     fn default() -> Self {
@@ -58,10 +62,14 @@ impl Table {
 
     /// The slot of number `slot`.
     pub fn get(&self, slot: SlotId) -> Option<&Slot> {
-        let chunk = self.chunks.get(slot as usize / CHUNK)?;
+        if slot >= CAPACITY {
+            return None;
+        }
+        let (chunk, index) = place(slot);
         // Acquire pairs with the AcqRel in `map`.
-        // SAFETY: null, or a mapping that stays.
-        unsafe { chunk.load(Acquire).as_ref() }?.get(slot as usize % CHUNK)
+        let first = NonNull::new(self.chunks.get(chunk)?.load(Acquire))?;
+        // SAFETY: a mapping that stays, of as many slots as `place` tells apart in this chunk.
+        Some(unsafe { first.add(index).as_ref() })
     }
 
     /// The slot of number `slot`, if it is still that of the socket `id`.
@@ -73,7 +81,7 @@ impl Table {
         match self.get(slot) {
             Some(found) => Ok(found),
             None => {
-                self.map(slot as usize / CHUNK)?;
+                self.map(place(slot).0)?;
                 self.get(slot).ok_or(Errno(libc::EAGAIN))
             }
         }
@@ -82,15 +90,13 @@ impl Table {
     #[cold]
     fn map(&self, chunk: usize) -> Result<(), Errno> {
         let place = self.chunks.get(chunk).ok_or(Errno(libc::EAGAIN))?;
-        let fresh: NonNull<Chunk> = sys::map_zeroed(size_of::<Chunk>())?.cast();
-        for slot in 0..CHUNK {
-            // SAFETY: zeroed memory that no other thread has seen.
-            unsafe { Slot::make(fresh.cast::<Slot>().add(slot).as_ptr()) };
-        }
+        let size = (FIRST_CHUNK as usize * size_of::<Slot>()) << chunk;
+        // Zeroed memory is free slots.
+        let fresh: NonNull<Slot> = sys::map_zeroed(size)?.cast();
         // AcqRel: Release publishes the slots, Acquire sees another thread's chunk.
         if place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire).is_err() {
             // SAFETY: no other thread has seen it.
-            unsafe { sys::unmap(fresh.cast(), size_of::<Chunk>()) };
+            unsafe { sys::unmap(fresh.cast(), size) };
         }
         Ok(())
     }
@@ -101,7 +107,7 @@ impl Table {
         // Relaxed: a bound by itself.
         let used = self.used.load(Relaxed).min(CAPACITY);
         // One round over the slots that were used, then a fresh one, then any that is overdue.
-        for _ in 0..used.min(CHUNK as u32) {
+        for _ in 0..used.min(FIRST_CHUNK) {
             if let Some(found) = self.take_next(used, id, is_free) {
                 return Ok(found);
             }
@@ -250,4 +256,20 @@ fn is_free(locked: &Locked<'_>) -> bool {
 /// A handshake that no thread has driven to its end in time.
 fn is_overdue(locked: &Locked<'_>) -> bool {
     locked.is_overdue(time::monotonic_nanoseconds(), GRACE)
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_a_place_of_its_own() {
+        let mut next = [0; CHUNKS];
+        for slot in 0..CAPACITY {
+            let (chunk, index) = place(slot);
+            assert_eq!(index, next[chunk], "{slot}");
+            next[chunk] += 1;
+        }
+        assert_eq!(next[CHUNKS - 1], (FIRST_CHUNK as usize) << (CHUNKS - 1));
+    }
 }

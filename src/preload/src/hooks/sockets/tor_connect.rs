@@ -53,7 +53,7 @@ fn send_off(
         tor: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
         deadline: deadline.as_nanos() as u64,
-        waits: always_waits(settings),
+        always_waits: || always_waits(runtime::loaded()),
     };
     SOCKETS.connect(fd, &attempt)
 }
