@@ -176,7 +176,7 @@ mod tests {
             (TCP4, "192.168.2.1:80", Refusal::Private),
             (TCP4, "127.0.0.1:80", Refusal::Localhost),
             (TCP4, "0.0.0.0:80", Refusal::Wildcard),
-            (UDP4, "192.168.1.1:53", Refusal::NotAStream),
+            (UDP4, "192.168.1.1:54", Refusal::NotAStream),
         ] {
             assert_eq!(decide(socket, address, &settings), ConnectDecision::Refuse(refusal));
         }
