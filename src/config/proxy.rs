@@ -1,9 +1,9 @@
 //! Tor's SOCKS port as the variables of libcurl name it.
 
-use core::ffi::CStr;
 use core::fmt::Write;
 use core::net::SocketAddr;
 
+use super::{Direct, Hosts};
 use crate::bytes::Bytes;
 use crate::socks5::Credentials;
 
@@ -11,12 +11,32 @@ use crate::socks5::Credentials;
 /// and a port.
 pub type ProxyUrl = Bytes<{ 10 + 2 * 3 * 255 + 2 + 48 }>;
 
-/// What `NO_PROXY` holds beside such a URL: the destinations that no Tor can reach. The hooks decide
-/// about them.
-pub const NO_PROXY: &CStr =
-    c"localhost,localdomain,local,lan,home,home.arpa,internal,intranet,private,corp,invalid,alt,\
-127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
-::1,fc00::/7,fe80::/10";
+/// The longest list: an item of `AllowDirect` at most doubles with its prefix.
+pub type ProxyList = Bytes<1_400>;
+
+/// What no Tor can reach; the hooks decide about it.
+const LOCAL: &[u8] =
+    b"localhost,localdomain,local,lan,home,home.arpa,internal,intranet,private,corp,\
+    invalid,alt,127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
+    ::1,fc00::/7,fe80::/10";
+
+/// What `NO_PROXY` holds beside such a URL: what no Tor can reach, and what is reached `direct`ly.
+pub fn exceptions(direct: Option<&Direct>) -> ProxyList {
+    let mut list = ProxyList::EMPTY;
+    list.extend(LOCAL);
+    for item in direct.into_iter().flat_map(Direct::items) {
+        list.extend(b",");
+        match item.hosts {
+            Hosts::Network(address, prefix) => {
+                let _ = write!(list, "{address}/{prefix}");
+            }
+            Hosts::Name(name) | Hosts::Below(name) => {
+                list.extend(name);
+            }
+        }
+    }
+    list
+}
 
 /// `tor` as a URL whose names the proxy resolves (`socks5h`), with `credentials`, so that a stream
 /// is isolated as one that a hook leads there.
@@ -64,6 +84,17 @@ mod tests {
         let credentials = Credentials::new(b"a@b:c/", b"%\xff x").unwrap();
         let expected = "socks5h://a%40b%3Ac%2F:%25%FF%20x@127.0.0.1:9050";
         assert_eq!(text("127.0.0.1:9050", Some(&credentials)), expected);
+    }
+
+    #[test]
+    fn what_is_reached_directly_has_no_proxy() {
+        let direct = Direct::new(b"203.0.113.0/24:80 nas.example,.office.example [2001:db8::1]:1");
+        let list = exceptions(direct.as_ref()).to_string();
+        let expected = ",203.0.113.0/24,nas.example,office.example,2001:db8::1/128";
+        assert!(list.starts_with("localhost,") && list.ends_with(expected), "{list}");
+        assert!(exceptions(None).to_string().ends_with(",fe80::/10"));
+        let longest = Direct::new("::1 ".repeat(127).as_bytes());
+        assert!(exceptions(longest.as_ref()).to_string().ends_with(",::1/128"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::{MaybeUninit, transmute};
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Release};
 
@@ -65,7 +65,7 @@ unsafe extern "C" fn value(name: *const c_char, caller: *const c_void) -> *mut c
     } else if is_url {
         url()
     } else {
-        proxy::NO_PROXY.as_ptr().cast_mut()
+        list()
     }
 }
 
@@ -102,38 +102,58 @@ fn refuses_onions(caller: *const c_void) -> bool {
     }
 }
 
-/// A URL, and the process whose user name it holds.
-struct Url {
+/// A variable's value, and the process whose user name it holds, if any.
+struct Value {
     pid: i32,
     text: Bytes<1_601>,
 }
 
-/// The last URL that was made; the earlier ones stay, since somebody may be reading them.
-static URL: AtomicPtr<Url> = AtomicPtr::new(null_mut());
+/// The last values that were made; the earlier ones stay, since somebody may be reading them.
+static URL: AtomicPtr<Value> = AtomicPtr::new(null_mut());
+static LIST: AtomicPtr<Value> = AtomicPtr::new(null_mut());
 
-/// Tor's port with this process's credentials. Null without memory: the program has no proxy then.
+/// Tor's port with this process's credentials.
 fn url() -> *mut c_char {
-    let pid = if runtime::loaded().isolate_pid { sys::getpid() } else { 0 };
-    // Acquire pairs with the Release below: the text is written.
-    // SAFETY: what was published stays as it is.
-    let known = unsafe { URL.load(Acquire).as_ref() }.filter(|url| url.pid == pid);
-    let Some(url) = known.or_else(|| made(pid)) else { return null_mut() };
-    url.text.as_slice().as_ptr().cast_mut().cast()
+    let settings = runtime::loaded();
+    let pid = if settings.isolate_pid { sys::getpid() } else { 0 };
+    let credentials = runtime::credentials();
+    kept(&URL, pid, || made(pid, proxy::url(settings.tor(), credentials.as_ref()).as_slice()))
 }
 
-fn made(pid: i32) -> Option<&'static Url> {
-    let url = proxy::url(runtime::loaded().tor(), runtime::credentials().as_ref());
+/// What is not to go there.
+fn list() -> *mut c_char {
+    let direct = runtime::loaded().allow_direct.as_ref();
+    kept(&LIST, 0, || made(0, proxy::exceptions(direct).as_slice()))
+}
+
+/// The value in `place`, which `make` makes if it is not there for this process. Null without memory:
+/// the variable is not set then.
+fn kept(
+    place: &AtomicPtr<Value>,
+    pid: i32,
+    make: impl FnOnce() -> Option<NonNull<Value>>,
+) -> *mut c_char {
+    // Acquire pairs with the Release below: the text is written.
+    // SAFETY: what was published stays as it is.
+    if let Some(value) = unsafe { place.load(Acquire).as_ref() }
+        && value.pid == pid
+    {
+        return value.text.as_slice().as_ptr().cast_mut().cast();
+    }
+    let Some(made) = make() else { return null_mut() };
+    // Release pairs with the Acquire above.
+    place.store(made.as_ptr(), Release);
+    // SAFETY: as above.
+    unsafe { made.as_ref() }.text.as_slice().as_ptr().cast_mut().cast()
+}
+
+fn made(pid: i32, value: &[u8]) -> Option<NonNull<Value>> {
     let mut text = Bytes::EMPTY;
-    if !text.extend(url.as_slice()) || !text.extend(b"\0") {
+    if !text.extend(value) || !text.extend(b"\0") {
         return None;
     }
-    let place = sys::map_zeroed(size_of::<Url>()).ok()?.cast::<Url>();
+    let place = sys::map_zeroed(size_of::<Value>()).ok()?.cast::<Value>();
     // SAFETY: a fresh mapping of that size, on a page's boundary; it is never unmapped.
-    let made = unsafe {
-        place.write(Url { pid, text });
-        place.as_ref()
-    };
-    // Release pairs with the Acquire in `url`.
-    URL.store(place.as_ptr(), Release);
-    Some(made)
+    unsafe { place.write(Value { pid, text }) };
+    Some(place)
 }
