@@ -18,6 +18,8 @@ impl Known for Destinations {
         is_cookie(address.ip())
     }
 
+    /// In a frame of its own: a piece of /etc/hosts is read there.
+    #[inline(never)]
     fn is_direct(&self, address: SocketAddr) -> bool {
         let Some(direct) = &runtime::loaded().allow_direct else { return false };
         let (ip, port) = (address.ip().to_canonical(), Some(address.port()));
@@ -25,6 +27,7 @@ impl Known for Destinations {
             || direct.has_names() && hosts(|other, name| other == ip && direct.has_name(name, port))
     }
 
+    #[inline(never)]
     fn is_answer(&self, address: SocketAddr) -> bool {
         runtime::ANSWERS.name(address.ip()).is_some()
     }

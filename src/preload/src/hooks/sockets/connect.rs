@@ -2,10 +2,11 @@
 
 use core::ffi::{c_int, c_void};
 use core::mem::transmute;
+use core::net::SocketAddr;
 
 use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
-use epochsocks::policy::{Address, ConnectDecision, Refusal};
+use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
 use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
@@ -54,7 +55,8 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         Ok(address) => address,
         Err(errno) => return errno::fail(errno),
     };
-    match decide(kind, address.parse(), &Destinations, runtime::loaded()) {
+    let decision = decide(kind, address.parse(), &Destinations, runtime::loaded());
+    match decision {
         ConnectDecision::Libc => match SOCKETS.occupied(fd) {
             // SAFETY: a whole copy of the caller's address.
             None => unsafe {
@@ -67,29 +69,34 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             Some(errno) => errno::fail(errno),
         },
         ConnectDecision::Dissolve => dissolve(fd, &address),
-        ConnectDecision::NameServer(server) => {
-            let connected = match SOCKETS.occupied(fd) {
-                Some(errno) if kind.is_tcp() => Err(errno),
-                None if kind.is_tcp() => nameserver::connect_stream(fd, kind.domain, server),
-                _ => nameserver::connect(fd, kind.domain, server),
-            };
-            match connected {
-                Ok(()) => 0,
-                Err(errno) => errno::fail(errno),
-            }
-        }
+        ConnectDecision::NameServer(server) => to_name_server(fd, kind, server),
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
-            let ip = destination.ip();
-            let host = runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name);
-            through_tor(fd, kind.domain, destination, host)
+            let answered = || {
+                let ip = destination.ip();
+                Some(runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name))
+            };
+            through_tor(fd, kind.domain, destination, answered).unwrap_or_default()
         }
         ConnectDecision::ThroughTorByCookie(destination) => {
-            match launch::name_behind(destination) {
-                Some(name) => through_tor(fd, kind.domain, destination, Host::Name(name)),
-                None => refuse(address, Refusal::UnknownCookie),
-            }
+            let behind = || launch::name_behind(destination).map(Host::Name);
+            through_tor(fd, kind.domain, destination, behind)
+                .unwrap_or_else(|| refuse(address, Refusal::UnknownCookie))
         }
+    }
+}
+
+/// In a frame of its own, as some stacks are small.
+#[inline(never)]
+fn to_name_server(fd: c_int, kind: SocketKind, server: SocketAddr) -> c_int {
+    let connected = match SOCKETS.occupied(fd) {
+        Some(errno) if kind.is_tcp() => Err(errno),
+        None if kind.is_tcp() => nameserver::connect_stream(fd, kind.domain, server),
+        _ => nameserver::connect(fd, kind.domain, server),
+    };
+    match connected {
+        Ok(()) => 0,
+        Err(errno) => errno::fail(errno),
     }
 }
 
@@ -129,6 +136,9 @@ pub unsafe extern "C" fn connect_behind(
     }
 }
 
+/// As [`to_name_server`], a frame of its own.
+#[cold]
+#[inline(never)]
 fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
     match address.parse() {
         Address::Inet(destination) if refusal == Refusal::NotAStream => {
@@ -143,6 +153,7 @@ fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
 }
 
 /// `AF_UNSPEC`: the kernel lets go of the peer, and so do we, on every duplicate.
+#[inline(never)]
 fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     SOCKETS.cancel(fd);
     let _ = SOCKETS.take_error(fd);

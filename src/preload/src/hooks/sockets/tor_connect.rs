@@ -18,21 +18,25 @@ use crate::log::log;
 use crate::sockets::SOCKETS;
 use crate::{clock, errno, runtime};
 
-/// Connects `fd`, a TCP socket of `domain`, to `host` through Tor; `destination` is what the
-/// program will be told that it reached.
-pub fn through_tor(fd: c_int, domain: c_int, destination: SocketAddr, host: Host) -> c_int {
-    let request = Request { command: Command::Connect, host, port: destination.port() };
-    let connected = match send_off(fd, domain, destination, request) {
+/// Connects `fd`, a TCP socket of `domain`, through Tor to the host that `host` gives; `destination` is
+/// what the program will be told that it reached. `None` if `host` gives none.
+pub fn through_tor(
+    fd: c_int,
+    domain: c_int,
+    destination: SocketAddr,
+    host: impl Fn() -> Option<Host>,
+) -> Option<c_int> {
+    let connected = match send_off(fd, domain, destination, &host)? {
         Ok(Some(sent)) if sent.waits => wait(fd, sent),
         Ok(Some(sent)) => Err(sent.underway()),
         // A vfork child's socket: it goes through Tor as any, but no record remembers it.
-        Ok(None) => run(fd, domain, &request),
+        Ok(None) => run(fd, domain, destination.port(), host()?),
         Err(errno) => Err(errno),
     };
-    match connected {
+    Some(match connected {
         Ok(()) => 0,
         Err(errno) => errno::fail(errno),
-    }
+    })
 }
 
 /// In a frame of its own, which is gone when the call waits.
@@ -41,8 +45,9 @@ fn send_off(
     fd: c_int,
     domain: c_int,
     destination: SocketAddr,
-    request: Request,
-) -> Result<Option<Sent>, Errno> {
+    host: impl Fn() -> Option<Host>,
+) -> Option<Result<Option<Sent>, Errno>> {
+    let request = Request { command: Command::Connect, host: host()?, port: destination.port() };
     let settings = runtime::loaded();
     let credentials = runtime::credentials();
     let deadline = clock::now().saturating_add(settings.handshake_timeout);
@@ -55,7 +60,7 @@ fn send_off(
         deadline: deadline.as_nanos() as u64,
         always_waits: || always_waits(runtime::loaded()),
     };
-    SOCKETS.connect(fd, &attempt)
+    Some(SOCKETS.connect(fd, &attempt))
 }
 
 /// Whether a connect waits on a non-blocking socket, too: an event loop that enters the kernel without
@@ -88,7 +93,8 @@ fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
 
 /// A whole handshake that waits, for a socket without a record.
 #[inline(never)]
-fn run(fd: c_int, domain: c_int, request: &Request) -> Result<(), Errno> {
+fn run(fd: c_int, domain: c_int, port: u16, host: Host) -> Result<(), Errno> {
+    let request = &Request { command: Command::Connect, host, port };
     let settings = runtime::loaded();
     let saved = errno::get();
     let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
