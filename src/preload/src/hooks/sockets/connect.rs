@@ -8,19 +8,18 @@ use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
-use epochsocks::socks5::Host;
 use epochsocks::sys::Errno;
 use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
 use super::helper;
-use super::tor_connect::through_tor;
+use super::tor_connect::{HostIs, through_tor};
 use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, destination_tag, errno, exports, launch, nameserver, real, runtime};
+use crate::{datagrams, destination_tag, errno, exports, nameserver, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -72,15 +71,10 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         ConnectDecision::NameServer(server) => to_name_server(fd, kind, server),
         ConnectDecision::Refuse(refusal) => refuse(address, refusal),
         ConnectDecision::ThroughTor(destination) => {
-            let answered = || {
-                let ip = destination.ip();
-                Some(runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name))
-            };
-            through_tor(fd, kind.domain, destination, answered).unwrap_or_default()
+            through_tor(fd, kind.domain, destination, HostIs::OfAddress).unwrap_or_default()
         }
         ConnectDecision::ThroughTorByCookie(destination) => {
-            let behind = || launch::name_behind(destination).map(Host::Name);
-            through_tor(fd, kind.domain, destination, behind)
+            through_tor(fd, kind.domain, destination, HostIs::BehindCookie)
                 .unwrap_or_else(|| refuse(address, Refusal::UnknownCookie))
         }
     }

@@ -16,21 +16,30 @@ use crate::hooks::waits::wait_loop::{timeout, wait_for_handshake};
 use crate::libc_io::Libc;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{clock, errno, runtime};
+use crate::{clock, errno, launch, runtime};
 
-/// Connects `fd`, a TCP socket of `domain`, through Tor to the host that `host` gives; `destination` is
-/// what the program will be told that it reached. `None` if `host` gives none.
+/// Where a destination leads through Tor.
+#[derive(Clone, Copy)]
+pub enum HostIs {
+    /// To its address, by the name that Tor has resolved to it where one is known.
+    OfAddress,
+    /// To the name that stands behind a cookie address.
+    BehindCookie,
+}
+
+/// Connects `fd`, a TCP socket of `domain`, through Tor; `destination` is what the program will be told
+/// that it reached. `None` for a cookie address that no lookup has given.
 pub fn through_tor(
     fd: c_int,
     domain: c_int,
     destination: SocketAddr,
-    host: impl Fn() -> Option<Host>,
+    host: HostIs,
 ) -> Option<c_int> {
-    let connected = match send_off(fd, domain, destination, &host)? {
+    let connected = match send_off(fd, domain, destination, host)? {
         Ok(Some(sent)) if sent.waits => wait(fd, sent),
         Ok(Some(sent)) => Err(sent.underway()),
         // A vfork child's socket: it goes through Tor as any, but no record remembers it.
-        Ok(None) => run(fd, domain, destination.port(), host()?),
+        Ok(None) => run(fd, domain, destination, host)?,
         Err(errno) => Err(errno),
     };
     Some(match connected {
@@ -39,15 +48,26 @@ pub fn through_tor(
     })
 }
 
+/// In a frame of its own, as some stacks are small.
+#[inline(never)]
+fn request(destination: SocketAddr, host: HostIs) -> Option<Request> {
+    let ip = destination.ip();
+    let host = match host {
+        HostIs::OfAddress => runtime::ANSWERS.name(ip).map_or(Host::Address(ip), Host::Name),
+        HostIs::BehindCookie => Host::Name(launch::name_behind(destination)?),
+    };
+    Some(Request { command: Command::Connect, host, port: destination.port() })
+}
+
 /// In a frame of its own, which is gone when the call waits.
 #[inline(never)]
 fn send_off(
     fd: c_int,
     domain: c_int,
     destination: SocketAddr,
-    host: impl Fn() -> Option<Host>,
+    host: HostIs,
 ) -> Option<Result<Option<Sent>, Errno>> {
-    let request = Request { command: Command::Connect, host: host()?, port: destination.port() };
+    let request = request(destination, host)?;
     let settings = runtime::loaded();
     let credentials = runtime::credentials();
     let deadline = clock::now().saturating_add(settings.handshake_timeout);
@@ -93,8 +113,16 @@ fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
 
 /// A whole handshake that waits, for a socket without a record.
 #[inline(never)]
-fn run(fd: c_int, domain: c_int, port: u16, host: Host) -> Result<(), Errno> {
-    let request = &Request { command: Command::Connect, host, port };
+fn run(
+    fd: c_int,
+    domain: c_int,
+    destination: SocketAddr,
+    host: HostIs,
+) -> Option<Result<(), Errno>> {
+    Some(run_to(fd, domain, &request(destination, host)?))
+}
+
+fn run_to(fd: c_int, domain: c_int, request: &Request) -> Result<(), Errno> {
     let settings = runtime::loaded();
     let saved = errno::get();
     let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
