@@ -212,7 +212,9 @@ mod tests {
                     "{shell}: {}",
                     flag.long
                 );
-                assert!(script.contains(&flag.choices.join(" ")), "{shell}: {}", flag.long);
+                // The shells complete the name alone of a flag whose value is attached.
+                let choices = flag.choices.join(" ");
+                assert!(flag.attached || script.contains(&choices), "{shell}: {}", flag.long);
             }
         }
         assert_eq!(script("csh"), None);

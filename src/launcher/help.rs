@@ -69,6 +69,8 @@ fn row(text: &mut String, flag: &Flag) {
     let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
     let left = format!("{short}{}{}", flag.long, flag.argument());
     let (help, default) = (&flag.help, flag.default);
+    // A list is broken at its commas.
+    let default = default.replace(',', ", ");
     let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
     let mut line = format!("  {left:<0$}", COLUMN - 2);
     if line.len() > COLUMN {

@@ -2,10 +2,10 @@
 
 use core::net::SocketAddr;
 
-use super::handshake::{Locked, Look, Owner, Report, Script, Slot, SlotId, TABLE};
+use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, SlotId, TABLE};
 use super::{Claim, Connection, OwnSocket, Progress, Record, SocketId, Sockets, Unverified};
 use crate::registry::Registry;
-use crate::socks5::{Credentials, Handshake, Request};
+use crate::socks5::{Credentials, Request};
 use crate::sys::{self, Errno};
 use crate::tor::DialError;
 
@@ -16,7 +16,7 @@ pub struct Attempt<'a> {
     /// Where the program wants to go, as it has said it.
     pub destination: SocketAddr,
     /// What is asked of Tor.
-    pub request: Request,
+    pub request: &'a Request,
     /// Tor's SOCKS port.
     pub tor: SocketAddr,
     /// The user name and password for Tor.
@@ -179,10 +179,8 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
             }
         };
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
-        let script = || {
-            let handshake = Handshake::new(&attempt.request, attempt.credentials);
-            Script { handshake, request: attempt.request, tor: address }
-        };
+        let Attempt { request, credentials, deadline, .. } = attempt;
+        let plan = Plan { request, credentials: *credentials, tor: address, deadline: *deadline };
         let sent = sys::without_signals(|| {
             let Ok(claim) = record.begin_connect() else {
                 own.close();
@@ -196,7 +194,7 @@ impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
                     return Err(error);
                 }
             };
-            locked.start(fd, own, script, attempt.deadline, waits.then(sys::gettid));
+            locked.start(fd, own, &plan, waits.then(sys::gettid));
             TABLE.note_deadline(attempt.deadline);
             let started = locked.with_socket(|socket| socket.start_connect(&address, flags));
             let started = started.unwrap_or_else(|unverified| Err(unverified.errno()));

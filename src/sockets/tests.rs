@@ -1,7 +1,7 @@
 //! The sockets over a registry of their own, on real sockets and a proxy in a thread.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::sync::Barrier;
 use std::thread;
@@ -32,11 +32,12 @@ fn close(sockets: &Subject, fd: i32) {
 
 fn attempt(tor: SocketAddr) -> Attempt<'static> {
     let destination = SocketAddr::from(([192, 0, 2, 1], 80));
-    let host = Host::Address(destination.ip());
+    const HOST: Host = Host::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    const REQUEST: Request = Request { command: Command::Connect, host: HOST, port: 80 };
     Attempt {
         domain: libc::AF_INET,
         destination,
-        request: Request { command: Command::Connect, host, port: 80 },
+        request: &REQUEST,
         tor,
         credentials: None,
         deadline: time::monotonic_nanoseconds() + 20_000_000_000,

@@ -28,7 +28,7 @@ mod token;
 
 pub use epoll_entry::{ENTRIES, EpollEntry, Interest};
 pub use run_lock::{RunLock, TryLock};
-pub use slot::{Locked, Look, Owner, Report, Script, Slot};
+pub use slot::{Locked, Look, Owner, Plan, Report, Slot};
 pub use table::{CAPACITY, Table};
 pub use token::Token;
 

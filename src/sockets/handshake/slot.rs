@@ -18,18 +18,29 @@ use super::{SlotId, Token};
 use crate::sockets::record::{End, InFlight};
 use crate::sockets::verified::Inode;
 use crate::sockets::{OwnSocket, Progress, Record, SocketId, Unverified, Verified, Wait};
-use crate::socks5::{Handshake, Request};
+use crate::socks5::{Credentials, Handshake, Request};
 use crate::sys::{self, Errno, own_descriptors, time};
 use crate::tor::{Advance, DriveError};
 
 /// What the driver works with.
-pub struct Script {
-    /// The handshake's state.
-    pub handshake: Handshake,
+struct Script {
+    handshake: Handshake,
     /// What was asked for, to report it.
-    pub request: Request,
+    request: Request,
+    /// The address at which the socket reaches Tor.
+    tor: SocketAddr,
+}
+
+/// What a handshake is to do.
+pub struct Plan<'a> {
+    /// What is asked for.
+    pub request: &'a Request,
+    /// The user name and password for Tor.
+    pub credentials: Option<&'a Credentials>,
     /// The address at which the socket reaches Tor.
     pub tor: SocketAddr,
+    /// When it has to be over, in nanoseconds since boot.
+    pub deadline: u64,
 }
 
 /// How a handshake has ended, for the log.
@@ -365,17 +376,10 @@ impl<'s> Locked<'s> {
     /// Puts a handshake into the slot: from here on the kernel's epoll entries of the socket carry
     /// tokens. The caller goes on to connect the socket by `own`, then to
     /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`]. `waiter` is the thread whose connect
-    /// waits, if any; `deadline` is in nanoseconds since boot; `fd` is the program's descriptor.
-    pub fn start(
-        &mut self,
-        fd: i32,
-        own: OwnSocket,
-        script: impl FnOnce() -> Script,
-        deadline: u64,
-        waiter: Option<i32>,
-    ) {
+    /// waits, if any; `fd` is the program's descriptor.
+    pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>, waiter: Option<i32>) {
         self.close_own();
-        write_script(self.inner_mut(), script);
+        self.write_script(plan);
         let inner = self.inner_mut();
         inner.inode = Inode::of(own.verified());
         (inner.own, inner.keeps_own) = (own.into_number(), waiter.is_some());
@@ -383,12 +387,24 @@ impl<'s> Locked<'s> {
         // Relaxed: see `Slot::last_descriptor`.
         self.slot.last_descriptor.store(fd, Relaxed);
         // Relaxed throughout: the Release in `State::set` publishes them.
-        self.slot.deadline.store(deadline, Relaxed);
+        self.slot.deadline.store(plan.deadline, Relaxed);
         self.slot.events.store(libc::POLLOUT as u32, Relaxed);
         self.slot.waiter.store(waiter.unwrap_or(0), Relaxed);
         self.slot.cancel.forget();
         self.slot.state.set(Stage::InFlight);
         self.sync();
+    }
+
+    /// In a frame of its own, and in place: a script is large, and some stacks are small.
+    #[inline(never)]
+    fn write_script(&mut self, plan: &Plan<'_>) {
+        let script = self.inner_mut().script.as_mut_ptr();
+        // SAFETY: the slot's own memory, and the caller has the run lock.
+        unsafe {
+            (&raw mut (*script).request).write(*plan.request);
+            (&raw mut (*script).tor).write(plan.tor);
+            (&raw mut (*script).handshake).write(Handshake::new(plan.request, plan.credentials));
+        }
     }
 
     /// Calls `act` with the socket of the slot: by a descriptor of the library's own if there is one,
@@ -760,10 +776,4 @@ fn make(inner: *mut Inner) {
         (&raw mut (*inner).inode).write(None);
         (&raw mut (*inner).is_made).write(true);
     }
-}
-
-/// In a frame of its own: a script is large, and some stacks are small.
-#[inline(never)]
-fn write_script(inner: &mut Inner, script: impl FnOnce() -> Script) {
-    inner.script.write(script());
 }

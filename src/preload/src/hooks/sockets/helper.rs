@@ -20,6 +20,7 @@ static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Looks at the peer of `fd`, which was connected to the UNIX socket `address`. Of any other than a
 /// well-known helper's socket the kernel is asked nothing. errno is left alone; async-signal-safe.
+#[inline(never)]
 pub fn look_at(fd: i32, address: &AddressArgument) {
     let Some(path) = address.bytes().get(PATH..) else { return };
     let path = path.split(|byte| *byte == 0).next().unwrap_or_default();

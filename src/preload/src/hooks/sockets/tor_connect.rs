@@ -74,7 +74,7 @@ fn send_off(
     let attempt = Attempt {
         domain,
         destination,
-        request,
+        request: &request,
         tor: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
         deadline: deadline.as_nanos() as u64,
