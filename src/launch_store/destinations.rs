@@ -40,13 +40,22 @@ impl Store {
         connection: ConnectionId,
         tag: &DestinationTag,
     ) -> Result<(), crate::sys::Errno> {
-        let entry = entry_name(connection.cookie);
-        let text = compose(connection, tag);
-        if self.read(entry.as_str()) != Some(text) {
-            self.replace(entry.as_str(), text.as_slice())?;
+        if self.own_tag_of(connection).as_ref() != Some(tag) {
+            self.write(connection, tag)?;
         }
         self.hold();
         Ok(())
+    }
+
+    /// In a frame of its own, as some stacks are small.
+    #[inline(never)]
+    fn write(
+        self,
+        connection: ConnectionId,
+        tag: &DestinationTag,
+    ) -> Result<(), crate::sys::Errno> {
+        let text = compose(connection, tag);
+        self.replace(entry_name(connection.cookie).as_str(), text.as_slice())
     }
 
     /// Where `connection` leads, if a process of the launch has told that, or of another launch of
@@ -59,9 +68,11 @@ impl Store {
         tag
     }
 
+    #[inline(never)]
     fn own_tag_of(self, connection: ConnectionId) -> Option<DestinationTag> {
-        let text = self.read(entry_name(connection.cookie).as_str())?;
-        parse(text.as_slice()).filter(|(id, _)| *id == connection).map(|(_, tag)| tag)
+        let meant = |text: &[u8]| parse(text).filter(|(id, _)| *id == connection);
+        let found = self.look_at(entry_name(connection.cookie).as_str(), meant).flatten();
+        found.map(|(_, tag)| tag)
     }
 
     /// Forgets where the socket `cookie` leads: it has lost its peer.

@@ -107,6 +107,14 @@ impl Store {
         paths::rename(fresh, c_path(&path)?)
     }
 
+    /// Calls `look` with the text of the entry `name`, without a copy: some stacks are small. `None` if
+    /// there is none.
+    pub fn look_at<T>(self, name: &str, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let path = entry(self.find()?, name)?;
+        let mut text = [0; LONGEST_TEXT];
+        Some(look(paths::read_link(c_path(&path).ok()?, &mut text).ok()?))
+    }
+
     /// Removes the entry `name` if it is there and `is_meant` says so of its text.
     pub fn remove_if(self, name: &str, is_meant: impl FnOnce(&[u8]) -> bool) {
         let Some(path) = self.find().and_then(|directory| entry(directory, name)) else { return };
@@ -127,11 +135,17 @@ impl Store {
 
     /// The launch's directory, if it is there and the user's own.
     pub(super) fn find(self) -> Option<Path> {
-        let mut directories = Parent::ALL.map(|parent| self.directory(parent)).into_iter();
-        directories.find(|path| is_ours(path) == Ok(true))
+        for parent in Parent::ALL {
+            let path = self.directory(parent);
+            if is_ours(&path) == Ok(true) {
+                return Some(path);
+            }
+        }
+        None
     }
 
-    /// The launch's directory, with one for the entries in it.
+    /// The launch's directory, with one for the entries in it. A frame of its own, as above.
+    #[inline(never)]
     fn find_or_make(self) -> Result<Path, Errno> {
         let make = || Parent::ALL.into_iter().find_map(|parent| self.make_directory(parent));
         let directory = self.find().or_else(make).ok_or(Errno(libc::EACCES))?;
@@ -142,6 +156,8 @@ impl Store {
         }
     }
 
+    /// In a frame of its own, as some stacks are small.
+    #[inline(never)]
     fn make_directory(self, parent: Parent) -> Option<Path> {
         let path = self.directory(parent);
         match paths::make_private_directory(c_path(&path).ok()?) {
