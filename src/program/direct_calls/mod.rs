@@ -5,8 +5,8 @@
 //! as in Free Pascal's run-time library, the callers are looked at. This recognises what ordinary
 //! tools make; code that hides its numbers on purpose is not found. Async-signal-safe.
 //!
-//! - [`x86_64`], [`aarch64`]: how one piece of code is read
-//! - [`remembered`]: the answers for files that were looked through before
+//! - `x86_64`, `aarch64`: how one piece of code is read
+//! - `remembered`: the answers for files that were looked through before
 
 #[cfg(any(test, target_arch = "aarch64"))]
 #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "a part of it is tested"))]
