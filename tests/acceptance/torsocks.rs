@@ -49,7 +49,7 @@ fn an_onion_service_is_connected_by_its_cookie() {
 }
 
 #[test]
-fn only_streams_and_local_sockets_can_be_made() {
+fn only_streams_and_local_sockets_reach_anything() {
     play("socket");
 }
 
