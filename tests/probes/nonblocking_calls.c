@@ -60,7 +60,8 @@ static void scene_questions(void)
     FAILS(ioctl(fd, TIOCOUTQ, (void *)8), EFAULT);
     EXPECT(by_poll(fd, -1) & POLLOUT);
     EXPECT(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &seen, &size) == 0);
-    EXPECT(seen.tcpi_state == TCP_ESTABLISHED && peer_is(fd, HOST, 80) && echoes(fd));
+    EXPECT(seen.tcpi_state == TCP_ESTABLISHED);
+    is_connected(fd);
 }
 
 /* The kernel takes any address for the second half of the connect that it knows of. */
@@ -73,7 +74,7 @@ static void scene_other_addresses(void)
     FAILS(connect(fd, &unknown, sizeof unknown), EALREADY);
     FAILS(connect(fd, &unknown, 1), EALREADY);
     EXPECT(by_poll(fd, -1) & POLLOUT);
-    EXPECT(peer_is(fd, HOST, 80) && echoes(fd));
+    is_connected(fd);
 }
 
 extern int __dprintf_chk(int fd, int flag, const char *format, ...);
