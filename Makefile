@@ -24,6 +24,8 @@ LIBRARY = libepochsocks_preload
 REGISTRIES = slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam
 LIBRARIES = $(LIBRARY).so $(REGISTRIES:%=$(LIBRARY)-%.so)
 DOCUMENTS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/THIRD-PARTY.txt
+MANUAL = $(wildcard manual/*.md)
+DOCDIR = $(PREFIX)/share/doc/epochsocks
 
 # Source, target and mode of each installed file but the libraries.
 define FILES
@@ -35,8 +37,10 @@ packaging/man/epochsocks-preload.8 $(MANDIR)/man8/epochsocks-preload.8 644
 packaging/completions/epochsocks.bash $(PREFIX)/share/bash-completion/completions/epochsocks 644
 packaging/completions/_epochsocks $(PREFIX)/share/zsh/site-functions/_epochsocks 644
 packaging/completions/epochsocks.fish $(PREFIX)/share/fish/vendor_completions.d/epochsocks.fish 644
-packaging/epochsocks.conf $(PREFIX)/share/doc/epochsocks/epochsocks.conf 644
-$(foreach file,$(DOCUMENTS),$(file) $(PREFIX)/share/doc/epochsocks/$(notdir $(file)) 644
+packaging/epochsocks.conf $(DOCDIR)/epochsocks.conf 644
+$(foreach file,$(DOCUMENTS),$(file) $(DOCDIR)/$(notdir $(file)) 644
+)
+$(foreach file,$(MANUAL),$(file) $(DOCDIR)/$(file) 644
 )
 $(foreach file,$(LIBRARIES),$(CARGO_TARGET_DIR)/release/$(file) $(LIBDIR)/epochsocks/$(file) 644
 )
@@ -59,7 +63,7 @@ uninstall:
 	@echo "$$FILES" | while read -r source target mode; do \
 	  [ -z "$$source" ] || rm -f "$(DESTDIR)$$target"; \
 	done
-	@-rmdir "$(DESTDIR)$(LIBDIR)/epochsocks" "$(DESTDIR)$(PREFIX)/share/doc/epochsocks"
+	@-rmdir "$(DESTDIR)$(LIBDIR)/epochsocks" "$(DESTDIR)$(DOCDIR)/manual" "$(DESTDIR)$(DOCDIR)"
 
 deb:
 	dpkg-buildpackage --build=binary --no-sign

@@ -15,6 +15,7 @@ use epochsocks_benches::report;
 const USAGE: &str = "\
 usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,...] EXPERIMENT...
        epochsocks-benches report RESULTS DIRECTORY
+       epochsocks-benches figure DIRECTORY
 
 Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
 startup, hooks, connections, tor-connections, threads, loops; `preload` stands for all of these.
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Some((first, [input, output])) if first == "report" => {
             report::make(input.as_ref(), output.as_ref())
         }
+        Some((first, [directory])) if first == "figure" => report::make_figure(directory.as_ref()),
         _ => parse(lexopt::Parser::from_env()).map_err(io::Error::other).and_then(|command| {
             command.experiments.iter().try_for_each(|experiment| run(&command, experiment))
         }),

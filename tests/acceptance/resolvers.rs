@@ -67,7 +67,9 @@ fn with_names_cookie_curl_reaches_a_name_without_ipv4() {
     assert_connected(&seen, "v6only.test", 80);
 }
 
-/// As the README says of other proxies: ssh itself goes through Tor, and the program through ssh.
+/// ssh itself goes through Tor, and the program through ssh, as manual/using.md says.
+///
+/// promise: a SOCKS5 proxy other than Tor
 #[test]
 fn with_names_cookie_another_socks_proxy_than_tor_will_do() {
     let Some(network) = network_with(&["ssh", "curl", "sh"]) else { return };

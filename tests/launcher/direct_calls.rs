@@ -41,6 +41,7 @@ fn a_program_that_hands_numbers_to_what_calls_is_refused() {
     }
 }
 
+/// promise: Both kinds of calls in one program
 #[test]
 fn a_program_that_also_connects_by_libc_or_only_waits_runs() {
     let workshop = Workshop::new();

@@ -104,8 +104,8 @@ fn a_script_does_not_go_on_where_it_can_not_be_protected() {
 }
 
 #[test]
-fn the_form_for_scripts_in_the_readme_stops_without_set_e_and_without_the_launcher() {
-    let line = readme_line("on=$(epochsocks on)");
+fn the_form_for_scripts_in_the_manual_stops_without_set_e_and_without_the_launcher() {
+    let line = manual_line("on=$(epochsocks on)");
     for name in shells().filter(|name| *name != "fish") {
         let workshop = Workshop::new();
         for launcher in ["'/nonexistent'", "\"$IT\" -P 0"] {
@@ -120,28 +120,28 @@ fn the_form_for_scripts_in_the_readme_stops_without_set_e_and_without_the_launch
     }
 }
 
-/// The line of the README that starts so, without a comment at its end.
-fn readme_line(start: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(file).expect("the README is there");
+/// The line of manual/using.md that starts so, without a comment at its end.
+fn manual_line(start: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manual/using.md");
+    let text = std::fs::read_to_string(file).expect("the page is there");
     let line = text.lines().find(|line| line.starts_with(start));
     let line = line.unwrap_or_else(|| panic!("no line starts with {start}"));
     line.split(" # ").next().unwrap_or(line).to_owned()
 }
 
 #[test]
-fn the_prompt_of_the_readme_shows_that_the_shell_is_torified() {
+fn the_prompt_of_the_manual_shows_that_the_shell_is_torified() {
     let prompt = "PS1='$(case $LD_PRELOAD in";
     for name in shells().filter(|name| *name != "dash") {
         let (define, show) = match name {
-            "bash" => (format!("PS1='$ '\n{}", readme_line(prompt)), "echo \"${PS1@P}\""),
+            "bash" => (format!("PS1='$ '\n{}", manual_line(prompt)), "echo \"${PS1@P}\""),
             "zsh" => (
-                format!("setopt prompt_subst; PS1='$ '\n{}", readme_line(prompt)),
+                format!("setopt prompt_subst; PS1='$ '\n{}", manual_line(prompt)),
                 "print -P -- \"$PS1\"",
             ),
             _ => {
                 let define = "function fish_prompt; echo '$ '; end\n".to_owned();
-                (define + &readme_line("functions --copy fish_prompt"), "fish_prompt")
+                (define + &manual_line("functions --copy fish_prompt"), "fish_prompt")
             }
         };
         let workshop = Workshop::new();

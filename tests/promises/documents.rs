@@ -23,7 +23,11 @@ pub fn sections() -> Vec<Section> {
             title: "What it does not protect against",
             promises: bullets("README.md", "What it does not protect against"),
         },
-        Section { title: "Limits", promises: bullets("README.md", "Limits") },
+        Section {
+            title: "What is not recognised",
+            promises: bullets("manual/limits.md", "Recognition of direct system calls"),
+        },
+        Section { title: "Limits", promises: bullets("manual/limits.md", "Known limits") },
     ]
 }
 

@@ -23,11 +23,12 @@ has no test.
 
 /// Limits that no test can show, and why.
 const NOT_TESTABLE: &[(&str, &str)] = &[
-    ("proxies in a chain, proxies other than Tor", "there is no such setting"),
+    ("proxies in a chain", "there is no such setting"),
     ("Other processes that act for the program", "it is other programs that connect"),
     ("Hostile code", "it does the above on purpose"),
     ("What a program says", "no hook looks at what is sent"),
     ("An observer of both ends", "a limit of Tor"),
+    ("Libraries by a bare name", "the dynamic linker loads them before any hook runs"),
     ("Systems", "needs other kernels and processors"),
     ("UDP before Linux 5.7", "needs an older kernel"),
 ];

@@ -21,6 +21,8 @@ pub struct Torifier {
 pub const NOTHING: &str = "nothing";
 /// The name for our library with its default registry.
 pub const OURS: &str = "epochsocks";
+/// The name for a library without anything in it.
+pub const EMPTY: &str = "empty library";
 
 impl Torifier {
     /// No library.
@@ -36,7 +38,7 @@ impl Torifier {
     /// A library without anything in it: what the dynamic linker takes for any.
     pub fn floor(scratch: &Path) -> io::Result<Torifier> {
         let library = shared_library("empty", scratch)?;
-        let name = "empty library".to_owned();
+        let name = EMPTY.to_owned();
         Ok(Torifier { name, library: Some(library), ..Torifier::nothing() })
     }
 

@@ -8,7 +8,7 @@ use crate::measure::results::Results;
 use crate::measure::statistics::{Summary, median, ratios, summary};
 use crate::preload::connections::BARE;
 use crate::preload::hooks::LIBC;
-use crate::preload::torifier::{NOTHING, OURS};
+use crate::preload::torifier::{EMPTY, NOTHING, OURS};
 use crate::registry::backends::BASELINE;
 
 /// The default registry.
@@ -92,7 +92,7 @@ pub fn speedups(
 }
 
 /// The differences of two subjects' samples, round by round.
-fn differences(results: &Results, workload: &str, subject: &str, base: &str) -> Vec<f64> {
+pub fn differences(results: &Results, workload: &str, subject: &str, base: &str) -> Vec<f64> {
     let samples =
         |subject| results.series.iter().find(|s| s.workload == workload && s.subject == subject);
     match (samples(subject), samples(base)) {
@@ -205,7 +205,7 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
     };
     let library = added("processor time", NOTHING);
     let undisturbed = added("least processor time of 20", NOTHING);
-    let floor = added("least processor time of 20", "empty library");
+    let floor = added("least processor time of 20", EMPTY);
     let launcher = of("preload-startup", &|r| quotients(r, "launcher", OURS, "proxychains4"));
     let connect = of("preload-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
     let rate = of("preload-connections", &|r| quotients(r, "connect, rate", BARE, OURS));

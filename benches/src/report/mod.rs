@@ -6,9 +6,11 @@
 //! - [`dots`]: rows of dots as SVG
 //! - [`page`]: the page around them, light and dark
 //! - [`csv`]: every sample, a row each
+//! - [`figure`]: the README's figure
 
 pub mod csv;
 pub mod dots;
+pub mod figure;
 pub mod headline;
 pub mod page;
 pub mod plot;
@@ -33,7 +35,13 @@ pub fn make(input: &Path, output: &Path) -> io::Result<()> {
     }
     fs::write(output.join("samples.csv"), csv::table(&all))?;
     fs::write(output.join("index.html"), page::page(&all))?;
-    fs::write(output.join("headline.md"), headline::markdown(&headline::targets(&all)))
+    fs::write(output.join("headline.md"), headline::markdown(&headline::targets(&all)))?;
+    fs::write(output.join("headline.svg"), figure::svg(&all))
+}
+
+/// Makes `directory/headline.svg` of the results in `directory`.
+pub fn make_figure(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("headline.svg"), figure::svg(&Results::read_all(directory)?))
 }
 
 /// The results of an experiment.

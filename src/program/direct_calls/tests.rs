@@ -122,6 +122,7 @@ mod aarch64 {
         assert_eq!(found(&[0x5280_02c8, 0xd400_0001]), [Calls::EPOLL_WAIT]);
     }
 
+    /// promise: Hidden numbers
     #[test]
     fn without_the_call_or_the_number_nothing_is_found() {
         assert!(found(&[0xd280_1968, 0xd503_201f]).is_empty());
