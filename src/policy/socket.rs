@@ -37,10 +37,14 @@ impl SocketKind {
     }
 }
 
+/// Families whose sockets carry nothing off the machine: those of files and of the kernel's own services
+/// (netlink, the keys of IPsec, ciphers), and none.
+pub const LOCAL_FAMILIES: [i32; 5] =
+    [libc::AF_UNSPEC, libc::AF_UNIX, libc::AF_NETLINK, libc::AF_ALG, libc::AF_KEY];
+
 /// Whether sockets of the family `domain` can't leave the machine.
-pub const fn stays_local(domain: i32) -> bool {
-    use libc::{AF_ALG, AF_KEY, AF_NETLINK, AF_UNIX, AF_UNSPEC};
-    matches!(domain, AF_UNSPEC | AF_UNIX | AF_NETLINK | AF_ALG | AF_KEY)
+pub fn stays_local(domain: i32) -> bool {
+    LOCAL_FAMILIES.contains(&domain)
 }
 
 /// What becomes of a `socket()` call.

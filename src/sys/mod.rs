@@ -15,6 +15,7 @@ mod credentials;
 mod descriptors;
 mod errno;
 mod files;
+pub mod filter;
 pub mod futex;
 mod holder;
 mod memory;
