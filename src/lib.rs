@@ -22,6 +22,7 @@
 //! | [`ancillary`] | descriptors in a message | yes |
 //! | [`launch_store`] | what the processes of one launch tell each other | yes |
 //! | [`backstop`] | the seccomp filter of a launch, and the secret that its hooks' calls carry | yes |
+//! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
@@ -34,6 +35,7 @@ pub mod config;
 pub mod inherited;
 pub mod launch_store;
 pub mod linkage;
+pub mod log;
 pub mod nameserver;
 pub mod policy;
 pub mod program;

@@ -4,7 +4,7 @@ _epochsocks() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) ((i++)); value=; break ;;
-      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-file)
+      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-format|--log-file)
         value=$i
         ((i++))
         [[ ${COMP_WORDS[i]} == = ]] && ((i++)) ;;
@@ -42,12 +42,13 @@ _epochsocks() {
       --handshake-timeout) COMPREPLY=($(:)) ;;
       --log-level) COMPREPLY=($(compgen -W '1 2 3 4 5' -- "$word")) ;;
       --log-time) COMPREPLY=($(compgen -W '0 1' -- "$word")) ;;
+      --log-format) COMPREPLY=($(compgen -W 'text json' -- "$word")) ;;
       --log-file) COMPREPLY=($(compgen -f -- "$word")) ;;
     esac
     return
   fi
   case $word in
-    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-file' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
     *) COMPREPLY=($(compgen -c -W 'on off show doctor help' -- "$word")) ;;
   esac
 }

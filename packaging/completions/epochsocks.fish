@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -44,4 +44,5 @@ complete -c epochsocks -n __epochsocks_before_command -l log-level -x -a '1 2 3 
 complete -c epochsocks -n __epochsocks_before_command -l debug -s d -d 'The same as --log-level 5.'
 complete -c epochsocks -n __epochsocks_before_command -l quiet -s q -d 'The same as --log-level 1.'
 complete -c epochsocks -n __epochsocks_before_command -l log-time -x -a '0 1' -d 'Start each log line with the time.'
-complete -c epochsocks -n __epochsocks_before_command -l log-file -r -F -d 'File that the log is appended to, instead of standard error.'
+complete -c epochsocks -n __epochsocks_before_command -l log-format -x -a 'text json' -d 'How a log line is written: text for people, or json, an object a line.'
+complete -c epochsocks -n __epochsocks_before_command -l log-file -r -F -d 'File that the log is appended to, instead of standard error; made so that only its user can read it. journal stands for systemd\'s journal.'

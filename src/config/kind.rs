@@ -5,7 +5,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use super::{
-    Connect, Direct, HostName, Inbound, IsolationKey, LocalDestinations, Names, Network,
+    Connect, Direct, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat, Names, Network,
     OutboundLocalhost, PassedSockets, Path,
 };
 use crate::bytes::Bytes;
@@ -43,6 +43,8 @@ pub enum Kind {
     PassedSockets,
     /// How much is logged.
     LogLevel,
+    /// How a log line is written.
+    LogFormat,
     /// A file.
     Path,
     /// A list of programs.
@@ -73,6 +75,7 @@ impl Kind {
             Kind::Connect => "auto or wait",
             Kind::PassedSockets => "refuse, drop, torified or allow",
             Kind::LogLevel => "a log level: 1 to 5",
+            Kind::LogFormat => "text or json",
             Kind::Path => "a path: 1 to 1023 bytes",
             Kind::Programs => {
                 "a list of file names and absolute paths, with commas between: 1 to 511 bytes"
@@ -99,6 +102,7 @@ impl Kind {
             Kind::Connect => "auto|wait",
             Kind::PassedSockets => "refuse|drop|torified|allow",
             Kind::LogLevel => "1-5",
+            Kind::LogFormat => "text|json",
             Kind::Path => "FILE",
             Kind::Programs => "[+]NAME,...|none",
             Kind::Seconds => "SECONDS",
@@ -116,6 +120,7 @@ impl Kind {
             Kind::Connect => &["auto", "wait"],
             Kind::PassedSockets => &["refuse", "drop", "torified", "allow"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
+            Kind::LogFormat => &["text", "json"],
             _ => &[],
         }
     }
@@ -220,6 +225,14 @@ pub(super) fn connect(value: &[u8]) -> Option<Connect> {
 
 pub(super) fn log_level(value: &[u8]) -> Option<u8> {
     number(value).filter(|level| (1..=5).contains(level))
+}
+
+pub(super) fn log_format(value: &[u8]) -> Option<LogFormat> {
+    match value {
+        b"text" => Some(LogFormat::Text),
+        b"json" => Some(LogFormat::Json),
+        _ => None,
+    }
 }
 
 pub(super) fn path(value: &[u8]) -> Option<Path> {

@@ -3,8 +3,8 @@
 use core::fmt::Write;
 
 use super::{
-    ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, Names, Origin,
-    PassedSockets, Secret, Settings, kind,
+    ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, LogFormat, Names,
+    Origin, PassedSockets, Secret, Settings, kind,
 };
 use crate::bytes::Bytes;
 
@@ -426,13 +426,30 @@ options! {
         show: |settings, text| show!(text, u8::from(settings.log_time)),
     },
     OptionSpec {
+        flags: &[takes("--log-format", None)],
+        directive: "LogFormat",
+        variable: "EPOCHSOCKS_LOG_FORMAT",
+        torsocks_variable: None,
+        kind: Kind::LogFormat,
+        default: "text",
+        help: "How a log line is written: text for people, or json, an object a line.",
+        set: |settings, value| store(&mut settings.log_format, kind::log_format(value)),
+        show: |settings, text| {
+            text.extend(match settings.log_format {
+                LogFormat::Text => b"text",
+                LogFormat::Json => b"json",
+            });
+        },
+    },
+    OptionSpec {
         flags: &[takes("--log-file", None)],
         directive: "LogFile",
         variable: "EPOCHSOCKS_LOG_FILE_PATH",
         torsocks_variable: Some("TORSOCKS_LOG_FILE_PATH"),
         kind: Kind::Path,
         default: "",
-        help: "File that the log is appended to, instead of standard error.",
+        help: "File that the log is appended to, instead of standard error; made so that only its \
+               user can read it. journal stands for systemd's journal.",
         set: |settings, value| store(&mut settings.log_file, kind::path(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.log_file.as_ref().map_or(&[], Bytes::as_slice));

@@ -92,6 +92,15 @@ pub enum PassedSockets {
     Allow,
 }
 
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -133,6 +142,8 @@ pub struct Settings {
     pub log_level: u8,
     /// `LogTime`.
     pub log_time: bool,
+    /// `LogFormat`.
+    pub log_format: LogFormat,
     /// `LogFile`; without one the log goes to standard error.
     pub log_file: Option<Path>,
     /// `HandshakeTimeout`, 1 second to 1 day.
@@ -164,6 +175,7 @@ impl Settings {
         enable_ipv6: true,
         log_level: 3,
         log_time: true,
+        log_format: LogFormat::Text,
         log_file: None,
         handshake_timeout: Duration::from_secs(150),
     };

@@ -14,7 +14,8 @@ use epochsocks::config::{
     Assignment, CONF_FILE_VARIABLES, ConfigError, FlagSpec, NO_FILE, OPTIONS, OptionSpec, Origin,
     SYSTEM_FILES, Sources, configuration_file, load,
 };
-use epochsocks::sys::{Errno, File};
+use epochsocks::log::file::{self, Unfit};
+use epochsocks::sys::Errno;
 use lexopt::Arg;
 
 pub use epochsocks::config::Settings;
@@ -93,8 +94,10 @@ pub fn resolve(given: &[Given]) -> Result<Settings, Failure> {
     let mut warnings = Vec::new();
     let mut settings = load(&sources, &mut |warning| warnings.push(warning.to_string()))
         .map_err(|error| Failure::new(status_of(&error), error))?;
-    if let Some(file) = settings.log_file {
-        settings.log_file = Some(log_file(Path::new(OsStr::from_bytes(file.as_slice())))?);
+    if let Some(named) = settings.log_file
+        && named.as_slice() != file::JOURNAL
+    {
+        settings.log_file = Some(log_file(Path::new(OsStr::from_bytes(named.as_slice())))?);
     }
     if settings.log_level >= WARNINGS {
         warnings.iter().for_each(warn);
@@ -130,17 +133,21 @@ fn status_of(error: &ConfigError<'_>) -> Status {
 /// The log file by its absolute path: the program may change its directory before it logs. One that
 /// can't be written is refused, as the program would lose every message without a word.
 fn log_file(named: &Path) -> Result<epochsocks::config::Path, Failure> {
-    let refuse = |errno| {
-        let (file, why) = (named.display(), describe(errno));
-        let message = format!("the log file {file} can't be written: {why}; name another");
-        Failure::new(Status::Own, message)
+    let refuse = |unfit| {
+        let file = named.display();
+        let why = match unfit {
+            Unfit::Closed(errno) => format!("{}; name another", describe(errno)),
+            unfit => unfit.to_string(),
+        };
+        Failure::new(Status::Own, format!("the log file {file} can't be written: {why}"))
     };
+    let closed = |errno| refuse(Unfit::Closed(Errno(errno)));
     let path = std::path::absolute(named)
-        .map_err(|error| refuse(Errno(error.raw_os_error().unwrap_or(libc::ENOENT))))?;
+        .map_err(|error| closed(error.raw_os_error().unwrap_or(libc::ENOENT)))?;
     let path = path.as_os_str().as_bytes();
-    let name = CString::new(path).map_err(|_| refuse(Errno(libc::ENOENT)))?;
-    File::append_to(&name).map_err(refuse)?;
-    Bytes::new(path).ok_or_else(|| refuse(Errno(libc::ENAMETOOLONG)))
+    let name = CString::new(path).map_err(|_| closed(libc::ENOENT))?;
+    file::open(&name).map_err(refuse)?;
+    Bytes::new(path).ok_or_else(|| closed(libc::ENAMETOOLONG))
 }
 
 /// How `settings` are handed on. torsocks' own variables stay as they are: ours win over them.

@@ -103,7 +103,7 @@ impl Responders {
         // Acquire pairs with the Release in `make`.
         ip == loopback(source)
             && responder.state.load(Acquire) == READY
-            && responder.port.load(Relaxed) == source.port().into()
+            && responder.port.load(Relaxed) == u32::from(source.port())
     }
 
     /// In a forked child, where the descriptors were closed.

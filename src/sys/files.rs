@@ -30,10 +30,20 @@ impl File {
         File::open_with(directory, path, libc::O_WRONLY, 0)
     }
 
-    /// Opens `path` for appending, made with mode 0600 if it is not there. Errors: those of
-    /// openat(2).
+    /// Opens `path`, which is no symbolic link, for appending, made with mode 0600 if it is not
+    /// there. Errors: `ELOOP` for a symbolic link, those of openat(2).
     pub fn append_to(path: &CStr) -> Result<File, Errno> {
-        let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK;
+        File::append(path, libc::O_NOFOLLOW)
+    }
+
+    /// Opens what the symbolic link `path` leads to, as [`File::append_to`]. Errors: those of
+    /// openat(2).
+    pub fn append_through_link(path: &CStr) -> Result<File, Errno> {
+        File::append(path, 0)
+    }
+
+    fn append(path: &CStr, flags: i32) -> Result<File, Errno> {
+        let flags = flags | libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK;
         File::open_with(libc::AT_FDCWD, path, flags, 0o600)
     }
 
@@ -244,16 +254,26 @@ pub fn is_socket(fd: i32) -> Result<bool, Errno> {
 
 /// Whether the process has more than one thread; without /proc it counts as one that has.
 pub fn is_threaded() -> bool {
-    let mut status = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
-    let links = unsafe {
-        let (directory, path) = (libc::AT_FDCWD as usize, c"/proc/self/task".as_ptr() as usize);
-        let address = status.as_mut_ptr() as usize;
-        let result = syscall6(libc::SYS_newfstatat, directory, path, address, 0, 0, 0);
-        Errno::check(result).map(|_| status.assume_init().st_nlink)
-    };
     // One for each thread, one for the name and one for the dot.
-    links != Ok(3)
+    status_at(c"/proc/self/task", 0).map(|status| status.st_nlink) != Ok(3)
+}
+
+/// Owner and type and permission bits of a symbolic link itself, or of a file that is none. Errors:
+/// those of fstatat(2).
+pub fn owner_and_mode_of_link(path: &CStr) -> Result<(u32, libc::mode_t), Errno> {
+    let status = status_at(path, libc::AT_SYMLINK_NOFOLLOW)?;
+    Ok((status.st_uid, status.st_mode))
+}
+
+/// Whether a descriptor of the program's is a terminal.
+pub fn is_terminal(fd: i32) -> bool {
+    let mut settings = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the kernel writes its own structure, which is shorter than libc's.
+    let answer = unsafe {
+        let address = settings.as_mut_ptr() as usize;
+        syscall6(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, address, 0, 0, 0)
+    };
+    Errno::check(answer).is_ok()
 }
 
 /// Makes `fd` name /dev/null instead of what it names. Errors: those of openat(2) and dup3(2).
@@ -262,6 +282,17 @@ pub fn replace_by_null(fd: i32) -> Result<(), Errno> {
     // SAFETY: dup3 takes integers; the caller owns `fd`.
     Errno::check(unsafe { syscall6(libc::SYS_dup3, null.fd() as usize, fd as usize, 0, 0, 0, 0) })
         .map(drop)
+}
+
+fn status_at(path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.
+    unsafe {
+        let (directory, path) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
+        let (address, flags) = (status.as_mut_ptr() as usize, flags as usize);
+        Errno::check(syscall6(libc::SYS_newfstatat, directory, path, address, flags, 0, 0))?;
+        Ok(status.assume_init())
+    }
 }
 
 pub(super) fn status(fd: i32) -> Result<libc::stat, Errno> {

@@ -37,7 +37,8 @@ pub use descriptors::{
 };
 pub use errno::Errno;
 pub use files::{
-    File, identity, is_socket, is_there, is_threaded, may_execute, replace_by_null, write,
+    File, identity, is_socket, is_terminal, is_there, is_threaded, may_execute,
+    owner_and_mode_of_link, replace_by_null, write,
 };
 pub use holder::Holder;
 pub use memory::{

@@ -29,6 +29,13 @@ pub fn at_load() -> Environment<'static> {
     unsafe { Environment::from_raw(if environ.is_null() { initial() } else { environ }) }
 }
 
+/// The value of the variable `name` that the process was started with. Async-signal-safe: a program
+/// changes its environment elsewhere, and of these strings at most the bytes.
+pub fn at_start(name: &str) -> Option<&'static [u8]> {
+    // SAFETY: the kernel's array, which ends with a null pointer and stays.
+    unsafe { Environment::from_raw(initial()) }.get(name)
+}
+
 /// The environment that the process was started with.
 ///
 /// # Safety

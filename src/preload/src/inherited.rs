@@ -3,18 +3,21 @@
 
 use epochsocks::inherited::{self, Fate};
 
-use crate::log::log;
+use crate::log::{log, refused};
 use crate::{datagrams, runtime};
 
 /// Withholds them. Called once, by the constructor.
 pub fn withhold() {
     inherited::withhold(runtime::loaded(), |fd, fate| match fate {
         Fate::Confined => drop(datagrams::remember(fd)),
-        Fate::Withheld(Ok(())) => log!(
+        Fate::Withheld(Ok(())) => refused!(
             Warning,
+            Passed,
             "descriptor {fd} is a network socket that can't go through Tor: the program does not get \
              it (PassedSockets allow lets it)"
         ),
-        Fate::Withheld(Err(errno)) => log!(Warning, "descriptor {fd} can't be closed: {errno}"),
+        Fate::Withheld(Err(errno)) => {
+            log!(Warning, Passed, "descriptor {fd} can't be closed: {errno}")
+        }
     });
 }

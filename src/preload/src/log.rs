@@ -1,90 +1,142 @@
-//! One-line messages for the user, on standard error or in the log file.
+//! One-line messages for the user, on standard error, in the log file or in systemd's journal.
 //!
 //! No descriptor is kept: the file is opened for each line, and standard error is written only
 //! while descriptor 2 is what it was when the program started, and no socket that leads to another
 //! machine. Async-signal-safe; errno is left alone.
 
 use core::ffi::CStr;
-use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::fmt;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use epochsocks::bytes::Bytes;
+use epochsocks::config::{LogFormat, Settings};
+use epochsocks::log::file::{self, Unfit};
+use epochsocks::log::{Admission, Form, Head, Level, Limit, Line, Subject};
 use epochsocks::policy::socket::stays_local;
-use epochsocks::sys::{self, File, net, time};
+use epochsocks::sys::{self, Errno, net, time};
 
-use crate::settings;
+use crate::{environment, settings};
 
-/// The longest line, in bytes; what is longer is cut.
-const LINE: usize = 512;
 /// The longest path of a log file with its NUL, in bytes.
 const LONGEST_PATH: usize = 1_024;
+/// Where systemd's journal takes lines (systemd.io, "Native Journal Protocol").
+const JOURNAL_SOCKET: &[u8] = b"/run/systemd/journal/socket";
 
-/// How much a message matters: torsocks' log levels.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    /// A call failed or was refused for a reason that the program can't see.
-    Error = 2,
-    /// Something is off but goes on.
-    Warning = 3,
-    /// What goes through Tor.
-    Notice = 4,
-    /// Every decision.
-    Debug = 5,
+/// The lines of each subject.
+static LIMITS: [Limit; Subject::ALL.len()] = [const { Limit::new() }; Subject::ALL.len()];
+
+/// How often this process was refused something, by subject. Each is a number by itself: Relaxed.
+pub static REFUSALS: [AtomicU32; Subject::ALL.len()] =
+    [const { AtomicU32::new(0) }; Subject::ALL.len()];
+
+/// Counts a refusal, whether or not a line tells of it.
+pub fn count(subject: Subject) {
+    if let Some(count) = REFUSALS.get(subject as usize) {
+        count.fetch_add(1, Relaxed);
+    }
 }
 
-/// Writes one line if the settings' level lets it through.
-pub fn line(level: Level, message: fmt::Arguments<'_>) {
-    let settings = settings::get();
-    if level as u8 > settings.map_or(Level::Warning as u8, |settings| settings.log_level) {
+/// Writes one line if the settings' level lets it through. Of each subject so many are written in a
+/// second, but all of them where everything is asked for.
+pub fn line(level: Level, subject: Subject, message: fmt::Arguments<'_>) {
+    let settings = settings::get().unwrap_or(&Settings::DEFAULT);
+    if level as u8 > settings.log_level {
+        return;
+    }
+    let admission = match LIMITS.get(subject as usize) {
+        Some(limit) if settings.log_level < Level::Debug as u8 => {
+            limit.admit(time::monotonic().as_secs() as u32)
+        }
+        _ => Admission::Written(0),
+    };
+    if admission == Admission::LeftOut {
         return;
     }
     let errno = crate::errno::get();
-    let mut line = Line::new();
-    let _ =
-        write_line(&mut line, level, settings.is_none_or(|settings| settings.log_time), message);
-    match settings.and_then(|settings| settings.log_file.as_ref()) {
-        Some(path) => append(path.as_slice(), line.finish()),
-        None if standard_error_is_ours() => {
-            let _ = sys::write(libc::STDERR_FILENO, line.finish());
-        }
-        None => {}
-    }
+    let time = settings.log_time.then(|| time::Utc::from_unix(time::realtime().as_secs()));
+    let head = Head { time, pid: sys::getpid(), level, subject, admission };
+    write(settings, &head, message);
     crate::errno::set(errno);
 }
 
-fn append(path: &[u8], line: &[u8]) {
-    let mut name = [0; LONGEST_PATH];
-    let Some(place) = name.get_mut(..path.len()) else { return };
-    place.copy_from_slice(path);
-    let Ok(name) = CStr::from_bytes_until_nul(&name) else { return };
-    let _ = File::append_to(name).map(|file| sys::write(file.fd(), line));
-}
-
-fn write_line(
-    line: &mut Line,
-    level: Level,
-    with_time: bool,
-    message: fmt::Arguments<'_>,
-) -> fmt::Result {
-    if with_time {
-        let time = time::Utc::from_unix(time::realtime().as_secs());
-        write!(line, "{time} ")?;
-    }
-    let word = match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Notice => "notice",
-        Level::Debug => "debug",
+/// Writes a line where the settings say; to standard error where that can't be had, as an unheard
+/// line helps nobody.
+fn write(settings: &Settings, head: &Head, message: fmt::Arguments<'_>) {
+    let written = match settings.log_file.as_ref().map(Bytes::as_slice) {
+        None => false,
+        Some(file::JOURNAL) => {
+            send_to_journal(Line::new(Form::Journal, head, message).as_slice()).is_ok()
+        }
+        Some(path) => {
+            append(path, Line::new(form(settings, false), head, message).as_slice()).is_ok()
+        }
     };
-    write!(line, "epochsocks[{}]: {word}: {message}", sys::getpid())
+    if !written && standard_error_is_ours() {
+        let line = Line::new(form(settings, is_for_eyes()), head, message);
+        let _ = sys::write(libc::STDERR_FILENO, line.as_slice());
+    }
 }
 
+fn form(settings: &Settings, coloured: bool) -> Form {
+    match (settings.log_format, coloured) {
+        (LogFormat::Json, _) => Form::Json,
+        (LogFormat::Text, true) => Form::Coloured,
+        (LogFormat::Text, false) => Form::Plain,
+    }
+}
+
+/// Whether standard error is a terminal that shows colours, and the user has not asked for none
+/// (no-color.org).
+fn is_for_eyes() -> bool {
+    sys::is_terminal(libc::STDERR_FILENO)
+        && environment::at_start("NO_COLOR").is_none_or(<[u8]>::is_empty)
+        && environment::at_start("TERM").is_some_and(|terminal| terminal != b"dumb")
+}
+
+/// In a frame of its own, as some stacks are small.
+#[inline(never)]
+fn append(path: &[u8], line: &[u8]) -> Result<(), Unfit> {
+    let mut name = [0; LONGEST_PATH];
+    let too_long = Unfit::Closed(Errno(libc::ENAMETOOLONG));
+    name.get_mut(..path.len()).ok_or(too_long)?.copy_from_slice(path);
+    let name = CStr::from_bytes_until_nul(&name).map_err(|_| too_long)?;
+    let file = file::open(name)?;
+    sys::write(file.fd(), line).map(drop).map_err(Unfit::Closed)
+}
+
+/// Sends one datagram to the journal. In a frame of its own, as some stacks are small.
+#[inline(never)]
+fn send_to_journal(line: &[u8]) -> Result<(), Errno> {
+    let mut address = [0; size_of::<libc::sa_family_t>() + JOURNAL_SOCKET.len() + 1];
+    let (family, path) = address.split_at_mut(size_of::<libc::sa_family_t>());
+    family.copy_from_slice(&(libc::AF_UNIX as libc::sa_family_t).to_ne_bytes());
+    path[..JOURNAL_SOCKET.len()].copy_from_slice(JOURNAL_SOCKET);
+    let fd = net::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)?;
+    let sent = net::send_to(fd, line, &address);
+    let _ = sys::close(fd);
+    sent
+}
+
+/// A line of the log.
 macro_rules! log {
-    ($level:ident, $($message:tt)*) => {
-        $crate::log::line($crate::log::Level::$level, format_args!($($message)*))
+    ($level:ident, $subject:ident, $($message:tt)*) => {
+        $crate::log::line(
+            epochsocks::log::Level::$level,
+            epochsocks::log::Subject::$subject,
+            format_args!($($message)*),
+        )
     };
 }
 pub(crate) use log;
+
+/// A refusal: counted, and a line of the log.
+macro_rules! refused {
+    ($level:ident, $subject:ident, $($message:tt)*) => {{
+        $crate::log::count(epochsocks::log::Subject::$subject);
+        $crate::log::log!($level, $subject, $($message)*)
+    }};
+}
+pub(crate) use refused;
 
 /// Device and inode of descriptor 2 at start, folded into one word; 0 before the constructor. A
 /// single word that guards no other memory: Relaxed is enough.
@@ -110,36 +162,5 @@ fn identity_of_standard_error() -> u64 {
     match sys::identity(libc::STDERR_FILENO) {
         Ok((device, inode)) => (device.rotate_left(40) ^ inode) | 1,
         Err(_) => 1,
-    }
-}
-
-struct Line {
-    bytes: [u8; LINE],
-    length: usize,
-}
-
-impl Line {
-    fn new() -> Self {
-        Line { bytes: [0; LINE], length: 0 }
-    }
-
-    fn finish(&mut self) -> &[u8] {
-        let end = self.length.min(LINE - 1);
-        self.bytes[end] = b'\n';
-        &self.bytes[..=end]
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if self.length == LINE - 1 {
-                return Ok(());
-            }
-            // A name or a server's word must not break the line or move the terminal's cursor.
-            self.bytes[self.length] = if byte.is_ascii_control() { b'?' } else { byte };
-            self.length += 1;
-        }
-        Ok(())
     }
 }

@@ -20,7 +20,7 @@ use epochsocks::tor::ResolveError;
 
 use crate::hooks::names::{ThroughTor, report, with_own_name};
 use crate::hooks::sockets::tor_connect::always_waits;
-use crate::log::log;
+use crate::log::{log, refused};
 use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, errno, real, runtime};
@@ -204,7 +204,7 @@ fn send(fd: i32, is_stream: bool, message: &[u8]) {
         local(fd).and_then(|address| RESPONDERS.send(message, address))
     };
     if let Err(errno) = sent {
-        log!(Debug, "DNS answer lost: {errno}");
+        log!(Debug, Query, "DNS answer lost: {errno}");
     }
 }
 
@@ -215,7 +215,11 @@ fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
         Ok(Reply::Refused) => {
             let kind = question.kind();
             let number = if let Kind::Other(number) = kind { number } else { 0 };
-            log!(Debug, "DNS query for {name}, type {number}, refused: Tor knows A, AAAA and PTR");
+            refused!(
+                Debug,
+                Query,
+                "DNS query for {name}, type {number}, refused: Tor knows A, AAAA and PTR"
+            );
             Reply::Refused
         }
         Ok(reply) => reply,

@@ -4,7 +4,7 @@ use crate::log::log;
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    log!(Error, "bug in epochsocks, the program is stopped: {info}");
+    log!(Error, Bug, "bug in epochsocks, the program is stopped: {info}");
     epochsocks::sys::exit_group(125)
 }
 

@@ -56,7 +56,7 @@ pub fn load_now() -> &'static Settings {
 #[inline(never)]
 fn load_from_environment() -> &'static Settings {
     let Ok(place) = settings::reserve() else { give_up("no memory") };
-    match environment::load_settings(&mut |warning| log!(Warning, "{warning}")) {
+    match environment::load_settings(&mut |warning| log!(Warning, Settings, "{warning}")) {
         Ok(settings) => {
             if settings.isolate_pid {
                 STARTED.store(sys::time::monotonic().as_nanos() as u64, Relaxed);
@@ -73,6 +73,6 @@ fn load_from_environment() -> &'static Settings {
 
 #[cold]
 fn give_up(why: impl core::fmt::Display) -> ! {
-    log!(Error, "{why}");
+    log!(Error, Settings, "{why}");
     sys::exit_group(BAD_SETTINGS)
 }

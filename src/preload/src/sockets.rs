@@ -9,7 +9,7 @@ use epochsocks::sockets::{ConnectError, Event, Sockets, in_flight_count};
 use epochsocks::sys::Errno;
 use epochsocks::tor::{DialError, DriveError};
 
-use crate::log::log;
+use crate::log::{log, refused};
 use crate::runtime;
 
 /// Lets each feature stand for a backend. With several, as in a build of everything, the first one
@@ -58,20 +58,21 @@ fn tell(event: Event) {
     match event {
         Event::Ended(report) => tell_end(&report),
         Event::NotSent(ConnectError::Dial(tor, error)) => {
-            log!(Error, "can't reach the Tor port {tor}: {error}");
+            log!(Error, Proxy, "can't reach the Tor port {tor}: {error}");
         }
         Event::NotSent(ConnectError::TooMany) => {
-            log!(Error, "too many connections are being made at once");
+            log!(Error, Proxy, "too many connections are being made at once");
         }
         Event::NotSent(ConnectError::NoMemory) => {
-            log!(Error, "no memory for another connection: raise the limit (ulimit -v)");
+            log!(Error, Proxy, "no memory for another connection: raise the limit (ulimit -v)");
         }
         Event::NotSent(ConnectError::NoDescriptor) => log!(
             Error,
+            Proxy,
             "no descriptor is left to drive a connection through Tor by: raise the limit (ulimit -n)"
         ),
         Event::NotSent(ConnectError::Routed) => {
-            log!(Warning, "connect refused: {}", Refusal::Interface);
+            refused!(Warning, Connect, "connect refused: {}", Refusal::Interface);
         }
         Event::NotSent(ConnectError::Contended) => {}
     }
@@ -80,12 +81,12 @@ fn tell(event: Event) {
 fn tell_end(Report { request, error }: &Report) {
     let (host, port) = (request.host, request.port);
     match error {
-        None => log!(Notice, "connected through Tor to {host} port {port}"),
+        None => log!(Notice, Connection, "connected through Tor to {host} port {port}"),
         Some(DriveError::Socket(errno @ Errno(libc::ECONNREFUSED))) => {
             let settings = runtime::loaded();
             let tor = SocketAddr::new(settings.tor_address, settings.tor_port);
-            log!(Error, "can't reach the Tor port {tor}: {}", DialError::Connect(*errno));
+            log!(Error, Proxy, "can't reach the Tor port {tor}: {}", DialError::Connect(*errno));
         }
-        Some(error) => log!(Error, "connect to {host} port {port}: {error}"),
+        Some(error) => log!(Error, Connection, "connect to {host} port {port}: {error}"),
     }
 }

@@ -10,7 +10,7 @@ use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, exit, fork, seccomp};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
 use super::waits::{epoll, kernel_waits, poll, select};
-use crate::log::log;
+use crate::log::refused;
 use crate::sockets::none_in_flight;
 use crate::{datagrams, errno, real};
 
@@ -185,6 +185,6 @@ unsafe fn in_flight(
 
 /// What would connect past every hook: programs do without it on kernels that lack it.
 fn absent(what: &str) -> c_int {
-    log!(Debug, "{what} refused: it would bypass Tor");
+    refused!(Debug, Call, "{what} refused: it would bypass Tor");
     errno::fail(Errno(libc::ENOSYS))
 }

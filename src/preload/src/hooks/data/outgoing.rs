@@ -19,7 +19,7 @@ use libc::{iovec, off_t, size_t, ssize_t};
 
 use super::transfer;
 use crate::hooks::arguments::socket_kind;
-use crate::log::log;
+use crate::log::refused;
 use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, runtime};
@@ -61,7 +61,12 @@ fn look(fd: c_int) -> Result<Way, Errno> {
         // The kernel says so as well.
         Answer::NotASocket(_) => return Ok(Way::Kernel),
         Answer::Unknown(errno) => {
-            log!(Warning, "data on descriptor {fd} refused: {} ({errno})", Refusal::Untold);
+            refused!(
+                Warning,
+                Data,
+                "data on descriptor {fd} refused: {} ({errno})",
+                Refusal::Untold
+            );
             return Err(Refusal::Untold.errno());
         }
     };
@@ -76,7 +81,7 @@ fn look(fd: c_int) -> Result<Way, Errno> {
         Some(refusal) => {
             match peer {
                 Some(Address::Inet(peer)) => refuse(peer, refusal),
-                _ => log!(Debug, "data on descriptor {fd} refused: {refusal}"),
+                _ => refused!(Debug, Data, "data on descriptor {fd} refused: {refusal}"),
             }
             Err(refusal.errno())
         }
@@ -106,9 +111,9 @@ pub fn ready(fd: c_int) -> Result<(), Errno> {
 pub fn refuse(destination: SocketAddr, refusal: Refusal) {
     let program = environment::program().escape_ascii();
     if datagrams::is_first_refusal(destination.port()) {
-        log!(Warning, "{program}: datagrams to {destination} refused: {refusal}");
+        refused!(Warning, Data, "{program}: datagrams to {destination} refused: {refusal}");
     } else {
-        log!(Debug, "{program}: datagrams to {destination} refused: {refusal}");
+        refused!(Debug, Data, "{program}: datagrams to {destination} refused: {refusal}");
     }
 }
 

@@ -13,7 +13,7 @@ use libc::{c_uint, mmsghdr, msghdr, ssize_t, timespec};
 use super::incoming;
 use crate::hooks::arguments::{is_readable, passed_kind};
 use crate::hooks::descriptors::duplicate::follow;
-use crate::log::log;
+use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{destination_tag, errno, real, runtime};
 
@@ -110,7 +110,7 @@ fn judge(fd: c_int) -> PassDecision {
         (PassDecision::Take, Some(own)) => follow(own, fd),
         (PassDecision::Take, None) => {}
         (PassDecision::Drop | PassDecision::Refuse, _) => {
-            log!(Warning, "descriptor {fd} closed: {}", Refusal::Passed);
+            refused!(Warning, Passed, "descriptor {fd} closed: {}", Refusal::Passed);
             let _ = sys::close(fd);
         }
     }

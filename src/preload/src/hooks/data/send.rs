@@ -18,7 +18,7 @@ use crate::hooks::arguments::{
     AddressArgument, has_control, is_readable, socket_kind, with_control,
 };
 use crate::hooks::sockets::connect::connect;
-use crate::log::log;
+use crate::log::refused;
 use crate::{errno, real, runtime};
 
 /// As many messages as the kernel takes in one call (`UIO_MAXIOV`).
@@ -208,7 +208,7 @@ unsafe fn look_at_control(fd: c_int, message: *const msghdr) -> Result<(), Errno
     };
     match looked.map(Option::flatten) {
         Ok(Some(refusal)) if may_be_datagram() => {
-            log!(Warning, "datagram with ancillary data refused: {refusal}");
+            refused!(Warning, Data, "datagram with ancillary data refused: {refusal}");
             Err(refusal.errno())
         }
         Err(errno) if may_be_datagram() => Err(errno),
@@ -257,7 +257,7 @@ unsafe fn judge(
         SendDecision::Refuse(refusal) => {
             match copy.parse() {
                 Address::Inet(destination) => outgoing::refuse(destination, refusal),
-                _ => log!(Warning, "data with an address refused: {refusal}"),
+                _ => refused!(Warning, Data, "data with an address refused: {refusal}"),
             }
             Err(refusal.errno())
         }

@@ -70,6 +70,7 @@ pub fn follow(source: c_int, copy: c_int) {
         Ok(_) | Err(InsertError::Foreign) => {}
         Err(why) => log!(
             Warning,
+            Socket,
             "descriptor {copy} is not tracked ({why:?}): its peer address will be Tor's"
         ),
     }

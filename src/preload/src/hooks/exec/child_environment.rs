@@ -24,7 +24,7 @@ pub fn with_environment<R>(
     let is_loaded = is_loaded(environment, library);
     let has_audit = environment.entries().any(is_audit);
     if has_audit {
-        log!(Warning, "LD_AUDIT left out: audit libraries call a C library without hooks");
+        log!(Warning, Exec, "LD_AUDIT left out: audit libraries call a C library without hooks");
     }
     if is_loaded && !has_audit && inheritance::missing_from(environment).next().is_none() {
         return Ok(call(environment));

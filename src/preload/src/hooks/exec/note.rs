@@ -5,8 +5,9 @@ use core::cell::Cell;
 use core::fmt::{self, Write};
 
 use epochsocks::bytes::Bytes;
+use epochsocks::log::{Level, Subject};
 
-use crate::log::{Level, line};
+use crate::log::line;
 
 /// The first line of a child, and how much it matters. The child writes it while its parent sleeps.
 pub struct Note(Cell<(Level, Bytes<480>)>);
@@ -34,7 +35,7 @@ impl Note {
         if let Ok(text) = core::str::from_utf8(text.as_slice())
             && !text.is_empty()
         {
-            line(level, format_args!("{text}"));
+            line(level, Subject::Exec, format_args!("{text}"));
         }
     }
 }

@@ -7,6 +7,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
+use epochsocks::log::{Level, Subject};
 use epochsocks::policy::exec::chain::{Blocked, Reason};
 use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
@@ -16,7 +17,7 @@ use epochsocks::sys::{self, Errno, File};
 use super::call::{By, Call, Target, Text};
 use super::ldd::lists_only;
 use crate::inheritance;
-use crate::log::{Level, line};
+use crate::log::{count, line};
 
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
@@ -198,13 +199,14 @@ fn refuse(by: By<'_>, target: Target<'_>, message: fmt::Arguments<'_>) {
     let word = process.iter().chain(target.name()).fold(0xcbf2_9ce4_8422_2325, fold);
     let is_again = LAST_REFUSED.swap(word, Relaxed) == word && !target.name().is_empty();
     let level = if is_again { Level::Debug } else { Level::Error };
+    count(Subject::Exec);
     tell(by, level, format_args!("not executed: {message}"));
 }
 
 /// Tells the user, now or when the parent does.
 fn tell(by: By<'_>, level: Level, message: fmt::Arguments<'_>) {
     match by {
-        By::Caller => line(level, message),
+        By::Caller => line(level, Subject::Exec, message),
         By::Child(note) => note.write(level, message),
     }
 }

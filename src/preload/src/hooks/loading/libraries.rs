@@ -8,7 +8,7 @@ use epochsocks::program::{DirectCalls, Kind, elf};
 use epochsocks::sys::{self, File};
 
 use super::symbols::{absent, object_of};
-use crate::log::log;
+use crate::log::refused;
 use crate::real::Real;
 
 /// dlopen's arguments.
@@ -135,8 +135,9 @@ unsafe extern "C" fn judge(load: &mut Load) -> *mut c_void {
 /// As dlmopen(3).
 unsafe extern "C" fn judge_in_namespace(arguments: &mut LoadInNamespace) -> *mut c_void {
     if arguments.namespace != BASE_NAMESPACE {
-        log!(
+        refused!(
             Error,
+            Load,
             "dlmopen refused: what another namespace loads would call a libc without hooks"
         );
         arguments.namespace = NO_NAMESPACE;
@@ -165,7 +166,7 @@ unsafe fn permit(load: &mut Load) {
     // SAFETY: the caller's contract.
     let file = unsafe { CStr::from_ptr(load.file) };
     if let Err(refusal) = judge_file(file) {
-        log!(Error, "not loaded: {} {refusal}", file.to_bytes().escape_ascii());
+        refused!(Error, Load, "not loaded: {} {refusal}", file.to_bytes().escape_ascii());
         load.file = not_loaded(refusal).as_ptr();
     }
 }

@@ -72,10 +72,10 @@ static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 /// Writes a failure into the log.
 pub fn report(error: &LookupError, what: fmt::Arguments<'_>) {
     if *error == LookupError::LocalName && !HAS_TOLD.swap(true, Relaxed) {
-        log!(Warning, "lookup of {what}: {error}");
+        log!(Warning, Lookup, "lookup of {what}: {error}");
     } else if error.is_plain_no() {
-        log!(Debug, "lookup of {what}: {error}");
+        log!(Debug, Lookup, "lookup of {what}: {error}");
     } else {
-        log!(Error, "lookup of {what}: {error}");
+        log!(Error, Lookup, "lookup of {what}: {error}");
     }
 }

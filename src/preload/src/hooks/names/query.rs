@@ -11,7 +11,7 @@ use epochsocks::socks5::Name;
 use super::tor_names::ThroughTor;
 use super::{c_bytes, report, set_h_errno, with_own_name};
 use crate::hooks::c_types::res_state;
-use crate::log::log;
+use crate::log::refused;
 use crate::{errno, runtime};
 
 /// The caller's buffer for the answer.
@@ -45,7 +45,7 @@ fn find(question: &Question) -> Reply {
     let reply = with_own_name(|own| reply(question, own, ipv6, &ThroughTor));
     let name = question.name();
     if reply == Ok(Reply::Refused) {
-        log!(Warning, "DNS query for {name} refused: Tor knows A, AAAA and PTR");
+        refused!(Warning, Query, "DNS query for {name} refused: Tor knows A, AAAA and PTR");
     }
     reply.unwrap_or_else(|error| {
         report(&error, format_args!("{name}"));
@@ -165,7 +165,11 @@ pub unsafe fn res_send(
         _ => &[],
     };
     let Some(question) = Question::parse(bytes) else {
-        log!(Warning, "DNS message refused: only a plain query can be asked through Tor");
+        refused!(
+            Warning,
+            Query,
+            "DNS message refused: only a plain query can be asked through Tor"
+        );
         errno::set(libc::EPERM);
         return -1;
     };

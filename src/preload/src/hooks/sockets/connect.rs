@@ -17,7 +17,7 @@ use super::tor_connect::{HostIs, through_tor};
 use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
-use crate::log::log;
+use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, destination_tag, errno, exports, nameserver, real, runtime};
 
@@ -139,9 +139,9 @@ fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
             outgoing::refuse(destination, refusal);
         }
         Address::Inet(destination) => {
-            log!(Warning, "connect to {destination} refused: {refusal}");
+            refused!(Warning, Connect, "connect to {destination} refused: {refusal}");
         }
-        _ => log!(Warning, "connect refused: {refusal}"),
+        _ => refused!(Warning, Connect, "connect refused: {refusal}"),
     }
     errno::fail(refusal.errno())
 }

@@ -31,6 +31,7 @@ pub fn look_at(fd: i32, address: &AddressArgument) {
     }
     log!(
         Warning,
+        Connect,
         "{name} at {} runs outside of epochsocks: what it does for this program does not go through \
          Tor; start it under epochsocks, too",
         path.escape_ascii()

@@ -4,10 +4,10 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use crate::log::log;
+use crate::log::refused;
 
 fn refuse(name: &str) {
-    log!(Debug, "{name} refused: io_uring would bypass Tor");
+    refused!(Debug, Call, "{name} refused: io_uring would bypass Tor");
 }
 
 macro_rules! absent {

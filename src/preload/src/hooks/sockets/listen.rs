@@ -13,7 +13,7 @@ use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
 use crate::hooks::arguments::{AddressArgument, local_address, socket_kind};
-use crate::log::log;
+use crate::log::{log, refused};
 use crate::sockets::SOCKETS;
 use crate::{errno, real, runtime};
 
@@ -39,7 +39,7 @@ pub unsafe fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_
     if let Ok(Address::Inet(local)) = copied.as_ref().map(AddressArgument::parse)
         && let Some(loopback) = instead_of(fd, local)
     {
-        log!(Warning, "bind to {local}: bound to {loopback}, by AllowInbound loopback");
+        log!(Warning, Listen, "bind to {local}: bound to {loopback}, by AllowInbound loopback");
         return match bind_to(fd, loopback) {
             Ok(()) => 0,
             Err(errno) => errno::fail(errno),
@@ -124,12 +124,16 @@ fn admitted(
         Answer::Is(local) => match policy(local, settings) {
             None => call(),
             Some(refusal) => {
-                log!(Warning, "{name} refused: {refusal}");
+                refused!(Warning, Listen, "{name} refused: {refusal}");
                 errno::fail(refusal.errno())
             }
         },
         Answer::Unknown(errno) => {
-            log!(Warning, "{name} refused: the kernel does not tell the local address: {errno}");
+            refused!(
+                Warning,
+                Listen,
+                "{name} refused: the kernel does not tell the local address: {errno}"
+            );
             errno::fail(errno)
         }
     }

@@ -9,7 +9,7 @@ use epochsocks::sys::{Errno, copy_from_program};
 use libc::socklen_t;
 
 use crate::hooks::arguments::socket_kind;
-use crate::log::log;
+use crate::log::refused;
 use crate::{errno, real};
 
 /// # Safety
@@ -53,6 +53,6 @@ pub unsafe fn setsockopt(
 }
 
 fn refuse(level: c_int, name: c_int, errno: Errno, why: &dyn core::fmt::Display) -> c_int {
-    log!(Warning, "setsockopt({level}, {name}) refused: {why}");
+    refused!(Warning, Option, "setsockopt({level}, {name}) refused: {why}");
     errno::fail(errno)
 }

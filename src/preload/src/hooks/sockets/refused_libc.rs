@@ -6,12 +6,11 @@ use core::ptr::null_mut;
 use epochsocks::policy::Refusal;
 use libc::sa_family_t;
 
-use crate::log::log;
-use crate::{errno, real};
+use crate::{errno, log, real};
 
 fn refuse(name: &str) {
     let refusal = Refusal::InsideLibc;
-    log!(Warning, "{name} refused: {refusal}");
+    log::refused!(Warning, Call, "{name} refused: {refusal}");
     errno::set(refusal.errno().0);
 }
 

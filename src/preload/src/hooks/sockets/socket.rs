@@ -8,7 +8,7 @@ use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
 use epochsocks::registry::Registry;
 use epochsocks::sys::{self, Errno, net};
 
-use crate::log::log;
+use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, errno, real, runtime};
 
@@ -19,7 +19,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
         // SAFETY: the caller's contract.
         SocketDecision::Libc => unsafe { real::socket(domain, kind, protocol) },
         SocketDecision::Refuse(refusal) => {
-            log!(Debug, "socket({domain}, {kind:#x}, {protocol}) refused: {refusal}");
+            refused!(Debug, Socket, "socket({domain}, {kind:#x}, {protocol}) refused: {refusal}");
             errno::fail(refusal.errno())
         }
         SocketDecision::Track => {
@@ -51,7 +51,11 @@ fn confine(fd: c_int) -> Result<(), Errno> {
     match net::confine(fd) {
         Err(errno) if settings.allow_outbound_localhost != OutboundLocalhost::All => {
             datagrams::forget(fd);
-            log!(Debug, "UDP socket refused: it can't be bound to the interface lo ({errno})");
+            refused!(
+                Debug,
+                Socket,
+                "UDP socket refused: it can't be bound to the interface lo ({errno})"
+            );
             Err(Refusal::NotAStream.errno())
         }
         _ => Ok(()),
@@ -77,7 +81,11 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut
             real::socketpair(domain, kind, protocol, pair)
         },
         SocketDecision::Refuse(refusal) => {
-            log!(Debug, "socketpair({domain}, {kind:#x}, {protocol}) refused: {refusal}");
+            refused!(
+                Debug,
+                Socket,
+                "socketpair({domain}, {kind:#x}, {protocol}) refused: {refusal}"
+            );
             errno::fail(refusal.errno())
         }
     }

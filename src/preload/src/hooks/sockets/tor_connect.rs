@@ -138,7 +138,13 @@ fn run_to(fd: c_int, domain: c_int, request: &Request) -> Result<(), Errno> {
     let mut handshake = Handshake::new(request, runtime::credentials().as_ref());
     match drive(&Libc, fd, &mut handshake, deadline) {
         Ok(_) => {
-            log!(Notice, "connected through Tor to {} port {}", request.host, request.port);
+            log!(
+                Notice,
+                Connection,
+                "connected through Tor to {} port {}",
+                request.host,
+                request.port
+            );
             errno::set(saved);
             Ok(())
         }
@@ -164,9 +170,9 @@ fn limit(fd: c_int, settings: &Settings) -> Duration {
 }
 
 fn report_dial(tor: SocketAddr, error: &DialError) {
-    log!(Error, "can't reach the Tor port {tor}: {error}");
+    log!(Error, Proxy, "can't reach the Tor port {tor}: {error}");
 }
 
 fn report(request: &Request, error: &DriveError) {
-    log!(Error, "connect to {} port {}: {error}", request.host, request.port);
+    log!(Error, Connection, "connect to {} port {}: {error}", request.host, request.port);
 }

@@ -13,7 +13,7 @@ use crate::errno;
 use crate::hooks::exec::call::{By, Call, Target};
 use crate::hooks::exec::half_connected::{drive_all, withhold_in_child};
 use crate::hooks::exec::note::Note;
-use crate::log::log;
+use crate::log::refused;
 
 /// The status of a child that could not execute its program.
 const NOT_EXECUTED: i32 = 127;
@@ -69,7 +69,11 @@ impl Child<'_> {
     /// of the child is the caller's, and the child is gone. Leaves errno alone.
     pub fn start(&self, wanted: Wanted) -> Result<c_int, Errno> {
         if !self.attributes.are_known() || !self.actions.are_known() {
-            log!(Error, "not executed: posix_spawn asks for what this version does not know");
+            refused!(
+                Error,
+                Exec,
+                "not executed: posix_spawn asks for what this version does not know"
+            );
             return Err(Errno(libc::ENOSYS));
         }
         drive_all();
