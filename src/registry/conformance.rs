@@ -1,34 +1,26 @@
 //! One suite for every backend. Tests are named for the property and cite the guarantee's letter.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{InsertError, Registry, SocketId};
-use crate::sockets::{Connection, Progress, Record};
-
-/// Where the tests' connections lead.
-fn connection(port: u16) -> Connection {
-    Connection { destination: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)) }
-}
+use super::test_record::TestRecord;
+use super::{InsertError, Payload, Registry, SocketId};
 
 /// Connects the record of `fd` to `port`.
-fn connect(registry: &impl Registry, fd: i32, port: u16) {
-    let record = registry.lookup(fd).expect("an entry");
-    let claim = record.begin_connect().expect("unconnected");
-    record.publish(claim, connection(port));
+fn connect(registry: &impl Registry<Payload = TestRecord>, fd: i32, port: u16) {
+    assert!(registry.lookup(fd).expect("an entry").connect(port), "unconnected before");
 }
 
 /// The port that the record of `fd` leads to.
-fn port(registry: &impl Registry, fd: i32) -> Option<u16> {
-    registry.borrow(fd, |record| record.connection().map(|c| c.destination.port()))?
+fn port(registry: &impl Registry<Payload = TestRecord>, fd: i32) -> Option<u16> {
+    registry.borrow(fd, TestRecord::port)?
 }
 
-fn cookie(registry: &impl Registry, fd: i32) -> Option<u64> {
+fn cookie(registry: &impl Registry<Payload = TestRecord>, fd: i32) -> Option<u64> {
     registry.borrow(fd, |record| record.id().0)
 }
 
-pub fn empty_registry_has_no_entries(registry: &impl Registry) {
+pub fn empty_registry_has_no_entries(registry: &impl Registry<Payload = TestRecord>) {
     for fd in [-1, i32::MIN, 0, 3, 1 << 20, i32::MAX] {
         assert!(!registry.contains(fd));
         assert!(registry.borrow(fd, |_| ()).is_none());
@@ -41,7 +33,7 @@ pub fn empty_registry_has_no_entries(registry: &impl Registry) {
 }
 
 /// promise: D
-pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
+pub fn inserted_entry_is_found_until_removed(registry: &impl Registry<Payload = TestRecord>) {
     assert_eq!(registry.insert(3, SocketId(30)), Ok(()));
     assert_eq!(cookie(registry, 3), Some(30));
     assert_eq!(registry.lookup(3).map(|record| record.id()), Some(SocketId(30)));
@@ -51,7 +43,7 @@ pub fn inserted_entry_is_found_until_removed(registry: &impl Registry) {
     assert!(!registry.remove(3));
 }
 
-pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry) {
+pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry<Payload = TestRecord>) {
     for fd in [-1, i32::MIN] {
         assert_eq!(registry.insert(fd, SocketId(1)), Err(InsertError::OutOfRange));
     }
@@ -60,7 +52,7 @@ pub fn a_descriptor_out_of_range_is_refused(registry: &impl Registry) {
 }
 
 /// A table of two levels, and what is above it.
-pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
+pub fn the_highest_descriptors_have_entries(registry: &impl Registry<Payload = TestRecord>) {
     for fd in [(1 << 20) - 1, 1 << 20, i32::MAX] {
         assert_eq!(registry.insert(fd, SocketId(2)), Ok(()));
         assert_eq!(cookie(registry, fd), Some(2));
@@ -74,31 +66,29 @@ pub fn the_highest_descriptors_have_entries(registry: &impl Registry) {
 
 /// A.
 /// promise: A
-pub fn connection_is_immutable_once_visible(registry: &impl Registry) {
+pub fn connection_is_immutable_once_visible(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
-    let record = registry.lookup(3).unwrap();
-    assert_eq!(record.begin_connect().err(), Some(Progress::Connected));
+    assert!(!registry.lookup(3).unwrap().connect(81));
     assert_eq!(port(registry, 3), Some(80));
 }
 
 /// A, through a duplicate.
 /// promise: A
-pub fn double_connect_through_a_duplicate_is_refused(registry: &impl Registry) {
+pub fn double_connect_through_a_duplicate_is_refused(
+    registry: &impl Registry<Payload = TestRecord>,
+) {
     registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
-    let first = registry.lookup(3).unwrap();
-    let claim = first.begin_connect().unwrap();
-    let second = registry.lookup(4).unwrap();
-    assert_eq!(second.begin_connect().err(), Some(Progress::Busy));
-    first.publish(claim, connection(80));
-    assert_eq!(second.begin_connect().err(), Some(Progress::Connected));
+    connect(registry, 3, 80);
+    assert!(!registry.lookup(4).unwrap().connect(81));
+    assert_eq!(port(registry, 4), Some(80));
 }
 
 /// C, E: a handle outlives the entry.
 /// promise: C
 /// promise: E
-pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
+pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
     let raw = {
@@ -114,16 +104,18 @@ pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry) {
     // SAFETY: from `into_raw`, once.
     let handle = unsafe { registry.from_raw(raw) };
     assert_eq!(handle.id(), SocketId(1));
-    assert_eq!(handle.connection(), Some(&connection(80)));
+    assert_eq!(handle.port(), Some(80));
 }
 
-fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const super::Record {
+fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const R::Payload {
     R::into_raw(handle)
 }
 
 /// G.
 /// promise: G
-pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
+pub fn insert_refuses_a_descriptor_that_has_an_entry(
+    registry: &impl Registry<Payload = TestRecord>,
+) {
     registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.insert(3, SocketId(2)), Err(InsertError::Occupied));
     assert_eq!(cookie(registry, 3), Some(1));
@@ -131,7 +123,7 @@ pub fn insert_refuses_a_descriptor_that_has_an_entry(registry: &impl Registry) {
 
 /// G: of racing inserts of one descriptor exactly one wins.
 /// promise: G
-pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
+pub fn one_of_racing_inserts_wins(registry: &impl Registry<Payload = TestRecord>) {
     const THREADS: usize = 4;
     let barrier = Barrier::new(THREADS);
     let wins: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
@@ -152,7 +144,9 @@ pub fn one_of_racing_inserts_wins(registry: &impl Registry) {
 
 /// I: a detached entry is gone at once, and back when the close failed.
 /// promise: I
-pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
+pub fn a_detached_entry_is_gone_until_it_is_restored(
+    registry: &impl Registry<Payload = TestRecord>,
+) {
     registry.insert(3, SocketId(1)).unwrap();
     connect(registry, 3, 80);
     let entry = registry.detach(3).unwrap();
@@ -166,7 +160,7 @@ pub fn a_detached_entry_is_gone_until_it_is_restored(registry: &impl Registry) {
 
 /// I: the descriptor's next user wins over a restored entry.
 /// promise: I
-pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
+pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     let entry = registry.detach(3).unwrap();
     registry.insert(3, SocketId(2)).unwrap();
@@ -177,7 +171,7 @@ pub fn restore_gives_way_to_a_newer_entry(registry: &impl Registry) {
 }
 
 /// promise: B
-pub fn duplicates_share_one_record(registry: &impl Registry) {
+pub fn duplicates_share_one_record(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
     assert_eq!(registry.duplicate(4, 5), Ok(true));
@@ -193,7 +187,7 @@ pub fn duplicates_share_one_record(registry: &impl Registry) {
 }
 
 /// promise: B
-pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
+pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     registry.insert(4, SocketId(2)).unwrap();
     assert_eq!(registry.duplicate(3, 4), Ok(true));
@@ -207,7 +201,7 @@ pub fn duplicate_replaces_what_the_target_named(registry: &impl Registry) {
 /// E, F: also when the source's descriptor has come back, many times.
 /// promise: E
 /// promise: F
-pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
+pub fn a_duplicate_outlives_its_source(registry: &impl Registry<Payload = TestRecord>) {
     for cookie in 0..40 {
         registry.insert(9, SocketId(cookie)).expect("vacant");
         registry.remove(9);
@@ -223,13 +217,15 @@ pub fn a_duplicate_outlives_its_source(registry: &impl Registry) {
 
 /// A conditional removal takes the entry that was seen, and leaves one that another caller has made
 /// since.
-pub fn remove_if_takes_only_the_entry_that_was_seen(registry: &impl Registry) {
+pub fn remove_if_takes_only_the_entry_that_was_seen(
+    registry: &impl Registry<Payload = TestRecord>,
+) {
     registry.insert(3, SocketId(1)).expect("vacant");
     let seen = registry.lookup(3).expect("an entry");
     registry.remove(3);
     registry.insert(3, SocketId(2)).expect("vacant again");
     assert!(!registry.remove_if(3, &seen));
-    assert_eq!(registry.borrow(3, Record::id), Some(SocketId(2)));
+    assert_eq!(registry.borrow(3, TestRecord::id), Some(SocketId(2)));
     let fresh = registry.lookup(3).expect("an entry");
     assert!(registry.remove_if(3, &fresh) && !registry.contains(3));
     assert!(!registry.remove_if(3, &fresh) && !registry.remove_if(-1, &fresh));
@@ -238,7 +234,7 @@ pub fn remove_if_takes_only_the_entry_that_was_seen(registry: &impl Registry) {
 
 /// A: `connect(AF_UNSPEC)` gives every duplicate the same fresh record, and old handles keep theirs.
 /// promise: A
-pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
+pub fn supersede_reaches_every_duplicate(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
@@ -246,9 +242,9 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
     assert_eq!(registry.supersede(4), Ok(true));
     for fd in [3, 4] {
         assert_eq!(cookie(registry, fd), Some(1));
-        assert_eq!(registry.borrow(fd, |record| record.progress()), Some(Progress::Unconnected));
+        assert_eq!(port(registry, fd), None);
     }
-    assert_eq!(old.connection(), Some(&connection(80)));
+    assert_eq!(old.port(), Some(80));
     connect(registry, 3, 81);
     assert_eq!(port(registry, 4), Some(81));
     assert!(registry.remove(3));
@@ -261,7 +257,7 @@ pub fn supersede_reaches_every_duplicate(registry: &impl Registry) {
 /// A, I: a close that failed can't bring a dissolved connection back.
 /// promise: A
 /// promise: I
-pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
+pub fn supersede_reaches_a_detached_entry(registry: &impl Registry<Payload = TestRecord>) {
     registry.insert(3, SocketId(1)).unwrap();
     registry.duplicate(3, 4).unwrap();
     connect(registry, 3, 80);
@@ -282,14 +278,15 @@ pub fn supersede_reaches_a_detached_entry(registry: &impl Registry) {
 /// promise: C
 /// promise: E
 /// promise: F
-pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
+pub fn readers_see_whole_records_under_churn(registry: &impl Registry<Payload = TestRecord>) {
     const FDS: i32 = 8;
     const ROUNDS: u64 = 3_000;
-    let check = |fd: i32, record: &super::Record| {
+    let destination = |cookie: u64| (cookie % 50_000) as u16 + 1;
+    let check = |fd: i32, record: &TestRecord| {
         let SocketId(cookie) = record.id();
         assert_eq!(cookie % FDS as u64, fd as u64);
-        if let Some(seen) = record.connection() {
-            assert_eq!(*seen, connection(cookie as u16));
+        if let Some(seen) = record.port() {
+            assert_eq!(seen, destination(cookie));
         }
     };
     std::thread::scope(|scope| {
@@ -300,10 +297,9 @@ pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
                     let cookie = (round * 4 + thread) * FDS as u64 + fd as u64;
                     if registry.insert(fd, SocketId(cookie)).is_ok()
                         && let Some(record) = registry.lookup(fd)
-                        && let Ok(claim) = record.begin_connect()
                     {
                         let SocketId(cookie) = record.id();
-                        record.publish(claim, connection(cookie as u16));
+                        record.connect(destination(cookie));
                     }
                     let other = (fd + 1) % FDS;
                     registry.borrow(other, |record| check(other, record));
@@ -320,7 +316,9 @@ pub fn readers_see_whole_records_under_churn(registry: &impl Registry) {
 
 /// Duplicates, supersedes, detaches and removes in many threads leave a registry that works.
 /// `lifecycle` counts what is left of the records.
-pub fn after_concurrent_duplicates_every_descriptor_works(registry: &impl Registry) {
+pub fn after_concurrent_duplicates_every_descriptor_works(
+    registry: &impl Registry<Payload = TestRecord>,
+) {
     const FDS: u64 = 6;
     std::thread::scope(|scope| {
         for thread in 0..4u64 {
@@ -395,20 +393,20 @@ macro_rules! conformance {
     };
 }
 
-use crate::registry as all;
+use super::support as all;
 
 conformance! {
     slots: super::all::Slots::new();
     slots_epoch: super::all::SlotsEpoch::new();
     slots_hazard: super::all::SlotsHazard::new();
-    counted: super::all::Owned::<super::all::Counted>::new();
-    mutex: super::all::Owned::<super::all::Mutex>::new();
-    mutex_slots: super::all::Owned::<super::all::MutexSlots>::new();
+    counted: crate::registry::Owned::<super::all::Counted>::new();
+    mutex: crate::registry::Owned::<super::all::Mutex>::new();
+    mutex_slots: crate::registry::Owned::<super::all::MutexSlots>::new();
 }
 
 #[cfg(feature = "std")]
 conformance! {
-    sharded: super::all::Owned::<super::all::Sharded>::new();
-    snapshot: super::all::Owned::<super::all::Snapshot>::new();
+    sharded: crate::registry::Owned::<super::all::Sharded>::new();
+    snapshot: crate::registry::Owned::<super::all::Snapshot>::new();
     slots_crossbeam: super::all::SlotsCrossbeam::new();
 }

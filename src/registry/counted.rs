@@ -19,7 +19,7 @@ use super::primitive::{AtomicU64, Bug, SETTLE_AT, const_new, planted};
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 /// Bits of a word that count; addresses have no more than 48 bits unless a program asks for them.
 const TAKEN_BITS: u32 = 16;
@@ -35,11 +35,11 @@ impl Word {
     const EMPTY: Word = Word(0);
 
     /// A word that names `node`, of which nothing was taken.
-    fn of(node: NonNull<Node>) -> Word {
+    fn of<T>(node: NonNull<Node<T>>) -> Word {
         Word((node.as_ptr().expose_provenance() as u64) << TAKEN_BITS)
     }
 
-    fn node(self) -> Option<NonNull<Node>> {
+    fn node<T>(self) -> Option<NonNull<Node<T>>> {
         let address = (self.0 >> TAKEN_BITS) as usize;
         NonNull::new(core::ptr::with_exposed_provenance_mut(address))
     }
@@ -56,48 +56,48 @@ impl Word {
 
 /// The registry with split counts.
 #[derive(Debug)]
-pub struct Counted {
+pub struct Counted<T> {
     table: Table<AtomicU64>,
-    slab: Slab,
+    slab: Slab<T>,
 }
 
 /// A reference to a record of a [`Counted`] registry; borrows hold one, too.
-pub struct Reference<'r> {
-    node: NonNull<Node>,
-    registry: &'r Counted,
-    not_auto: PhantomData<*const Node>,
+pub struct Reference<'r, T: Payload> {
+    node: NonNull<Node<T>>,
+    registry: &'r Counted<T>,
+    not_auto: PhantomData<*const Node<T>>,
 }
 
 // SAFETY: a count belongs to no thread.
-unsafe impl Send for Reference<'_> {}
+unsafe impl<T: Payload> Send for Reference<'_, T> {}
 // SAFETY: a record may be read by all.
-unsafe impl Sync for Reference<'_> {}
+unsafe impl<T: Payload> Sync for Reference<'_, T> {}
 
-impl Deref for Reference<'_> {
-    type Target = Record;
+impl<T: Payload> Deref for Reference<'_, T> {
+    type Target = T;
 
     #[inline(always)]
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &T {
         self.node().record()
     }
 }
 
-impl Drop for Reference<'_> {
+impl<T: Payload> Drop for Reference<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         self.registry.put(self.node, 1);
     }
 }
 
-impl Reference<'_> {
+impl<T: Payload> Reference<'_, T> {
     #[inline(always)]
-    fn node(&self) -> &Node {
+    fn node(&self) -> &Node<T> {
         // SAFETY: the reference keeps the node.
         unsafe { self.node.as_ref() }
     }
 }
 
-impl Counted {
+impl<T: Payload> Counted<T> {
     const_new! {
         /// An empty registry.
         pub fn new() -> Self {
@@ -107,7 +107,7 @@ impl Counted {
 
     /// Takes a reference through `slot`, without touching the node before it has it.
     #[inline(always)]
-    fn take(&self, slot: &AtomicU64) -> Option<Reference<'_>> {
+    fn take(&self, slot: &AtomicU64) -> Option<Reference<'_, T>> {
         // Acquire pairs with the CAS that put the node there.
         let mut word = slot.load(Acquire);
         loop {
@@ -136,7 +136,7 @@ impl Counted {
 
     /// Makes up for what was taken through `slot`. The caller has a reference to `node`.
     #[cold]
-    fn settle(&self, slot: &AtomicU64, node: NonNull<Node>) {
+    fn settle(&self, slot: &AtomicU64, node: NonNull<Node<T>>) {
         loop {
             // Relaxed: the CAS decides.
             let word = Word(slot.load(Relaxed));
@@ -163,7 +163,7 @@ impl Counted {
 
     /// Gives up `count` references; whoever gives up the last makes the node free (guarantee E).
     #[inline(always)]
-    fn put(&self, node: NonNull<Node>, count: u64) {
+    fn put(&self, node: NonNull<Node<T>>, count: u64) {
         // AcqRel: every holder's use comes before the reuse.
         // SAFETY: nodes are never unmapped.
         if unsafe { node.as_ref() }.count.fetch_sub(count, AcqRel) == count {
@@ -171,7 +171,7 @@ impl Counted {
         }
     }
 
-    fn recycle(&self, node: NonNull<Node>) {
+    fn recycle(&self, node: NonNull<Node<T>>) {
         let mut dead = Some(node);
         while let Some(node) = dead {
             // Acquire pairs with `supersede`.
@@ -186,7 +186,7 @@ impl Counted {
     }
 
     /// A new record with `count` references.
-    fn allocate(&self, cookie: SocketId, count: u64) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId, count: u64) -> Option<NonNull<Node<T>>> {
         let mut list = List::new();
         self.slab.refill(&mut list);
         let node = list.pop()?;
@@ -200,7 +200,7 @@ impl Counted {
     }
 
     /// Puts `node` into an empty slot; the caller has given it the share.
-    fn fill(&self, slot: &AtomicU64, node: NonNull<Node>) -> bool {
+    fn fill(&self, slot: &AtomicU64, node: NonNull<Node<T>>) -> bool {
         if planted(Bug::StoreOnInsert) {
             slot.store(Word::of(node).0, core::sync::atomic::Ordering::Release);
             return true;
@@ -210,7 +210,7 @@ impl Counted {
     }
 
     /// Lets `slot` name `next` if it names `node`. The caller protects both.
-    fn replace(&self, slot: &AtomicU64, node: NonNull<Node>, next: NonNull<Node>) {
+    fn replace(&self, slot: &AtomicU64, node: NonNull<Node<T>>, next: NonNull<Node<T>>) {
         // Relaxed: protected by the caller.
         // SAFETY: as above.
         unsafe { next.as_ref() }.count.fetch_add(SHARE, Relaxed);
@@ -225,7 +225,7 @@ impl Counted {
     }
 
     /// Empties `slot` if it names `node`, which the caller protects.
-    fn vacate(&self, slot: &AtomicU64, node: NonNull<Node>) {
+    fn vacate(&self, slot: &AtomicU64, node: NonNull<Node<T>>) {
         let mut word = Word(slot.load_total());
         while word.node() == Some(node) {
             match slot.replace_total(word.0, Word::EMPTY.0) {
@@ -236,7 +236,7 @@ impl Counted {
     }
 
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
-    fn update(&self, slot: &AtomicU64, node: &Reference<'_>) {
+    fn update(&self, slot: &AtomicU64, node: &Reference<'_, T>) {
         if planted(Bug::NoSettle) {
             return;
         }
@@ -250,12 +250,12 @@ impl Counted {
         }
     }
 
-    fn reference(&self, node: NonNull<Node>) -> Reference<'_> {
+    fn reference(&self, node: NonNull<Node<T>>) -> Reference<'_, T> {
         Reference { node, registry: self, not_auto: PhantomData }
     }
 }
 
-impl Audit for Counted {
+impl<T: Payload> Audit for Counted<T> {
     fn handed_out(&self) -> u32 {
         self.slab.handed_out()
     }
@@ -266,7 +266,7 @@ impl Audit for Counted {
 
     unsafe fn each_node(&self, visit: &mut dyn FnMut(u32, Use)) {
         self.table.each_slot(|slot| {
-            if let Some(node) = Word(slot.load(Acquire)).node() {
+            if let Some(node) = Word(slot.load(Acquire)).node::<T>() {
                 // SAFETY: nodes are never unmapped.
                 visit(unsafe { node.as_ref() }.number.get(), Use::Named);
             }
@@ -276,7 +276,7 @@ impl Audit for Counted {
     }
 }
 
-impl Default for Counted {
+impl<T: Payload> Default for Counted<T> {
     fn default() -> Self {
         Counted::new()
     }
@@ -285,10 +285,12 @@ impl Default for Counted {
 // SAFETY: A is the record's; B a slot's share; C `take`; D the swap, then `put`; E and F `put`; G the
 // CAS from empty; H CAS loops over mmapped memory; I the slot is empty when `detach` returns; J the
 // words that other threads left behind are valid at every moment.
-unsafe impl Registry for Counted {
+unsafe impl<T: Payload> Registry for Counted<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::COUNTED;
 
-    type Handle<'r> = Reference<'r>;
+    type Handle<'r> = Reference<'r, T>;
 
     #[inline]
     fn contains(&self, fd: i32) -> bool {
@@ -311,21 +313,21 @@ unsafe impl Registry for Counted {
     }
 
     #[inline]
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&T) -> S) -> Option<S> {
         let record = self.take(self.table.slot(fd)?)?;
         Some(read(&record))
     }
 
     #[inline]
-    fn lookup(&self, fd: i32) -> Option<Reference<'_>> {
+    fn lookup(&self, fd: i32) -> Option<Reference<'_, T>> {
         self.take(self.table.slot(fd)?)
     }
 
-    fn into_raw(handle: Reference<'_>) -> *const Record {
+    fn into_raw(handle: Reference<'_, T>) -> *const T {
         Node::record_ptr(ManuallyDrop::new(handle).node)
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Reference<'_> {
+    unsafe fn from_raw(&self, raw: *const T) -> Reference<'_, T> {
         // SAFETY: `into_raw` made it.
         self.reference(unsafe { Node::of(raw) })
     }
@@ -339,13 +341,13 @@ unsafe impl Registry for Counted {
         word.node().map(|node| self.put(node, word.left())).is_some()
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &T) -> bool {
         let Some(slot) = self.table.slot(fd) else { return false };
         // Acquire: the node's memory.
         let mut seen = Word(slot.load(Acquire));
         loop {
             // SAFETY: nodes are never unmapped; only an address is taken.
-            let is_it = |node: &NonNull<Node>| unsafe { node.as_ref() }.is_record(record);
+            let is_it = |node: &NonNull<Node<T>>| unsafe { node.as_ref() }.is_record(record);
             let Some(node) = seen.node().filter(is_it) else { return false };
             // Total order as the swap in `remove`.
             match slot.replace_total(seen.0, Word::EMPTY.0) {

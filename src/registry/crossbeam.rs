@@ -15,13 +15,13 @@ use std::sync::OnceLock;
 
 use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 
-use super::SocketId;
 use super::domain::Domain;
 use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
 use super::primitive::thread_hash;
 use super::slab::Slab;
 use super::variant::{self, Variant};
+use super::{Payload, SocketId};
 
 /// Handles that may be claimed; whoever finds all taken registers one for the time of its guard.
 const HANDLES: usize = 256;
@@ -38,20 +38,19 @@ struct Claimable {
 unsafe impl Sync for Claimable {}
 
 /// Never freed: deferred functions refer to it.
-struct Shared {
+struct Shared<T> {
     collector: Collector,
     handles: Box<[Claimable]>,
-    slab: Slab,
+    slab: Slab<T>,
 }
 
 /// crossbeam-epoch as a domain.
-#[derive(Default)]
-pub struct Crossbeam(OnceLock<&'static Shared>);
+pub struct Crossbeam<T: 'static>(OnceLock<&'static Shared<T>>);
 
 // SAFETY: see `Claimable`.
-unsafe impl Sync for Crossbeam {}
+unsafe impl<T: Payload> Sync for Crossbeam<T> {}
 // SAFETY: as above.
-unsafe impl Send for Crossbeam {}
+unsafe impl<T: Payload> Send for Crossbeam<T> {}
 
 /// A claimed and pinned handle. The pin ends before the claim.
 struct Pinned {
@@ -71,26 +70,32 @@ impl Drop for Pinned {
 }
 
 /// A node under a pin.
-pub struct Guard<'d> {
-    node: &'d Node,
+pub struct Guard<'d, T> {
+    node: &'d Node<T>,
     _pinned: Pinned,
 }
 
-impl Deref for Guard<'_> {
-    type Target = Node;
+impl<T> Deref for Guard<'_, T> {
+    type Target = Node<T>;
 
-    fn deref(&self) -> &Node {
+    fn deref(&self) -> &Node<T> {
         self.node
     }
 }
 
-impl Crossbeam {
+impl<T: Payload> Default for Crossbeam<T> {
+    fn default() -> Self {
+        Crossbeam::new()
+    }
+}
+
+impl<T: Payload> Crossbeam<T> {
     /// A domain without memory.
     pub const fn new() -> Self {
         Crossbeam(OnceLock::new())
     }
 
-    fn shared(&self) -> &'static Shared {
+    fn shared(&self) -> &'static Shared<T> {
         self.0.get_or_init(|| {
             let collector = Collector::new();
             let handle = || Claimable {
@@ -103,7 +108,7 @@ impl Crossbeam {
     }
 }
 
-impl Shared {
+impl<T: Payload> Shared<T> {
     fn pin(&'static self) -> Pinned {
         let home = thread_hash() % HANDLES;
         let (before, after) = self.handles.split_at(home);
@@ -122,7 +127,7 @@ impl Shared {
     }
 
     /// Gives up a reference; the last one makes the node free (guarantee E).
-    fn put(&'static self, node: NonNull<Node>) {
+    fn put(&'static self, node: NonNull<Node<T>>) {
         // SAFETY: nodes are never unmapped.
         let dead = unsafe { node.as_ref() };
         // AcqRel: every holder's use comes before the reuse.
@@ -140,7 +145,7 @@ impl Shared {
     }
 
     /// Gives up the registry's reference when every pin of now has ended.
-    fn retire(&'static self, node: NonNull<Node>) {
+    fn retire(&'static self, node: NonNull<Node<T>>) {
         let pinned = self.pin();
         // SAFETY: nodes and `self` are never freed, and a put belongs to no thread.
         unsafe { pinned.pin.defer_unchecked(move || self.put(node)) };
@@ -148,12 +153,14 @@ impl Shared {
 }
 
 // SAFETY: a pin that began before a node left its slots keeps the registry's reference to it.
-unsafe impl Domain for Crossbeam {
+unsafe impl<T: Payload> Domain for Crossbeam<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::SLOTS_CROSSBEAM;
 
-    type Guard<'d> = Guard<'d>;
+    type Guard<'d> = Guard<'d, T>;
 
-    fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
+    fn protect<'d>(&'d self, slot: &Slot<T>) -> Option<Guard<'d, T>> {
         // Relaxed: only whether it is empty, without a pin.
         Entry::of(slot.load(Relaxed)).named()?;
         let pinned = self.shared().pin();
@@ -162,12 +169,12 @@ unsafe impl Domain for Crossbeam {
         Some(Guard { node, _pinned: pinned })
     }
 
-    fn hold(&self, node: NonNull<Node>) -> Guard<'_> {
+    fn hold(&self, node: NonNull<Node<T>>) -> Guard<'_, T> {
         // SAFETY: the caller's slot count keeps the node until after the pin.
         Guard { _pinned: self.shared().pin(), node: unsafe { node.as_ref() } }
     }
 
-    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node<T>>> {
         let slab = &self.shared().slab;
         let mut list = List::new();
         slab.refill(&mut list);
@@ -178,15 +185,15 @@ unsafe impl Domain for Crossbeam {
         Some(node)
     }
 
-    fn release(&self, node: NonNull<Node>) {
+    fn release(&self, node: NonNull<Node<T>>) {
         self.shared().slab.push(List::one(node));
     }
 
-    fn retire(&self, node: NonNull<Node>) {
+    fn retire(&self, node: NonNull<Node<T>>) {
         self.shared().retire(node);
     }
 
-    fn put(&self, node: NonNull<Node>) {
+    fn put(&self, node: NonNull<Node<T>>) {
         self.shared().put(node);
     }
 

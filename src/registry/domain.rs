@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
 use super::variant::Variant;
-use super::{InsertError, SocketId};
+use super::{InsertError, Payload, SocketId};
 
 /// Hands out nodes and takes them back when no reader can see them any more.
 ///
@@ -14,38 +14,46 @@ use super::{InsertError, SocketId};
 /// While a `Guard` lives, the memory of its node holds the same record (guarantee F), and the count
 /// of that record is at least 1 (guarantee C).
 pub unsafe trait Domain: Sync {
+    /// What its nodes hold.
+    type Payload: Payload;
+
     /// The registry over this domain.
     const VARIANT: &'static Variant;
 
     /// Protects one node.
-    type Guard<'d>: Deref<Target = Node>
+    type Guard<'d>: Deref<Target = Node<Self::Payload>>
     where
         Self: 'd;
 
     /// The node that `slot` names, protected; `None` if it names none.
-    fn protect<'d>(&'d self, slot: &Slot) -> Option<Self::Guard<'d>>;
+    fn protect<'d>(&'d self, slot: &Slot<Self::Payload>) -> Option<Self::Guard<'d>>;
 
     /// Protects a node of which the caller owns a slot count.
-    fn hold(&self, node: NonNull<Node>) -> Self::Guard<'_>;
+    fn hold(&self, node: NonNull<Node<Self::Payload>>) -> Self::Guard<'_>;
 
     /// A revived node that nobody else can see; `None` without memory.
-    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>>;
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node<Self::Payload>>>;
 
     /// Lets `slot`, which names nothing and was seen to say `seen`, name a new record.
     #[inline]
-    fn insert(&self, slot: &Slot, seen: Entry, cookie: SocketId) -> Result<(), InsertError> {
+    fn insert(
+        &self,
+        slot: &Slot<Self::Payload>,
+        seen: Entry<Self::Payload>,
+        cookie: SocketId,
+    ) -> Result<(), InsertError> {
         insert_old(self, slot, seen, cookie)
     }
 
     /// Takes a node back that nobody else has ever seen since `allocate`.
-    fn release(&self, node: NonNull<Node>);
+    fn release(&self, node: NonNull<Node<Self::Payload>>);
 
     /// Takes a node that is in no slot any more: gives up the registry's reference once no guard
     /// protects it (guarantees D, E, F). Its successor's slot count, if any, goes with it.
-    fn retire(&self, node: NonNull<Node>);
+    fn retire(&self, node: NonNull<Node<Self::Payload>>);
 
     /// Gives up a handle's reference.
-    fn put(&self, node: NonNull<Node>);
+    fn put(&self, node: NonNull<Node<Self::Payload>>);
 
     /// Called in the child after `fork`.
     fn after_fork_in_child(&self);
@@ -60,8 +68,8 @@ pub trait Unreclaimed {
 /// [`Domain::insert`] for a slot that is noted nowhere.
 pub fn insert_old<D: Domain + ?Sized>(
     domain: &D,
-    slot: &Slot,
-    mut seen: Entry,
+    slot: &Slot<D::Payload>,
+    mut seen: Entry<D::Payload>,
     cookie: SocketId,
 ) -> Result<(), InsertError> {
     let node = domain.allocate(cookie).ok_or(InsertError::Exhausted)?;

@@ -2,13 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::{self as all, Detached, Registry, SocketId};
-use crate::sockets::{Connection, Progress};
+use super::test_record::TestRecord;
+use super::{Detached, Payload, Registry, SocketId, support as all};
 
 const FDS: i32 = 6;
 
@@ -66,7 +65,7 @@ impl Model {
 }
 
 /// Runs both, and compares each answer and, after each step, every descriptor.
-fn agree(registry: &impl Registry, operations: &[Operation]) {
+fn agree(registry: &impl Registry<Payload = TestRecord>, operations: &[Operation]) {
     let mut model = Model::default();
     let mut detached: Vec<Detached> = Vec::new();
     let mut held = Vec::new();
@@ -93,14 +92,9 @@ fn agree(registry: &impl Registry, operations: &[Operation]) {
                 assert_eq!(registry.supersede(fd), Ok(model.supersede(fd)));
             }
             Operation::Connect(fd) => {
-                let claim = registry.lookup(fd).map(|record| (record.begin_connect(), record));
-                if let Some((Ok(claim), record)) = claim {
-                    let destination = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-                    record.publish(claim, Connection { destination });
-                }
-                if let Some(name) = model.names.get(&fd) {
-                    name.1.set(true);
-                }
+                let connected = registry.lookup(fd).map(|record| record.connect(80));
+                let name = model.names.get(&fd);
+                assert_eq!(connected, name.map(|name| !name.1.replace(true)));
             }
             Operation::Detach(fd) => {
                 let entry = registry.detach(fd);
@@ -128,8 +122,7 @@ fn agree(registry: &impl Registry, operations: &[Operation]) {
             Operation::Restore | Operation::Discard | Operation::Release => {}
         }
         for fd in 0..FDS {
-            let seen = registry
-                .borrow(fd, |record| (record.id().0, record.progress() == Progress::Connected));
+            let seen = registry.borrow(fd, |record| (record.id().0, record.port().is_some()));
             assert_eq!(seen, model.names.get(&fd).map(|name| (name.0, name.1.get())), "fd {fd}");
         }
         for (handle, name) in held.iter().zip(&model.held) {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use scopeguard::defer;
 
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::support::{bare, child_succeeds, churn, fork};
-use super::{Guarantee, InsertError, Owned, Registry, Slots, SocketId};
+use super::support::{self, Slots, bare, child_succeeds, churn, fork};
+use super::{Guarantee, InsertError, Owned, Payload, Registry, SocketId};
 
 /// A child that nobody tells that it is one.
 fn raw_fork() -> i32 {
@@ -64,18 +64,18 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
 #[test]
 fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &Slots::new());
-    forked_child_works(fork, &super::SlotsHazard::new());
-    forked_child_works(fork, &super::SlotsEpoch::new());
-    forked_child_works(fork, &Owned::<super::Counted>::new());
+    forked_child_works(fork, &support::SlotsHazard::new());
+    forked_child_works(fork, &support::SlotsEpoch::new());
+    forked_child_works(fork, &Owned::<support::Counted>::new());
 }
 
 /// promise: J
 #[test]
 fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &Slots::new());
-    forked_child_works(raw_fork, &super::SlotsHazard::new());
-    forked_child_works(raw_fork, &super::SlotsEpoch::new());
-    forked_child_works(raw_fork, &Owned::<super::Counted>::new());
+    forked_child_works(raw_fork, &support::SlotsHazard::new());
+    forked_child_works(raw_fork, &support::SlotsEpoch::new());
+    forked_child_works(raw_fork, &Owned::<support::Counted>::new());
 }
 
 /// J: also where the record under the guard was removed when no arena was free.

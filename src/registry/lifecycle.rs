@@ -1,7 +1,6 @@
 //! What the slot registries promise beyond single operations: bounded memory, abandoned claims, and
 //! that each record ends once.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -12,9 +11,9 @@ use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::primitive::RECLAIM_AT;
-use super::support::{bare, child_succeeds, churn, fork};
-use super::{Audit, InsertError, Owned, Registry, Slots, SocketId};
-use crate::sockets::{Connection, in_flight_count};
+use super::support::{self, Slots, bare, child_succeeds, churn, fork};
+use super::test_record::TestRecord;
+use super::{Audit, InsertError, Owned, Payload, Registry, SocketId};
 
 fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
     std::thread::scope(|scope| {
@@ -269,6 +268,14 @@ fn what_failed_for_lack_of_memory_works_when_there_is_some() {
     assert!(recovered);
 }
 
+/// Takes what malloc has mapped already, which the limit of the address space does not cover.
+fn use_up_the_heap() {
+    for size in [1 << 20, 1 << 14, 1 << 8, 16] {
+        // SAFETY: the memory is not used; the child ends soon.
+        while !unsafe { libc::malloc(size) }.is_null() {}
+    }
+}
+
 /// In a child that has no memory for another record.
 fn superseded_without_memory<R: Registry>(registry: &R) {
     let is_forgotten = child_succeeds(fork, || {
@@ -277,8 +284,8 @@ fn superseded_without_memory<R: Registry>(registry: &R) {
         let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: reads the limit.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
-        let mut others = (10..1 << 20).take_while(|fd| registry.insert(*fd, SocketId(2)).is_ok());
-        let full = others.by_ref().last().is_some();
+        use_up_the_heap();
+        let full = (10..1 << 20).any(|fd| registry.insert(fd, SocketId(2)).is_err());
         let refused = registry.supersede(3) == Err(InsertError::Exhausted);
         if !(full && refused) || registry.contains(3) || registry.contains(4) {
             // SAFETY: ends the child.
@@ -292,9 +299,9 @@ fn superseded_without_memory<R: Registry>(registry: &R) {
 fn without_memory_no_descriptor_keeps_a_dissolved_connection() {
     superseded_without_memory(&bare::<Era>());
     superseded_without_memory(&bare::<Hazard>());
-    superseded_without_memory(&super::Counted::new());
-    superseded_without_memory(&super::Mutex::new());
-    superseded_without_memory(&super::MutexSlots::new());
+    superseded_without_memory(&support::Counted::new());
+    superseded_without_memory(&support::Mutex::new());
+    superseded_without_memory(&support::MutexSlots::new());
 }
 
 #[test]
@@ -317,7 +324,7 @@ fn without_a_free_cell_everything_works_and_memory_stays_flat() {
 }
 
 /// E: after operations of many threads at once, each record's memory is in one place.
-fn concurrency_loses_no_node<R: Registry + Audit>(registry: &R) {
+fn concurrency_loses_no_node<R: Registry<Payload = TestRecord> + Audit>(registry: &R) {
     after_concurrent_duplicates_every_descriptor_works(registry);
     assert_eq!(misplaced(registry), (0, 0), "{}: lost, doubled", R::VARIANT.name);
     assert_eq!(registry.claims(), 0, "{}", R::VARIANT.name);
@@ -327,58 +334,55 @@ fn concurrency_loses_no_node<R: Registry + Audit>(registry: &R) {
 #[test]
 fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&Slots::new());
-    concurrency_loses_no_node(&super::SlotsEpoch::new());
-    concurrency_loses_no_node(&super::SlotsHazard::new());
-    concurrency_loses_no_node(&Owned::<super::Counted>::new());
-    concurrency_loses_no_node(&Owned::<super::MutexSlots>::new());
+    concurrency_loses_no_node(&support::SlotsEpoch::new());
+    concurrency_loses_no_node(&support::SlotsHazard::new());
+    concurrency_loses_no_node(&Owned::<support::Counted>::new());
+    concurrency_loses_no_node(&Owned::<support::MutexSlots>::new());
 }
 
-/// Counted in a child, where nobody else connects: handshakes that are given up with the last
-/// descriptor, also if that is closed before they are launched.
-fn closed_handshakes_are_given_up<R: Registry>(make: impl Fn() -> R) {
-    const CONNECTION: Connection =
-        Connection { destination: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80) };
-    let all_given_up = child_succeeds(fork, || {
-        for (opened_since, is_launched_late) in [(0, false), (0, true), (20, false), (20, true)] {
-            let (registry, before) = (make(), in_flight_count());
+/// Counted in a child, where nobody else connects: records that are told of the close of their last
+/// descriptor, also if it was closed before they asked for that.
+fn closed_records_are_told<R: Registry<Payload = TestRecord>>(make: impl Fn() -> R) {
+    let all_told = child_succeeds(fork, || {
+        for (opened_since, is_connected_late) in [(0, false), (0, true), (20, false), (20, true)] {
+            let registry = make();
             registry.insert(3, SocketId(1)).expect("vacant");
             for fd in 200..200 + opened_since {
                 registry.insert(fd, SocketId(2)).expect("vacant");
             }
             let record = registry.lookup(3).expect("an entry");
-            let claim = record.begin_connect().expect("unconnected");
-            if is_launched_late {
+            if is_connected_late {
                 registry.remove(3);
             }
-            let _ = record.send_off(claim, CONNECTION, 5);
+            record.connect_until_closed(80);
             drop(record);
             registry.remove(3);
             // Until what is retired has been freed, which crossbeam does when it likes.
-            let freed = (0..10_000).any(|round| {
+            let told = (0..10_000).any(|round| {
                 churn(&registry, 10 + round % 90, 1);
-                in_flight_count() == before
+                TestRecord::open_count() == 0
             });
-            if !freed {
+            if !told {
                 // SAFETY: ends the child.
                 unsafe { libc::_exit(1) };
             }
         }
     });
-    assert!(all_given_up, "{}", R::VARIANT.name);
+    assert!(all_told, "{}", R::VARIANT.name);
 }
 
 #[test]
-fn a_handshake_ends_with_its_sockets_last_descriptor() {
-    closed_handshakes_are_given_up(Slots::new);
-    closed_handshakes_are_given_up(super::SlotsEpoch::new);
-    closed_handshakes_are_given_up(super::SlotsHazard::new);
-    closed_handshakes_are_given_up(Owned::<super::Counted>::new);
-    closed_handshakes_are_given_up(Owned::<super::Mutex>::new);
-    closed_handshakes_are_given_up(Owned::<super::MutexSlots>::new);
+fn a_record_is_told_of_the_close_of_its_last_descriptor() {
+    closed_records_are_told(Slots::new);
+    closed_records_are_told(support::SlotsEpoch::new);
+    closed_records_are_told(support::SlotsHazard::new);
+    closed_records_are_told(Owned::<support::Counted>::new);
+    closed_records_are_told(Owned::<support::Mutex>::new);
+    closed_records_are_told(Owned::<support::MutexSlots>::new);
     #[cfg(feature = "std")]
     {
-        closed_handshakes_are_given_up(Owned::<super::Snapshot>::new);
-        closed_handshakes_are_given_up(Owned::<super::Sharded>::new);
-        closed_handshakes_are_given_up(super::SlotsCrossbeam::new);
+        closed_records_are_told(Owned::<support::Snapshot>::new);
+        closed_records_are_told(Owned::<support::Sharded>::new);
+        closed_records_are_told(support::SlotsCrossbeam::new);
     }
 }

@@ -1,4 +1,6 @@
-//! The registry of sockets: which descriptor names which [`Record`].
+//! The registry of sockets: which descriptor names which record.
+//!
+//! A record is what its caller makes of it: a type with the trait [`Payload`].
 //!
 //! # Guarantees
 //! The letters are cited by tests and comments. A backend that lacks one says so in
@@ -21,12 +23,12 @@
 //!   changes nothing of its parent.
 //!
 //! # The rooms
-//! - `record` is what an entry leads to; `variant` names the backends; `owned` keeps a vfork child's
+//! - `payload` is what an entry leads to: the record of one socket; `variant` names the backends; `owned` keeps a vfork child's
 //!   hands off; `ordering` and `primitive` are the atomics, real and loom's
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
-//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm` (helpers in `support`), loom's `models`
+//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm` (over `test_record`, with helpers in `support`), loom's `models`
 
 mod audit;
 mod counted;
@@ -41,6 +43,7 @@ mod mutex_slots;
 mod node;
 mod ordering;
 mod owned;
+mod payload;
 pub(crate) mod primitive;
 #[cfg(feature = "std")]
 mod sharded;
@@ -65,12 +68,15 @@ pub(crate) mod models;
 mod storm;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod support;
+#[cfg(test)]
+mod test_record;
 
 pub use audit::{Audit, Use};
 pub use counted::Counted;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
+pub use payload::Payload;
 #[cfg(feature = "std")]
 pub use sharded::Sharded;
 pub use slots::SlotRegistry;
@@ -79,17 +85,17 @@ pub use snapshot::Snapshot;
 pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
 use epoch::EpochDomain;
-use epoch::policy;
+use epoch::policy::{self, Policy};
 use primitive::const_new;
 
 /// The default registry: eras.
-pub type Slots = Owned<SlotRegistry<EpochDomain<policy::Era>>>;
+pub type Slots<T> = Owned<SlotRegistry<EpochDomain<policy::Era, T>>>;
 /// Plain epochs.
-pub type SlotsEpoch = Owned<SlotRegistry<EpochDomain<policy::Epoch>>>;
+pub type SlotsEpoch<T> = Owned<SlotRegistry<EpochDomain<policy::Epoch, T>>>;
 /// Hazard pointers.
-pub type SlotsHazard = Owned<SlotRegistry<EpochDomain<policy::Hazard>>>;
+pub type SlotsHazard<T> = Owned<SlotRegistry<EpochDomain<policy::Hazard, T>>>;
 
-impl<P> Owned<SlotRegistry<EpochDomain<P>>> {
+impl<P: Policy, T: Payload> Owned<SlotRegistry<EpochDomain<P, T>>> {
     const_new! {
         /// An empty registry.
         pub fn new() -> Self {
@@ -99,12 +105,12 @@ impl<P> Owned<SlotRegistry<EpochDomain<P>>> {
 }
 
 macro_rules! owned_new {
-    ($($backend:ty)*) => {
-        $(impl Owned<$backend> {
+    ($($backend:ident)*) => {
+        $(impl<T: Payload> Owned<$backend<T>> {
             const_new! {
                 /// An empty registry.
                 pub fn new() -> Self {
-                    Owned::over(<$backend>::new())
+                    Owned::over($backend::new())
                 }
             }
         })*
@@ -116,10 +122,10 @@ owned_new! { Sharded Snapshot }
 
 /// The descriptor table over crossbeam-epoch.
 #[cfg(feature = "std")]
-pub type SlotsCrossbeam = Owned<SlotRegistry<crossbeam::Crossbeam>>;
+pub type SlotsCrossbeam<T> = Owned<SlotRegistry<crossbeam::Crossbeam<T>>>;
 
 #[cfg(feature = "std")]
-impl SlotsCrossbeam {
+impl<T: Payload> SlotsCrossbeam<T> {
     const_new! {
         /// An empty registry.
         pub fn new() -> Self {
@@ -129,8 +135,6 @@ impl SlotsCrossbeam {
 }
 
 use core::ops::Deref;
-
-use crate::sockets::Record;
 
 /// The kernel's `SO_COOKIE` of a socket: 64 bits that it never gives to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,12 +165,15 @@ pub struct Detached(pub(crate) core::ptr::NonNull<()>);
 /// # Safety
 /// An implementation keeps every guarantee that it lists.
 pub unsafe trait Registry: Sync {
+    /// What an entry leads to.
+    type Payload: Payload;
+
     /// The backend's name, and which of the lettered guarantees it gives.
     const VARIANT: &'static Variant;
 
     /// A counted reference (guarantees B to E); may be held across a blocking call if it is leaked
     /// first with [`Registry::into_raw`].
-    type Handle<'r>: Deref<Target = Record>
+    type Handle<'r>: Deref<Target = Self::Payload>
     where
         Self: 'r;
 
@@ -186,28 +193,28 @@ pub unsafe trait Registry: Sync {
 
     /// Calls `read` with the record of `fd`, without touching its count. `read` is short and makes
     /// no blocking call. A miss writes nothing.
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T>;
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&Self::Payload) -> S) -> Option<S>;
 
     /// A counted reference to the record of `fd`.
     fn lookup(&self, fd: i32) -> Option<Self::Handle<'_>>;
 
     /// Turns a handle into plain data that may be carried across a blocking call and past a
     /// cancelled thread's unwinding.
-    fn into_raw(handle: Self::Handle<'_>) -> *const Record;
+    fn into_raw(handle: Self::Handle<'_>) -> *const Self::Payload;
 
     /// Takes back what [`Registry::into_raw`] gave.
     ///
     /// # Safety
     /// `raw` came from `into_raw` of this registry and is given back once.
     #[expect(clippy::wrong_self_convention, reason = "the counterpart of `into_raw`")]
-    unsafe fn from_raw(&self, raw: *const Record) -> Self::Handle<'_>;
+    unsafe fn from_raw(&self, raw: *const Self::Payload) -> Self::Handle<'_>;
 
     /// Forgets `fd`; says whether it had an entry.
     fn remove(&self, fd: i32) -> bool;
 
     /// Forgets `fd` if it names `record` itself, of which the caller holds a counted reference; says
     /// whether it did. An entry that another caller has made meanwhile stays.
-    fn remove_if(&self, fd: i32, record: &Record) -> bool;
+    fn remove_if(&self, fd: i32, record: &Self::Payload) -> bool;
 
     /// Takes the entry of `fd` out for the time of a call that may close it.
     fn detach(&self, fd: i32) -> Option<Detached>;

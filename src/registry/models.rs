@@ -15,7 +15,8 @@ use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::node::{List, Node};
 use super::primitive::{ALIVE, AtomicU64, Bug, plant, set_home};
 use super::slab::Slab;
-use super::{Counted, Registry, SlotRegistry, SocketId, Variant};
+use super::test_record::TestRecord;
+use super::{Payload, Registry, SlotRegistry, SocketId, Variant};
 
 macro_rules! models {
     ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
@@ -43,7 +44,8 @@ trait Subject: Registry + Send + 'static {
     fn sweep(&self) {}
 }
 
-type Slots<P> = SlotRegistry<EpochDomain<P>>;
+type Slots<P> = SlotRegistry<EpochDomain<P, TestRecord>>;
+type Counted = super::Counted<TestRecord>;
 
 impl<P: Policy + Send> Subject for Slots<P> {
     fn fresh() -> Self {
@@ -309,7 +311,7 @@ fn share_nodes() {
 }
 
 /// A node of the slab, alive.
-fn take(slab: &Slab) -> &'static Node {
+fn take(slab: &Slab<TestRecord>) -> &'static Node<TestRecord> {
     let mut list = List::new();
     slab.refill(&mut list);
     let node = list.pop().expect("memory");
@@ -327,15 +329,15 @@ impl Policy for Disregarded {
     const TICKS: bool = true;
     const WATCHES_GENERATION: bool = false;
 
-    fn word(clock: &AtomicU64, node: *const Node) -> u64 {
+    fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64 {
         Era::word(clock, node)
     }
 
-    fn protects(word: u64, node: &Node) -> bool {
+    fn protects<T>(word: u64, node: &Node<T>) -> bool {
         Era::protects(word, node)
     }
 
-    fn holds_back(_: u64, _: &Node) -> bool {
+    fn holds_back<T>(_: u64, _: &Node<T>) -> bool {
         false
     }
 }
@@ -348,15 +350,15 @@ impl<P: Policy> Policy for Unvalidated<P> {
     const TICKS: bool = P::TICKS;
     const WATCHES_GENERATION: bool = P::WATCHES_GENERATION;
 
-    fn word(clock: &AtomicU64, node: *const Node) -> u64 {
+    fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64 {
         P::word(clock, node)
     }
 
-    fn protects(_: u64, _: &Node) -> bool {
+    fn protects<T>(_: u64, _: &Node<T>) -> bool {
         true
     }
 
-    fn holds_back(word: u64, node: &Node) -> bool {
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool {
         P::holds_back(word, node)
     }
 }

@@ -12,74 +12,74 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::lock::PthreadMutex;
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 const BUCKETS: usize = 1024;
 /// The chain of entries that are detached.
 const DETACHED: usize = BUCKETS;
 
 /// One name of a connection, in a bucket's chain or in that of the detached.
-struct Entry {
+struct Entry<T> {
     fd: i32,
-    next: *mut Entry,
-    connection: *mut Connection,
+    next: *mut Entry<T>,
+    connection: *mut Connection<T>,
     /// The connection whose memory this entry is part of; null if it has its own.
-    home: *mut Connection,
+    home: *mut Connection<T>,
 }
 
 /// A record, its counts, and the entry of its first descriptor.
-struct Connection {
-    record: Record,
+struct Connection<T> {
+    record: T,
     count: AtomicU32,
     /// Entries that lead here; guarded by the lock.
     names: u32,
-    first: Entry,
+    first: Entry<T>,
 }
 
-struct Chains([*mut Entry; BUCKETS + 1]);
+struct Chains<T>([*mut Entry<T>; BUCKETS + 1]);
 
 // SAFETY: the chains own what they point to.
-unsafe impl Send for Chains {}
+unsafe impl<T> Send for Chains<T> {}
 
 /// The registry of the proposal.
-pub struct Mutex {
-    chains: PthreadMutex<Chains>,
+pub struct Mutex<T> {
+    chains: PthreadMutex<Chains<T>>,
 }
 
-impl core::fmt::Debug for Mutex {
+impl<T> core::fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Mutex")
     }
 }
 
 /// A counted reference to a record of a [`Mutex`] registry.
-pub struct Counted<'r> {
-    connection: NonNull<Connection>,
-    registry: PhantomData<&'r Mutex>,
+pub struct Counted<'r, T: Payload> {
+    connection: NonNull<Connection<T>>,
+    registry: PhantomData<&'r Mutex<T>>,
 }
 
 // SAFETY: a count belongs to no thread.
-unsafe impl Send for Counted<'_> {}
+unsafe impl<T: Payload> Send for Counted<'_, T> {}
 // SAFETY: a record may be read by all.
-unsafe impl Sync for Counted<'_> {}
+unsafe impl<T: Payload> Sync for Counted<'_, T> {}
 
-impl Deref for Counted<'_> {
-    type Target = Record;
+impl<T: Payload> Deref for Counted<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &T {
         // SAFETY: the count keeps the connection.
         unsafe { &(*self.connection.as_ptr()).record }
     }
 }
 
-impl Drop for Counted<'_> {
+impl<T: Payload> Drop for Counted<'_, T> {
     fn drop(&mut self) {
         put(self.connection);
     }
 }
 
 /// Gives up one reference; the last one frees (guarantee E).
-fn put(connection: NonNull<Connection>) {
+fn put<T: Payload>(connection: NonNull<Connection<T>>) {
     let connection = connection.as_ptr();
     // AcqRel: every holder's use comes before the free.
     // SAFETY: the caller owns a reference, and the last one owns the memory, which malloc gave.
@@ -93,27 +93,26 @@ fn put(connection: NonNull<Connection>) {
 }
 
 /// A connection with one reference and one name, in no chain yet.
-fn allocate(fd: i32, cookie: SocketId) -> Option<NonNull<Connection>> {
+fn allocate<T: Payload>(fd: i32, cookie: SocketId) -> Option<NonNull<Connection<T>>> {
     // SAFETY: malloc aligns for every fundamental type.
-    let memory = unsafe { libc::malloc(size_of::<Connection>()) };
-    let connection = NonNull::new(memory.cast::<Connection>())?;
+    let memory = unsafe { libc::malloc(size_of::<Connection<T>>()) };
+    let connection = NonNull::new(memory.cast::<Connection<T>>())?;
     let home = connection.as_ptr();
     let first = Entry { fd, next: null_mut(), connection: home, home };
-    let value =
-        Connection { record: Record::new(cookie), count: AtomicU32::new(1), names: 1, first };
+    let value = Connection { record: T::new(cookie), count: AtomicU32::new(1), names: 1, first };
     // SAFETY: fresh memory of the right size.
     unsafe { connection.write(value) };
     Some(connection)
 }
 
-fn first_entry(connection: NonNull<Connection>) -> NonNull<Entry> {
+fn first_entry<T>(connection: NonNull<Connection<T>>) -> NonNull<Entry<T>> {
     // SAFETY: a field of live memory.
     unsafe { NonNull::from(&mut (*connection.as_ptr()).first) }
 }
 
-fn allocate_entry(fd: i32) -> Option<NonNull<Entry>> {
+fn allocate_entry<T>(fd: i32) -> Option<NonNull<Entry<T>>> {
     // SAFETY: as in `allocate`.
-    let entry = NonNull::new(unsafe { libc::malloc(size_of::<Entry>()) }.cast::<Entry>())?;
+    let entry = NonNull::new(unsafe { libc::malloc(size_of::<Entry<T>>()) }.cast::<Entry<T>>())?;
     let value = Entry { fd, next: null_mut(), connection: null_mut(), home: null_mut() };
     // SAFETY: fresh memory of the right size.
     unsafe { entry.write(value) };
@@ -121,15 +120,20 @@ fn allocate_entry(fd: i32) -> Option<NonNull<Entry>> {
 }
 
 /// What is to be given up after the lock was left.
-#[derive(Default)]
 #[must_use]
-struct Leftover {
-    entry: Option<NonNull<Entry>>,
-    connection: Option<NonNull<Connection>>,
-    home: Option<NonNull<Connection>>,
+struct Leftover<T> {
+    entry: Option<NonNull<Entry<T>>>,
+    connection: Option<NonNull<Connection<T>>>,
+    home: Option<NonNull<Connection<T>>>,
 }
 
-impl Leftover {
+impl<T> Default for Leftover<T> {
+    fn default() -> Self {
+        Leftover { entry: None, connection: None, home: None }
+    }
+}
+
+impl<T: Payload> Leftover<T> {
     fn give_up(self) {
         if let Some(entry) = self.entry {
             // SAFETY: an entry of its own memory, in no chain any more.
@@ -140,14 +144,14 @@ impl Leftover {
 }
 
 // SAFETY of this block: the lock is held; entries in chains and their connections are live.
-impl Chains {
+impl<T: Payload> Chains<T> {
     fn bucket(fd: i32) -> usize {
         fd as usize % BUCKETS
     }
 
     /// The link of chain `index` that points to the first entry that `wanted` accepts, or the
     /// chain's end.
-    fn link(&mut self, index: usize, wanted: impl Fn(&Entry) -> bool) -> *mut *mut Entry {
+    fn link(&mut self, index: usize, wanted: impl Fn(&Entry<T>) -> bool) -> *mut *mut Entry<T> {
         let mut link = &raw mut self.0[index];
         // SAFETY: see above.
         unsafe {
@@ -161,21 +165,25 @@ impl Chains {
         link
     }
 
-    fn find(&mut self, fd: i32) -> Option<NonNull<Connection>> {
+    fn find(&mut self, fd: i32) -> Option<NonNull<Connection<T>>> {
         let link = self.link(Self::bucket(fd), |entry| entry.fd == fd);
         // SAFETY: see above.
         unsafe { (*link).as_ref().and_then(|entry| NonNull::new(entry.connection)) }
     }
 
     /// Adds an entry to chain `index`.
-    fn add(&mut self, index: usize, entry: NonNull<Entry>) {
+    fn add(&mut self, index: usize, entry: NonNull<Entry<T>>) {
         // SAFETY: the caller owns the entry.
         unsafe { (*entry.as_ptr()).next = self.0[index] };
         self.0[index] = entry.as_ptr();
     }
 
     /// Takes the first entry that `wanted` accepts out of chain `index`.
-    fn take(&mut self, index: usize, wanted: impl Fn(&Entry) -> bool) -> Option<NonNull<Entry>> {
+    fn take(
+        &mut self,
+        index: usize,
+        wanted: impl Fn(&Entry<T>) -> bool,
+    ) -> Option<NonNull<Entry<T>>> {
         let link = self.link(index, wanted);
         // SAFETY: see above.
         unsafe {
@@ -185,12 +193,12 @@ impl Chains {
         }
     }
 
-    fn take_fd(&mut self, fd: i32) -> Option<NonNull<Entry>> {
+    fn take_fd(&mut self, fd: i32) -> Option<NonNull<Entry<T>>> {
         self.take(Self::bucket(fd), |entry| entry.fd == fd)
     }
 
     /// Gives up the name that an entry out of its chain was.
-    fn unname(&mut self, entry: NonNull<Entry>) -> Leftover {
+    fn unname(&mut self, entry: NonNull<Entry<T>>) -> Leftover<T> {
         // SAFETY: see above; the caller owns the entry.
         unsafe {
             let Entry { connection, home, .. } = *entry.as_ptr();
@@ -207,13 +215,13 @@ impl Chains {
         }
     }
 
-    fn take_and_unname(&mut self, fd: i32) -> Option<Leftover> {
+    fn take_and_unname(&mut self, fd: i32) -> Option<Leftover<T>> {
         self.take_fd(fd).map(|entry| self.unname(entry))
     }
 
     /// Lets every entry of `old` lead to `next`, which has none yet. Says whether the registry's
     /// reference to `old` is left over.
-    fn rename(&mut self, old: *mut Connection, next: *mut Connection) -> bool {
+    fn rename(&mut self, old: *mut Connection<T>, next: *mut Connection<T>) -> bool {
         let mut home_in_use = false;
         for head in self.0 {
             let mut entry = head;
@@ -232,7 +240,7 @@ impl Chains {
     }
 }
 
-impl Mutex {
+impl<T: Payload> Mutex<T> {
     /// An empty registry.
     pub const fn new() -> Self {
         Mutex { chains: PthreadMutex::new(Chains([null_mut(); BUCKETS + 1])) }
@@ -244,7 +252,7 @@ impl Mutex {
         let Some(old) = self.lookup(fd) else { return };
         let next = || {
             self.chains.locked(|chains| {
-                let is_named = |entry: &Entry| entry.connection == old.connection.as_ptr();
+                let is_named = |entry: &Entry<T>| entry.connection == old.connection.as_ptr();
                 let entry = (0..BUCKETS).find_map(|index| chains.take(index, is_named))?;
                 Some(chains.unname(entry))
             })
@@ -253,7 +261,7 @@ impl Mutex {
     }
 }
 
-impl Default for Mutex {
+impl<T: Payload> Default for Mutex<T> {
     fn default() -> Self {
         Mutex::new()
     }
@@ -261,10 +269,12 @@ impl Default for Mutex {
 
 // SAFETY: A is the record's; B `allocate`; C the increment under the lock; D and E `unname` and
 // `put`; F free comes last; G the lock; I the entry is out of its chain when `take` returns.
-unsafe impl Registry for Mutex {
+unsafe impl<T: Payload> Registry for Mutex<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::MUTEX;
 
-    type Handle<'r> = Counted<'r>;
+    type Handle<'r> = Counted<'r, T>;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {
@@ -274,7 +284,7 @@ unsafe impl Registry for Mutex {
         let vacant = self.chains.locked(|chains| {
             let vacant = chains.find(fd).is_none();
             if vacant {
-                chains.add(Chains::bucket(fd), first_entry(connection));
+                chains.add(Chains::<T>::bucket(fd), first_entry(connection));
             }
             vacant
         });
@@ -285,11 +295,11 @@ unsafe impl Registry for Mutex {
         Err(InsertError::Occupied)
     }
 
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&T) -> S) -> Option<S> {
         self.lookup(fd).map(|record| read(&record))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
         let connection = self.chains.locked(|chains| {
             let connection = chains.find(fd)?;
             // Relaxed: the lock orders this after the birth and before the remover's put.
@@ -300,16 +310,16 @@ unsafe impl Registry for Mutex {
         Some(Counted { connection, registry: PhantomData })
     }
 
-    fn into_raw(handle: Counted<'_>) -> *const Record {
+    fn into_raw(handle: Counted<'_, T>) -> *const T {
         let connection = ManuallyDrop::new(handle).connection;
         // SAFETY: a field of live memory.
         unsafe { &raw const (*connection.as_ptr()).record }
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
         // SAFETY: `into_raw` added the offset to a non-null pointer.
         let connection = unsafe {
-            let start = raw.cast::<u8>().sub(offset_of!(Connection, record));
+            let start = raw.cast::<u8>().sub(offset_of!(Connection<T>, record));
             NonNull::new_unchecked(start.cast_mut().cast())
         };
         Counted { connection, registry: PhantomData }
@@ -320,7 +330,7 @@ unsafe impl Registry for Mutex {
         leftover.map(Leftover::give_up).is_some()
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &T) -> bool {
         let leftover = self.chains.locked(|chains| {
             let found = chains.find(fd)?;
             // SAFETY: the lock is held; only an address is taken.
@@ -339,7 +349,7 @@ unsafe impl Registry for Mutex {
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        let entry = entry.0.cast::<Entry>();
+        let entry = entry.0.cast::<Entry<T>>();
         let leftover = self.chains.locked(|chains| {
             chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
             if chains.find(fd).is_some() {
@@ -347,14 +357,14 @@ unsafe impl Registry for Mutex {
             }
             // SAFETY: the detached entry is the caller's.
             unsafe { (*entry.as_ptr()).fd = fd };
-            chains.add(Chains::bucket(fd), entry);
+            chains.add(Chains::<T>::bucket(fd), entry);
             Leftover::default()
         });
         leftover.give_up();
     }
 
     fn discard(&self, entry: Detached) {
-        let entry = entry.0.cast::<Entry>();
+        let entry = entry.0.cast::<Entry<T>>();
         let leftover = self.chains.locked(|chains| {
             chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
             chains.unname(entry)
@@ -378,7 +388,7 @@ unsafe impl Registry for Mutex {
                 (*connection.as_ptr()).names += 1;
                 (*fresh.as_ptr()).connection = connection.as_ptr();
             }
-            chains.add(Chains::bucket(target), fresh);
+            chains.add(Chains::<T>::bucket(target), fresh);
             (before, true)
         });
         if !named {
@@ -393,7 +403,7 @@ unsafe impl Registry for Mutex {
 
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         loop {
-            let Some(cookie) = self.borrow(fd, Record::id) else { return Ok(false) };
+            let Some(cookie) = self.borrow(fd, T::id) else { return Ok(false) };
             let Some(next) = allocate(fd, cookie) else {
                 self.vacate(fd);
                 return Err(InsertError::Exhausted);

@@ -15,40 +15,40 @@ use super::primitive::const_new;
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 /// The descriptor table under one mutex.
 ///
 /// Every slot, every slot count and every list is touched under the lock only, so their accesses
 /// are Relaxed; reference counts are also given up outside of it.
-pub struct MutexSlots {
-    table: Table<Slot>,
-    slab: Slab,
-    free: PthreadMutex<List>,
+pub struct MutexSlots<T> {
+    table: Table<Slot<T>>,
+    slab: Slab<T>,
+    free: PthreadMutex<List<T>>,
 }
 
 /// A counted reference to a record of a [`MutexSlots`] registry.
-pub struct Counted<'r> {
-    node: NonNull<Node>,
-    registry: &'r MutexSlots,
-    not_auto: PhantomData<*const Node>,
+pub struct Counted<'r, T: Payload> {
+    node: NonNull<Node<T>>,
+    registry: &'r MutexSlots<T>,
+    not_auto: PhantomData<*const Node<T>>,
 }
 
 // SAFETY: a count belongs to no thread.
-unsafe impl Send for Counted<'_> {}
+unsafe impl<T: Payload> Send for Counted<'_, T> {}
 // SAFETY: a record may be read by all.
-unsafe impl Sync for Counted<'_> {}
+unsafe impl<T: Payload> Sync for Counted<'_, T> {}
 
-impl Deref for Counted<'_> {
-    type Target = Record;
+impl<T: Payload> Deref for Counted<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &T {
         // SAFETY: the count keeps the node.
         unsafe { self.node.as_ref() }.record()
     }
 }
 
-impl Drop for Counted<'_> {
+impl<T: Payload> Drop for Counted<'_, T> {
     fn drop(&mut self) {
         if put(self.node) {
             self.registry.free.locked(|free| recycle(free, self.node));
@@ -57,14 +57,14 @@ impl Drop for Counted<'_> {
 }
 
 /// Gives up a reference; says whether it was the last (guarantee E).
-fn put(node: NonNull<Node>) -> bool {
+fn put<T: Payload>(node: NonNull<Node<T>>) -> bool {
     // AcqRel: every holder's use comes before the reuse.
     // SAFETY: nodes are never unmapped.
     unsafe { node.as_ref() }.count.fetch_sub(1, AcqRel) == 1
 }
 
 /// Under the lock: makes a node without references free, and those that it kept.
-fn recycle(free: &mut List, node: NonNull<Node>) {
+fn recycle<T: Payload>(free: &mut List<T>, node: NonNull<Node<T>>) {
     let mut dead = Some(node);
     while let Some(node) = dead {
         // SAFETY: nodes are never unmapped; this one is ours.
@@ -78,7 +78,7 @@ fn recycle(free: &mut List, node: NonNull<Node>) {
 }
 
 /// Under the lock: gives up the slot count of a node.
-fn forget(free: &mut List, node: NonNull<Node>) {
+fn forget<T: Payload>(free: &mut List<T>, node: NonNull<Node<T>>) {
     // SAFETY: the slot count keeps the node until here.
     if unsafe { node.as_ref() }.drop_slot() && put(node) {
         recycle(free, node);
@@ -86,7 +86,7 @@ fn forget(free: &mut List, node: NonNull<Node>) {
 }
 
 /// Under the lock: lets `slot` name `node`, which has a slot count for it, or nothing.
-fn set(free: &mut List, slot: &Slot, node: *mut Node) {
+fn set<T: Payload>(free: &mut List<T>, slot: &Slot<T>, node: *mut Node<T>) {
     let before = slot.load(Relaxed);
     slot.store(node, Relaxed);
     if let Some(before) = NonNull::new(before) {
@@ -95,7 +95,7 @@ fn set(free: &mut List, slot: &Slot, node: *mut Node) {
 }
 
 /// Under the lock: the record that has come in the place of `node`, with one more slot count.
-fn latest(mut node: NonNull<Node>) -> NonNull<Node> {
+fn latest<T: Payload>(mut node: NonNull<Node<T>>) -> NonNull<Node<T>> {
     // SAFETY: a live node keeps its successor.
     while let Some(next) = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed)) {
         node = next;
@@ -105,7 +105,7 @@ fn latest(mut node: NonNull<Node>) -> NonNull<Node> {
     node
 }
 
-impl MutexSlots {
+impl<T: Payload> MutexSlots<T> {
     const_new! {
         /// An empty registry.
         pub fn new() -> Self {
@@ -115,7 +115,7 @@ impl MutexSlots {
     }
 
     /// Under the lock: a new record.
-    fn allocate(&self, free: &mut List, cookie: SocketId) -> Option<NonNull<Node>> {
+    fn allocate(&self, free: &mut List<T>, cookie: SocketId) -> Option<NonNull<Node<T>>> {
         if free.len() == 0 {
             self.slab.refill(free);
         }
@@ -126,7 +126,7 @@ impl MutexSlots {
     }
 }
 
-impl Audit for MutexSlots {
+impl<T: Payload> Audit for MutexSlots<T> {
     fn handed_out(&self) -> u32 {
         self.slab.handed_out()
     }
@@ -148,7 +148,7 @@ impl Audit for MutexSlots {
     }
 }
 
-impl Default for MutexSlots {
+impl<T: Payload> Default for MutexSlots<T> {
     fn default() -> Self {
         MutexSlots::new()
     }
@@ -156,10 +156,12 @@ impl Default for MutexSlots {
 
 // SAFETY: A is the record's; B `Node::revive`; C the increment under the lock; D and E `forget` and
 // `put`; F the free list is the last step; G the lock; I the slot is empty when `detach` returns.
-unsafe impl Registry for MutexSlots {
+unsafe impl<T: Payload> Registry for MutexSlots<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::MUTEX_SLOTS;
 
-    type Handle<'r> = Counted<'r>;
+    type Handle<'r> = Counted<'r, T>;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         let slot = self.table.slot_or_map(fd)?;
@@ -173,7 +175,7 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&T) -> S) -> Option<S> {
         let slot = self.table.slot(fd)?;
         self.free.locked(|_| {
             // SAFETY: under the lock the slot's count keeps the node.
@@ -181,7 +183,7 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
         let slot = self.table.slot(fd)?;
         self.free.locked(|_| {
             let node = NonNull::new(slot.load(Relaxed))?;
@@ -192,11 +194,11 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
-    fn into_raw(handle: Counted<'_>) -> *const Record {
+    fn into_raw(handle: Counted<'_, T>) -> *const T {
         Node::record_ptr(ManuallyDrop::new(handle).node)
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
         // SAFETY: `into_raw` made it.
         let node = unsafe { Node::of(raw) };
         Counted { node, registry: self, not_auto: PhantomData }
@@ -212,7 +214,7 @@ unsafe impl Registry for MutexSlots {
         })
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &T) -> bool {
         self.table.slot(fd).is_some_and(|slot| {
             self.free.locked(|free| {
                 let node = NonNull::new(slot.load(Relaxed));
@@ -236,7 +238,7 @@ unsafe impl Registry for MutexSlots {
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        let node = entry.0.cast::<Node>();
+        let node = entry.0.cast::<Node<T>>();
         self.free.locked(|free| {
             if let Some(slot) = self.table.slot(fd).filter(|slot| slot.load(Relaxed).is_null()) {
                 slot.store(latest(node).as_ptr(), Relaxed);

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Bug, Witness, Zeroed, planted};
-use super::{Record, SocketId, Use};
+use super::{Payload, SocketId, Use};
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.
@@ -20,18 +20,18 @@ use super::{Record, SocketId, Use};
 ///                        +------------- free list <-----------------------+
 /// ```
 #[repr(C, align(64))]
-pub struct Node {
+pub struct Node<T> {
     /// The epoch in which the record was born; never falls, also when the memory is reused.
     pub birth: AtomicU64,
     /// References: 1 of the registry (guarantee B) and 1 of each handle.
     pub count: AtomicU64,
-    record: UnsafeCell<MaybeUninit<Record>>,
+    record: UnsafeCell<MaybeUninit<T>>,
     /// Slots that name the record, detached entries, and a predecessor's `successor`.
     slots: AtomicU64,
     /// The record that `supersede` has put in this one's place.
-    pub successor: AtomicPtr<Node>,
+    pub successor: AtomicPtr<Node<T>>,
     /// The next node of the list that this one is in. Belongs to the owner of the list.
-    pub next: Cell<*mut Node>,
+    pub next: Cell<*mut Node<T>>,
     /// The epoch in which the record was retired. Belongs to the owner of the limbo list.
     pub retired: Cell<u64>,
     /// How many nodes the batch has that this one is the first of. Belongs to the batch's owner.
@@ -48,25 +48,25 @@ pub struct Node {
 
 // SAFETY: the Cells belong to one owner at a time, handed on by an acquire/release pair; the record
 // is written only before the node is visible.
-unsafe impl Sync for Node {}
+unsafe impl<T: Sync> Sync for Node<T> {}
 // SAFETY: zeroed counts and null pointers; the record is `MaybeUninit`.
 #[cfg(not(crossbeam_loom))]
-unsafe impl Zeroed for Node {}
+unsafe impl<T> Zeroed for Node<T> {}
 // SAFETY: as above.
 #[cfg(crossbeam_loom)]
-unsafe impl Zeroed for Node {
+unsafe impl<T> Zeroed for Node<T> {
     fn zeroed() -> Self {
         Node::new()
     }
 }
 
-impl core::fmt::Debug for Node {
+impl<T> core::fmt::Debug for Node<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Node").field("number", &self.number.get()).finish_non_exhaustive()
     }
 }
 
-impl Node {
+impl<T> Node<T> {
     /// A node without a record.
     #[cfg(any(feature = "std", crossbeam_loom))]
     pub fn new() -> Self {
@@ -85,7 +85,9 @@ impl Node {
             witness: Witness::new(),
         }
     }
+}
 
+impl<T: Payload> Node<T> {
     /// Makes a new record in a node that nobody else can see: count 1, one slot.
     #[inline]
     pub fn revive(&self, cookie: SocketId, birth: u64) {
@@ -96,7 +98,7 @@ impl Node {
         self.successor.store(null_mut(), Relaxed);
         self.witness.born();
         // SAFETY: the caller owns the node.
-        unsafe { Record::renew(self.record.get().cast(), cookie) };
+        unsafe { T::renew(self.record.get().cast(), cookie) };
     }
 
     /// Whether `drop_slot` would find the last slot count and nothing else to do.
@@ -161,14 +163,14 @@ impl Node {
 
     /// The record of a node that was revived and is protected or owned.
     #[inline(always)]
-    pub fn record(&self) -> &Record {
+    pub fn record(&self) -> &T {
         self.witness.reads();
         // SAFETY: whoever has a reference to the node got it from a slot, after `revive`.
         unsafe { (*self.record.get()).assume_init_ref() }
     }
 
     /// Whether the record of this node is `record` itself.
-    pub fn is_record(&self, record: &Record) -> bool {
+    pub fn is_record(&self, record: &T) -> bool {
         core::ptr::eq(self.record.get().cast(), record)
     }
 
@@ -178,7 +180,7 @@ impl Node {
     #[inline(always)]
     pub fn has_slot(&self) -> bool {
         // SAFETY: whoever found the node in a slot is ordered after `revive`.
-        unsafe { Record::has_slot_at(self.record.get().cast()) }
+        unsafe { T::must_hear_of_close(self.record.get().cast()) }
     }
 
     /// Tells an audit of a retired node and of what it keeps.
@@ -197,7 +199,7 @@ impl Node {
     }
 
     /// The record's address, with the right to come back by [`Node::of`].
-    pub fn record_ptr(node: NonNull<Node>) -> *const Record {
+    pub fn record_ptr(node: NonNull<Node<T>>) -> *const T {
         // SAFETY: the field of a live node.
         unsafe { (&raw const (*node.as_ptr()).record).cast() }
     }
@@ -206,10 +208,10 @@ impl Node {
     ///
     /// # Safety
     /// `record` came from [`Node::record_ptr`].
-    pub unsafe fn of(record: *const Record) -> NonNull<Node> {
+    pub unsafe fn of(record: *const T) -> NonNull<Node<T>> {
         // SAFETY: `record_ptr` added this offset to a non-null pointer.
         unsafe {
-            let node = record.cast::<u8>().sub(offset_of!(Node, record)).cast_mut().cast();
+            let node = record.cast::<u8>().sub(offset_of!(Node<T>, record)).cast_mut().cast();
             NonNull::new_unchecked(node)
         }
     }
@@ -217,40 +219,40 @@ impl Node {
 
 /// A list of nodes that belongs to one owner at a time, last in, first out.
 #[derive(Debug)]
-pub struct List {
-    first: *mut Node,
+pub struct List<T> {
+    first: *mut Node<T>,
     length: u32,
 }
 
 // SAFETY: a list owns its nodes, whoever has it.
-unsafe impl Send for List {}
+unsafe impl<T> Send for List<T> {}
 
-impl Default for List {
+impl<T> Default for List<T> {
     fn default() -> Self {
         List::new()
     }
 }
 
-impl List {
+impl<T> List<T> {
     /// A list without nodes.
     pub const fn new() -> Self {
         List { first: null_mut(), length: 0 }
     }
 
     /// The list of one node, which is in no other.
-    pub fn one(node: NonNull<Node>) -> Self {
+    pub fn one(node: NonNull<Node<T>>) -> Self {
         let mut list = List::new();
         list.push(node);
         list
     }
 
     /// The list of `length` nodes that starts with `first` and ends with null.
-    pub fn of(first: NonNull<Node>, length: u32) -> Self {
+    pub fn of(first: NonNull<Node<T>>, length: u32) -> Self {
         List { first: first.as_ptr(), length }
     }
 
     /// Takes the first `count` nodes off, as a list of their own.
-    pub fn split(&mut self, count: u32) -> Option<List> {
+    pub fn split(&mut self, count: u32) -> Option<List<T>> {
         let first = NonNull::new(self.first)?;
         let mut last = first;
         for _ in 1..count {
@@ -269,13 +271,13 @@ impl List {
     }
 
     /// The first node, which stays.
-    pub fn first(&self) -> *mut Node {
+    pub fn first(&self) -> *mut Node<T> {
         self.first
     }
 
     /// Adds a node, which is in no list.
     #[inline]
-    pub fn push(&mut self, node: NonNull<Node>) {
+    pub fn push(&mut self, node: NonNull<Node<T>>) {
         // SAFETY: nodes are never unmapped; the caller owns this one.
         unsafe { node.as_ref() }.next.set(self.first);
         self.first = node.as_ptr();
@@ -284,7 +286,7 @@ impl List {
 
     /// Takes a node out.
     #[inline]
-    pub fn pop(&mut self) -> Option<NonNull<Node>> {
+    pub fn pop(&mut self) -> Option<NonNull<Node<T>>> {
         let node = NonNull::new(self.first)?;
         // SAFETY: nodes are never unmapped; this one belongs to the list.
         self.first = unsafe { node.as_ref() }.next.get();
@@ -293,7 +295,7 @@ impl List {
     }
 
     /// Visits each node.
-    pub fn each(&self, mut visit: impl FnMut(&Node)) {
+    pub fn each(&self, mut visit: impl FnMut(&Node<T>)) {
         let mut next = self.first;
         // SAFETY: as in `pop`.
         while let Some(node) = unsafe { next.as_ref() } {

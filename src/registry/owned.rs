@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
 use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
-use super::{Detached, InsertError, Record, Registry, SocketId, Variant};
+use super::{Detached, InsertError, Registry, SocketId, Variant};
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a
@@ -186,6 +186,8 @@ impl<R: Audit> Audit for Owned<R> {
 
 // SAFETY: every operation is the backend's, or does nothing.
 unsafe impl<R: Registry> Registry for Owned<R> {
+    type Payload = R::Payload;
+
     const VARIANT: &'static Variant = R::VARIANT;
 
     type Handle<'r>
@@ -206,7 +208,7 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     #[inline]
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&R::Payload) -> S) -> Option<S> {
         self.inner.borrow(fd, read)
     }
 
@@ -215,11 +217,11 @@ unsafe impl<R: Registry> Registry for Owned<R> {
         self.inner.lookup(fd)
     }
 
-    fn into_raw(handle: R::Handle<'_>) -> *const Record {
+    fn into_raw(handle: R::Handle<'_>) -> *const R::Payload {
         R::into_raw(handle)
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> R::Handle<'_> {
+    unsafe fn from_raw(&self, raw: *const R::Payload) -> R::Handle<'_> {
         // SAFETY: as the caller vouches.
         unsafe { self.inner.from_raw(raw) }
     }
@@ -228,7 +230,7 @@ unsafe impl<R: Registry> Registry for Owned<R> {
         self.contains(fd) && self.adopt() && self.inner.remove(fd)
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &R::Payload) -> bool {
         self.contains(fd) && self.adopt() && self.inner.remove_if(fd, record)
     }
 

@@ -18,26 +18,39 @@ use dashmap::mapref::entry::Entry;
 use super::node::Node;
 use super::ordering::TotalOrder;
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 /// A node in a map, or out of it with a count of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Named(NonNull<Node>);
+struct Named<T>(NonNull<Node<T>>);
+
+impl<T> Clone for Named<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Named<T> {}
+
+impl<T> PartialEq for Named<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
 
 // SAFETY: nodes are shared by all threads.
-unsafe impl Send for Named {}
+unsafe impl<T> Send for Named<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Named {}
+unsafe impl<T> Sync for Named<T> {}
 
-impl Named {
-    fn new(cookie: SocketId) -> Named {
+impl<T: Payload> Named<T> {
+    fn new(cookie: SocketId) -> Named<T> {
         let node = Box::new(Node::new());
         node.revive(cookie, 0);
         Named(NonNull::from(Box::leak(node)))
     }
 
     /// The node, for somebody who is pinned or has a count.
-    fn node(&self) -> &Node {
+    fn node(&self) -> &Node<T> {
         // SAFETY: as the callers vouch.
         unsafe { self.0.as_ref() }
     }
@@ -88,45 +101,47 @@ impl Hasher for DescriptorHasher {
 /// A power of two.
 const SHARDS: usize = 64;
 
-type Map = DashMap<i32, Named, BuildHasherDefault<DescriptorHasher>>;
+type Map<T> = DashMap<i32, Named<T>, BuildHasherDefault<DescriptorHasher>>;
 
 /// The registry over DashMap.
-pub struct Sharded(LazyLock<Map>);
+pub struct Sharded<T: Payload>(LazyLock<Map<T>>);
 
 /// A counted reference to a record of a [`Sharded`] registry.
-pub struct Counted<'r> {
-    named: Named,
-    registry: PhantomData<&'r Sharded>,
+pub struct Counted<'r, T: Payload> {
+    named: Named<T>,
+    registry: PhantomData<&'r Sharded<T>>,
 }
 
-impl Deref for Counted<'_> {
-    type Target = Record;
+impl<T: Payload> Deref for Counted<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &T {
         self.named.node().record()
     }
 }
 
-impl Drop for Counted<'_> {
+impl<T: Payload> Drop for Counted<'_, T> {
     fn drop(&mut self) {
         self.named.put();
     }
 }
 
-impl Sharded {
+impl<T: Payload> Sharded<T> {
     /// An empty registry.
     pub const fn new() -> Self {
         // A fixed number: to ask how many processors there are, std opens and closes a file, and
         // that close could come back here.
-        Sharded(LazyLock::new(|| Map::with_hasher_and_shard_amount(Default::default(), SHARDS)))
+        Sharded(LazyLock::new(|| {
+            Map::<T>::with_hasher_and_shard_amount(Default::default(), SHARDS)
+        }))
     }
 
-    fn find(&self, fd: i32) -> Option<Named> {
+    fn find(&self, fd: i32) -> Option<Named<T>> {
         self.0.get(&fd).map(|named| *named)
     }
 
     /// Lets `fd` name `next` if it names `old`. The caller is pinned.
-    fn replace(&self, fd: i32, old: Named, next: Named) {
+    fn replace(&self, fd: i32, old: Named<T>, next: Named<T>) {
         let Some(mut place) = self.0.get_mut(&fd).filter(|place| **place == old) else { return };
         next.node().add_slot();
         *place = next;
@@ -136,7 +151,7 @@ impl Sharded {
 
     /// Brings `fd`, which was given `named` just now, up to date if that was superseded. The caller
     /// is pinned.
-    fn settle(&self, fd: i32, named: Named) {
+    fn settle(&self, fd: i32, named: Named<T>) {
         let mut current = named;
         // Total order with `supersede`: the name is in the map before this load; there the
         // successor is set before the map is searched.
@@ -147,7 +162,7 @@ impl Sharded {
     }
 }
 
-impl Default for Sharded {
+impl<T: Payload> Default for Sharded<T> {
     fn default() -> Self {
         Sharded::new()
     }
@@ -156,10 +171,12 @@ impl Default for Sharded {
 // SAFETY: A is the record's; B `Node::revive`; C the pin, under which the registry's reference
 // stays; D and E `forget` and `put`; F the memory is freed by the last put; G the shard's lock; I
 // the entry is out of the map when `detach` returns.
-unsafe impl Registry for Sharded {
+unsafe impl<T: Payload> Registry for Sharded<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::SHARDED;
 
-    type Handle<'r> = Counted<'r>;
+    type Handle<'r> = Counted<'r, T>;
 
     fn contains(&self, fd: i32) -> bool {
         self.0.contains_key(&fd)
@@ -178,12 +195,12 @@ unsafe impl Registry for Sharded {
         }
     }
 
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&T) -> S) -> Option<S> {
         let _pin = crossbeam_epoch::pin();
         self.find(fd).map(|named| read(named.node().record()))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_>> {
+    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
         let _pin = crossbeam_epoch::pin();
         let named = self.find(fd)?;
         // Relaxed: under the pin the count is at least 1.
@@ -191,11 +208,11 @@ unsafe impl Registry for Sharded {
         Some(Counted { named, registry: PhantomData })
     }
 
-    fn into_raw(handle: Counted<'_>) -> *const Record {
+    fn into_raw(handle: Counted<'_, T>) -> *const T {
         Node::record_ptr(ManuallyDrop::new(handle).named.0)
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_> {
+    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
         // SAFETY: `into_raw` made it.
         Counted { named: Named(unsafe { Node::of(raw) }), registry: PhantomData }
     }
@@ -204,9 +221,9 @@ unsafe impl Registry for Sharded {
         self.0.remove(&fd).map(|(_, named)| named.forget()).is_some()
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &T) -> bool {
         // SAFETY: nodes are never unmapped; only an address is taken.
-        let is_it = |_: &i32, named: &Named| unsafe { named.0.as_ref() }.is_record(record);
+        let is_it = |_: &i32, named: &Named<T>| unsafe { named.0.as_ref() }.is_record(record);
         self.0.remove_if(&fd, is_it).map(|(_, named)| named.forget()).is_some()
     }
 
@@ -228,7 +245,7 @@ unsafe impl Registry for Sharded {
     }
 
     fn discard(&self, entry: Detached) {
-        Named(entry.0.cast()).forget();
+        Named::<T>(entry.0.cast()).forget();
     }
 
     fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
@@ -277,7 +294,7 @@ unsafe impl Registry for Sharded {
     fn after_fork_in_child(&self) {}
 }
 
-impl Drop for Sharded {
+impl<T: Payload> Drop for Sharded<T> {
     fn drop(&mut self) {
         self.0.iter().for_each(|entry| entry.value().forget());
     }

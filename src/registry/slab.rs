@@ -15,21 +15,21 @@ const LIMIT: u32 = FIRST_CHUNK * ((1 << CHUNKS) - 1);
 
 /// All the nodes of one registry, by number.
 #[derive(Debug)]
-pub struct Slab {
+pub struct Slab<T> {
     /// The first node that was never handed out.
     next: AtomicU32,
     /// Each chunk is twice as long as the one before.
-    chunks: [AtomicPtr<Node>; CHUNKS],
+    chunks: [AtomicPtr<Node<T>>; CHUNKS],
     /// The spill stack: in the low half the number of the top batch's first node, one more, or 0;
     /// in the high half a tag that grows with each pop, so that a batch which was popped and pushed
     /// again meanwhile is not taken for the one that a popper had read (ABA).
     spilled: AtomicU64,
 }
 
-impl Slab {
+impl<T> Slab<T> {
     const_new! {
         /// A slab without memory.
-        pub fn new() -> Slab {
+        pub fn new() -> Slab<T> {
             Slab {
                 next: AtomicU32::new(0),
                 chunks: atomic_array!(CHUNKS, AtomicPtr::new(null_mut())),
@@ -41,14 +41,14 @@ impl Slab {
     /// Fills an empty list with a batch of nodes: spilled ones, else some that were never used. The
     /// list stays empty without memory. Async-signal-safe.
     #[cold]
-    pub fn refill(&self, list: &mut List) {
+    pub fn refill(&self, list: &mut List<T>) {
         match self.pop_batch() {
             Some(batch) => *list = batch,
             None => self.fresh_batch(list),
         }
     }
 
-    fn fresh_batch(&self, list: &mut List) {
+    fn fresh_batch(&self, list: &mut List<T>) {
         // Relaxed: the numbers are distinct whatever the order, and the memory comes with the
         // chunk's pointer.
         let mut first = self.next.load(Relaxed);
@@ -73,14 +73,14 @@ impl Slab {
 
     /// Takes [`BATCH`] nodes off a list that has more, for other arenas. Async-signal-safe.
     #[cold]
-    pub fn spill(&self, list: &mut List) {
+    pub fn spill(&self, list: &mut List<T>) {
         if let Some(batch) = list.split(BATCH) {
             self.push(batch);
         }
     }
 
     /// Makes the nodes of a list available to all. Async-signal-safe.
-    pub fn push(&self, batch: List) {
+    pub fn push(&self, batch: List<T>) {
         // SAFETY: never unmapped; the batch is ours until the CAS.
         let Some(first) = (unsafe { batch.first().as_ref() }) else { return };
         first.batch.set(batch.len());
@@ -97,7 +97,7 @@ impl Slab {
         }
     }
 
-    fn pop_batch(&self) -> Option<List> {
+    fn pop_batch(&self) -> Option<List<T>> {
         // Acquire pairs with the AcqRel in `spill`.
         let mut top = self.spilled.load(Acquire);
         loop {
@@ -127,7 +127,7 @@ impl Slab {
     ///
     /// # Safety
     /// As [`Audit::each_node`](super::Audit::each_node).
-    pub unsafe fn each_spilled(&self, mut visit: impl FnMut(&Node)) {
+    pub unsafe fn each_spilled(&self, mut visit: impl FnMut(&Node<T>)) {
         // Acquire pairs with the AcqRel in `push`.
         let mut link = self.spilled.load(Acquire) as u32;
         while let Some(first) = link.checked_sub(1).and_then(|number| self.node(number)) {
@@ -140,7 +140,7 @@ impl Slab {
     }
 
     /// The node with this number; maps its chunk at first use.
-    fn node(&self, number: u32) -> Option<NonNull<Node>> {
+    fn node(&self, number: u32) -> Option<NonNull<Node<T>>> {
         let (index, offset) = place(number)?;
         let chunk = self.chunks.get(index)?;
         // Acquire pairs with the AcqRel in `map_chunk`.
@@ -164,9 +164,9 @@ fn place(number: u32) -> Option<(usize, usize)> {
 }
 
 #[cold]
-fn map_chunk(chunk: &AtomicPtr<Node>, index: usize) -> Option<NonNull<Node>> {
+fn map_chunk<T>(chunk: &AtomicPtr<Node<T>>, index: usize) -> Option<NonNull<Node<T>>> {
     let length = (FIRST_CHUNK as usize) << index;
-    let fresh = map_array::<Node>(length)?;
+    let fresh = map_array::<Node<T>>(length)?;
     match chunk.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
         Ok(_) => Some(fresh),
         Err(other) => {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn spilled_batches_come_back_before_fresh_ones() {
-        let slab = Slab::new();
+        let slab = Slab::<u8>::new();
         let mut list = List::new();
         slab.refill(&mut list);
         slab.fresh_batch(&mut list);

@@ -13,20 +13,25 @@ use super::ordering::TotalOrder;
 use super::primitive::{Bug, const_new, planted};
 use super::table::Table;
 use super::variant::Variant;
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 /// A table of descriptors whose nodes live in the domain `D`; `Entry` draws the life of a slot.
-#[derive(Debug)]
-pub struct SlotRegistry<D> {
-    table: Table<Slot>,
+pub struct SlotRegistry<D: Domain> {
+    table: Table<Slot<D::Payload>>,
     domain: D,
 }
 
 /// A counted reference to a record in the domain `D`.
 pub struct Counted<'r, D: Domain> {
-    node: NonNull<Node>,
+    node: NonNull<Node<D::Payload>>,
     domain: &'r D,
-    not_send: PhantomData<*const Node>,
+    not_send: PhantomData<*const Node<D::Payload>>,
+}
+
+impl<D: Domain> core::fmt::Debug for SlotRegistry<D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(D::VARIANT.name)
+    }
 }
 
 // SAFETY: a count belongs to no thread, and a record may be read by all.
@@ -35,9 +40,9 @@ unsafe impl<D: Domain> Send for Counted<'_, D> {}
 unsafe impl<D: Domain> Sync for Counted<'_, D> {}
 
 impl<D: Domain> Deref for Counted<'_, D> {
-    type Target = Record;
+    type Target = D::Payload;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &D::Payload {
         // SAFETY: the count keeps the node.
         unsafe { self.node.as_ref() }.record()
     }
@@ -49,7 +54,7 @@ impl<D: Domain> Drop for Counted<'_, D> {
     }
 }
 
-impl<D> SlotRegistry<D> {
+impl<D: Domain> SlotRegistry<D> {
     const_new! {
         /// An empty registry over `domain`, without memory until the first entry.
         pub fn over(domain: D) -> Self {
@@ -63,7 +68,7 @@ impl<D> SlotRegistry<D> {
     }
 }
 
-impl<D: Default> Default for SlotRegistry<D> {
+impl<D: Domain + Default> Default for SlotRegistry<D> {
     fn default() -> Self {
         SlotRegistry::over(D::default())
     }
@@ -102,7 +107,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     #[inline(always)]
-    fn insert_at(&self, slot: &Slot, cookie: SocketId) -> Result<(), InsertError> {
+    fn insert_at(&self, slot: &Slot<D::Payload>, cookie: SocketId) -> Result<(), InsertError> {
         // Acquire is more than a first look needs; a CAS decides.
         let seen = Entry::of(slot.load(Acquire));
         if seen.is_named() {
@@ -118,7 +123,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     #[inline(always)]
-    fn remove_at(&self, slot: &Slot) -> bool {
+    fn remove_at(&self, slot: &Slot<D::Payload>) -> bool {
         // Acquire: the node's memory. Strangers' descriptors cost no write.
         let seen = Entry::of(slot.load(Acquire));
         let Some(node) = seen.named() else { return false };
@@ -133,7 +138,7 @@ impl<D: Domain> SlotRegistry<D> {
 
     /// As `remove_at`, when the node must not stay in the slot.
     #[inline(never)]
-    fn remove_now(&self, slot: &Slot) -> bool {
+    fn remove_now(&self, slot: &Slot<D::Payload>) -> bool {
         self.take(slot, Entry::EMPTY).map(|node| self.forget(node)).is_some()
     }
 
@@ -144,7 +149,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     /// Gives up the slot count of a node that was taken out of a slot.
-    fn forget(&self, node: NonNull<Node>) {
+    fn forget(&self, node: NonNull<Node<D::Payload>>) {
         // SAFETY: the slot count, which the caller owns, keeps the node until here.
         if unsafe { node.as_ref() }.drop_slot() {
             self.domain.retire(node);
@@ -153,7 +158,11 @@ impl<D: Domain> SlotRegistry<D> {
 
     /// Lets `slot` say `next`; gives up the slot count of what a removal had left there, and
     /// hands that of what it named to the caller.
-    fn take(&self, slot: &Slot, next: Entry) -> Option<NonNull<Node>> {
+    fn take(
+        &self,
+        slot: &Slot<D::Payload>,
+        next: Entry<D::Payload>,
+    ) -> Option<NonNull<Node<D::Payload>>> {
         // Total order: after this swap, loads of the node's slot count and of the cells' words; pairs
         // with the guards' publication and `Node::add_slot`. Acquire: what `insert` wrote.
         let before = slot.exchange(next);
@@ -164,7 +173,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     /// The node of `slot`, with one more slot count, under the guard that it was found by.
-    fn take_share<'r>(&'r self, slot: &Slot) -> Option<D::Guard<'r>> {
+    fn take_share<'r>(&'r self, slot: &Slot<D::Payload>) -> Option<D::Guard<'r>> {
         loop {
             let node = self.domain.protect(slot)?;
             node.add_slot();
@@ -179,7 +188,7 @@ impl<D: Domain> SlotRegistry<D> {
 
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded before
     /// or meanwhile. The caller holds a guard of `node`.
-    fn settle(&self, slot: &Slot, node: &Node) {
+    fn settle(&self, slot: &Slot<D::Payload>, node: &Node<D::Payload>) {
         if planted(Bug::NoSettle) {
             return;
         }
@@ -194,7 +203,12 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     /// Lets `slot` name `next` if it names `node`. The caller protects both.
-    fn replace(&self, slot: &Slot, node: NonNull<Node>, next: NonNull<Node>) {
+    fn replace(
+        &self,
+        slot: &Slot<D::Payload>,
+        node: NonNull<Node<D::Payload>>,
+        next: NonNull<Node<D::Payload>>,
+    ) {
         // SAFETY: protected by the caller.
         unsafe { next.as_ref() }.add_slot();
         let mut seen = slot.look();
@@ -209,7 +223,7 @@ impl<D: Domain> SlotRegistry<D> {
     }
 
     /// Empties `slot` if it names `node`, which the caller protects.
-    fn vacate(&self, slot: &Slot, node: NonNull<Node>) {
+    fn vacate(&self, slot: &Slot<D::Payload>, node: NonNull<Node<D::Payload>>) {
         let mut seen = slot.look();
         while seen.named() == Some(node) {
             // Total order as in `take`.
@@ -254,6 +268,8 @@ impl<D: Domain + Audit> Audit for SlotRegistry<D> {
 // a word that names nothing. I: the slot names nothing when `remove` and `detach` return. H, J: the
 // domain's.
 unsafe impl<D: Domain> Registry for SlotRegistry<D> {
+    type Payload = D::Payload;
+
     const VARIANT: &'static Variant = D::VARIANT;
 
     type Handle<'r>
@@ -275,7 +291,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     }
 
     #[inline]
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&D::Payload) -> S) -> Option<S> {
         let node = self.domain.protect(self.table.slot(fd)?)?;
         if planted(Bug::UnguardedRead) {
             let unguarded = NonNull::from(&*node);
@@ -294,11 +310,11 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         Some(Counted { node: NonNull::from(&*node), domain: &self.domain, not_send: PhantomData })
     }
 
-    fn into_raw(handle: Counted<'_, D>) -> *const Record {
+    fn into_raw(handle: Counted<'_, D>) -> *const D::Payload {
         Node::record_ptr(core::mem::ManuallyDrop::new(handle).node)
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Counted<'_, D> {
+    unsafe fn from_raw(&self, raw: *const D::Payload) -> Counted<'_, D> {
         // SAFETY: `into_raw` made it.
         let node = unsafe { Node::of(raw) };
         Counted { node, domain: &self.domain, not_send: PhantomData }
@@ -311,13 +327,14 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         }
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &D::Payload) -> bool {
         let Some(slot) = self.table.slot(fd) else { return false };
         loop {
             // Acquire: the node's memory.
             let seen = Entry::of(slot.load(Acquire));
             // SAFETY: nodes are never unmapped; only an address is taken.
-            let is_it = |node: &NonNull<Node>| unsafe { node.as_ref() }.is_record(record);
+            let is_it =
+                |node: &NonNull<Node<D::Payload>>| unsafe { node.as_ref() }.is_record(record);
             let Some(node) = seen.named().filter(is_it) else { return false };
             // Total order as in `take`.
             if slot.step(seen, Entry::EMPTY).is_ok() {
@@ -337,7 +354,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        let node = entry.0.cast::<Node>();
+        let node = entry.0.cast::<Node<D::Payload>>();
         let Some(slot) = self.table.slot(fd) else { return self.forget(node) };
         let guard = self.domain.hold(node);
         let mut seen = Entry::of(slot.load(Acquire));

@@ -10,54 +10,70 @@ use std::sync::{Arc, LazyLock};
 use arc_swap::ArcSwap;
 
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Record, Registry, SocketId};
+use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 /// A record whose handshake is given up with its last reference.
 #[repr(transparent)]
-struct Kept(Record);
+struct Kept<T: Payload>(T);
 
-impl Drop for Kept {
+impl<T: Payload> Drop for Kept<T> {
     fn drop(&mut self) {
         self.0.last_descriptor_closed();
     }
 }
 
 /// What is registered at one moment. The maps' references to a record together are the registry's.
-#[derive(Clone, Default)]
-struct Map {
-    named: HashMap<i32, Arc<Kept>>,
+struct Map<T: Payload> {
+    named: HashMap<i32, Arc<Kept<T>>>,
     /// What `detach` has taken away, by the numbers of its calls: `supersede` finds it here.
-    detached: HashMap<usize, Arc<Kept>>,
+    detached: HashMap<usize, Arc<Kept<T>>>,
 }
 
-impl Map {
+impl<T: Payload> Clone for Map<T> {
+    fn clone(&self) -> Self {
+        Map { named: self.named.clone(), detached: self.detached.clone() }
+    }
+}
+
+impl<T: Payload> Default for Map<T> {
+    fn default() -> Self {
+        Map { named: HashMap::new(), detached: HashMap::new() }
+    }
+}
+
+impl<T: Payload> Map<T> {
     /// Lets `fd` name `record`, if it names none.
-    fn name(&mut self, fd: i32, record: &Arc<Kept>) -> Option<()> {
+    fn name(&mut self, fd: i32, record: &Arc<Kept<T>>) -> Option<()> {
         let vacant = !self.named.contains_key(&fd);
         vacant.then(|| drop(self.named.insert(fd, record.clone())))
     }
 }
 
 /// The registry over arc-swap.
-#[derive(Default)]
-pub struct Snapshot {
-    map: LazyLock<ArcSwap<Map>>,
+pub struct Snapshot<T: Payload> {
+    map: LazyLock<ArcSwap<Map<T>>>,
     /// How often `detach` was called.
     detaches: AtomicUsize,
 }
 
 /// A counted reference to a record of a [`Snapshot`] registry.
-pub struct Counted(Arc<Kept>);
+pub struct Counted<T: Payload>(Arc<Kept<T>>);
 
-impl Deref for Counted {
-    type Target = Record;
+impl<T: Payload> Deref for Counted<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &T {
         &self.0.0
     }
 }
 
-impl Snapshot {
+impl<T: Payload> Default for Snapshot<T> {
+    fn default() -> Self {
+        Snapshot::new()
+    }
+}
+
+impl<T: Payload> Snapshot<T> {
     /// An empty registry.
     pub const fn new() -> Self {
         Snapshot { map: LazyLock::new(ArcSwap::default), detaches: AtomicUsize::new(0) }
@@ -65,7 +81,7 @@ impl Snapshot {
 
     /// Puts a changed copy in the map's place, if `change` (which may be tried several times) wants
     /// to; gives what it said in the end.
-    fn change<T>(&self, mut change: impl FnMut(&mut Map) -> Option<T>) -> Option<T> {
+    fn change<S>(&self, mut change: impl FnMut(&mut Map<T>) -> Option<S>) -> Option<S> {
         let mut current = self.map.load();
         loop {
             let mut copy = Map::clone(&current);
@@ -82,10 +98,12 @@ impl Snapshot {
 // SAFETY: A is the record's; B to F `Arc`'s, which arc-swap keeps while a reader holds a map; G the
 // compare-and-swap of the map that was looked at; I the map without the entry is in place when
 // `detach` returns; J arc-swap's debts are a thread's own.
-unsafe impl Registry for Snapshot {
+unsafe impl<T: Payload> Registry for Snapshot<T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = &variant::SNAPSHOT;
 
-    type Handle<'r> = Counted;
+    type Handle<'r> = Counted<T>;
 
     fn contains(&self, fd: i32) -> bool {
         self.map.load().named.contains_key(&fd)
@@ -95,23 +113,23 @@ unsafe impl Registry for Snapshot {
         if fd < 0 {
             return Err(InsertError::OutOfRange);
         }
-        let record = Arc::new(Kept(Record::new(cookie)));
+        let record = Arc::new(Kept(T::new(cookie)));
         self.change(|map| map.name(fd, &record)).ok_or(InsertError::Occupied)
     }
 
-    fn borrow<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<S>(&self, fd: i32, read: impl FnOnce(&T) -> S) -> Option<S> {
         self.map.load().named.get(&fd).map(|record| read(&record.0))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted> {
+    fn lookup(&self, fd: i32) -> Option<Counted<T>> {
         self.map.load().named.get(&fd).cloned().map(Counted)
     }
 
-    fn into_raw(handle: Counted) -> *const Record {
+    fn into_raw(handle: Counted<T>) -> *const T {
         Arc::into_raw(handle.0).cast()
     }
 
-    unsafe fn from_raw(&self, raw: *const Record) -> Counted {
+    unsafe fn from_raw(&self, raw: *const T) -> Counted<T> {
         // SAFETY: `into_raw` made it of a `Kept`, which is a record.
         Counted(unsafe { Arc::from_raw(raw.cast()) })
     }
@@ -120,7 +138,7 @@ unsafe impl Registry for Snapshot {
         self.change(|map| map.named.remove(&fd)).is_some()
     }
 
-    fn remove_if(&self, fd: i32, record: &Record) -> bool {
+    fn remove_if(&self, fd: i32, record: &T) -> bool {
         let removed = self.change(|map| {
             let is_it =
                 map.named.get(&fd).is_some_and(|kept| core::ptr::eq(&raw const kept.0, record));
@@ -169,7 +187,7 @@ unsafe impl Registry for Snapshot {
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
         let superseded = self.change(|map| {
             let old = map.named.get(&fd)?.clone();
-            let fresh = Arc::new(Kept(Record::new(old.0.id())));
+            let fresh = Arc::new(Kept(T::new(old.0.id())));
             let everywhere = map.named.values_mut().chain(map.detached.values_mut());
             for record in everywhere.filter(|record| Arc::ptr_eq(record, &old)) {
                 *record = fresh.clone();

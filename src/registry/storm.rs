@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 
 use super::audit::misplaced;
-use super::{Audit, Guarantee, Owned, Registry, Slots, SocketId};
+use super::support::{self, Slots};
+use super::{Audit, Guarantee, Owned, Payload, Registry, SocketId};
 
 /// H: handlers that interrupt any operation, in any place, do any other.
 fn operations_survive_a_signal_storm<R: Registry + Audit>(registry: &'static R, handler: usize) {
@@ -101,7 +102,7 @@ static STORM: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 storms! {
     slots_survives_a_signal_storm: Slots;
-    slots_epoch_survives_a_signal_storm: super::SlotsEpoch;
-    slots_hazard_survives_a_signal_storm: super::SlotsHazard;
-    counted_survives_a_signal_storm: Owned<super::Counted>;
+    slots_epoch_survives_a_signal_storm: support::SlotsEpoch;
+    slots_hazard_survives_a_signal_storm: support::SlotsHazard;
+    counted_survives_a_signal_storm: Owned<support::Counted>;
 }

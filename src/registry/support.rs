@@ -1,11 +1,26 @@
-//! Helpers of the registry's tests: registries without an owner, and children.
+//! Helpers of the registry's tests: the backends over the record of the tests, registries without an
+//! owner, and children.
 
 use super::epoch::EpochDomain;
 use super::epoch::policy::Policy;
+use super::test_record::TestRecord;
 use super::{Registry, SlotRegistry, SocketId};
 
+pub type Slots = super::Slots<TestRecord>;
+pub type SlotsEpoch = super::SlotsEpoch<TestRecord>;
+pub type SlotsHazard = super::SlotsHazard<TestRecord>;
+pub type Counted = super::Counted<TestRecord>;
+pub type Mutex = super::Mutex<TestRecord>;
+pub type MutexSlots = super::MutexSlots<TestRecord>;
+#[cfg(feature = "std")]
+pub type Sharded = super::Sharded<TestRecord>;
+#[cfg(feature = "std")]
+pub type Snapshot = super::Snapshot<TestRecord>;
+#[cfg(feature = "std")]
+pub type SlotsCrossbeam = super::SlotsCrossbeam<TestRecord>;
+
 /// As [`Slots`], but for the process id.
-pub type Bare<P> = SlotRegistry<EpochDomain<P>>;
+pub type Bare<P> = SlotRegistry<EpochDomain<P, TestRecord>>;
 
 /// A registry without an owner.
 pub fn bare<P: Policy>() -> Bare<P> {

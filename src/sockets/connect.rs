@@ -98,7 +98,7 @@ impl Sent {
 /// How often a connect begins again because of what other threads do to the socket.
 const ROUNDS: u32 = 16;
 
-impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
+impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// Sends a connect of `fd` off, or joins the one that is under way. `None` in a vfork child,
     /// which has no record of the socket. Errors: `EISCONN`; `EALREADY`; the errno of an earlier
     /// connect that has failed, once; `EBADF` if another thread closes the descriptor; those of

@@ -10,6 +10,7 @@ use core::sync::atomic::{
 
 use super::handshake::{SlotId, TABLE};
 use super::{Progress, SocketId};
+use crate::registry::Payload;
 use crate::sys::Errno;
 
 /// Where a torified socket leads. Immutable once it is visible (guarantee A).
@@ -150,32 +151,6 @@ impl Record {
             state: AtomicU64::new(State::UNCONNECTED.0),
             connection: UnsafeCell::new(MaybeUninit::uninit()),
         }
-    }
-
-    /// Makes a new record in memory that no other caller reads but by [`Record::has_slot_at`].
-    ///
-    /// # Safety
-    /// `memory` is good for a record, and the caller's.
-    #[inline(always)]
-    pub unsafe fn renew(memory: *mut Record, id: SocketId) {
-        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
-        unsafe {
-            (&raw mut (*memory).id).write(id);
-            // Relaxed: what makes the record visible releases it.
-            (*memory).state.store(State::UNCONNECTED.0, Relaxed);
-        }
-    }
-
-    /// Whether the record at `memory`, in any life of this memory, has a slot in the table of
-    /// handshakes.
-    ///
-    /// # Safety
-    /// A record was made at `memory` before.
-    #[inline(always)]
-    pub unsafe fn has_slot_at(memory: *const Record) -> bool {
-        // Relaxed: nothing is read through it; a thread that sets a slot later gives it up later.
-        // SAFETY: an atomic that was written before.
-        State(unsafe { (*memory).state.load(Relaxed) }).slot().is_some()
     }
 
     /// The identity of the socket. Async-signal-safe.
@@ -323,10 +298,9 @@ impl Record {
         }
     }
 
-    /// The last descriptor of this process is closed: no thread here will ask for the outcome. The
+    /// No thread of this process will ask for the outcome any more: the last descriptor is closed. The
     /// slot is given up once, as another record of the socket may come to have it.
-    /// Async-signal-safe.
-    pub fn last_descriptor_closed(&self) {
+    fn give_up(&self) {
         let closed = self.change(|state| match state.phase() {
             _ if state.slot().is_none() => Err(()),
             Phase::InFlight | Phase::Failed => Ok(state.to(Phase::Unconnected).without_slot()),
@@ -370,6 +344,39 @@ impl Record {
     fn write(&self, connection: Connection) {
         // SAFETY: the caller has the one claim, and no reader looks before Connected.
         unsafe { (*self.connection.get()).write(connection) };
+    }
+}
+
+impl Payload for Record {
+    fn new(id: SocketId) -> Self {
+        Record::new(id)
+    }
+
+    #[inline(always)]
+    fn id(&self) -> SocketId {
+        self.id
+    }
+
+    #[inline(always)]
+    unsafe fn renew(memory: *mut Record, id: SocketId) {
+        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
+        unsafe {
+            (&raw mut (*memory).id).write(id);
+            // Relaxed: what makes the record visible releases it.
+            (*memory).state.store(State::UNCONNECTED.0, Relaxed);
+        }
+    }
+
+    /// A record that has a slot in the table of handshakes gives it up at the close.
+    #[inline(always)]
+    unsafe fn must_hear_of_close(memory: *const Record) -> bool {
+        // Relaxed: nothing is read through it; a thread that sets a slot later gives it up later.
+        // SAFETY: an atomic that was written before.
+        State(unsafe { (*memory).state.load(Relaxed) }).slot().is_some()
+    }
+
+    fn last_descriptor_closed(&self) {
+        self.give_up();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::registry::{Registry, Slots};
 use crate::socks5::{Command, Host, Request};
 use crate::sys::{self, Errno, net, own_descriptors, time};
 
-type Subject = Sockets<Slots, fn(Event)>;
+type Subject = Sockets<Slots<super::Record>, fn(Event)>;
 
 fn sockets() -> Subject {
     Sockets::new(Slots::new(), |_| {})

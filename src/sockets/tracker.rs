@@ -72,7 +72,7 @@ impl<R, L> Sockets<R, L> {
     }
 }
 
-impl<R: Registry, L: Fn(Event) + Sync> Sockets<R, L> {
+impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     pub(super) fn log(&self, event: Event) {
         (self.log)(event);
     }

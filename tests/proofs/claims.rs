@@ -1,8 +1,9 @@
 //! Claims that are never given back (a handler that jumped away, a cancelled thread), and more
 //! claims than there are cells.
 
-use epochsocks::registry::{Registry, Slots, SlotsEpoch, SlotsHazard, SocketId};
+use epochsocks::registry::{Registry, SocketId};
 
+use crate::subject::backends::{Slots, SlotsEpoch, SlotsHazard};
 use crate::subject::{Account, Subject, account};
 
 /// Abandoned claims of a program that does so all the time.

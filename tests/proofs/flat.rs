@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use epochsocks::registry::{Slots, SlotsHazard, SocketId};
+use epochsocks::registry::SocketId;
 use epochsocks::sockets::Connection;
 
+use crate::subject::backends::{Slots, SlotsHazard};
 use crate::subject::{Account, Subject, account};
 
 const THREADS: i32 = 4;

@@ -159,12 +159,12 @@ fn a_miss_writes_nothing<S: Subject>() {
 mod misses {
     // The others keep what they write to a miss in malloc's memory.
     crate::subject::for_each_backend! { a_miss_writes_nothing:
-        slots: epochsocks::registry::Slots;
-        slots_epoch: epochsocks::registry::SlotsEpoch;
-        slots_hazard: epochsocks::registry::SlotsHazard;
-        counted: epochsocks::registry::Owned<epochsocks::registry::Counted>;
-        mutex_slots: epochsocks::registry::Owned<epochsocks::registry::MutexSlots>;
-        mutex: epochsocks::registry::Owned<epochsocks::registry::Mutex>;
+        slots: crate::subject::backends::Slots;
+        slots_epoch: crate::subject::backends::SlotsEpoch;
+        slots_hazard: crate::subject::backends::SlotsHazard;
+        counted: crate::subject::backends::Counted;
+        mutex_slots: crate::subject::backends::MutexSlots;
+        mutex: crate::subject::backends::Mutex;
     }
 }
 

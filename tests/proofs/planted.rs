@@ -4,10 +4,11 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
 
-use epochsocks::registry::{Audit, Detached, InsertError, Registry, Slots, SocketId, Variant};
+use epochsocks::registry::{Audit, Detached, InsertError, Registry, SocketId, Variant};
 use epochsocks::sockets::Record;
 
 use crate::subject::Subject;
+use crate::subject::backends::Slots;
 
 /// One way to be wrong; what it does not override is right.
 pub trait Bug: Sync + 'static {
@@ -100,6 +101,8 @@ impl<B: Bug> Subject for Planted<B> {
 
 // SAFETY: none; the tests that use it run it in a process of its own.
 unsafe impl<B: Bug> Registry for Planted<B> {
+    type Payload = Record;
+
     const VARIANT: &'static Variant = Slots::VARIANT;
 
     type Handle<'r> = <Slots as Registry>::Handle<'r>;

@@ -6,16 +6,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
-use epochsocks::registry::{
-    Audit, Counted, Guarantee, Mutex, MutexSlots, Owned, Registry, Slots, SlotsEpoch, SlotsHazard,
-    SocketId, Use,
-};
+use epochsocks::registry::{Audit, Guarantee, Registry, SocketId, Use};
 use epochsocks::sockets::{Connection, Record};
 
 use crate::model::{Answer, FDS, Operation, Seen};
 
+/// The backends as the preload library has them: owned by a process, over the records of sockets.
+pub mod backends {
+    use epochsocks::registry::{self, Owned};
+    use epochsocks::sockets::Record;
+
+    pub type Slots = registry::Slots<Record>;
+    pub type SlotsEpoch = registry::SlotsEpoch<Record>;
+    pub type SlotsHazard = registry::SlotsHazard<Record>;
+    pub type Counted = Owned<registry::Counted<Record>>;
+    pub type Mutex = Owned<registry::Mutex<Record>>;
+    pub type MutexSlots = Owned<registry::MutexSlots<Record>>;
+    #[cfg(feature = "std")]
+    pub type Sharded = Owned<registry::Sharded<Record>>;
+    #[cfg(feature = "std")]
+    pub type Snapshot = Owned<registry::Snapshot<Record>>;
+    #[cfg(feature = "std")]
+    pub type SlotsCrossbeam = registry::SlotsCrossbeam<Record>;
+}
+
 /// A registry that can be made and counted.
-pub trait Subject: Registry + 'static {
+pub trait Subject: Registry<Payload = Record> + 'static {
     /// An empty one.
     fn fresh() -> Self;
     /// Where its memory is, if it can say so.
@@ -38,19 +54,19 @@ macro_rules! subjects {
 }
 
 subjects! {
-    Slots: |registry| Some(registry);
-    SlotsEpoch: |registry| Some(registry);
-    SlotsHazard: |registry| Some(registry);
-    Owned<Counted>: |registry| Some(registry);
-    Owned<MutexSlots>: |registry| Some(registry);
-    Owned<Mutex>: |_| None;
+    backends::Slots: |registry| Some(registry);
+    backends::SlotsEpoch: |registry| Some(registry);
+    backends::SlotsHazard: |registry| Some(registry);
+    backends::Counted: |registry| Some(registry);
+    backends::MutexSlots: |registry| Some(registry);
+    backends::Mutex: |_| None;
 }
 
 #[cfg(feature = "std")]
 subjects! {
-    Owned<epochsocks::registry::Sharded>: |_| None;
-    Owned<epochsocks::registry::Snapshot>: |_| None;
-    epochsocks::registry::SlotsCrossbeam: |_| None;
+    backends::Sharded: |_| None;
+    backends::Snapshot: |_| None;
+    backends::SlotsCrossbeam: |_| None;
 }
 
 /// Whether malloc's locks are all that a backend ever waits for.
@@ -62,18 +78,18 @@ pub fn only_mallocs<S: Subject>() -> bool {
 macro_rules! for_each_backend {
     ($property:ident) => {
         $crate::subject::for_each_backend! { $property:
-            slots: epochsocks::registry::Slots;
-            slots_epoch: epochsocks::registry::SlotsEpoch;
-            slots_hazard: epochsocks::registry::SlotsHazard;
-            counted: epochsocks::registry::Owned<epochsocks::registry::Counted>;
-            mutex_slots: epochsocks::registry::Owned<epochsocks::registry::MutexSlots>;
-            mutex: epochsocks::registry::Owned<epochsocks::registry::Mutex>;
+            slots: $crate::subject::backends::Slots;
+            slots_epoch: $crate::subject::backends::SlotsEpoch;
+            slots_hazard: $crate::subject::backends::SlotsHazard;
+            counted: $crate::subject::backends::Counted;
+            mutex_slots: $crate::subject::backends::MutexSlots;
+            mutex: $crate::subject::backends::Mutex;
         }
         #[cfg(feature = "std")]
         $crate::subject::for_each_backend! { $property:
-            sharded: epochsocks::registry::Owned<epochsocks::registry::Sharded>;
-            snapshot: epochsocks::registry::Owned<epochsocks::registry::Snapshot>;
-            slots_crossbeam: epochsocks::registry::SlotsCrossbeam;
+            sharded: $crate::subject::backends::Sharded;
+            snapshot: $crate::subject::backends::Snapshot;
+            slots_crossbeam: $crate::subject::backends::SlotsCrossbeam;
         }
     };
     ($property:ident: $($name:ident: $backend:ty;)*) => {

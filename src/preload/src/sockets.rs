@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use epochsocks::policy::Refusal;
 use epochsocks::registry as backends;
 use epochsocks::sockets::handshake::Report;
-use epochsocks::sockets::{ConnectError, Event, Sockets, in_flight_count};
+use epochsocks::sockets::{ConnectError, Event, Record, Sockets, in_flight_count};
 use epochsocks::sys::Errno;
 use epochsocks::tor::{DialError, DriveError};
 
@@ -32,15 +32,15 @@ macro_rules! choose_backend {
 }
 
 choose_backend! {
-    "registry-slots-epoch" => backends::SlotsEpoch,
-    "registry-slots-hazard" => backends::SlotsHazard,
-    "registry-counted" => backends::Owned<backends::Counted>,
-    "registry-mutex" => backends::Owned<backends::Mutex>,
-    "registry-mutex-slots" => backends::Owned<backends::MutexSlots>,
-    "registry-sharded" => backends::Owned<backends::Sharded>,
-    "registry-snapshot" => backends::Owned<backends::Snapshot>,
-    "registry-slots-crossbeam" => backends::SlotsCrossbeam,
-    _ => backends::Slots
+    "registry-slots-epoch" => backends::SlotsEpoch<Record>,
+    "registry-slots-hazard" => backends::SlotsHazard<Record>,
+    "registry-counted" => backends::Owned<backends::Counted<Record>>,
+    "registry-mutex" => backends::Owned<backends::Mutex<Record>>,
+    "registry-mutex-slots" => backends::Owned<backends::MutexSlots<Record>>,
+    "registry-sharded" => backends::Owned<backends::Sharded<Record>>,
+    "registry-snapshot" => backends::Owned<backends::Snapshot<Record>>,
+    "registry-slots-crossbeam" => backends::SlotsCrossbeam<Record>,
+    _ => backends::Slots<Record>
 }
 
 /// Every tracked descriptor of the process.

@@ -8,6 +8,7 @@ use core::cell::UnsafeCell;
 use core::ptr::{NonNull, null};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::super::Payload;
 use super::super::entry::Slot;
 use super::super::node::{List, Node};
 use super::super::ordering::TotalOrder;
@@ -97,27 +98,27 @@ impl Reader {
 /// nodes in its arena.
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub struct Mutator {
+pub struct Mutator<T> {
     word: Word,
-    arena: UnsafeCell<Arena>,
+    arena: UnsafeCell<Arena<T>>,
 }
 
 /// Plain memory of whoever holds the cell.
 #[derive(Debug)]
-pub struct Arena {
+pub struct Arena<T> {
     /// Nodes to allocate from.
-    pub free: List,
+    pub free: List<T>,
     /// Retired nodes that a guard or a handle may still use.
-    pub limbo: List,
+    pub limbo: List<T>,
     /// How many may be in limbo before the clock moves.
     pub patience: u32,
     /// How many may be in limbo before they are looked at.
     pub look_at: u32,
     /// Slots to look at again.
-    pub noted: Noted,
+    pub noted: Noted<T>,
 }
 
-impl Arena {
+impl<T> Arena<T> {
     /// An arena without nodes.
     pub const fn new() -> Self {
         Arena {
@@ -128,9 +129,11 @@ impl Arena {
             noted: Noted::new(),
         }
     }
+}
 
+impl<T: Payload> Arena<T> {
     /// Takes a node back that nobody else has seen since it was revived.
-    pub fn give_back(&mut self, node: NonNull<Node>) {
+    pub fn give_back(&mut self, node: NonNull<Node<T>>) {
         // SAFETY: nodes are never unmapped; this one is the caller's.
         unsafe { node.as_ref() }.died();
         self.free.push(node);
@@ -139,12 +142,12 @@ impl Arena {
 
 /// A few slots.
 #[derive(Debug)]
-pub struct Noted {
+pub struct Noted<T> {
     length: u32,
-    slots: [*const Slot; NOTED],
+    slots: [*const Slot<T>; NOTED],
 }
 
-impl Noted {
+impl<T> Noted<T> {
     const fn new() -> Self {
         Noted { length: 0, slots: [null(); NOTED] }
     }
@@ -152,7 +155,7 @@ impl Noted {
     /// Adds one; says whether there was room.
     #[inline(always)]
     #[must_use = "a slot that isn't noted must not become young"]
-    pub fn push(&mut self, slot: &Slot) -> bool {
+    pub fn push(&mut self, slot: &Slot<T>) -> bool {
         let Some(place) = self.slots.get_mut(self.length as usize) else { return false };
         *place = slot;
         self.length += 1;
@@ -160,7 +163,7 @@ impl Noted {
     }
 
     /// Takes one out.
-    pub fn pop(&mut self) -> Option<NonNull<Slot>> {
+    pub fn pop(&mut self) -> Option<NonNull<Slot<T>>> {
         let last = self.length.checked_sub(1)?;
         self.length = last;
         NonNull::new(self.slots.get(last as usize)?.cast_mut())
@@ -169,16 +172,16 @@ impl Noted {
 
 // SAFETY: the arena is touched by the holder of the claim only, and the claim is handed on by the
 // Release in `Word::release` and the CAS in `Word::claim`.
-unsafe impl Sync for Mutator {}
+unsafe impl<T: Sync> Sync for Mutator<T> {}
 
-impl Cell for Mutator {
+impl<T> Cell for Mutator<T> {
     #[inline(always)]
     fn word(&self) -> &Word {
         &self.word
     }
 }
 
-impl Mutator {
+impl<T> Mutator<T> {
     #[cfg(crossbeam_loom)]
     pub fn new() -> Self {
         Mutator { word: Word::new(), arena: UnsafeCell::new(Arena::new()) }
@@ -186,7 +189,7 @@ impl Mutator {
 
     /// The arena of a claimed cell.
     #[inline(always)]
-    pub fn arena(&self) -> *mut Arena {
+    pub fn arena(&self) -> *mut Arena<T> {
         self.arena.get()
     }
 }

@@ -14,11 +14,11 @@ const GROUPS: usize = WORDS.div_ceil(64);
 /// threads held would stay claimed for ever.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Generation {
+pub struct Generation<T> {
     /// The cells of readers, which a reclaimer looks at.
     pub readers: Cells<Reader, CELLS>,
     /// The cells of mutations. They protect nothing.
-    pub mutators: Cells<Mutator, ARENAS>,
+    pub mutators: Cells<Mutator<T>, ARENAS>,
     /// Readers that found every cell taken. While there are any, nothing is reclaimed.
     overflow: AtomicU64,
 }
@@ -45,10 +45,10 @@ const _: () = assert!(GROUPS <= 64 && HOMES <= ARENAS && ARENAS <= CELLS);
 
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
 #[cfg(not(crossbeam_loom))]
-unsafe impl super::super::primitive::Zeroed for Generation {}
+unsafe impl<T> super::super::primitive::Zeroed for Generation<T> {}
 // SAFETY: as above.
 #[cfg(crossbeam_loom)]
-unsafe impl super::super::primitive::Zeroed for Generation {
+unsafe impl<T> super::super::primitive::Zeroed for Generation<T> {
     fn zeroed() -> Self {
         Generation {
             readers: Cells::of(Reader::new),
@@ -167,7 +167,7 @@ impl<C: Cell, const N: usize> Cells<C, N> {
     }
 }
 
-impl Generation {
+impl<T> Generation<T> {
     /// Visits what every reader has published.
     pub fn each_published(&self, mut visit: impl FnMut(u64)) {
         self.readers.each_used(|cell| {
@@ -199,7 +199,7 @@ impl Generation {
     ///
     /// # Safety
     /// As [`Audit::each_node`](crate::registry::Audit::each_node).
-    pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena)) {
+    pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena<T>)) {
         // SAFETY: nobody holds a claim, as the caller vouches.
         self.mutators.each_used(|cell| visit(unsafe { &*cell.arena() }));
     }
@@ -210,16 +210,16 @@ impl Generation {
         &self.overflow
     }
 
-    /// Ends what `enter_overflow` began.
-    pub fn leave_overflow(overflow: &AtomicU64) {
-        // Release pairs with the load in `is_overflowing`, as in `Word::release`.
-        overflow.fetch_sub(1, Release);
-    }
-
     /// Whether any reader is without a cell.
     pub fn is_overflowing(&self) -> bool {
         self.overflow.load_total() != 0
     }
+}
+
+/// Ends what `enter_overflow` began.
+pub fn leave_overflow(overflow: &AtomicU64) {
+    // Release pairs with the load in `is_overflowing`, as in `Word::release`.
+    overflow.fetch_sub(1, Release);
 }
 
 fn mark(word: &AtomicU64, bit: usize) {

@@ -30,7 +30,7 @@ use super::ordering::{TotalCount, TotalOrder};
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
 use super::slab::Slab;
 use super::variant::Variant;
-use super::{InsertError, SocketId};
+use super::{InsertError, Payload, SocketId};
 use cell::{Cell, Reader};
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
@@ -48,16 +48,16 @@ struct Line<T>(T);
 
 /// An epoch domain with policy `P`.
 #[derive(Debug)]
-pub struct EpochDomain<P> {
+pub struct EpochDomain<P, T> {
     /// The cells; null until they are needed, in this process or after a fork.
-    generation: AtomicPtr<Generation>,
+    generation: AtomicPtr<Generation<T>>,
     /// Nodes that were born before this were inherited by a fork, and are never freed: a guard or a
     /// handle from before the fork may be the forking thread's.
     inherited_before: AtomicU64,
     clock: Line<AtomicU64>,
-    slab: Slab,
+    slab: Slab<T>,
     /// Retired nodes of those who found every cell taken.
-    orphans: AtomicPtr<Node>,
+    orphans: AtomicPtr<Node<T>>,
     orphan_count: AtomicU32,
     policy: PhantomData<P>,
 }
@@ -76,7 +76,7 @@ impl Drop for Pin<'_> {
     fn drop(&mut self) {
         match self {
             Pin::Cell(cell) => cell.word().release(),
-            Pin::Overflow(overflow) => Generation::leave_overflow(overflow),
+            Pin::Overflow(overflow) => generation::leave_overflow(overflow),
             Pin::Permanent => {}
         }
     }
@@ -84,24 +84,24 @@ impl Drop for Pin<'_> {
 
 /// A protected node.
 #[derive(Debug)]
-pub struct Guard<'d> {
-    node: &'d Node,
+pub struct Guard<'d, T> {
+    node: &'d Node<T>,
     _pin: Pin<'d>,
 }
 
-impl Deref for Guard<'_> {
-    type Target = Node;
+impl<T> Deref for Guard<'_, T> {
+    type Target = Node<T>;
 
     #[inline(always)]
-    fn deref(&self) -> &Node {
+    fn deref(&self) -> &Node<T> {
         self.node
     }
 }
 
-impl<P> EpochDomain<P> {
+impl<P, T> EpochDomain<P, T> {
     const_new! {
         /// A domain without memory.
-        pub fn new() -> EpochDomain<P> {
+        pub fn new() -> EpochDomain<P, T> {
             EpochDomain {
                 generation: AtomicPtr::new(null_mut()),
                 inherited_before: AtomicU64::new(0),
@@ -137,15 +137,15 @@ impl<P> EpochDomain<P> {
     }
 
     /// The cells, mapped at first use; `None` without memory.
-    fn generation(&self) -> Option<&Generation> {
+    fn generation(&self) -> Option<&Generation<T>> {
         // Acquire pairs with the AcqRel in `map_generation`.
         // SAFETY: generations are never unmapped once they are visible.
         unsafe { self.generation.load(Acquire).as_ref() }.or_else(|| self.map_generation())
     }
 
     #[cold]
-    fn map_generation(&self) -> Option<&Generation> {
-        let fresh = map_array::<Generation>(1)?;
+    fn map_generation(&self) -> Option<&Generation<T>> {
+        let fresh = map_array::<Generation<T>>(1)?;
         let place = &self.generation;
         let current = match place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
             Ok(_) => fresh.as_ptr(),
@@ -159,23 +159,23 @@ impl<P> EpochDomain<P> {
         unsafe { current.as_ref() }
     }
 
-    fn is_current(&self, generation: &Generation) -> bool {
+    fn is_current(&self, generation: &Generation<T>) -> bool {
         // Total order: after the load of the slot, or the unlinking, that the caller asks about.
         core::ptr::eq(self.generation.load_total(), generation)
     }
 }
 
-impl<P: Policy> EpochDomain<P> {
+impl<P: Policy, T: Payload> EpochDomain<P, T> {
     /// The node that `slot` holds, if `cell` of `generation`, which was claimed with `word`,
     /// protects it. Else the claim is released.
     #[inline(always)]
     fn validate<'d>(
         &'d self,
-        slot: &Slot,
-        generation: &Generation,
+        slot: &Slot<T>,
+        generation: &Generation<T>,
         cell: &'d Reader,
         word: u64,
-    ) -> Option<Guard<'d>> {
+    ) -> Option<Guard<'d, T>> {
         let pin = Pin::Cell(cell);
         // Total order: after the claim. Acquires the record.
         // SAFETY: slots lead to nodes, which are never unmapped.
@@ -187,7 +187,7 @@ impl<P: Policy> EpochDomain<P> {
     /// As `protect`, when the first attempt failed: the home cell is taken, the slot is changing, or
     /// there are no cells yet.
     #[cold]
-    fn protect_again(&self, slot: &Slot) -> Option<Guard<'_>> {
+    fn protect_again(&self, slot: &Slot<T>) -> Option<Guard<'_, T>> {
         for _ in 0..ATTEMPTS {
             let seen = Entry::of(slot.load(Acquire)).named()?;
             let word = P::word(&self.clock.0, seen.as_ptr());
@@ -208,8 +208,8 @@ impl<P: Policy> EpochDomain<P> {
     #[cold]
     fn insert_elsewhere(
         &self,
-        slot: &Slot,
-        seen: Entry,
+        slot: &Slot<T>,
+        seen: Entry<T>,
         cookie: SocketId,
     ) -> Result<(), InsertError> {
         let generation = self.generation().ok_or(InsertError::Exhausted)?;
@@ -220,7 +220,7 @@ impl<P: Policy> EpochDomain<P> {
     }
 
     /// The wait-free way: while the counter is up, nothing is reclaimed.
-    fn protect_everything(&self, slot: &Slot) -> Option<Guard<'_>> {
+    fn protect_everything(&self, slot: &Slot<T>) -> Option<Guard<'_, T>> {
         loop {
             let generation = self.generation()?;
             let pin = Pin::Overflow(generation.enter_overflow());
@@ -236,13 +236,18 @@ impl<P: Policy> EpochDomain<P> {
 
 // SAFETY: see `policy` for what a claim protects, and `reclaim` for what is freed. A count is at
 // least 1 until the node is freed, since only `reclaim` takes the registry's reference.
-unsafe impl<P: Policy> Domain for EpochDomain<P> {
+unsafe impl<P: Policy, T: Payload> Domain for EpochDomain<P, T> {
+    type Payload = T;
+
     const VARIANT: &'static Variant = P::VARIANT;
 
-    type Guard<'d> = Guard<'d>;
+    type Guard<'d>
+        = Guard<'d, T>
+    where
+        T: 'd;
 
     #[inline(always)]
-    fn protect<'d>(&'d self, slot: &Slot) -> Option<Guard<'d>> {
+    fn protect<'d>(&'d self, slot: &Slot<T>) -> Option<Guard<'d, T>> {
         // Acquire: the policy may look at the node. A miss ends here and has written nothing.
         let seen = Entry::of(slot.load(Acquire)).named()?;
         // The clock before the generation: a fork changes them the other way round, so that an
@@ -261,7 +266,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         self.protect_again(slot)
     }
 
-    fn hold(&self, node: NonNull<Node>) -> Guard<'_> {
+    fn hold(&self, node: NonNull<Node<T>>) -> Guard<'_, T> {
         let word = P::word(&self.clock.0, node.as_ptr());
         let pin = match self.generation() {
             None => Pin::Permanent,
@@ -276,7 +281,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     #[inline]
-    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node>> {
+    fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node<T>>> {
         let generation = self.generation()?;
         let node = match generation.mutators.claim(BUSY) {
             Some(cell) => {
@@ -298,7 +303,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     #[inline(always)]
-    fn insert(&self, slot: &Slot, seen: Entry, cookie: SocketId) -> Result<(), InsertError> {
+    fn insert(&self, slot: &Slot<T>, seen: Entry<T>, cookie: SocketId) -> Result<(), InsertError> {
         // The generation before the fork's mark: see `may_retire`.
         // Acquire pairs with the AcqRel in `map_generation`.
         // SAFETY: generations are never unmapped once they are visible.
@@ -313,7 +318,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         }
     }
 
-    fn release(&self, node: NonNull<Node>) {
+    fn release(&self, node: NonNull<Node<T>>) {
         let cell = self.generation().and_then(|generation| generation.mutators.claim(BUSY));
         match cell {
             Some(cell) => {
@@ -329,7 +334,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
         }
     }
 
-    fn retire(&self, node: NonNull<Node>) {
+    fn retire(&self, node: NonNull<Node<T>>) {
         // The generation before the fork's mark: see `may_retire`.
         let Some(generation) = self.generation() else { return };
         if self.may_retire(node) {
@@ -338,7 +343,7 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 
     #[inline(always)]
-    fn put(&self, node: NonNull<Node>) {
+    fn put(&self, node: NonNull<Node<T>>) {
         // Release pairs with the Acquire in `is_unreferenced`: what the holder did comes first.
         // SAFETY: the handle keeps the node until here.
         unsafe { node.as_ref() }.count.fetch_sub(1, Release);
@@ -354,13 +359,13 @@ unsafe impl<P: Policy> Domain for EpochDomain<P> {
     }
 }
 
-impl<P: Policy> Unreclaimed for EpochDomain<P> {
+impl<P: Policy, T: Payload> Unreclaimed for EpochDomain<P, T> {
     fn in_limbo(&self) -> u32 {
         self.generation().map_or(0, Generation::in_limbo)
     }
 }
 
-impl<P: Policy> Audit for EpochDomain<P> {
+impl<P: Policy, T: Payload> Audit for EpochDomain<P, T> {
     fn handed_out(&self) -> u32 {
         self.slab.handed_out()
     }
@@ -390,7 +395,7 @@ impl<P: Policy> Audit for EpochDomain<P> {
     }
 }
 
-impl<P: Policy> Default for EpochDomain<P> {
+impl<P: Policy, T: Payload> Default for EpochDomain<P, T> {
     fn default() -> Self {
         EpochDomain::new()
     }

@@ -28,13 +28,13 @@ pub trait Policy: Sync + 'static {
     const WATCHES_GENERATION: bool;
 
     /// What to publish before reading a slot that named `node` just now.
-    fn word(clock: &AtomicU64, node: *const Node) -> u64;
+    fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64;
 
     /// Whether `word`, published before `node` was found in its slot, protects it.
-    fn protects(word: u64, node: &Node) -> bool;
+    fn protects<T>(word: u64, node: &Node<T>) -> bool;
 
     /// Whether a claim with `word` may protect the retired `node`.
-    fn holds_back(word: u64, node: &Node) -> bool;
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool;
 
     /// Whether a claim with `word` may protect any node that lived within `span`: so that thousands
     /// of abandoned claims cost a reclaimer one look each.
@@ -52,7 +52,7 @@ pub struct Span {
 
 impl Span {
     /// That of the retired nodes in a list of the caller's.
-    pub fn of(list: &List) -> Span {
+    pub fn of<T>(list: &List<T>) -> Span {
         let mut span = Span { birth: u64::MAX, retired: 0 };
         list.each(|node| {
             // Relaxed: the node is in the reclaimer's own list.
@@ -75,12 +75,12 @@ impl Policy for Era {
     const WATCHES_GENERATION: bool = false;
 
     #[inline(always)]
-    fn word(clock: &AtomicU64, _: *const Node) -> u64 {
+    fn word<T>(clock: &AtomicU64, _: *const Node<T>) -> u64 {
         clock.load_total()
     }
 
     #[inline(always)]
-    fn protects(word: u64, node: &Node) -> bool {
+    fn protects<T>(word: u64, node: &Node<T>) -> bool {
         // The node was in its slot after `word` was published, so it is retired at `word` or later.
         // Relaxed: the slot's load has acquired at least this life's birth, and if the memory is in
         // its next life already, that one's birth is later still and refused too.
@@ -88,7 +88,7 @@ impl Policy for Era {
     }
 
     #[inline(always)]
-    fn holds_back(word: u64, node: &Node) -> bool {
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool {
         // Relaxed: the node is in the reclaimer's own list.
         node.birth.load(Relaxed) <= word && word <= node.retired.get()
     }
@@ -110,18 +110,18 @@ impl Policy for Epoch {
     const WATCHES_GENERATION: bool = true;
 
     #[inline(always)]
-    fn word(clock: &AtomicU64, _: *const Node) -> u64 {
+    fn word<T>(clock: &AtomicU64, _: *const Node<T>) -> u64 {
         clock.load_total()
     }
 
     #[inline(always)]
-    fn protects(_: u64, _: &Node) -> bool {
+    fn protects<T>(_: u64, _: &Node<T>) -> bool {
         // The node was in its slot after `word` was published: it is retired at `word` or later.
         true
     }
 
     #[inline(always)]
-    fn holds_back(word: u64, node: &Node) -> bool {
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool {
         word <= node.retired.get()
     }
 
@@ -141,17 +141,17 @@ impl Policy for Hazard {
     const WATCHES_GENERATION: bool = true;
 
     #[inline(always)]
-    fn word(_: &AtomicU64, node: *const Node) -> u64 {
+    fn word<T>(_: &AtomicU64, node: *const Node<T>) -> u64 {
         node.addr() as u64
     }
 
     #[inline(always)]
-    fn protects(word: u64, node: &Node) -> bool {
+    fn protects<T>(word: u64, node: &Node<T>) -> bool {
         word == core::ptr::from_ref(node).addr() as u64
     }
 
     #[inline(always)]
-    fn holds_back(word: u64, node: &Node) -> bool {
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool {
         Self::protects(word, node)
     }
 }

@@ -15,14 +15,14 @@ use super::super::entry::{Entry, Slot, Steps};
 use super::super::node::{List, Node};
 use super::super::ordering::{TotalCount, TotalOrder};
 use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
-use super::super::{InsertError, SocketId};
+use super::super::{InsertError, Payload, SocketId};
 use super::EpochDomain;
 use super::cell::{Arena, Cell, Mutator};
 use super::generation::Generation;
 use super::policy::{BUSY, Policy, Span};
 
 /// Marks the nodes that a claim may protect.
-fn mark_protected<P: Policy>(generation: &Generation, limbo: &List) {
+fn mark_protected<P: Policy, T>(generation: &Generation<T>, limbo: &List<T>) {
     // Most often nobody has published anything.
     let mut span = None;
     generation.each_published(|word| {
@@ -36,10 +36,10 @@ fn mark_protected<P: Policy>(generation: &Generation, limbo: &List) {
     });
 }
 
-impl<P: Policy> EpochDomain<P> {
+impl<P: Policy, T: Payload> EpochDomain<P, T> {
     /// A node from `free`, which is filled up when it is empty.
     #[inline]
-    pub(super) fn allocate_from(&self, free: &mut List) -> Option<NonNull<Node>> {
+    pub(super) fn allocate_from(&self, free: &mut List<T>) -> Option<NonNull<Node<T>>> {
         if free.len() == 0 {
             self.slab.refill(free);
         }
@@ -54,10 +54,10 @@ impl<P: Policy> EpochDomain<P> {
     #[inline(always)]
     pub(super) fn insert_quickly(
         &self,
-        generation: &Generation,
-        cell: &Mutator,
-        slot: &Slot,
-        seen: Entry,
+        generation: &Generation<T>,
+        cell: &Mutator<T>,
+        slot: &Slot<T>,
+        seen: Entry<T>,
         cookie: SocketId,
     ) -> Result<(), InsertError> {
         // SAFETY: the claim makes the arena ours.
@@ -91,10 +91,10 @@ impl<P: Policy> EpochDomain<P> {
     #[cold]
     pub(super) fn insert_slowly(
         &self,
-        generation: &Generation,
-        cell: &Mutator,
-        slot: &Slot,
-        mut seen: Entry,
+        generation: &Generation<T>,
+        cell: &Mutator<T>,
+        slot: &Slot<T>,
+        mut seen: Entry<T>,
         cookie: SocketId,
     ) -> Result<(), InsertError> {
         // SAFETY: the claim makes the arena ours.
@@ -135,9 +135,9 @@ impl<P: Policy> EpochDomain<P> {
     #[cold]
     fn retire_left(
         &self,
-        generation: &Generation,
-        cell: &Mutator,
-        left: NonNull<Node>,
+        generation: &Generation<T>,
+        cell: &Mutator<T>,
+        left: NonNull<Node<T>>,
     ) -> Result<(), InsertError> {
         // SAFETY: the claim makes the arena ours.
         self.forget_in(generation, unsafe { &mut *cell.arena() }, left);
@@ -147,7 +147,7 @@ impl<P: Policy> EpochDomain<P> {
 
     /// Makes young entries old and takes out what removals have left.
     #[cold]
-    fn look_again(&self, generation: &Generation, arena: &mut Arena) {
+    fn look_again(&self, generation: &Generation<T>, arena: &mut Arena<T>) {
         while let Some(slot) = arena.noted.pop() {
             // SAFETY: the table's memory is never unmapped.
             let slot = unsafe { slot.as_ref() };
@@ -175,7 +175,7 @@ impl<P: Policy> EpochDomain<P> {
     }
 
     /// Gives up the slot count of a node that was taken out of a slot.
-    fn forget_in(&self, generation: &Generation, arena: &mut Arena, node: NonNull<Node>) {
+    fn forget_in(&self, generation: &Generation<T>, arena: &mut Arena<T>, node: NonNull<Node<T>>) {
         // SAFETY: the slot count, which the caller owns, keeps the node until here.
         if unsafe { node.as_ref() }.drop_slot() && self.may_retire(node) {
             self.retire_into(generation, arena, node);
@@ -185,7 +185,7 @@ impl<P: Policy> EpochDomain<P> {
     /// Whether the node is not from before a fork. The caller has looked at the generation before:
     /// a fork changes them the other way round.
     #[inline(always)]
-    pub(super) fn may_retire(&self, node: NonNull<Node>) -> bool {
+    pub(super) fn may_retire(&self, node: NonNull<Node<T>>) -> bool {
         // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.
         // SAFETY: nodes are never unmapped.
         unsafe { node.as_ref() }.birth.load(Relaxed) >= self.inherited_before.load(Acquire)
@@ -193,7 +193,7 @@ impl<P: Policy> EpochDomain<P> {
 
     /// Puts a retired node into limbo.
     #[inline(always)]
-    fn push_retired(&self, arena: &mut Arena, node: NonNull<Node>) {
+    fn push_retired(&self, arena: &mut Arena<T>, node: NonNull<Node<T>>) {
         // Total order: after the slot was emptied.
         // SAFETY: nodes are never unmapped; the caller owns this one.
         unsafe { node.as_ref() }.retired.set(self.clock.0.load_total());
@@ -201,7 +201,12 @@ impl<P: Policy> EpochDomain<P> {
     }
 
     /// As `push_retired`; frees what may be freed when there are many.
-    fn retire_into(&self, generation: &Generation, arena: &mut Arena, node: NonNull<Node>) {
+    fn retire_into(
+        &self,
+        generation: &Generation<T>,
+        arena: &mut Arena<T>,
+        node: NonNull<Node<T>>,
+    ) {
         self.push_retired(arena, node);
         if arena.limbo.len() > arena.patience {
             self.reclaim(generation, arena);
@@ -210,7 +215,7 @@ impl<P: Policy> EpochDomain<P> {
 
     /// Retires a node, in an arena if one is free.
     #[inline]
-    pub(super) fn retire_in(&self, generation: &Generation, node: NonNull<Node>) {
+    pub(super) fn retire_in(&self, generation: &Generation<T>, node: NonNull<Node<T>>) {
         let Some(cell) = generation.mutators.claim(BUSY) else {
             return self.orphan(generation, node);
         };
@@ -221,7 +226,7 @@ impl<P: Policy> EpochDomain<P> {
 
     /// As `retire_in`, when every cell is taken.
     #[cold]
-    fn orphan(&self, generation: &Generation, node: NonNull<Node>) {
+    fn orphan(&self, generation: &Generation<T>, node: NonNull<Node<T>>) {
         // Total order: after the slot was emptied.
         // SAFETY: nodes are never unmapped; the caller owns this one.
         unsafe { node.as_ref() }.retired.set(self.clock.0.load_total());
@@ -236,7 +241,7 @@ impl<P: Policy> EpochDomain<P> {
         }
     }
 
-    fn push_orphans(&self, mut list: List) {
+    fn push_orphans(&self, mut list: List<T>) {
         while let Some(node) = list.pop() {
             // Relaxed: the CAS decides.
             let mut top = self.orphans.load(Relaxed);
@@ -253,7 +258,7 @@ impl<P: Policy> EpochDomain<P> {
     }
 
     /// Takes all the orphans into `limbo`.
-    fn adopt_orphans(&self, limbo: &mut List) {
+    fn adopt_orphans(&self, limbo: &mut List<T>) {
         // Relaxed: whoever misses them finds them next time.
         if self.orphans.load(Relaxed).is_null() {
             return;
@@ -272,7 +277,7 @@ impl<P: Policy> EpochDomain<P> {
 
     /// Frees what nobody can see any more.
     #[cold]
-    fn reclaim(&self, generation: &Generation, arena: &mut Arena) {
+    fn reclaim(&self, generation: &Generation<T>, arena: &mut Arena<T>) {
         self.adopt_orphans(&mut arena.limbo);
         if P::TICKS {
             // So that readers from now on hold none of these back.
@@ -287,7 +292,7 @@ impl<P: Policy> EpochDomain<P> {
         let overflowing = generation.is_overflowing() && !planted(Bug::IgnoredOverflow);
         let looks = !overflowing && self.is_current(generation);
         if looks {
-            mark_protected::<P>(generation, &arena.limbo);
+            mark_protected::<P, T>(generation, &arena.limbo);
             self.free_unprotected(arena);
         }
         // When many survive, they are looked at again only when as many have come. When nobody
@@ -301,7 +306,7 @@ impl<P: Policy> EpochDomain<P> {
         }
     }
 
-    fn free_unprotected(&self, arena: &mut Arena) {
+    fn free_unprotected(&self, arena: &mut Arena<T>) {
         let mut retired = take(&mut arena.limbo);
         while let Some(node) = retired.pop() {
             // SAFETY: nodes are never unmapped; this one belongs to the list.
@@ -317,7 +322,7 @@ impl<P: Policy> EpochDomain<P> {
     }
 
     /// The freed node's hold on its successor ends.
-    fn give_up_successor(&self, dead: &Node, arena: &mut Arena) {
+    fn give_up_successor(&self, dead: &Node<T>, arena: &mut Arena<T>) {
         // Acquire pairs with `supersede`.
         let Some(next) = NonNull::new(dead.successor.load(Acquire)) else { return };
         // SAFETY: nodes are never unmapped; the dead node's slot count is ours.

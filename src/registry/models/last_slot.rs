@@ -7,17 +7,18 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{Slots, Subject, alive_at_rest, beside, fails, holds, registry, take};
-use crate::registry::SocketId;
 use crate::registry::epoch::policy::{Epoch, Era, Hazard};
 use crate::registry::node::Node;
 use crate::registry::ordering::TotalOrder;
 use crate::registry::primitive::{ALIVE, AtomicPtr, Bug, planted};
 use crate::registry::slab::Slab;
+use crate::registry::test_record::TestRecord;
+use crate::registry::{Payload, SocketId};
 
 /// A slot, the node that it names, and how often that was to be retired.
 struct Source {
-    slot: AtomicPtr<Node>,
-    node: &'static Node,
+    slot: AtomicPtr<Node<TestRecord>>,
+    node: &'static Node<TestRecord>,
     retired: AtomicUsize,
 }
 

@@ -235,7 +235,7 @@ mod every_boundary {
 #[cfg(feature = "std")]
 mod malloc {
     use super::{Operation, Plan, Subject, Who, inject};
-    use epochsocks::registry::{Owned, SlotsCrossbeam, Snapshot};
+    use crate::subject::backends::{SlotsCrossbeam, Snapshot};
 
     fn waits_for_malloc<S: Subject>(operations: &[Operation], retired: &[usize]) {
         let who = &[Who::Handler];
@@ -246,7 +246,7 @@ mod malloc {
     /// It copies the map.
     #[test]
     fn snapshot_waits_for_malloc() {
-        waits_for_malloc::<Owned<Snapshot>>(&[Operation::Insert(4, 14)], &[0]);
+        waits_for_malloc::<Snapshot>(&[Operation::Insert(4, 14)], &[0]);
     }
 
     /// A bag of 64 deferred frees is full.

@@ -4,6 +4,7 @@
 //! is the same for every backend.
 
 use epochsocks::registry::{self as library, Owned, Registry, SocketId};
+use epochsocks::sockets::Record;
 
 use crate::registry::subject::{Kind, Subject};
 
@@ -73,25 +74,25 @@ impl<R> InnerOf for Owned<R> {
 }
 
 ours! {
-    Mutex = library::Mutex, "mutex",
+    Mutex = library::Mutex<Record>, "mutex",
         "the 2013 proposal: one pthread mutex, chained hash, refcount", "malloc";
-    Slots = Inner<library::Slots>, "slots",
+    Slots = Inner<library::Slots<Record>>, "slots",
         "descriptor table, own epoch domain, eras: the default", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
-    SlotsEpoch = Inner<library::SlotsEpoch>, "slots-epoch",
+    SlotsEpoch = Inner<library::SlotsEpoch<Record>>, "slots-epoch",
         "the same, plain epochs", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
-    SlotsHazard = Inner<library::SlotsHazard>, "slots-hazard",
+    SlotsHazard = Inner<library::SlotsHazard<Record>>, "slots-hazard",
         "the same, hazard pointers", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
-    Counted = library::Counted, "counted",
+    Counted = library::Counted<Record>, "counted",
         "the same table, split reference count, no epochs", "own slab over mmap";
-    MutexSlots = library::MutexSlots, "mutex-slots",
+    MutexSlots = library::MutexSlots<Record>, "mutex-slots",
         "one mutex over the descriptor table: what the lock alone costs", "own slab over mmap";
-    Sharded = library::Sharded, "sharded",
+    Sharded = library::Sharded<Record>, "sharded",
         "DashMap and crossbeam-epoch: a lock a shard", "malloc";
-    Snapshot = library::Snapshot, "snapshot",
+    Snapshot = library::Snapshot<Record>, "snapshot",
         "arc-swap of a map that is copied by each write", "malloc", most: 1_000;
-    SlotsCrossbeam = Inner<library::SlotsCrossbeam>, "slots-crossbeam",
+    SlotsCrossbeam = Inner<library::SlotsCrossbeam<Record>>, "slots-crossbeam",
         "the descriptor table over crossbeam-epoch", "own slab over mmap, malloc for crossbeam";
 }
