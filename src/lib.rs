@@ -23,12 +23,14 @@
 //! | [`launch_store`] | what the processes of one launch tell each other | yes |
 //! | [`backstop`] | the seccomp filter of a launch, and the secret that its hooks' calls carry | yes |
 //! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
+//! | `atomics` | the atomics of a program or of a model, and the memory orderings | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
 //! C library by accident. Which way a call takes through the rooms is told in design/README.md.
 #![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
 pub mod ancillary;
+mod atomics;
 pub mod backstop;
 pub mod bytes;
 pub mod config;

@@ -14,12 +14,14 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
 use super::node::{List, Node};
-use super::ordering::TotalOrder;
-use super::primitive::{AtomicU64, Bug, SETTLE_AT, const_new, planted};
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
 use super::{Detached, InsertError, Payload, Registry, SocketId};
+use crate::atomics::mutant::mutant;
+use crate::atomics::ordering::TotalOrder;
+use crate::atomics::{AtomicU64, const_new};
+use crate::registry::sizes::SETTLE_AT;
 
 /// Bits of a word that count; addresses have no more than 48 bits unless a program asks for them.
 const TAKEN_BITS: u32 = 16;
@@ -112,11 +114,7 @@ impl<T: Payload> Counted<T> {
         let mut word = slot.load(Acquire);
         loop {
             let node = Word(word).node()?;
-            if planted(Bug::BlindIncrement) {
-                // SAFETY: nodes are never unmapped; it may be another record's by now: the bug.
-                unsafe { node.as_ref() }.count.fetch_add(1, Acquire);
-                return Some(Reference { node, registry: self, not_auto: PhantomData });
-            }
+            mutant!(BlindIncrement => return Some(mutants::take_blindly(self, node)));
             if Word(word).taken() == TAKEN {
                 // Thirty thousand takers are between the two halves of `settle`; one of them moves.
                 word = slot.load(Acquire);
@@ -143,14 +141,7 @@ impl<T: Payload> Counted<T> {
             if word.node() != Some(node) || word.taken() < SETTLE_AT {
                 return;
             }
-            if planted(Bug::LateSettlement) {
-                if slot.compare_exchange(word.0, Word::of(node).0, AcqRel, Relaxed).is_ok() {
-                    // SAFETY: the caller's reference keeps the node.
-                    unsafe { node.as_ref() }.count.fetch_add(word.taken(), Relaxed);
-                    return;
-                }
-                continue;
-            }
+            mutant!(LateSettlement => if mutants::settle_late(slot, word, node) { return } else { continue });
             // First the node, then the word, so that the count never lacks what the word gave.
             // SAFETY: the caller's reference keeps the node.
             unsafe { node.as_ref() }.count.fetch_add(word.taken(), Relaxed);
@@ -201,10 +192,7 @@ impl<T: Payload> Counted<T> {
 
     /// Puts `node` into an empty slot; the caller has given it the share.
     fn fill(&self, slot: &AtomicU64, node: NonNull<Node<T>>) -> bool {
-        if planted(Bug::StoreOnInsert) {
-            slot.store(Word::of(node).0, core::sync::atomic::Ordering::Release);
-            return true;
-        }
+        mutant!(StoreOnInsert => return { slot.swap(Word::of(node).0, AcqRel); true });
         // Total order: before the load in `update`.
         slot.replace_total(Word::EMPTY.0, Word::of(node).0).is_ok()
     }
@@ -237,9 +225,7 @@ impl<T: Payload> Counted<T> {
 
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
     fn update(&self, slot: &AtomicU64, node: &Reference<'_, T>) {
-        if planted(Bug::NoSettle) {
-            return;
-        }
+        mutant!(NoSettle => return);
         let mut current = node.node;
         // Total order with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
@@ -397,10 +383,8 @@ unsafe impl<T: Payload> Registry for Counted<T> {
             return Ok(false);
         };
         let slot = self.table.slot_or_map(target)?;
-        if !planted(Bug::UnvalidatedShare) {
-            // Relaxed: the reference keeps the node.
-            node.node().count.fetch_add(SHARE, Relaxed);
-        }
+        // Relaxed: the reference keeps the node.
+        node.node().count.fetch_add(mutant!(UnvalidatedShare: SHARE => 0), Relaxed);
         let before = Word(slot.swap_total(Word::of(node.node).0));
         self.update(slot, &node);
         if let Some(old) = before.node() {
@@ -434,4 +418,30 @@ unsafe impl<T: Payload> Registry for Counted<T> {
     }
 
     fn after_fork_in_child(&self) {}
+}
+
+/// Mistakes of the models, where they take more than a line.
+#[cfg(any(crossbeam_loom, epochsocks_planted))]
+mod mutants {
+    use super::*;
+
+    /// Takes the reference from the node, which may be another record's by now.
+    pub fn take_blindly<T: Payload>(
+        registry: &Counted<T>,
+        node: NonNull<Node<T>>,
+    ) -> Reference<'_, T> {
+        // SAFETY: nodes are never unmapped.
+        unsafe { node.as_ref() }.count.fetch_add(1, Acquire);
+        registry.reference(node)
+    }
+
+    /// Settles with the word first, then with the node; says whether the word was still `word`.
+    pub fn settle_late<T: Payload>(slot: &AtomicU64, word: Word, node: NonNull<Node<T>>) -> bool {
+        let settled = slot.compare_exchange(word.0, Word::of(node).0, AcqRel, Relaxed).is_ok();
+        if settled {
+            // SAFETY: the caller's reference keeps the node.
+            unsafe { node.as_ref() }.count.fetch_add(word.taken(), Relaxed);
+        }
+        settled
+    }
 }

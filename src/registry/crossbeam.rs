@@ -18,10 +18,10 @@ use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 use super::domain::Domain;
 use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
-use super::primitive::thread_hash;
 use super::slab::Slab;
 use super::variant::{self, Variant};
 use super::{Payload, SocketId};
+use crate::atomics::thread_hash;
 
 /// Handles that may be claimed; whoever finds all taken registers one for the time of its guard.
 const HANDLES: usize = 256;

@@ -3,8 +3,8 @@
 use core::ptr::{NonNull, null_mut};
 
 use super::node::Node;
-use super::ordering::TotalOrder;
-use super::primitive::AtomicPtr;
+use crate::atomics::AtomicPtr;
+use crate::atomics::ordering::TotalOrder;
 
 /// One descriptor's entry, as a word that is changed by one CAS or swap at a time.
 pub type Slot<T> = AtomicPtr<Node<T>>;

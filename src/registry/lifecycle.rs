@@ -10,10 +10,10 @@ use super::audit::misplaced;
 use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
-use super::primitive::RECLAIM_AT;
 use super::support::{self, Slots, bare, child_succeeds, churn, fork};
 use super::test_record::TestRecord;
 use super::{Audit, InsertError, Owned, Payload, Registry, SocketId};
+use crate::registry::sizes::RECLAIM_AT;
 
 fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
     std::thread::scope(|scope| {

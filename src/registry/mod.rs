@@ -24,7 +24,7 @@
 //!
 //! # The rooms
 //! - `payload` is what an entry leads to: the record of one socket; `variant` names the backends; `owned` keeps a vfork child's
-//!   hands off; `ordering` and `primitive` are the atomics, real and loom's
+//!   hands off; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
@@ -41,18 +41,18 @@ mod lock;
 mod mutex;
 mod mutex_slots;
 mod node;
-mod ordering;
 mod owned;
 mod payload;
-pub(crate) mod primitive;
 #[cfg(feature = "std")]
 mod sharded;
+mod sizes;
 mod slab;
 mod slots;
 #[cfg(feature = "std")]
 mod snapshot;
 mod table;
 mod variant;
+mod witness;
 
 #[cfg(all(test, not(crossbeam_loom)))]
 mod conformance;
@@ -84,9 +84,9 @@ pub use slots::SlotRegistry;
 pub use snapshot::Snapshot;
 pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
+use crate::atomics::const_new;
 use epoch::EpochDomain;
 use epoch::policy::{self, Policy};
-use primitive::const_new;
 
 /// The default registry: eras.
 pub type Slots<T> = Owned<SlotRegistry<EpochDomain<policy::Era, T>>>;

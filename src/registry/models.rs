@@ -5,7 +5,7 @@
 //! of C++11 except those that SeqCst accesses have and fences don't. A record's memory is modelled:
 //! a read that races with its next life is found even where the values look right.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use loom::sync::Arc;
 use loom::thread;
@@ -13,23 +13,13 @@ use loom::thread;
 use super::epoch::EpochDomain;
 use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::node::{List, Node};
-use super::primitive::{ALIVE, AtomicU64, Bug, plant, set_home};
 use super::slab::Slab;
 use super::test_record::TestRecord;
+use super::witness::ALIVE;
 use super::{Payload, Registry, SlotRegistry, SocketId, Variant};
-
-macro_rules! models {
-    ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
-        $(
-            #[test]
-            fn $name() {
-                $outcome($($argument),*);
-            }
-        )*
-    };
-}
-
-pub(crate) use models;
+use crate::atomics::models::{fails, holds, models};
+use crate::atomics::mutant::Mutant;
+use crate::atomics::{AtomicU64, set_home};
 
 mod last_slot;
 
@@ -80,31 +70,6 @@ impl Subject for Counted {
 fn registry<S: Subject>() -> Arc<S> {
     ALIVE.store(0, SeqCst);
     Arc::new(S::fresh())
-}
-
-/// Runs a model in every interleaving, without bugs.
-pub(crate) fn holds(model: impl Fn() + Sync + Send + 'static) {
-    check(&[], model);
-}
-
-fn check(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
-    let _one_at_a_time = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    plant(bugs);
-    let executions = std::sync::Arc::new(AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&executions);
-    loom::model(move || {
-        count.fetch_add(1, SeqCst);
-        model();
-    });
-    eprintln!("{} executions", executions.load(SeqCst));
-}
-
-static RUNNING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-/// Runs a model with mistakes planted: some interleaving must fail.
-pub(crate) fn fails(bugs: &'static [Bug], model: impl Fn() + Sync + Send + 'static) {
-    let run = std::panic::AssertUnwindSafe(move || check(bugs, model));
-    assert!(std::panic::catch_unwind(run).is_err(), "the planted mistake was not found");
 }
 
 /// Runs in another thread while the model's own goes on.
@@ -370,70 +335,70 @@ models! {
     twin_free_without_epoch: fails(&[], read_while_reused::<Slots<Disregarded>>);
     twin_era_without_validation: fails(&[], read_while_reused::<Slots<Unvalidated<Era>>>);
     twin_hazard_without_validation: fails(&[], read_while_reused::<Slots<Unvalidated<Hazard>>>);
-    twin_era_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Era>>);
-    twin_epoch_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Epoch>>);
-    twin_hazard_without_fences: fails(&[Bug::MissingFence], read_while_reused::<Slots<Hazard>>);
-    twin_unguarded_read: fails(&[Bug::UnguardedRead], read_while_reused::<Slots<Era>>);
-    twin_lost_retire: fails(&[Bug::LostRetire], read_while_reused::<Slots<Era>>);
+    twin_era_without_fences: fails(&[Mutant::MissingFence], read_while_reused::<Slots<Era>>);
+    twin_epoch_without_fences: fails(&[Mutant::MissingFence], read_while_reused::<Slots<Epoch>>);
+    twin_hazard_without_fences: fails(&[Mutant::MissingFence], read_while_reused::<Slots<Hazard>>);
+    twin_unguarded_read: fails(&[Mutant::UnguardedRead], read_while_reused::<Slots<Era>>);
+    twin_lost_retire: fails(&[Mutant::LostRetire], read_while_reused::<Slots<Era>>);
 
     era_keeps_a_counted_record: holds(count_while_removed::<Slots<Era>>);
     epoch_keeps_a_counted_record: holds(count_while_removed::<Slots<Epoch>>);
     hazard_keeps_a_counted_record: holds(count_while_removed::<Slots<Hazard>>);
-    twin_era_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Era>>);
-    twin_epoch_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Epoch>>);
-    twin_hazard_count_ignored: fails(&[Bug::IgnoredCount], count_while_removed::<Slots<Hazard>>);
+    twin_era_count_ignored: fails(&[Mutant::IgnoredCount], count_while_removed::<Slots<Era>>);
+    twin_epoch_count_ignored: fails(&[Mutant::IgnoredCount], count_while_removed::<Slots<Epoch>>);
+    twin_hazard_count_ignored: fails(&[Mutant::IgnoredCount], count_while_removed::<Slots<Hazard>>);
 
     one_of_two_inserts_wins: holds(insert_twice::<Slots<Era>>);
-    twin_store_on_insert: fails(&[Bug::StoreOnInsert], insert_twice::<Slots<Era>>);
+    twin_store_on_insert: fails(&[Mutant::StoreOnInsert], insert_twice::<Slots<Era>>);
     one_of_two_inserts_after_a_removal_wins: holds(insert_twice_after_removal::<Slots<Era>>);
     twin_store_on_insert_after_a_removal:
-        fails(&[Bug::StoreOnInsert], insert_twice_after_removal::<Slots<Era>>);
+        fails(&[Mutant::StoreOnInsert], insert_twice_after_removal::<Slots<Era>>);
     removed_stays_removed: holds(remove_while_looked_at_again::<Slots<Era>>);
     twin_store_on_second_look:
-        fails(&[Bug::StoreOnSecondLook], remove_while_looked_at_again::<Slots<Era>>);
+        fails(&[Mutant::StoreOnSecondLook], remove_while_looked_at_again::<Slots<Era>>);
 
     era_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Era>>);
     hazard_duplicate_while_removed: holds(duplicate_while_removed::<Slots<Hazard>>);
     twin_era_unvalidated_share:
-        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Slots<Era>>);
+        fails(&[Mutant::UnvalidatedShare], duplicate_while_removed::<Slots<Era>>);
     twin_hazard_unvalidated_share:
-        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Slots<Hazard>>);
+        fails(&[Mutant::UnvalidatedShare], duplicate_while_removed::<Slots<Hazard>>);
 
     supersede_reaches_a_fresh_duplicate: holds(duplicate_while_superseded::<Slots<Era>>);
-    twin_duplicate_not_settled: fails(&[Bug::NoSettle], duplicate_while_superseded::<Slots<Era>>);
+    twin_duplicate_not_settled: fails(&[Mutant::NoSettle], duplicate_while_superseded::<Slots<Era>>);
 
     twin_duplicate_of_superseded_without_fences:
-        fails(&[Bug::MissingFence], duplicate_while_superseded::<Slots<Era>>);
+        fails(&[Mutant::MissingFence], duplicate_while_superseded::<Slots<Era>>);
     supersede_reaches_a_restored_entry: holds(restore_while_superseded::<Slots<Era>>);
-    twin_restored_not_settled: fails(&[Bug::NoSettle], restore_while_superseded::<Slots<Era>>);
+    twin_restored_not_settled: fails(&[Mutant::NoSettle], restore_while_superseded::<Slots<Era>>);
 
     era_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Era>);
     hazard_protects_a_reader_without_a_cell: holds(read_without_a_cell::<Hazard>);
-    twin_era_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Era>);
-    twin_hazard_overflow_ignored: fails(&[Bug::IgnoredOverflow], read_without_a_cell::<Hazard>);
-    twin_era_overflow_without_fences: fails(&[Bug::MissingFence], read_without_a_cell::<Era>);
-    twin_hazard_overflow_without_fences: fails(&[Bug::MissingFence], read_without_a_cell::<Hazard>);
+    twin_era_overflow_ignored: fails(&[Mutant::IgnoredOverflow], read_without_a_cell::<Era>);
+    twin_hazard_overflow_ignored: fails(&[Mutant::IgnoredOverflow], read_without_a_cell::<Hazard>);
+    twin_era_overflow_without_fences: fails(&[Mutant::MissingFence], read_without_a_cell::<Era>);
+    twin_hazard_overflow_without_fences: fails(&[Mutant::MissingFence], read_without_a_cell::<Hazard>);
 
     spill_stack_gives_each_node_once: holds(share_nodes);
-    twin_spill_stack_without_tag: fails(&[Bug::NoTag], share_nodes);
+    twin_spill_stack_without_tag: fails(&[Mutant::NoTag], share_nodes);
 
     share_protects_a_reader_from_reuse: holds(read_while_reused::<Counted>);
     share_keeps_a_counted_record: holds(count_while_removed::<Counted>);
-    twin_share_is_not_taken_first: fails(&[Bug::BlindIncrement], read_while_reused::<Counted>);
+    twin_share_is_not_taken_first: fails(&[Mutant::BlindIncrement], read_while_reused::<Counted>);
     twin_share_is_not_taken_first_for_a_handle:
-        fails(&[Bug::BlindIncrement], count_while_removed::<Counted>);
+        fails(&[Mutant::BlindIncrement], count_while_removed::<Counted>);
     share_is_made_up_for_in_time: holds(settle_while_removed);
-    twin_share_made_up_for_too_late: fails(&[Bug::LateSettlement], settle_while_removed);
+    twin_share_made_up_for_too_late: fails(&[Mutant::LateSettlement], settle_while_removed);
     one_of_two_inserts_into_shares_wins: holds(insert_twice::<Counted>);
-    twin_store_on_insert_into_a_share: fails(&[Bug::StoreOnInsert], insert_twice::<Counted>);
+    twin_store_on_insert_into_a_share: fails(&[Mutant::StoreOnInsert], insert_twice::<Counted>);
     share_duplicate_while_removed: holds(duplicate_while_removed::<Counted>);
     twin_share_duplicate_is_not_counted:
-        fails(&[Bug::UnvalidatedShare], duplicate_while_removed::<Counted>);
+        fails(&[Mutant::UnvalidatedShare], duplicate_while_removed::<Counted>);
     supersede_reaches_a_fresh_duplicates_share: holds(duplicate_while_superseded::<Counted>);
     twin_share_duplicate_not_settled:
-        fails(&[Bug::NoSettle], duplicate_while_superseded::<Counted>);
+        fails(&[Mutant::NoSettle], duplicate_while_superseded::<Counted>);
     twin_share_of_superseded_without_fences:
-        fails(&[Bug::MissingFence], duplicate_while_superseded::<Counted>);
+        fails(&[Mutant::MissingFence], duplicate_while_superseded::<Counted>);
     supersede_reaches_a_restored_share: holds(restore_while_superseded::<Counted>);
-    twin_restored_share_not_settled: fails(&[Bug::NoSettle], restore_while_superseded::<Counted>);
+    twin_restored_share_not_settled: fails(&[Mutant::NoSettle], restore_while_superseded::<Counted>);
 }

@@ -11,11 +11,11 @@ use super::audit::{Audit, Use};
 use super::entry::Slot;
 use super::lock::PthreadMutex;
 use super::node::{List, Node};
-use super::primitive::const_new;
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
 use super::{Detached, InsertError, Payload, Registry, SocketId};
+use crate::atomics::const_new;
 
 /// The descriptor table under one mutex.
 ///

@@ -5,9 +5,11 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::ordering::{TotalCount, TotalOrder};
-use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Bug, Witness, Zeroed, planted};
 use super::{Payload, SocketId, Use};
+use crate::atomics::mutant::mutant;
+use crate::atomics::ordering::{TotalCount, TotalOrder};
+use crate::atomics::{AtomicPtr, AtomicU32, AtomicU64, Zeroed};
+use crate::registry::witness::Witness;
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.
@@ -105,7 +107,7 @@ impl<T: Payload> Node<T> {
     #[inline(always)]
     pub fn is_sole(&self) -> bool {
         // Total order as in `drop_slot`.
-        self.slots.load_total() == 1 && !self.has_slot() && !planted(Bug::LostRetire)
+        self.slots.load_total() == 1 && !self.has_slot() && mutant!(LostRetire: true => false)
     }
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
@@ -120,7 +122,7 @@ impl<T: Payload> Node<T> {
         // there the raise and then a load of the slot. One of the two sees the other. The CAS's
         // Release hands the node from those who drop a count to the one who retires it.
         let mut slots = self.slots.load_total();
-        while slots > 1 || planted(Bug::LastTokenTaken) {
+        while slots > 1 || mutant!(LastCountTaken: false => true) {
             match self.slots.replace_total(slots, slots - 1) {
                 Ok(()) => return slots == 1,
                 Err(other) => slots = other,
@@ -129,7 +131,7 @@ impl<T: Payload> Node<T> {
         if self.has_slot() {
             self.record().last_descriptor_closed();
         }
-        !planted(Bug::LostRetire)
+        mutant!(LostRetire: true => false)
     }
 
     /// Raises the slot count of a guarded node. It holds only if the slot where the node was found
@@ -148,7 +150,7 @@ impl<T: Payload> Node<T> {
     /// reference is left, and nobody can raise it (guarantees C, E).
     pub fn is_unreferenced(&self) -> bool {
         // Acquire pairs with the Release of a handle's end.
-        self.count.load(Acquire) == 1 || planted(Bug::IgnoredCount)
+        self.count.load(Acquire) == 1 || mutant!(IgnoredCount: false => true)
     }
 
     /// The record ends; its memory stays. A handshake that was launched after the last descriptor

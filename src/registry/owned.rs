@@ -4,8 +4,8 @@ use core::ptr::null_mut;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
-use super::primitive::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use super::{Detached, InsertError, Registry, SocketId, Variant};
+use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a

@@ -16,9 +16,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use super::node::Node;
-use super::ordering::TotalOrder;
 use super::variant::{self, Variant};
 use super::{Detached, InsertError, Payload, Registry, SocketId};
+use crate::atomics::ordering::TotalOrder;
 
 /// A node in a map, or out of it with a count of its own.
 struct Named<T>(NonNull<Node<T>>);

@@ -5,10 +5,11 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::node::{List, Node};
-use super::primitive::{
-    AtomicPtr, AtomicU32, AtomicU64, BATCH, Bug, CHUNKS, FIRST_CHUNK, atomic_array, const_new,
-    map_array, planted, unmap_array,
+use crate::atomics::mutant::mutant;
+use crate::atomics::{
+    AtomicPtr, AtomicU32, AtomicU64, atomic_array, const_new, map_array, unmap_array,
 };
+use crate::registry::sizes::{BATCH, CHUNKS, FIRST_CHUNK};
 
 /// Nodes of all chunks.
 const LIMIT: u32 = FIRST_CHUNK * ((1 << CHUNKS) - 1);
@@ -105,7 +106,7 @@ impl<T> Slab<T> {
             // Relaxed: a stale link is thrown away with the tag's mismatch.
             // SAFETY: never unmapped, and `link` is atomic: another popper may own the node by now.
             let link = unsafe { node.as_ref() }.link.load(Relaxed);
-            let step = if planted(Bug::NoTag) { 0 } else { ONE_TAG };
+            let step = mutant!(NoTag: ONE_TAG => 0);
             let new = (top & TAG).wrapping_add(step) | u64::from(link);
             match self.spilled.compare_exchange(top, new, AcqRel, Acquire) {
                 Ok(_) => {

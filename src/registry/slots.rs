@@ -9,11 +9,12 @@ use super::audit::{Audit, Use};
 use super::domain::{Domain, Unreclaimed};
 use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
-use super::ordering::TotalOrder;
-use super::primitive::{Bug, const_new, planted};
 use super::table::Table;
 use super::variant::Variant;
 use super::{Detached, InsertError, Payload, Registry, SocketId};
+use crate::atomics::const_new;
+use crate::atomics::mutant::mutant;
+use crate::atomics::ordering::TotalOrder;
 
 /// A table of descriptors whose nodes live in the domain `D`; `Entry` draws the life of a slot.
 pub struct SlotRegistry<D: Domain> {
@@ -179,7 +180,8 @@ impl<D: Domain> SlotRegistry<D> {
             node.add_slot();
             // Total order: see `Node::drop_slot`.
             let found = NonNull::from(&*node);
-            if slot.look().named() == Some(found) || planted(Bug::UnvalidatedShare) {
+            let is_there = slot.look().named() == Some(found);
+            if mutant!(UnvalidatedShare: is_there => true) {
                 return Some(node);
             }
             self.forget(found);
@@ -189,9 +191,7 @@ impl<D: Domain> SlotRegistry<D> {
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded before
     /// or meanwhile. The caller holds a guard of `node`.
     fn settle(&self, slot: &Slot<D::Payload>, node: &Node<D::Payload>) {
-        if planted(Bug::NoSettle) {
-            return;
-        }
+        mutant!(NoSettle => return);
         let mut current = NonNull::from(node);
         // Total order pairs with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
@@ -293,12 +293,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     #[inline]
     fn borrow<S>(&self, fd: i32, read: impl FnOnce(&D::Payload) -> S) -> Option<S> {
         let node = self.domain.protect(self.table.slot(fd)?)?;
-        if planted(Bug::UnguardedRead) {
-            let unguarded = NonNull::from(&*node);
-            drop(node);
-            // SAFETY: none, that is the bug; but nodes are never unmapped.
-            return Some(read(unsafe { unguarded.as_ref() }.record()));
-        }
+        mutant!(UnguardedRead => return Some(read(mutants::unguarded::<D>(node))));
         Some(read(node.record()))
     }
 
@@ -427,5 +422,19 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
 
     fn after_fork_in_child(&self) {
         self.domain.after_fork_in_child();
+    }
+}
+
+/// Mistakes of the models and of the signal injection, where they take more than a line.
+#[cfg(any(crossbeam_loom, epochsocks_planted))]
+mod mutants {
+    use super::*;
+
+    /// The record of a guard that has ended.
+    pub fn unguarded<'d, D: Domain>(guard: D::Guard<'d>) -> &'d D::Payload {
+        let node = NonNull::from(&*guard);
+        drop(guard);
+        // SAFETY: none, that is the mistake; but nodes are never unmapped.
+        unsafe { node.as_ref() }.record()
     }
 }

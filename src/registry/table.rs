@@ -3,8 +3,9 @@
 use core::sync::atomic::Ordering::Acquire;
 
 use super::InsertError;
-use super::ordering::{TotalMark, TotalOrder};
-use super::primitive::{AtomicI32, AtomicPtr, PAGE, Zeroed, const_new, map_array, unmap_array};
+use crate::atomics::ordering::{TotalMark, TotalOrder};
+use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
+use crate::registry::sizes::PAGE;
 
 /// Pages for every non-negative `i32`.
 const PAGES: usize = (1 << 31) / PAGE;

@@ -7,8 +7,9 @@ use loom::thread;
 use super::cookie_range::Cookie;
 use super::error::PoolError;
 use super::onion_table::Table;
-use crate::registry::models::{fails, holds, models};
-use crate::registry::primitive::{AtomicU32, Bug, Bytes};
+use crate::atomics::models::{fails, holds, models};
+use crate::atomics::mutant::Mutant;
+use crate::atomics::{AtomicU32, SharedBytes};
 
 /// An empty table for so many names, in leaked memory.
 fn table(capacity: usize) -> Table<'static> {
@@ -16,7 +17,7 @@ fn table(capacity: usize) -> Table<'static> {
     Table {
         taken: Box::leak(Box::new(AtomicU32::new(0))),
         slots: Box::leak(slots.into_boxed_slice()),
-        arena: Bytes::leaked(8),
+        arena: SharedBytes::leaked(8),
     }
 }
 
@@ -68,12 +69,12 @@ fn look_while_inserted() {
 
 models! {
     two_names_have_two_cookies: holds(two_names);
-    twin_two_names_stored: fails(&[Bug::StoreOnInsert], two_names);
-    twin_two_names_in_one_place: fails(&[Bug::TornCursor], two_names);
+    twin_two_names_stored: fails(&[Mutant::StoreOnInsert], two_names);
+    twin_two_names_in_one_place: fails(&[Mutant::TornCursor], two_names);
     one_name_has_one_cookie: holds(one_name);
-    twin_one_name_in_one_place: fails(&[Bug::TornCursor], one_name);
+    twin_one_name_in_one_place: fails(&[Mutant::TornCursor], one_name);
     one_gets_the_last_cookie: holds(the_last_cookie);
-    twin_both_get_the_last_cookie: fails(&[Bug::StoreOnInsert], the_last_cookie);
+    twin_both_get_the_last_cookie: fails(&[Mutant::StoreOnInsert], the_last_cookie);
     a_name_is_whole_when_it_is_seen: holds(look_while_inserted);
-    twin_a_name_is_seen_too_early: fails(&[Bug::EarlyName], look_while_inserted);
+    twin_a_name_is_seen_too_early: fails(&[Mutant::EarlyName], look_while_inserted);
 }

@@ -21,18 +21,18 @@ use super::cookie_range::{Cookie, CookieRange};
 use super::error::PoolError;
 use super::node::MAX_NAME;
 use super::onion_table::Table;
+use crate::atomics::SharedBytes;
 use crate::launch_store::Store;
 use crate::launch_store::names::CookieName;
-use crate::registry::primitive::Bytes;
 use crate::sys::{self, Errno};
 use core::net::{IpAddr, Ipv4Addr};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::registry::primitive::AtomicU32;
+use crate::atomics::AtomicU32;
 
-/// Bytes of a name in the arena: its length, then itself.
+/// SharedBytes of a name in the arena: its length, then itself.
 const MAX_ENTRY: usize = 1 + MAX_NAME;
 
 /// The arena ends here however large the range is, so that an offset fits 32 bits with room for
@@ -85,7 +85,7 @@ impl Sharing {
 struct Header {
     capacity: u32,
     arena: u32,
-    /// Bytes of the arena that are taken; may overshoot its end.
+    /// SharedBytes of the arena that are taken; may overshoot its end.
     taken: AtomicU32,
 }
 
@@ -204,7 +204,7 @@ unsafe fn view<'p>(header: NonNull<Header>) -> Table<'p> {
         let first = header.add(1).cast::<AtomicU32>();
         let header = header.as_ref();
         let slots = core::slice::from_raw_parts(first.as_ptr(), header.capacity as usize);
-        let arena = Bytes::new(first.add(slots.len()).cast(), header.arena);
+        let arena = SharedBytes::new(first.add(slots.len()).cast(), header.arena);
         Table { taken: &header.taken, slots, arena }
     }
 }

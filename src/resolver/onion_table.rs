@@ -1,21 +1,22 @@
 //! The lock-free table behind the [pool](super::onion_pool) of cookie addresses: name <-> place.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::cookie_range::Cookie;
 use super::error::PoolError;
+use crate::atomics::mutant::mutant;
+use crate::atomics::{AtomicU32, SharedBytes};
 use crate::launch_store::names::CookieName;
-use crate::registry::primitive::{AtomicU32, Bug, Bytes, planted};
 
 /// A view of the pool's memory. Zeroed memory is an empty table.
 #[derive(Clone, Copy)]
 pub struct Table<'p> {
-    /// Bytes of the arena that are taken.
+    /// SharedBytes of the arena that are taken.
     pub taken: &'p AtomicU32,
     /// One slot a cookie: 0, or where its name lies in the arena, plus 1.
     pub slots: &'p [AtomicU32],
     /// The names, each behind its length.
-    pub arena: Bytes<'p>,
+    pub arena: SharedBytes<'p>,
 }
 
 impl<'p> Table<'p> {
@@ -73,15 +74,11 @@ impl<'p> Table<'p> {
         if value == 0 {
             let mine = self.store(name).ok_or(PoolError::Exhausted)?;
             // Release pairs with the Acquire in `name` and here.
-            let published = if planted(Bug::EarlyName) { Relaxed } else { AcqRel };
-            value = if planted(Bug::StoreOnInsert) {
-                slot.store(mine, Release);
-                mine
-            } else {
-                match slot.compare_exchange(0, mine, published, Acquire) {
-                    Ok(_) => mine,
-                    Err(winner) => winner,
-                }
+            let published = mutant!(EarlyName: AcqRel => Relaxed);
+            mutant!(StoreOnInsert => return self.entry(mutants::store(slot, mine)).ok_or(PoolError::Exhausted));
+            value = match slot.compare_exchange(0, mine, published, Acquire) {
+                Ok(_) => mine,
+                Err(winner) => winner,
             };
         }
         self.entry(value).ok_or(PoolError::Exhausted)
@@ -106,13 +103,28 @@ impl<'p> Table<'p> {
     /// Takes `size` bytes of the arena.
     fn take(self, size: u32) -> Option<u32> {
         let end = |taken: u32| taken.checked_add(size).filter(|end| *end <= self.arena.length());
-        if planted(Bug::TornCursor) {
-            let taken = self.taken.load(Relaxed);
-            self.taken.store(end(taken)?, Relaxed);
-            return Some(taken);
-        }
+        mutant!(TornCursor => return mutants::take(self.taken, end));
         // Relaxed: only the number matters, the name is published by its slot.
         self.taken.fetch_update(Relaxed, Relaxed, end).ok()
+    }
+}
+
+/// Mistakes of the models, where they take more than a line.
+#[cfg(any(crossbeam_loom, epochsocks_planted))]
+mod mutants {
+    use super::*;
+
+    /// Stores where it should compare and swap.
+    pub fn store(slot: &AtomicU32, value: u32) -> u32 {
+        slot.swap(value, AcqRel);
+        value
+    }
+
+    /// Reads the cursor, and moves it in a step of its own.
+    pub fn take(cursor: &AtomicU32, end: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+        let taken = cursor.load(Relaxed);
+        cursor.store(end(taken)?, Relaxed);
+        Some(taken)
     }
 }
 

@@ -11,9 +11,10 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use super::super::Payload;
 use super::super::entry::Slot;
 use super::super::node::{List, Node};
-use super::super::ordering::TotalOrder;
-use super::super::primitive::{AtomicU32, AtomicU64, NOTED};
 use super::policy::{BUSY, FREE};
+use crate::atomics::ordering::TotalOrder;
+use crate::atomics::{AtomicU32, AtomicU64};
+use crate::registry::sizes::NOTED;
 
 /// The word of a cell.
 ///

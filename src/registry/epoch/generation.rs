@@ -2,10 +2,11 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::super::ordering::{TotalCount, TotalOrder};
-use super::super::primitive::{ARENAS, AtomicU32, AtomicU64, CELLS, FAR, HOMES, NEAR, thread_hash};
 use super::cell::{Arena, Cell, Mutator, Reader};
 use super::policy::{BUSY, FREE, UNUSED};
+use crate::atomics::ordering::{TotalCount, TotalOrder};
+use crate::atomics::{AtomicU32, AtomicU64, thread_hash};
+use crate::registry::sizes::{ARENAS, CELLS, FAR, HOMES, NEAR};
 
 const WORDS: usize = CELLS.div_ceil(64);
 const GROUPS: usize = WORDS.div_ceil(64);
@@ -45,10 +46,10 @@ const _: () = assert!(GROUPS <= 64 && HOMES <= ARENAS && ARENAS <= CELLS);
 
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
 #[cfg(not(crossbeam_loom))]
-unsafe impl<T> super::super::primitive::Zeroed for Generation<T> {}
+unsafe impl<T> crate::atomics::Zeroed for Generation<T> {}
 // SAFETY: as above.
 #[cfg(crossbeam_loom)]
-unsafe impl<T> super::super::primitive::Zeroed for Generation<T> {
+unsafe impl<T> crate::atomics::Zeroed for Generation<T> {
     fn zeroed() -> Self {
         Generation {
             readers: Cells::of(Reader::new),

@@ -3,9 +3,9 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::super::node::{List, Node};
-use super::super::ordering::TotalOrder;
-use super::super::primitive::AtomicU64;
 use super::super::variant::{self, Variant};
+use crate::atomics::AtomicU64;
+use crate::atomics::ordering::TotalOrder;
 
 /// The word of a cell that was never claimed.
 pub const UNUSED: u64 = 0;

@@ -13,13 +13,14 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::super::entry::{Entry, Slot, Steps};
 use super::super::node::{List, Node};
-use super::super::ordering::{TotalCount, TotalOrder};
-use super::super::primitive::{BATCH, Bug, ORPHANS_AT, RECLAIM_AT, planted};
 use super::super::{InsertError, Payload, SocketId};
 use super::EpochDomain;
 use super::cell::{Arena, Cell, Mutator};
 use super::generation::Generation;
 use super::policy::{BUSY, Policy, Span};
+use crate::atomics::mutant::mutant;
+use crate::atomics::ordering::{TotalCount, TotalOrder};
+use crate::registry::sizes::{BATCH, ORPHANS_AT, RECLAIM_AT};
 
 /// Marks the nodes that a claim may protect.
 fn mark_protected<P: Policy, T>(generation: &Generation<T>, limbo: &List<T>) {
@@ -112,10 +113,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
             };
             // SAFETY: nodes are never unmapped; this one is ours.
             unsafe { node.as_ref() }.revive(cookie, self.clock.0.load_total());
-            if planted(Bug::StoreOnInsert) {
-                slot.store(Entry::young(node).word(), Release);
-                break Ok(());
-            }
+            mutant!(StoreOnInsert => break Ok(slot.store(Entry::young(node).word(), Release)));
             // Total order as in `insert_quickly`.
             match slot.step(seen, Entry::young(node)) {
                 Ok(()) => break Ok(()),
@@ -157,10 +155,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
                 if seen == Entry::EMPTY || seen.is_named() && !seen.is_young() {
                     break;
                 }
-                if planted(Bug::StoreOnSecondLook) {
-                    slot.store(next.word(), Release);
-                    break;
-                }
+                mutant!(StoreOnSecondLook => break slot.store(next.word(), Release));
                 match slot.step(seen, next) {
                     Ok(()) => {
                         if let Some(left) = seen.left() {
@@ -289,7 +284,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
             arena.patience = arena.limbo.len() + RECLAIM_AT - 1;
             return;
         }
-        let overflowing = generation.is_overflowing() && !planted(Bug::IgnoredOverflow);
+        let overflowing = mutant!(IgnoredOverflow: generation.is_overflowing() => false);
         let looks = !overflowing && self.is_current(generation);
         if looks {
             mark_protected::<P, T>(generation, &arena.limbo);

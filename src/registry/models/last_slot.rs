@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{Slots, Subject, alive_at_rest, beside, fails, holds, registry, take};
+use super::{Slots, Subject, alive_at_rest, beside, registry, take};
+use crate::atomics::AtomicPtr;
+use crate::atomics::models::{fails, holds, models};
+use crate::atomics::mutant::Mutant;
+use crate::atomics::mutant::mutant;
+use crate::atomics::ordering::TotalOrder;
 use crate::registry::epoch::policy::{Epoch, Era, Hazard};
 use crate::registry::node::Node;
-use crate::registry::ordering::TotalOrder;
-use crate::registry::primitive::{ALIVE, AtomicPtr, Bug, planted};
 use crate::registry::slab::Slab;
 use crate::registry::test_record::TestRecord;
+use crate::registry::witness::ALIVE;
 use crate::registry::{Payload, SocketId};
 
 /// A slot, the node that it names, and how often that was to be retired.
@@ -48,10 +52,10 @@ impl Source {
         }
         self.node.add_slot();
         let found = core::ptr::eq(self.slot.load_total(), self.node);
-        if !found && !planted(Bug::UnvalidatedShare) {
+        if !found && mutant!(UnvalidatedShare: true => false) {
             self.drop_slot();
         }
-        found || planted(Bug::UnvalidatedShare)
+        found || mutant!(UnvalidatedShare: false => true)
     }
 }
 
@@ -96,13 +100,13 @@ fn two_duplicates_while_removed<S: Subject>() {
 
 models! {
     the_last_slot_is_dropped_once: holds(one_retire);
-    twin_last_token_taken_away: fails(&[Bug::LastTokenTaken], one_retire);
-    twin_share_without_a_second_look: fails(&[Bug::UnvalidatedShare], one_retire);
-    twin_share_without_fences: fails(&[Bug::MissingFence], one_retire);
+    twin_last_count_taken_away: fails(&[Mutant::LastCountTaken], one_retire);
+    twin_share_without_a_second_look: fails(&[Mutant::UnvalidatedShare], one_retire);
+    twin_share_without_fences: fails(&[Mutant::MissingFence], one_retire);
 
     era_two_duplicates_while_removed: holds(two_duplicates_while_removed::<Slots<Era>>);
     epoch_two_duplicates_while_removed: holds(two_duplicates_while_removed::<Slots<Epoch>>);
     hazard_two_duplicates_while_removed: holds(two_duplicates_while_removed::<Slots<Hazard>>);
     twin_two_unvalidated_shares:
-        fails(&[Bug::UnvalidatedShare], two_duplicates_while_removed::<Slots<Era>>);
+        fails(&[Mutant::UnvalidatedShare], two_duplicates_while_removed::<Slots<Era>>);
 }

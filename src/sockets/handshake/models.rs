@@ -11,8 +11,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{RunLock, TryLock};
-use crate::registry::models::{fails, holds};
-use crate::registry::primitive::{AtomicU32, Bug};
+use crate::atomics::AtomicU32;
+use crate::atomics::models::{fails, holds};
+use crate::atomics::mutant::Mutant;
 
 /// A handshake: `seen` is what its drivers keep.
 struct Handshake {
@@ -76,15 +77,15 @@ fn no_event_is_lost_between_drivers_and_none_drive_at_once() {
 
 #[test]
 fn loom_finds_an_event_whose_thread_left_no_notice() {
-    fails(&[Bug::NoNotice], || drivers(2));
+    fails(&[Mutant::NoNotice], || drivers(2));
 }
 
 #[test]
 fn loom_finds_an_unlock_in_spite_of_a_notice() {
-    fails(&[Bug::IgnoredNotice], || drivers(2));
+    fails(&[Mutant::IgnoredNotice], || drivers(2));
 }
 
 #[test]
 fn loom_finds_a_notice_without_a_second_look() {
-    fails(&[Bug::NoSecondLook], || drivers(2));
+    fails(&[Mutant::NoSecondLook], || drivers(2));
 }

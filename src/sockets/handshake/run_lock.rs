@@ -12,9 +12,10 @@
 //!    +----- unlock -------+    +----- unlock (refused) ------+
 //! ```
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use crate::registry::primitive::{AtomicU32, Bug, const_new, planted};
+use crate::atomics::mutant::mutant;
+use crate::atomics::{AtomicU32, const_new};
 
 const LOCKED: u32 = 1;
 /// Set while the holder has to look again.
@@ -45,7 +46,7 @@ impl RunLock {
 
     /// Takes the lock, or leaves a notice for its holder. Async-signal-safe.
     pub fn try_lock(&self) -> TryLock {
-        let notice = if planted(Bug::NoNotice) { 0 } else { NOTIFIED };
+        let notice = mutant!(NoNotice: NOTIFIED => 0);
         // Relaxed: a first guess for the CAS.
         let mut seen = self.0.load(Relaxed);
         loop {
@@ -71,17 +72,14 @@ impl RunLock {
     /// lock and must look again. Async-signal-safe.
     #[must_use = "the holder looks again if it is refused"]
     pub fn unlock(&self) -> bool {
-        if planted(Bug::IgnoredNotice) {
-            self.0.store(0, Release);
-            return true;
-        }
+        mutant!(IgnoredNotice => return self.0.swap(0, AcqRel) != 0);
         // AcqRel: Release hands the holder's writes on; Acquire sees what came with the notice.
         if self.0.compare_exchange(LOCKED, 0, AcqRel, Acquire).is_ok() {
             return true;
         }
         // AcqRel as above. Only the holder clears the notice.
         self.0.fetch_and(!NOTIFIED, AcqRel);
-        planted(Bug::NoSecondLook) && self.unlock()
+        mutant!(NoSecondLook: false => self.unlock())
     }
 
     /// Whether a thread holds it. Async-signal-safe.

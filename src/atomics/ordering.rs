@@ -15,7 +15,7 @@
 //! its models put a fence on both sides, which orders at least what the access does: see
 //! design/registry.md.
 
-use super::primitive::{AtomicI32, AtomicPtr, AtomicU64};
+use super::{AtomicI32, AtomicPtr, AtomicU64};
 
 #[cfg(not(crossbeam_loom))]
 mod fence {
@@ -29,14 +29,12 @@ mod fence {
 
 #[cfg(crossbeam_loom)]
 mod fence {
-    use super::super::primitive::{Bug, planted};
+    use crate::atomics::mutant::mutant;
 
     pub const ACCESS: core::sync::atomic::Ordering = core::sync::atomic::Ordering::AcqRel;
     pub const LOAD: core::sync::atomic::Ordering = core::sync::atomic::Ordering::Acquire;
     pub fn around<T>(access: impl FnOnce() -> T) -> T {
-        if planted(Bug::MissingFence) {
-            return access();
-        }
+        mutant!(MissingFence => return access());
         loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
         let result = access();
         loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
