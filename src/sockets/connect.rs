@@ -2,8 +2,10 @@
 
 use core::net::SocketAddr;
 
-use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, SlotId, TABLE};
-use super::{Claim, Connection, OwnSocket, Progress, Record, SocketId, Sockets, Unverified};
+use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, TABLE};
+use super::{
+    Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified,
+};
 use crate::registry::Registry;
 use crate::socks5::{Credentials, Request};
 use crate::sys::{self, Errno};
@@ -278,14 +280,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 
 /// The slot that has the socket's epoll entries, or a new one, locked.
 fn slot_for(record: &Record) -> Result<(SlotId, Locked<'static>), ConnectError> {
-    let known = record.slot().and_then(|slot| Some((slot, TABLE.find(slot, record.id())?)));
-    if let Some((number, slot)) = known {
-        match slot.lock_of(number, record.id()) {
-            Some(locked) if !locked.is_free() => return Ok((number, locked)),
-            Some(locked) => locked.unlock(),
-            None if slot.is_of(record.id()) => return Err(ConnectError::Contended),
-            None => {}
-        }
+    if let Some(found) = TABLE.lock_of(record).map_err(|_| ConnectError::Contended)? {
+        return Ok(found);
     }
     TABLE.allocate(record.id()).map_err(|errno| match errno {
         Errno(libc::ENOMEM) => ConnectError::NoMemory,

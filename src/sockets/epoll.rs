@@ -1,8 +1,8 @@
 //! What epoll_ctl(2) does to a socket that may connect through Tor.
 
-use super::handshake::{EpollEntry, Interest, Locked, SlotId, TABLE};
+use super::handshake::{EpollEntry, Interest, Locked, TABLE};
 use super::verified::compare;
-use super::{Event, OwnSocket, Progress, Record, SocketId, Sockets, Unverified};
+use super::{Event, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified};
 use crate::registry::Registry;
 use crate::sys::{self, Errno};
 
@@ -64,7 +64,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 fn control(record: &Record, call: &EpollControl) -> Result<(), Errno> {
     let Some((slot, mut locked)) = slot_of(record, call.operation)? else { return call.real() };
     let is_connected = record.progress() == Progress::Connected;
-    let result = match (locked.find_entry(call.epoll, call.fd), call.operation) {
+    let result = match (locked.entries().find(call.epoll, call.fd), call.operation) {
         (None, libc::EPOLL_CTL_DEL) => call.real(),
         (None, libc::EPOLL_CTL_ADD) if is_connected => call.real(),
         (None, libc::EPOLL_CTL_ADD) => add(&mut locked, record.id(), call),
@@ -85,15 +85,8 @@ fn control(record: &Record, call: &EpollControl) -> Result<(), Errno> {
 fn slot_of(record: &Record, operation: i32) -> Result<Option<(SlotId, Locked<'static>)>, Errno> {
     // A connect in another thread may give the record a slot meanwhile, or end.
     for _ in 0..ROUNDS {
-        if let Some(number) = record.slot()
-            && let Some(slot) = TABLE.find(number, record.id())
-        {
-            match slot.lock_of(number, record.id()) {
-                Some(locked) if !locked.is_free() => return Ok(Some((number, locked))),
-                Some(locked) => locked.unlock(),
-                None if slot.is_of(record.id()) => return Err(Errno(libc::EAGAIN)),
-                None => {}
-            }
+        if let Some(found) = TABLE.lock_of(record)? {
+            return Ok(Some(found));
         }
         match record.progress() {
             Progress::Unconnected if operation != libc::EPOLL_CTL_DEL => {
@@ -102,7 +95,7 @@ fn slot_of(record: &Record, operation: i32) -> Result<Option<(SlotId, Locked<'st
                     Ok(()) => return Ok(Some((number, locked))),
                     // Another thread was quicker.
                     Err(_) => {
-                        let _ = locked.leave_if_idle();
+                        let _ = locked.leave();
                     }
                 }
                 // A number that is left from a slot which has gone.
@@ -122,16 +115,16 @@ const ROUNDS: u32 = 1_000;
 
 /// Unlocks the slot, which goes with its last entry.
 fn leave(record: &Record, number: SlotId, locked: Locked<'_>) {
-    if locked.has_entries() || record.take_slot() != Some(number) {
+    if !locked.entries().is_empty() || record.take_slot() != Some(number) {
         locked.unlock();
     } else {
-        locked.free();
+        let _ = locked.leave();
     }
 }
 
 /// Adds an entry under a duplicate of the library's own.
 fn add(locked: &mut Locked<'_>, id: SocketId, call: &EpollControl) -> Result<(), Errno> {
-    let Some(index) = locked.vacant_entry() else { return no_room(locked, call) };
+    let Some(index) = locked.entries().vacant() else { return no_room(locked, call) };
     let own = match OwnSocket::of(call.fd, id) {
         Ok(own) => own.into_number(),
         // As where the kernel's own limit of watches is reached.
@@ -141,7 +134,7 @@ fn add(locked: &mut Locked<'_>, id: SocketId, call: &EpollControl) -> Result<(),
     let mut entry = EpollEntry::new(call.epoll, call.fd, own, call.interest);
     let result = entry.add(locked.token(index));
     match result {
-        Ok(()) => locked.put_entry(index, entry),
+        Ok(()) => locked.entries_mut().put(index, entry),
         Err(_) => entry.close(),
     }
     result
@@ -163,14 +156,14 @@ fn take_over(locked: &mut Locked<'_>, id: SocketId, call: &EpollControl) -> Resu
 }
 
 fn delete(locked: &mut Locked<'_>, index: usize) -> Result<(), Errno> {
-    locked.take_entry(index).map_or(Err(Errno(libc::ENOENT)), EpollEntry::delete)
+    locked.entries_mut().take(index).map_or(Err(Errno(libc::ENOENT)), EpollEntry::delete)
 }
 
 /// An entry that is there is `EEXIST`. The kernel knows whether it is: the number of the set may name
 /// another set by now.
 fn add_again(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<(), Errno> {
     let token = locked.token(index);
-    let Some(entry) = locked.entry_mut(index) else { return Err(Errno(libc::ENOENT)) };
+    let Some(entry) = locked.entries_mut().get_mut(index) else { return Err(Errno(libc::ENOENT)) };
     let before = *entry;
     entry.request(call.interest);
     let result = entry.add(token);
@@ -182,7 +175,7 @@ fn add_again(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Resu
 
 fn modify(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<(), Errno> {
     let token = locked.token(index);
-    let Some(entry) = locked.entry_mut(index) else { return Err(Errno(libc::ENOENT)) };
+    let Some(entry) = locked.entries_mut().get_mut(index) else { return Err(Errno(libc::ENOENT)) };
     if entry.requested().is_exclusive() || call.interest.is_exclusive() {
         return Err(Errno(libc::EINVAL));
     }
@@ -204,7 +197,7 @@ fn modify(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<
 /// The socket is connected: the kernel's entry becomes the program's own again, and the duplicate
 /// goes.
 fn hand_back(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<(), Errno> {
-    let Some(entry) = locked.entry_mut(index) else { return Err(Errno(libc::ENOENT)) };
+    let Some(entry) = locked.entries_mut().get_mut(index) else { return Err(Errno(libc::ENOENT)) };
     if entry.requested().is_exclusive() || call.interest.is_exclusive() {
         return Err(Errno(libc::EINVAL));
     }
@@ -226,6 +219,6 @@ fn hand_back(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Resu
         }
         _ => {}
     }
-    locked.take_entry(index).into_iter().for_each(EpollEntry::close);
+    locked.entries_mut().take(index).into_iter().for_each(EpollEntry::close);
     result
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `progress` | [`Progress`]: where a connect stands; the one answer that every caller gets |
 //! | `record` | [`Record`]: what is known of one socket, however many descriptors name it |
+//! | `registered` | the record as a registry keeps it |
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
 //! | `connect` | [`Attempt`]: begins, sends off and finishes a connect |
@@ -33,6 +34,7 @@ mod epoll;
 pub mod handshake;
 mod progress;
 mod record;
+mod registered;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod tests;
 mod tracker;
@@ -41,7 +43,7 @@ mod verified;
 pub use connect::{Attempt, ConnectError, Event, Sent};
 pub use epoll::EpollControl;
 pub use progress::{Progress, Wait};
-pub use record::{Claim, Connection, End, InFlight, Record, in_flight_count};
+pub use record::{Claim, Connection, End, InFlight, Record, SlotId, in_flight_count};
 pub use tracker::{Held, Sockets};
 pub use verified::{OwnSocket, Unverified, Verified};
 

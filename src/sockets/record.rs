@@ -8,10 +8,11 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
-use super::handshake::{SlotId, TABLE};
 use super::{Progress, SocketId};
-use crate::registry::Payload;
 use crate::sys::Errno;
+
+/// The number of a slot in the table of handshakes.
+pub type SlotId = u32;
 
 /// Where a torified socket leads. Immutable once it is visible (guarantee A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,31 @@ impl Record {
             state: AtomicU64::new(State::UNCONNECTED.0),
             connection: UnsafeCell::new(MaybeUninit::uninit()),
         }
+    }
+
+    /// Makes a new record in memory that no other caller reads but by [`Record::has_slot_at`].
+    ///
+    /// # Safety
+    /// `memory` is good for a record, and the caller's.
+    #[inline(always)]
+    pub(super) unsafe fn renew_at(memory: *mut Record, id: SocketId) {
+        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
+        unsafe {
+            (&raw mut (*memory).id).write(id);
+            // Relaxed: what makes the record visible releases it.
+            (*memory).state.store(State::UNCONNECTED.0, Relaxed);
+        }
+    }
+
+    /// Whether the record at `memory`, in any life of this memory, has a slot.
+    ///
+    /// # Safety
+    /// A record was made at `memory` before.
+    #[inline(always)]
+    pub(super) unsafe fn has_slot_at(memory: *const Record) -> bool {
+        // Relaxed: nothing is read through it; a thread that sets a slot later gives it up later.
+        // SAFETY: an atomic that was written before.
+        State(unsafe { (*memory).state.load(Relaxed) }).slot().is_some()
     }
 
     /// The identity of the socket. Async-signal-safe.
@@ -298,21 +324,19 @@ impl Record {
         }
     }
 
-    /// No thread of this process will ask for the outcome any more: the last descriptor is closed. The
-    /// slot is given up once, as another record of the socket may come to have it.
-    fn give_up(&self) {
+    /// No thread of this process will ask for the outcome any more: the last descriptor is closed. Gives
+    /// the slot, once, as another record of the socket may come to have it. Async-signal-safe.
+    pub(super) fn close(&self) -> Option<SlotId> {
         let closed = self.change(|state| match state.phase() {
             _ if state.slot().is_none() => Err(()),
             Phase::InFlight | Phase::Failed => Ok(state.to(Phase::Unconnected).without_slot()),
             _ => Ok(state.without_slot()),
         });
-        let Ok(before) = closed else { return };
+        let before = closed.ok()?;
         if matches!(before.phase(), Phase::InFlight | Phase::Failed) {
             end_in_flight();
         }
-        if let Some(slot) = before.slot() {
-            TABLE.last_descriptor_closed(slot, self.id);
-        }
+        before.slot()
     }
 
     /// The connection, if one was published. Async-signal-safe.
@@ -344,39 +368,6 @@ impl Record {
     fn write(&self, connection: Connection) {
         // SAFETY: the caller has the one claim, and no reader looks before Connected.
         unsafe { (*self.connection.get()).write(connection) };
-    }
-}
-
-impl Payload for Record {
-    fn new(id: SocketId) -> Self {
-        Record::new(id)
-    }
-
-    #[inline(always)]
-    fn id(&self) -> SocketId {
-        self.id
-    }
-
-    #[inline(always)]
-    unsafe fn renew(memory: *mut Record, id: SocketId) {
-        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
-        unsafe {
-            (&raw mut (*memory).id).write(id);
-            // Relaxed: what makes the record visible releases it.
-            (*memory).state.store(State::UNCONNECTED.0, Relaxed);
-        }
-    }
-
-    /// A record that has a slot in the table of handshakes gives it up at the close.
-    #[inline(always)]
-    unsafe fn must_hear_of_close(memory: *const Record) -> bool {
-        // Relaxed: nothing is read through it; a thread that sets a slot later gives it up later.
-        // SAFETY: an atomic that was written before.
-        State(unsafe { (*memory).state.load(Relaxed) }).slot().is_some()
-    }
-
-    fn last_descriptor_closed(&self) {
-        self.give_up();
     }
 }
 
@@ -450,7 +441,7 @@ mod tests {
     #[test]
     fn an_attempt_that_is_sent_off_after_a_close_is_still_known_to_its_sender() {
         let (record, attempt) = sent_off();
-        record.last_descriptor_closed();
+        record.close();
         assert!(record.in_flight().is_none());
         record.complete(attempt, end(Progress::Connected));
         assert_eq!(record.progress(), Progress::Unconnected);
@@ -478,6 +469,6 @@ mod tests {
         let _ = record.send_off(claim, CONNECTION, 3);
         record.forget_claim();
         assert_eq!(record.progress(), Progress::Busy);
-        record.last_descriptor_closed();
+        record.close();
     }
 }

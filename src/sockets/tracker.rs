@@ -3,12 +3,12 @@
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 
-use super::handshake::{Look, Owner, Slot, SlotId, TABLE, Token};
+use super::handshake::{Look, Owner, Slot, TABLE, Token};
 use super::progress::until;
 use super::verified::compare;
 use super::{
-    ConnectError, Connection, Event, InFlight, OwnSocket, Progress, Record, SocketId, Unverified,
-    in_flight_count,
+    ConnectError, Connection, Event, InFlight, OwnSocket, Progress, Record, SlotId, SocketId,
+    Unverified, in_flight_count,
 };
 use crate::registry::{InsertError, Registry};
 use crate::sys::{Errno, net};

@@ -5,12 +5,8 @@
 //! set. As every entry has a duplicate of its own, a change can't meet another entry, even if the
 //! number of the set is reused.
 
-use super::Token;
+use super::token::Token;
 use crate::sys::{self, Errno, own_descriptors};
-
-/// How many epoll sets (counting each descriptor of the socket) a socket can be in while it
-/// connects.
-pub const ENTRIES: usize = 8;
 
 /// The first events of a token: they come at once when the connection to Tor's port is there, so that
 /// a thread that sleeps in epoll_wait takes note of the handshake.

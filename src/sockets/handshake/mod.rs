@@ -3,12 +3,14 @@
 //! | file | what |
 //! | --- | --- |
 //! | `table` | [`Table`]: the slots |
-//! | `slot` | [`Slot`]: one handshake, and the epoll entries of its socket; its driver |
+//! | `slot` | [`Slot`]: one handshake, and the epoll entries of its socket |
+//! | `driver` | [`Locked`]: the holder of a slot's run lock, who takes the steps |
+//! | `look` | [`Look`]: what a step has shown; [`Owner`]: the record that learns of the end |
 //! | `stage` | the use of a slot |
 //! | `run_lock` | [`RunLock`]: the right to drive, a try-lock that loses no event |
 //! | `cancel` | the request that a handshake end |
 //! | `shared` | what forked processes share of a handshake |
-//! | `epoll_entry` | [`EpollEntry`]: one registration in an epoll set |
+//! | `entries`, `epoll_entry` | [`Entries`], [`EpollEntry`]: the registrations in epoll sets |
 //! | `token` | [`Token`]: what the kernel's entry carries while the handshake is in flight |
 //!
 //! Every thread that uses a socket in flight drives its handshake, one at a time by the run lock; no
@@ -16,7 +18,10 @@
 //! async-signal-safe.
 
 mod cancel;
+mod driver;
+mod entries;
 mod epoll_entry;
+mod look;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
 mod run_lock;
@@ -26,14 +31,14 @@ mod stage;
 mod table;
 mod token;
 
-pub use epoll_entry::{ENTRIES, EpollEntry, Interest};
+pub use driver::{Locked, Plan};
+pub use entries::{ENTRIES, Entries};
+pub use epoll_entry::{EpollEntry, Interest};
+pub use look::{Look, Owner, Report};
 pub use run_lock::{RunLock, TryLock};
-pub use slot::{Locked, Look, Owner, Plan, Report, Slot};
+pub use slot::Slot;
 pub use table::{CAPACITY, Table};
 pub use token::Token;
-
-/// The number of a slot of the table.
-pub type SlotId = u32;
 
 /// The handshakes of this process.
 pub static TABLE: Table = Table::new();

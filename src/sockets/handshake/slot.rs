@@ -10,83 +10,23 @@ use core::sync::atomic::{
 };
 
 use super::cancel::{Cancel, CancelRequest};
-use super::epoll_entry::{ENTRIES, EpollEntry};
-use super::run_lock::{RunLock, TryLock};
-use super::shared::{Shared, TryLease};
+use super::entries::Entries;
+use super::run_lock::RunLock;
+use super::shared::Shared;
 use super::stage::{Stage, State};
-use super::{SlotId, Token};
-use crate::sockets::record::{End, InFlight};
+use super::token::Token;
 use crate::sockets::verified::Inode;
-use crate::sockets::{OwnSocket, Progress, Record, SocketId, Unverified, Verified, Wait};
-use crate::socks5::{Credentials, Handshake, Request};
-use crate::sys::{self, Errno, own_descriptors, time};
-use crate::tor::{Advance, DriveError};
+use crate::sockets::{SocketId, Wait};
+use crate::socks5::{Handshake, Request};
+use crate::sys;
 
 /// What the driver works with.
-struct Script {
-    handshake: Handshake,
+pub(super) struct Script {
+    pub(super) handshake: Handshake,
     /// What was asked for, to report it.
-    request: Request,
+    pub(super) request: Request,
     /// The address at which the socket reaches Tor.
-    tor: SocketAddr,
-}
-
-/// What a handshake is to do.
-pub struct Plan<'a> {
-    /// What is asked for.
-    pub request: &'a Request,
-    /// The user name and password for Tor.
-    pub credentials: Option<&'a Credentials>,
-    /// The address at which the socket reaches Tor.
-    pub tor: SocketAddr,
-    /// When it has to be over, in nanoseconds since boot.
-    pub deadline: u64,
-}
-
-/// How a handshake has ended, for the log.
-#[derive(Debug)]
-pub struct Report {
-    /// What was asked for.
-    pub request: Request,
-    /// Why it failed, if it did.
-    pub error: Option<DriveError>,
-}
-
-/// What a look at a handshake has shown.
-#[derive(Debug)]
-pub struct Look {
-    /// Where it stands.
-    pub progress: Progress,
-    /// For the log, once: the caller has ended it.
-    pub report: Option<Report>,
-}
-
-impl Look {
-    const fn at(progress: Progress) -> Look {
-        Look { progress, report: None }
-    }
-
-    /// The slot is another socket's: the handshake of `owner` was given up.
-    pub fn lost(owner: Owner<'_>) -> Look {
-        let progress = Progress::Failed(Errno(libc::ECONNABORTED));
-        owner.complete(End { progress, stays_connected: true, keeps_slot: false });
-        Look::at(progress)
-    }
-}
-
-/// The record whose handshake is driven, as a look at it has shown it.
-#[derive(Clone, Copy)]
-pub struct Owner<'r> {
-    /// The record.
-    pub record: &'r Record,
-    /// The attempt that was seen.
-    pub attempt: InFlight,
-}
-
-impl Owner<'_> {
-    fn complete(self, end: End) {
-        self.record.complete(self.attempt, end);
-    }
+    pub(super) tor: SocketAddr,
 }
 
 /// One slot of the table. Zeroed memory is a free one.
@@ -98,55 +38,52 @@ impl Owner<'_> {
 /// | `waiter` | the thread whose connect waits |
 #[repr(C)]
 pub struct Slot {
-    lock: RunLock,
+    pub(super) lock: RunLock,
     /// `POLLIN` or `POLLOUT`: what the handshake waits for.
-    events: AtomicU32,
-    state: State,
-    id: AtomicU64,
+    pub(super) events: AtomicU32,
+    pub(super) state: State,
+    pub(super) id: AtomicU64,
     /// In nanoseconds since boot.
-    deadline: AtomicU64,
-    cancel: CancelRequest,
+    pub(super) deadline: AtomicU64,
+    pub(super) cancel: CancelRequest,
     /// Tokens that have come out of a set, one bit for each entry.
-    fired: AtomicU32,
+    pub(super) fired: AtomicU32,
     /// The set that the last of them came out of.
-    fired_in: AtomicI32,
+    pub(super) fired_in: AtomicI32,
     /// The thread whose connect waits for the end, 0 for none; it may be gone.
-    waiter: AtomicI32,
+    pub(super) waiter: AtomicI32,
     /// Whether forked processes have the socket, too.
-    is_shared: AtomicU32,
+    pub(super) is_shared: AtomicU32,
     /// A descriptor of the program by which the socket was used.
-    last_descriptor: AtomicI32,
-    inner: UnsafeCell<Inner>,
+    pub(super) last_descriptor: AtomicI32,
+    pub(super) inner: UnsafeCell<Inner>,
 }
 
 /// What only the holder of the run lock touches, and only while a socket has the slot.
-struct Inner {
+pub(super) struct Inner {
     /// Whether the fields with a value other than zero were ever made.
-    is_made: bool,
+    pub(super) is_made: bool,
     /// The library's own descriptor by which the handshake is driven while a connect waits for its
     /// end; 0 is none.
-    own: i32,
+    pub(super) own: i32,
     /// `own` is kept until the handshake ends. Otherwise it is closed before the lock is given back,
     /// so that a program with many sockets in flight does not run out of descriptors.
-    keeps_own: bool,
+    pub(super) keeps_own: bool,
     /// The inode of the socket, for the time when a filter forbids other questions.
-    inode: Option<Inode>,
+    pub(super) inode: Option<Inode>,
     /// The process that this slot is of. A child that was forked behind the hooks has a copy.
-    process: i32,
-    shared: Option<NonNull<Shared>>,
+    pub(super) process: i32,
+    pub(super) shared: Option<NonNull<Shared>>,
     /// The handshake has failed, and the socket is still connected to Tor's port.
-    stays_connected: bool,
+    pub(super) stays_connected: bool,
     /// The step of `shared` that `script` has seen.
-    version: u32,
-    entries: [Option<EpollEntry>; ENTRIES],
-    script: MaybeUninit<Script>,
+    pub(super) version: u32,
+    pub(super) entries: Entries,
+    pub(super) script: MaybeUninit<Script>,
 }
 
 // SAFETY: everything but `inner` is atomic, and that belongs to the holder of the run lock.
 unsafe impl Sync for Slot {}
-
-/// How often to try for a run lock that is held for the time of a step.
-const TRIES: u32 = 10_000;
 
 impl Slot {
     pub(super) fn stage(&self) -> Stage {
@@ -198,71 +135,14 @@ impl Slot {
         rests.then(|| self.wait())
     }
 
-    fn wait(&self) -> Wait {
+    pub(super) fn wait(&self) -> Wait {
         // Relaxed: a reader that comes too early is woken too early.
         Wait { events: self.events.load(Relaxed) as i16, deadline: self.deadline() }
     }
 
-    /// Drives the handshake of the socket `id` as far as it goes without waiting, brings the kernel's
-    /// epoll entries in line, and tells the record if it has ended. Without `owner` the record learns
-    /// of the end at its next look. `fd` is a descriptor of the socket.
-    pub fn drive(
-        &self,
-        number: SlotId,
-        id: SocketId,
-        owner: Option<Owner<'_>>,
-        fd: Option<i32>,
-    ) -> Look {
-        sys::without_signals(|| {
-            if self.lock.try_lock() == TryLock::Notified {
-                return Look::at(Progress::Busy);
-            }
-            let locked = Locked { slot: self, number };
-            if self.is_of(id) {
-                if let Some(fd) = fd {
-                    // Relaxed: see `Slot::last_descriptor`.
-                    self.last_descriptor.store(fd, Relaxed);
-                }
-                return locked.drive_until_quiet(owner);
-            }
-            locked.unlock();
-            owner.map_or(Look::at(Progress::Unconnected), Look::lost)
-        })
-    }
-
-    /// Takes the run lock, for the socket `id`, waiting for another thread's step if need be. The
-    /// caller has blocked signals. `None` if the slot is another socket's, or other threads are at
-    /// it all the time.
-    pub fn lock_of(&self, slot: SlotId, id: SocketId) -> Option<Locked<'_>> {
-        for _ in 0..TRIES {
-            if let Some(locked) = self.try_lock_of(slot, id) {
-                return Some(locked);
-            }
-            if !self.is_of(id) {
-                return None;
-            }
-            sys::yield_now();
-        }
-        None
-    }
-
-    fn try_lock_of(&self, slot: SlotId, id: SocketId) -> Option<Locked<'_>> {
-        let locked = self.try_lock_any(slot)?;
-        if self.is_of(id) {
-            return Some(locked);
-        }
-        locked.unlock();
-        None
-    }
-
-    /// Takes the run lock if it is free. The caller has blocked signals.
-    pub(super) fn try_lock_any(&self, slot: SlotId) -> Option<Locked<'_>> {
-        self.lock.try_lock_quietly().then_some(Locked { slot: self, number: slot })
-    }
-
     /// Requests the end of the handshake of the socket `id`, whose slot it may not be any more. A
     /// thread that drives next ends it.
-    fn request(&self, id: SocketId, cancel: Cancel) {
+    pub(super) fn request(&self, id: SocketId, cancel: Cancel) {
         let serial = self.state.serial();
         // After the serial number, which a newer socket gets after its id.
         if self.is_of(id) {
@@ -273,24 +153,6 @@ impl Slot {
     /// The program gives the handshake up: the next driver disconnects the socket.
     pub fn cancel(&self, id: SocketId) {
         self.request(id, Cancel::ByProgram);
-    }
-
-    /// The last descriptor that this process had of the socket `id` is closed. A socket that forked
-    /// processes have, too, is left to them.
-    pub(super) fn last_descriptor_closed(&self, slot: SlotId, id: SocketId) {
-        self.request(id, Cancel::LastClose);
-        sys::without_signals(|| {
-            if self.lock.try_lock() == TryLock::Notified {
-                // Its holder looks again.
-                return;
-            }
-            let locked = Locked { slot: self, number: slot };
-            if self.is_of(id) {
-                let _ = locked.drive_until_quiet(None);
-            } else {
-                locked.unlock();
-            }
-        });
     }
 
     /// The token of entry `index` has come out of the set `epoll`.
@@ -314,466 +176,24 @@ impl Slot {
         let _ = self.waiter.compare_exchange(sys::gettid(), 0, Relaxed, Relaxed);
     }
 
-    fn has_waiter(&self) -> bool {
+    pub(super) fn has_waiter(&self) -> bool {
         let waiter = self.waiter.load(Relaxed);
         waiter != 0 && sys::thread_exists(waiter)
     }
-
-    /// In a forked child: frees what belonged to threads that the child lacks. Handshakes that the
-    /// child can't share are given up here; the parent goes on with them.
-    pub(super) fn after_fork_in_child(&self, slot: SlotId) {
-        let was_locked = self.lock.reset_in_child();
-        // Relaxed: the child has one thread.
-        self.waiter.store(0, Relaxed);
-        let Some(mut locked) = self.try_lock_any(slot) else { return };
-        let inner = locked.inner_mut();
-        inner.process = sys::getpid();
-        if inner.shared.is_some() && was_locked {
-            // A step was half done here: the transcript says how far it came.
-            inner.version = u32::MAX;
-        }
-        if self.is_in_flight() && inner.shared.is_none() {
-            locked.give_up();
-        }
-        locked.unlock();
-    }
 }
 
-/// The right to change a slot, whose holder has blocked signals. It ends in [`Locked::unlock`] or
-/// [`Locked::drive_until_quiet`]; it has no destructor, as it is held across system calls.
-#[must_use = "the slot stays locked"]
-pub struct Locked<'s> {
-    slot: &'s Slot,
-    number: SlotId,
-}
-
-impl<'s> Locked<'s> {
-    fn inner(&self) -> &Inner {
-        // SAFETY: the run lock.
-        unsafe { &*self.slot.inner.get() }
-    }
-
-    fn inner_mut(&mut self) -> &mut Inner {
-        // SAFETY: the run lock.
-        unsafe { &mut *self.slot.inner.get() }
-    }
-
-    /// Gives the slot to the socket `id`.
-    pub(super) fn assign(&mut self, id: SocketId) {
-        if self.inner().is_made {
-            self.release_all();
-        } else {
-            make(self.slot.inner.get());
-        }
-        self.inner_mut().process = sys::getpid();
-        // Release pairs with the Acquire in `Slot::id`.
-        self.slot.id.store(id.0, Release);
-        self.slot.state.assign();
-        // Relaxed: tokens of the last socket have another serial number.
-        self.slot.fired.store(0, Relaxed);
-    }
-
-    /// Puts a handshake into the slot: from here on the kernel's epoll entries of the socket carry
-    /// tokens. The caller goes on to connect the socket by `own`, then to
-    /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`]. `waiter` is the thread whose connect
-    /// waits, if any; `fd` is the program's descriptor.
-    pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>, waiter: Option<i32>) {
-        self.close_own();
-        self.write_script(plan);
-        let inner = self.inner_mut();
-        inner.inode = Inode::of(own.verified());
-        (inner.own, inner.keeps_own) = (own.into_number(), waiter.is_some());
-        inner.stays_connected = false;
-        // Relaxed: see `Slot::last_descriptor`.
-        self.slot.last_descriptor.store(fd, Relaxed);
-        // Relaxed throughout: the Release in `State::set` publishes them.
-        self.slot.deadline.store(plan.deadline, Relaxed);
-        self.slot.events.store(libc::POLLOUT as u32, Relaxed);
-        self.slot.waiter.store(waiter.unwrap_or(0), Relaxed);
-        self.slot.cancel.forget();
-        self.slot.state.set(Stage::InFlight);
-        self.sync();
-    }
-
-    /// In a frame of its own, and in place: a script is large, and some stacks are small.
-    #[inline(never)]
-    fn write_script(&mut self, plan: &Plan<'_>) {
-        let script = self.inner_mut().script.as_mut_ptr();
-        // SAFETY: the slot's own memory, and the caller has the run lock.
-        unsafe {
-            (&raw mut (*script).request).write(*plan.request);
-            (&raw mut (*script).tor).write(plan.tor);
-            (&raw mut (*script).handshake).write(Handshake::new(plan.request, plan.credentials));
-        }
-    }
-
-    /// Calls `act` with the socket of the slot: by a descriptor of the library's own if there is one,
-    /// else by a duplicate for the time of the call.
-    pub fn with_socket<T>(&self, act: impl FnOnce(Verified<'_>) -> T) -> Result<T, Unverified> {
-        let (inner, id) = (self.inner(), self.slot.id());
-        let inode = inner.inode;
-        let entries = inner.entries.iter().flatten().map(EpollEntry::own);
-        let mut own = Some(inner.own).filter(|own| *own != 0).into_iter().chain(entries);
-        match own.find_map(|own| Verified::kept(own, id, inode).ok()) {
-            Some(socket) => Ok(act(socket)),
-            None => {
-                let own = OwnSocket::of_known(self.slot.last_descriptor(), id, inode)?;
-                let result = act(own.verified());
-                own.close();
-                Ok(result)
-            }
-        }
-    }
-
-    /// Takes a start back: the socket could not be connected. The slot stays with a socket that has
-    /// epoll entries, and is free otherwise; says whether it stays.
-    pub fn undo_start(mut self) -> bool {
-        self.slot.state.set(Stage::Idle);
-        self.close_own();
-        self.sync();
-        self.leave_if_idle()
-    }
-
-    /// Frees the slot if the socket has no epoll entry, and unlocks it; says whether it stays.
-    pub fn leave_if_idle(self) -> bool {
-        let stays = self.slot.stage() != Stage::Idle || self.has_entries();
-        if !stays {
-            self.slot.state.set(Stage::Free);
-        }
-        self.unlock();
-        stays
-    }
-
-    fn close_own(&mut self) {
-        let own = core::mem::take(&mut self.inner_mut().own);
-        if own != 0 {
-            own_descriptors::close(own);
-        }
-    }
-
-    /// Gives back what the last socket of the slot had.
-    fn release_all(&mut self) {
-        self.close_own();
-        for entry in &mut self.inner_mut().entries {
-            if let Some(entry) = entry.take() {
-                let _ = entry.delete();
-            }
-        }
-        self.release_shared();
-    }
-
-    fn release_shared(&mut self) {
-        // Relaxed: a hint.
-        self.slot.is_shared.store(0, Relaxed);
-        if let Some(shared) = self.inner_mut().shared.take() {
-            // SAFETY: used by the holder of the run lock only, who has just forgotten it.
-            unsafe { Shared::unmap(shared) };
-        }
-    }
-
-    /// Drives the handshake, again while other threads leave notices, and unlocks. If it has ended,
-    /// `owner` is told before that; then the slot is free, unless the socket has epoll entries.
-    pub fn drive_until_quiet(mut self, owner: Option<Owner<'_>>) -> Look {
-        let mut last = Look::at(Progress::Unconnected);
-        loop {
-            if self.slot.is_in_flight() {
-                last = self.step();
-            }
-            self.sync();
-            self.end_if_closed();
-            let progress = match self.slot.stage() {
-                Stage::InFlight if last.progress == Progress::Busy => Progress::Busy,
-                Stage::InFlight => Progress::Waiting(self.slot.wait()),
-                Stage::Ended(progress) => {
-                    if let Some(owner) = owner {
-                        self.tell(owner, progress);
-                    }
-                    progress
-                }
-                Stage::Free | Stage::Idle => Progress::Unconnected,
-            };
-            if !self.inner().keeps_own {
-                self.close_own();
-            }
-            // Before this another thread can't change it.
-            if self.slot.lock.unlock() {
-                return Look { progress, ..last };
-            }
-        }
-    }
-
-    fn tell(&mut self, owner: Owner<'_>, progress: Progress) {
-        let keeps_slot = self.has_entries();
-        let stays_connected = self.inner().stays_connected;
-        owner.complete(End { progress, stays_connected, keeps_slot });
-        if !keeps_slot {
-            self.slot.state.set(Stage::Free);
-        }
-    }
-
-    /// Unlocks without a step. Where other threads have left notices meanwhile, what they brought is
-    /// done first.
-    pub fn unlock(self) {
-        if !self.slot.lock.unlock() {
-            let _ = self.drive_until_quiet(None);
-        }
-    }
-
-    /// One step of a handshake in flight.
-    fn step(&mut self) -> Look {
-        if self.inner().process != sys::getpid() {
-            // A child that was forked behind the hooks: the parent goes on with it.
-            self.give_up();
-            return Look::at(Progress::Busy);
-        }
-        let Some(shared) = self.inner().shared else { return self.advance() };
-        // SAFETY: mapped until `release_shared`, which needs the run lock.
-        let shared = unsafe { shared.as_ref() };
-        if let Some(end) = shared.end() {
-            self.slot.state.set(Stage::Ended(end));
-            return Look::at(end);
-        }
-        let lease = match shared.try_lease(time::monotonic_nanoseconds()) {
-            TryLease::Busy => return Look::at(Progress::Busy),
-            TryLease::Leased(lease) => lease,
-            TryLease::Recovered(lease) => {
-                let look = self.fail(None);
-                shared.set_end(look.progress);
-                let _ = shared.release(lease);
-                return look;
-            }
-        };
-        let version = shared.version();
-        let is_ours = version == self.inner().version || self.catch_up(shared);
-        self.inner_mut().version = version;
-        let look = if is_ours { self.advance() } else { self.fail(None) };
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let version = shared.publish(unsafe { &self.inner().script.assume_init_ref().handshake });
-        self.inner_mut().version = version;
-        if let Stage::Ended(end) = self.slot.stage() {
-            shared.set_end(end);
-        }
-        let _ = shared.release(lease);
-        look
-    }
-
-    fn catch_up(&mut self, shared: &Shared) -> bool {
-        // SAFETY: written by `start`, and the caller has the run lock.
-        shared.catch_up(unsafe { self.script() })
-    }
-
-    /// Does what the handshake asks for, or what the program has requested meanwhile.
-    fn advance(&mut self) -> Look {
-        match self.slot.cancel.made(self.slot.state.serial()) {
-            Cancel::None => {}
-            Cancel::LastClose if self.inner().shared.is_some() => {
-                // The other processes go on.
-                self.give_up();
-                return Look::at(Progress::Unconnected);
-            }
-            Cancel::ByProgram | Cancel::LastClose => {
-                let socket = self.with_socket(|socket| socket.disconnect());
-                self.inner_mut().stays_connected = socket.is_err();
-                self.slot.state.set(Stage::Ended(Progress::Unconnected));
-                return Look::at(Progress::Unconnected);
-            }
-        }
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let handshake = unsafe { self.script() };
-        let advanced = self
-            .with_socket(|socket| socket.advance(handshake))
-            // The next thread that uses the socket supplies a descriptor: wait, at most until the
-            // deadline.
-            .unwrap_or(Ok(Advance::Waits(self.slot.wait().events)));
-        match advanced {
-            Ok(Advance::Done(_)) => {
-                self.slot.state.set(Stage::Ended(Progress::Connected));
-                Look { report: Some(self.report(None)), ..Look::at(Progress::Connected) }
-            }
-            Ok(Advance::Waits(_)) if time::monotonic_nanoseconds() >= self.slot.deadline() => {
-                self.fail(Some(DriveError::TimedOut))
-            }
-            Ok(Advance::Waits(events)) => {
-                // Relaxed: see `Slot::wait`.
-                self.slot.events.store(events as u32, Relaxed);
-                Look::at(Progress::Waiting(self.slot.wait()))
-            }
-            Err(error) => self.fail(Some(error)),
-        }
-    }
-
-    /// The handshake's state, apart from the rest of the slot.
+impl Inner {
+    /// Makes what zeroed memory is not already.
     ///
     /// # Safety
-    /// [`Locked::start`] has written the script, and the caller uses one of these at a time.
-    unsafe fn script(&mut self) -> &'s mut Handshake {
-        // SAFETY: the caller's contract, and the run lock.
-        unsafe { &mut (*self.slot.inner.get()).script.assume_init_mut().handshake }
-    }
-
-    /// Ends the handshake with an error: `ECONNABORTED` without a reason of its own. The socket is
-    /// disconnected; one whose connect does not wait tells of the error itself, too.
-    fn fail(&mut self, error: Option<DriveError>) -> Look {
-        let errno = error.map_or(Errno(libc::ECONNABORTED), |error| error.errno());
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let tor = unsafe { self.inner().script.assume_init_ref() }.tor;
-        let has_waiter = self.slot.has_waiter();
-        let disconnected = self.with_socket(|socket| match has_waiter {
-            true => socket.disconnect(),
-            false => socket.refuse(&tor),
-        });
-        self.inner_mut().stays_connected = disconnected.is_err();
-        let progress = Progress::Failed(errno);
-        self.slot.state.set(Stage::Ended(progress));
-        Look { progress, report: error.map(|error| self.report(Some(error))) }
-    }
-
-    fn report(&self, error: Option<DriveError>) -> Report {
-        // SAFETY: written by `start`, and the caller has the run lock.
-        Report { request: unsafe { self.inner().script.assume_init_ref() }.request, error }
-    }
-
-    /// Ends the handshake here, and leaves the socket as it is: other processes go on with it.
-    fn give_up(&mut self) {
-        for entry in self.inner_mut().entries.iter_mut().flatten() {
-            entry.restore(false);
+    /// `inner` is zeroed memory, and the caller has the run lock.
+    pub(super) unsafe fn make(inner: *mut Inner) {
+        // SAFETY: the caller's.
+        unsafe {
+            (&raw mut (*inner).entries).write(Entries::NONE);
+            (&raw mut (*inner).shared).write(None);
+            (&raw mut (*inner).inode).write(None);
+            (&raw mut (*inner).is_made).write(true);
         }
-        self.inner_mut().stays_connected = true;
-        self.slot.state.set(Stage::Ended(Progress::Failed(Errno(libc::ECONNABORTED))));
-    }
-
-    /// Makes the kernel's epoll entries what they have to be at this stage.
-    fn sync(&mut self) {
-        let serial = self.slot.state.serial();
-        // Acquire pairs with the Release in `token_fired`.
-        let fired = self.slot.fired.swap(0, Acquire);
-        let (fired_in, number) = (self.slot.fired_in.load(Relaxed), self.number);
-        let in_flight = self.slot.is_in_flight();
-        let events = self.slot.wait().events as u32;
-        let inner = self.inner_mut();
-        // SAFETY: mapped until `release_shared`, which needs the run lock.
-        let shared = inner.shared.map(|shared| unsafe { shared.as_ref() });
-        for (index, entry) in inner.entries.iter_mut().enumerate() {
-            let Some(entry) = entry else { continue };
-            let token = Token::new(number, serial, index as u32);
-            if fired >> index & 1 != 0 {
-                entry.token_fired(fired_in);
-            }
-            match (in_flight, entry.is_token()) {
-                (true, false) => {
-                    let _ = entry.hide(token);
-                }
-                (true, true) => entry.arm(token, events),
-                (false, true) => {
-                    let shared = shared.filter(|_| entry.is_shared());
-                    entry.restore(shared.is_none_or(|shared| shared.may_restore(index)));
-                }
-                (false, false) => {}
-            }
-        }
-        if !in_flight {
-            self.close_own();
-            self.release_shared();
-        }
-    }
-
-    /// Gives the slot back if the last descriptor of its socket was closed.
-    fn end_if_closed(&mut self) {
-        let closed = self.slot.cancel.made(self.slot.state.serial()) == Cancel::LastClose;
-        if closed && !self.slot.is_in_flight() {
-            self.release_all();
-            self.slot.state.set(Stage::Free);
-        }
-    }
-
-    /// The socket is about to be shared with a forked process. `false` without memory: then only this
-    /// process goes on with the handshake.
-    pub(super) fn share(&mut self) -> bool {
-        if self.inner().shared.is_none() {
-            let Ok(shared) = Shared::map() else { return false };
-            // SAFETY: a fresh mapping; written by `start`, and the caller has the run lock.
-            let version = unsafe {
-                shared.as_ref().publish(&self.inner().script.assume_init_ref().handshake)
-            };
-            let inner = self.inner_mut();
-            (inner.shared, inner.version) = (Some(shared), version);
-        }
-        self.inner_mut().entries.iter_mut().flatten().for_each(EpollEntry::share);
-        // Relaxed: a hint.
-        self.slot.is_shared.store(1, Relaxed);
-        true
-    }
-
-    /// The index of the entry of `fd` in `epoll`.
-    pub fn find_entry(&self, epoll: i32, fd: i32) -> Option<usize> {
-        self.inner().entries.iter().position(|e| e.is_some_and(|e| e.matches(epoll, fd)))
-    }
-
-    /// The entry at `index`.
-    pub fn entry_mut(&mut self, index: usize) -> Option<&mut EpollEntry> {
-        self.inner_mut().entries.get_mut(index)?.as_mut()
-    }
-
-    /// Takes the entry at `index` out.
-    pub fn take_entry(&mut self, index: usize) -> Option<EpollEntry> {
-        self.inner_mut().entries.get_mut(index)?.take()
-    }
-
-    /// The token of entry `index` while the handshake is in flight.
-    pub fn token(&self, index: usize) -> Option<Token> {
-        let token = || Token::new(self.number, self.slot.state.serial(), index as u32);
-        self.slot.is_in_flight().then(token)
-    }
-
-    /// Finds room for another entry. `None` if there is none.
-    pub fn vacant_entry(&self) -> Option<usize> {
-        self.inner().entries.iter().position(Option::is_none)
-    }
-
-    /// Stores an entry at `index`.
-    pub fn put_entry(&mut self, index: usize, entry: EpollEntry) {
-        if let Some(place) = self.inner_mut().entries.get_mut(index) {
-            *place = Some(entry);
-        }
-    }
-
-    /// Whether the socket has an epoll entry.
-    pub fn has_entries(&self) -> bool {
-        self.inner().entries.iter().any(Option::is_some)
-    }
-
-    /// Frees the slot, whose socket has no epoll entry any more, and unlocks it.
-    pub fn free(self) {
-        if matches!(self.slot.stage(), Stage::Idle | Stage::Ended(_)) {
-            self.slot.state.set(Stage::Free);
-        }
-        self.unlock();
-    }
-
-    /// Whether a handshake is in flight.
-    pub fn is_in_flight(&self) -> bool {
-        self.slot.is_in_flight()
-    }
-
-    /// Whether no socket has the slot.
-    pub fn is_free(&self) -> bool {
-        self.slot.stage() == Stage::Free
-    }
-
-    /// Whether a handshake should have ended `grace` nanoseconds before `now`, and has not: no thread
-    /// drives it.
-    pub(super) fn is_overdue(&self, now: u64, grace: u64) -> bool {
-        self.slot.is_in_flight() && self.slot.deadline().saturating_add(grace) < now
-    }
-}
-
-/// Makes what zeroed memory is not already.
-fn make(inner: *mut Inner) {
-    // SAFETY: zeroed memory; the caller has the run lock.
-    unsafe {
-        (&raw mut (*inner).entries).write([None; ENTRIES]);
-        (&raw mut (*inner).shared).write(None);
-        (&raw mut (*inner).inode).write(None);
-        (&raw mut (*inner).is_made).write(true);
     }
 }

@@ -6,10 +6,10 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
-use super::SlotId;
-use super::slot::{Locked, Slot};
+use super::driver::Locked;
+use super::slot::Slot;
 use super::stage::Stage;
-use crate::sockets::SocketId;
+use crate::sockets::{Record, SlotId, SocketId};
 use crate::sys::{self, Errno, time};
 
 /// Slots of the first chunk; each is twice as long as the one before.
@@ -75,6 +75,23 @@ impl Table {
     /// The slot of number `slot`, if it is still that of the socket `id`.
     pub fn find(&self, slot: SlotId, id: SocketId) -> Option<&Slot> {
         self.get(slot).filter(|found| found.is_of(id))
+    }
+
+    /// The slot of `record`, locked; `None` if it has none. The caller has blocked signals. Errors:
+    /// `EAGAIN` if other threads are at it all the time.
+    pub fn lock_of(&self, record: &Record) -> Result<Option<(SlotId, Locked<'_>)>, Errno> {
+        let id = record.id();
+        let found = record.slot().and_then(|number| Some((number, self.find(number, id)?)));
+        let Some((number, slot)) = found else { return Ok(None) };
+        match slot.lock_of(number, id) {
+            Some(locked) if !locked.is_free() => Ok(Some((number, locked))),
+            Some(locked) => {
+                locked.unlock();
+                Ok(None)
+            }
+            None if slot.is_of(id) => Err(Errno(libc::EAGAIN)),
+            None => Ok(None),
+        }
     }
 
     fn get_or_map(&self, slot: SlotId) -> Result<&Slot, Errno> {

@@ -1,6 +1,6 @@
 //! The data that the kernel's epoll entry of a socket in flight carries in place of the program's.
 
-use super::SlotId;
+use crate::sockets::SlotId;
 
 /// Above every address that a 64-bit program can use as its data, and no small number.
 const MAGIC: u64 = 0x00e9_0c5a;

@@ -1,0 +1,109 @@
+//! The epoll entries of one socket.
+
+use super::epoll_entry::EpollEntry;
+use super::shared::Shared;
+use super::token::Token;
+use crate::sockets::SlotId;
+
+/// How many epoll sets (counting each descriptor of the socket) a socket can be in while it
+/// connects.
+pub const ENTRIES: usize = 8;
+
+/// The entries of the socket in a slot. They belong to the holder of its run lock.
+pub struct Entries([Option<EpollEntry>; ENTRIES]);
+
+/// What the kernel's entries are to carry.
+pub(super) struct Target<'s> {
+    /// The slot of the socket.
+    pub slot: SlotId,
+    /// The serial number of the socket.
+    pub serial: u32,
+    /// The events that a token waits for; `None` if no handshake is in flight, and then the program's
+    /// own events and data come back.
+    pub waits_for: Option<u32>,
+    /// What forked processes share of the handshake, if they do.
+    pub shared: Option<&'s Shared>,
+}
+
+impl Entries {
+    /// No entries.
+    pub(super) const NONE: Entries = Entries([None; ENTRIES]);
+
+    /// The index of the entry of `fd` in `epoll`.
+    pub fn find(&self, epoll: i32, fd: i32) -> Option<usize> {
+        self.0.iter().position(|entry| entry.is_some_and(|entry| entry.matches(epoll, fd)))
+    }
+
+    /// An index without an entry. `None` if there is none.
+    pub fn vacant(&self) -> Option<usize> {
+        self.0.iter().position(Option::is_none)
+    }
+
+    /// Whether the socket has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    /// The entry at `index`.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut EpollEntry> {
+        self.0.get_mut(index)?.as_mut()
+    }
+
+    /// Stores an entry at `index`.
+    pub fn put(&mut self, index: usize, entry: EpollEntry) {
+        if let Some(place) = self.0.get_mut(index) {
+            *place = Some(entry);
+        }
+    }
+
+    /// Takes the entry at `index` out.
+    pub fn take(&mut self, index: usize) -> Option<EpollEntry> {
+        self.0.get_mut(index)?.take()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &EpollEntry> {
+        self.0.iter().flatten()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut EpollEntry> {
+        self.0.iter_mut().flatten()
+    }
+
+    /// Deletes every entry, in the kernel as well.
+    pub(super) fn delete_all(&mut self) {
+        for entry in &mut self.0 {
+            if let Some(entry) = entry.take() {
+                let _ = entry.delete();
+            }
+        }
+    }
+
+    /// Takes note that the tokens of `fired`, one bit for each index, have come out of the set
+    /// `epoll`.
+    pub(super) fn tokens_fired(&mut self, fired: u32, epoll: i32) {
+        for (index, entry) in self.0.iter_mut().enumerate() {
+            if let (1, Some(entry)) = (fired >> index & 1, entry) {
+                entry.token_fired(epoll);
+            }
+        }
+    }
+
+    /// Makes the kernel's entries what `target` says.
+    pub(super) fn sync(&mut self, target: &Target<'_>) {
+        for (index, entry) in self.0.iter_mut().enumerate() {
+            let Some(entry) = entry else { continue };
+            let token = Token::new(target.slot, target.serial, index as u32);
+            match (target.waits_for, entry.is_token()) {
+                (Some(_), false) => {
+                    let _ = entry.hide(token);
+                }
+                (Some(events), true) => entry.arm(token, events),
+                (None, true) => {
+                    let shared = target.shared.filter(|_| entry.is_shared());
+                    entry.restore(shared.is_none_or(|shared| shared.may_restore(index)));
+                }
+                (None, false) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a look at a handshake has shown, and whom it is told.
+
+use crate::sockets::Progress;
+use crate::sockets::record::{End, InFlight, Record};
+use crate::socks5::Request;
+use crate::sys::Errno;
+use crate::tor::DriveError;
+
+/// How a handshake has ended, for the log.
+#[derive(Debug)]
+pub struct Report {
+    /// What was asked for.
+    pub request: Request,
+    /// Why it failed, if it did.
+    pub error: Option<DriveError>,
+}
+
+/// What a look at a handshake has shown.
+#[derive(Debug)]
+pub struct Look {
+    /// Where it stands.
+    pub progress: Progress,
+    /// For the log, once: the caller has ended it.
+    pub report: Option<Report>,
+}
+
+impl Look {
+    pub(super) const fn at(progress: Progress) -> Look {
+        Look { progress, report: None }
+    }
+
+    /// The slot is another socket's: the handshake of `owner` was given up.
+    pub fn lost(owner: Owner<'_>) -> Look {
+        let progress = Progress::Failed(Errno(libc::ECONNABORTED));
+        owner.complete(End { progress, stays_connected: true, keeps_slot: false });
+        Look::at(progress)
+    }
+}
+
+/// The record whose handshake is driven, as a look at it has shown it.
+#[derive(Clone, Copy)]
+pub struct Owner<'r> {
+    /// The record.
+    pub record: &'r Record,
+    /// The attempt that was seen.
+    pub attempt: InFlight,
+}
+
+impl Owner<'_> {
+    pub(super) fn complete(self, end: End) {
+        self.record.complete(self.attempt, end);
+    }
+}
