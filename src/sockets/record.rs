@@ -223,6 +223,13 @@ impl Record {
         end_in_flight();
     }
 
+    /// Makes `connection` visible, if the record is unconnected. Async-signal-safe.
+    pub fn publish_now(&self, connection: Connection) {
+        if let Ok(claim) = self.begin_connect() {
+            self.publish(claim, connection);
+        }
+    }
+
     /// Puts the handshake in `slot` into flight: every thread that uses the socket drives it from
     /// now on, and `connection` becomes visible if it ends well. Async-signal-safe.
     pub fn send_off(&self, claim: Claim, connection: Connection, slot: SlotId) -> InFlight {

@@ -11,7 +11,8 @@ use super::{
     Unverified, in_flight_count,
 };
 use crate::registry::{InsertError, Registry};
-use crate::sys::{Errno, net};
+use crate::sys::Errno;
+use crate::sys::net::{self, Answer};
 
 /// The sockets of this process: a registry of their records, and what the log is told by.
 pub struct Sockets<R, L> {
@@ -129,18 +130,16 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         for _ in 0..ATTEMPTS {
             let entry = self.hold(fd);
             let named = entry.as_ref().map(|entry| entry.record().id());
-            let kernel = match net::cookie(fd) {
-                Ok(cookie) => Ok(Some(SocketId(cookie))),
-                Err(Errno(libc::EBADF | libc::ENOTSOCK)) => Ok(None),
-                Err(errno) => Err(errno),
+            let kernel = match net::cookie(fd).into() {
+                Answer::Is(cookie) => Ok(Some(SocketId(cookie))),
+                Answer::NotASocket(_) => Ok(None),
+                Answer::Unknown(errno) => Err(errno),
             };
             let differs = kernel.is_ok_and(|kernel| kernel != named);
-            if let Some(entry) = entry {
-                if differs {
-                    // Only the entry that was seen: another thread may have made a new one.
-                    self.registry.remove_if(fd, entry.record());
-                }
-                self.put(entry);
+            match entry {
+                Some(entry) if differs => self.forget_entry(fd, entry),
+                Some(entry) => self.put(entry),
+                None => {}
             }
             let Ok(kernel) = kernel else { return };
             if !differs {
@@ -161,10 +160,12 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         if self.insert(fd, record.id()) != Ok(Kept::Yes) {
             return false;
         }
-        if let (Some(connection), Some(fresh)) = (record.connection(), self.registry.lookup(fd))
-            && let Ok(claim) = fresh.begin_connect()
-        {
-            fresh.publish(claim, *connection);
+        if let (Some(connection), Some(fresh)) = (record.connection(), self.hold(fd)) {
+            // Another thread may have closed `fd` and opened another socket there.
+            if fresh.record().id() == record.id() {
+                fresh.record().publish_now(*connection);
+            }
+            self.put(fresh);
         }
         true
     }
@@ -173,9 +174,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// where it leads.
     pub fn connected(&self, fd: i32, connection: Connection) {
         let Ok(Some(held)) = self.tracked(fd) else { return };
-        if let Ok(claim) = held.record().begin_connect() {
-            held.record().publish(claim, connection);
-        }
+        held.record().publish_now(connection);
         self.put(held);
     }
 
@@ -200,18 +199,16 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         self.insert(fd, SocketId(net::cookie(fd)?)).map(drop)
     }
 
-    /// The record of the socket `fd`, made now if this is the first sight of it (an inherited or
-    /// passed socket), without what would lead it past Tor's port. An entry of another socket, closed behind the hooks, is dropped first: its
-    /// `SO_COOKIE` differs. `None` in a vfork child that has no record.
+    /// The record of the socket `fd`. It is made now if this is the first sight of an inherited or
+    /// passed socket; what would lead that past Tor's port is taken off. An entry of another socket,
+    /// which was closed behind the hooks, is dropped first: its `SO_COOKIE` differs. `None` in a vfork
+    /// child that has no record.
     pub fn tracked(&self, fd: i32) -> Result<Option<Held>, Errno> {
         let id = SocketId(net::cookie(fd)?);
         for _ in 0..ATTEMPTS {
             match self.hold(fd) {
                 Some(held) if held.record().id() == id => return Ok(Some(held)),
-                Some(other) => {
-                    self.registry.remove_if(fd, other.record());
-                    self.put(other);
-                }
+                Some(other) => self.forget_entry(fd, other),
                 None => {}
             }
             // Made elsewhere.
@@ -233,11 +230,17 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
                 return Ok(kept);
             }
             if let Some(other) = self.hold(fd) {
-                self.registry.remove_if(fd, other.record());
-                self.put(other);
+                self.forget_entry(fd, other);
             }
         }
         Err(Errno(libc::EBADF))
+    }
+
+    /// Forgets the entry of `fd`, if it is still the one that was seen: another thread may have made a
+    /// new one.
+    fn forget_entry(&self, fd: i32, seen: Held) {
+        self.registry.remove_if(fd, seen.record());
+        self.put(seen);
     }
 
     /// `None` if `fd` has an entry.

@@ -11,7 +11,8 @@ use super::SocketId;
 use crate::policy::Refusal;
 use crate::policy::address::{encode, loopback_like};
 use crate::socks5::Handshake;
-use crate::sys::{self, Errno, StatusFlags, net};
+use crate::sys::net::{self, Answer};
+use crate::sys::{self, Errno, StatusFlags};
 use crate::tor::{Advance, DriveError, advance, target};
 
 /// Why a descriptor could not be verified.
@@ -32,11 +33,10 @@ impl Unverified {
         }
     }
 
-    /// EBADF and ENOTSOCK say that the number names no socket. Every other errno says nothing.
     fn of(errno: Errno) -> Unverified {
-        match errno {
-            Errno(libc::EBADF | libc::ENOTSOCK) => Unverified::Other,
-            errno => Unverified::Unknown(errno),
+        match Answer::<()>::from(Err(errno)) {
+            Answer::Is(()) | Answer::NotASocket(_) => Unverified::Other,
+            Answer::Unknown(errno) => Unverified::Unknown(errno),
         }
     }
 }

@@ -46,4 +46,4 @@ pub use memory::{
     unmap, wipe_on_fork,
 };
 pub use open_descriptors::each_open_descriptor;
-pub use owned_socket::{OwnedSocket, close_owned_sockets, is_owned_socket, owned_sockets};
+pub use owned_socket::{OwnedSocket, close_owned_sockets};

@@ -1,4 +1,4 @@
-//! Descriptors of the library's own for sockets of the program.
+//! Descriptors of the library's own: duplicates of the program's sockets, and sockets to Tor.
 //!
 //! They are listed, so that a program that closes every number there is leaves them open. They have
 //! high numbers: a program that counts on the lowest free number, or that duplicates to a number of
@@ -37,14 +37,48 @@ pub fn duplicate(fd: i32) -> Result<i32, Errno> {
         Err(Errno(libc::EINVAL | libc::EMFILE)) => duplicate_beyond_limit(fd)?,
         own => own?,
     };
-    let Some(word) = words.get(own as usize / 64) else {
-        let _ = close_descriptor(own);
-        return Err(Errno(libc::EMFILE));
-    };
+    if list(words, own) {
+        return Ok(own);
+    }
+    let _ = close_descriptor(own);
+    Err(Errno(libc::EMFILE))
+}
+
+/// Moves `fd`, which the kernel just gave to the library, to such a number; gives the number. Where
+/// none is to be had, `fd` is listed as it is, unless it is a standard one. Errors: `EMFILE`, `ENOMEM`;
+/// then `fd` is closed. Async-signal-safe.
+pub fn adopt(fd: i32) -> Result<i32, Errno> {
+    // Listed at once: a dup2 of the program's must find that the number is taken.
+    let is_listed = words_or_new().is_some_and(|words| list(words, fd));
+    match duplicate(fd) {
+        Err(errno) if !is_listed || fd <= libc::STDERR_FILENO => {
+            discard(fd);
+            Err(errno)
+        }
+        Err(_) => Ok(fd),
+        Ok(moved) => {
+            discard(fd);
+            Ok(moved)
+        }
+    }
+}
+
+/// Closes a descriptor that may not be listed.
+fn discard(fd: i32) {
+    if contains(fd) {
+        close(fd);
+    } else {
+        let _ = close_descriptor(fd);
+    }
+}
+
+/// Says whether there is a bit for the number.
+fn list(words: &Words, own: i32) -> bool {
+    let Some(word) = words.get(own as usize / 64) else { return false };
     // Relaxed: the number reaches other threads with what orders them.
     HIGHEST.fetch_max(own, Relaxed);
     word.fetch_or(bit(own), Relaxed);
-    Ok(own)
+    true
 }
 
 /// Takes a number that the program may not have: its limit is raised for the time of the call, as far
@@ -68,7 +102,7 @@ fn duplicate_beyond_limit(fd: i32) -> Result<i32, Errno> {
     })
 }
 
-/// Closes a descriptor that [`duplicate`] gave. Async-signal-safe.
+/// Closes a descriptor that [`duplicate`] or [`adopt`] gave. Async-signal-safe.
 pub fn close(own: i32) {
     let listed = words().and_then(|words| words.get(own as usize / 64));
     // Relaxed: as in `duplicate`. Before the number is free for others.
@@ -129,6 +163,14 @@ fn words_or_new() -> Option<&'static Words> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_adopted_descriptor_leaves_its_number() {
+        let fd = crate::sys::duplicate(0).unwrap();
+        let own = adopt(fd).unwrap();
+        assert!(own >= LOWEST && contains(own) && !contains(fd));
+        close(own);
+    }
 
     #[test]
     fn a_duplicate_is_listed_until_it_is_closed() {

@@ -1,4 +1,4 @@
-//! A socket of the library's own, and the list of all.
+//! A socket of the library's own, and which thread holds it.
 
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
@@ -6,16 +6,14 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::{Errno, Holder, close, map_zeroed, net, syscall6, unmap};
+use super::{Errno, Holder, map_zeroed, net, own_descriptors, syscall6, unmap};
 
-/// As many sockets as can be told from the program's at a time; one each look-up.
+/// As many sockets as are closed when their threads are cancelled; one each look-up.
 const MOST: usize = 256;
 /// A place without a socket, which is never 0.
 const FREE: i32 = 0;
-/// Numbers below this are left to the program: it may give any of them, which it has not open, to dup2.
-const LOWEST: i32 = 768;
 
-/// Where a socket is listed.
+/// Who holds a socket.
 #[derive(Debug)]
 struct Place {
     /// Its [`Holder`], 0 for none. Only the holder changes the rest, but in a forked child.
@@ -40,7 +38,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 #[must_use]
 pub struct OwnedSocket {
     fd: i32,
-    /// Where it is listed, unless the list was full.
+    /// Where its holder is noted, unless all places were taken.
     place: Option<&'static Place>,
 }
 
@@ -90,27 +88,10 @@ impl OwnedSocket {
         net::socket(domain, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol)
     }
 
-    /// Lists `fd`, at another number if it can.
+    /// Makes `fd`, which the kernel just gave, one of the library's own descriptors.
     fn moved(fd: i32, me: Holder) -> Result<OwnedSocket, Errno> {
-        // Listed at once: a dup2 of the program's must find that the number is taken.
-        let mut socket = OwnedSocket { fd, place: list(fd, me) };
-        match out_of_the_way(fd) {
-            Ok(moved) if moved == fd => Ok(socket),
-            Ok(moved) => {
-                socket.fd = moved;
-                match socket.place {
-                    // Release pairs with the Acquire in `owned_sockets`.
-                    Some(place) => place.fd.store(moved, Release),
-                    None => socket.place = list(moved, me),
-                }
-                let _ = close(fd);
-                Ok(socket)
-            }
-            Err(errno) => {
-                socket.close();
-                Err(errno)
-            }
-        }
+        let fd = own_descriptors::adopt(fd)?;
+        Ok(OwnedSocket { fd, place: place(fd, me) })
     }
 
     /// The descriptor.
@@ -127,8 +108,7 @@ impl OwnedSocket {
             }
             place.give_back();
         }
-        // The descriptor is gone whatever close(2) answers.
-        let _ = close(self.fd);
+        own_descriptors::close(self.fd);
     }
 }
 
@@ -158,32 +138,14 @@ fn close_abandoned(me: Holder) {
         let (fd, cookie) = (place.fd.swap(FREE, Relaxed), place.cookie.load(Relaxed));
         // What has another cookie is the program's by now: the holder was a vfork child.
         if fd != FREE && net::cookie(fd) == Ok(cookie) {
-            let _ = close(fd);
+            own_descriptors::close(fd);
         }
         place.give_back();
     }
 }
 
-/// Moves `fd` to a number that the program is not likely to name, and in any case above 0 to 2, which it
-/// may have closed to open something else there next. Gives the number; `fd` stays open.
-fn out_of_the_way(fd: i32) -> Result<i32, Errno> {
-    duplicate_from(fd, LOWEST).or_else(|_| match fd {
-        libc::STDIN_FILENO..=libc::STDERR_FILENO => duplicate_from(fd, libc::STDERR_FILENO + 1),
-        // So many descriptors may not be allowed here, or a filter forbids the call.
-        _ => Ok(fd),
-    })
-}
-
-fn duplicate_from(fd: i32, lowest: i32) -> Result<i32, Errno> {
-    let command = libc::F_DUPFD_CLOEXEC as usize;
-    // SAFETY: F_DUPFD_CLOEXEC takes integers.
-    Errno::check(unsafe {
-        syscall6(libc::SYS_fcntl, fd as usize, command, lowest as usize, 0, 0, 0)
-    })
-    .map(|fd| fd as i32)
-}
-
-fn list(fd: i32, me: Holder) -> Option<&'static Place> {
+/// A place for `fd`; `None` if all are taken.
+fn place(fd: i32, me: Holder) -> Option<&'static Place> {
     if fd == FREE {
         return None;
     }
@@ -195,7 +157,7 @@ fn list(fd: i32, me: Holder) -> Option<&'static Place> {
         Some(place) => {
             // An error is cookie 0, which no socket has: such a one is never closed by another caller.
             place.cookie.store(net::cookie(fd).unwrap_or(0), Relaxed);
-            // Release pairs with the Acquire in `owned_sockets`.
+            // Release pairs with the Acquire of `take` in `close_abandoned`.
             place.fd.store(fd, Release);
         }
         None => {
@@ -225,21 +187,8 @@ fn places_or_new() -> Option<&'static Places> {
     })
 }
 
-/// Whether `fd` is one of [`owned_sockets`]. Async-signal-safe.
-#[inline]
-pub fn is_owned_socket(fd: i32) -> bool {
-    owned_sockets().any(|owned| owned == fd)
-}
-
-/// The library's own descriptors, which the program does not know of: whoever closes them means
-/// others. Async-signal-safe.
-pub fn owned_sockets() -> impl Iterator<Item = i32> {
-    // Acquire pairs with the Release in `list`.
-    taken_places().map(|place| place.fd.load(Acquire)).filter(|fd| *fd != FREE)
-}
-
 fn taken_places() -> impl Iterator<Item = &'static Place> {
-    // Acquire pairs with the Release in `list`.
+    // Acquire pairs with the Release in `place`.
     let places = if COUNT.load(Acquire) == 0 { None } else { places() };
     places.into_iter().flatten()
 }
@@ -254,7 +203,7 @@ pub fn close_owned_sockets() {
         let fd = place.fd.swap(FREE, Relaxed);
         place.holder.store(0, Relaxed);
         if fd != FREE {
-            let _ = close(fd);
+            own_descriptors::close(fd);
         }
     }
 }
@@ -263,29 +212,21 @@ pub fn close_owned_sockets() {
 mod tests {
     use super::*;
 
-    fn is_listed(fd: i32) -> bool {
-        owned_sockets().any(|owned| owned == fd)
-    }
-
-    /// Makes so many sockets, each by a caller of the last one's, and tells whether all were listed.
-    fn are_listed(count: usize) -> bool {
+    /// Makes so many sockets, each by a caller of the last one's, and tells whether all had places.
+    fn have_places(count: usize) -> bool {
         let socket = OwnedSocket::stream(libc::AF_INET).unwrap();
         let (fd, is_placed) = (socket.fd(), socket.place.is_some());
-        let others = count == 1 || are_listed(count - 1);
-        assert_eq!(is_listed(fd), is_placed);
+        let others = count == 1 || have_places(count - 1);
+        assert!(own_descriptors::contains(fd), "listed with and without a place");
         socket.close();
+        assert!(!own_descriptors::contains(fd));
         is_placed && others
     }
 
     #[test]
-    fn a_socket_is_listed_while_it_lives_if_there_is_a_place() {
-        let socket = OwnedSocket::stream(libc::AF_INET).unwrap();
-        let fd = socket.fd();
-        assert!(fd >= LOWEST && is_listed(fd));
-        socket.close();
-        assert!(!is_listed(fd));
-        assert!(!are_listed(MOST + 1));
-        assert!(are_listed(1));
+    fn a_socket_is_listed_while_it_lives() {
+        assert!(!have_places(MOST + 1));
+        assert!(have_places(1));
     }
 
     #[test]
@@ -293,7 +234,7 @@ mod tests {
         let left = std::thread::spawn(|| OwnedSocket::stream(libc::AF_INET).unwrap().fd());
         let left = left.join().unwrap();
         // The kernel forgets the thread soon after its end.
-        while is_listed(left) {
+        while own_descriptors::contains(left) {
             OwnedSocket::stream(libc::AF_INET).unwrap().close();
         }
     }

@@ -4,7 +4,7 @@
 use core::ffi::c_int;
 
 use epochsocks::registry::Registry;
-use epochsocks::sys::{Errno, is_owned_socket, own_descriptors, owned_sockets};
+use epochsocks::sys::{Errno, own_descriptors};
 use libc::c_uint;
 
 use super::tables;
@@ -22,7 +22,7 @@ pub unsafe fn close(fd: c_int) -> c_int {
     if SOCKETS.registry().contains(fd) {
         return close_tracked(fd);
     }
-    if own_descriptors::contains(fd) || is_owned_socket(fd) {
+    if own_descriptors::contains(fd) {
         // The program has no such descriptor; it closes all that there might be.
         return errno::fail(Errno(libc::EBADF));
     }
@@ -83,8 +83,7 @@ fn close_but_owned(mut first: c_uint, last: c_uint, flags: c_int) -> c_int {
 
 /// The lowest of the library's own descriptors in a range.
 fn next_owned(first: c_uint, last: c_uint) -> Option<c_uint> {
-    let all = owned_sockets().chain(own_descriptors::all());
-    all.map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd)).min()
+    own_descriptors::all().map(|fd| fd as c_uint).filter(|fd| (first..=last).contains(fd)).min()
 }
 
 /// # Safety

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_long};
 
 use epochsocks::registry::{InsertError, Registry};
-use epochsocks::sys::{Errno, is_owned_socket, own_descriptors};
+use epochsocks::sys::{Errno, own_descriptors};
 
 use super::dup_over::replaced;
 use crate::log::log;
@@ -81,7 +81,7 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
     if source == target {
         return call();
     }
-    if own_descriptors::contains(target) || is_owned_socket(target) {
+    if own_descriptors::contains(target) {
         // dup(2): what a race with whoever is about to use the number gives; it is free soon.
         return errno::fail(Errno(libc::EBUSY));
     }
