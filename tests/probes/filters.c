@@ -193,6 +193,7 @@ static void scene_local(void)
     ONLY(shutdown(pair[0], SHUT_WR) == 0 && close(pair[0]) == 0 && close(memory) == 0, SYS_shutdown, SYS_close);
     ONLY(close_range(pair[0], pair[1], 0) == 0, SYS_close_range);
     ONLY(socket(AF_UNIX, SOCK_STREAM, 0) >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0, SYS_socket, SYS_socketpair);
+    ONLY(accept(listener, NULL, NULL) >= 0, SYS_accept, SYS_sendmsg);
     ONLY(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&name, name_length) == 0, SYS_socket, SYS_connect, SYS_rt_sigprocmask);
 }
 
