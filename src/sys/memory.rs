@@ -70,16 +70,59 @@ pub unsafe fn unmap(start: NonNull<u8>, size: usize) {
 ///
 /// # Safety
 /// As for any reader, no other thread unmaps the bytes meanwhile.
+#[inline]
 pub unsafe fn copy_from_program(source: *const u8, target: &mut [u8]) -> Result<(), Errno> {
-    let first = source.addr();
-    let last = first.checked_add(target.len().saturating_sub(1)).ok_or(Errno(libc::EFAULT))?;
-    if !target.is_empty() {
-        let next_pages = (first / PAGE + 1..=last / PAGE).map(|page| page * PAGE);
-        core::iter::once(first).chain(next_pages).try_for_each(probe)?;
-    }
+    each_page(source.addr(), target.len(), probe)?;
     // SAFETY: every page has just been read from, and the caller vouches for the time since.
     unsafe { core::ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len()) };
     Ok(())
+}
+
+/// Copies `bytes` to the program's memory at `target`: `EFAULT` where nothing can be written, as of
+/// the kernel, instead of a fault; then nothing is. Async-signal-safe.
+///
+/// # Safety
+/// As for any writer: the bytes are the caller's to write, and no other thread unmaps them meanwhile.
+#[inline(always)]
+pub unsafe fn copy_to_program(bytes: &[u8], target: *mut u8) -> Result<(), Errno> {
+    each_page(target.addr(), bytes.len(), probe_for_writing)?;
+    // SAFETY: every page has just been written to, and the caller vouches for the rest.
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    Ok(())
+}
+
+/// Whether `length` bytes of the program's memory at `start` can be written. Async-signal-safe.
+#[inline(always)]
+pub fn may_write(start: *const u8, length: usize) -> bool {
+    each_page(start.addr(), length, probe_for_writing).is_ok()
+}
+
+/// Asks `probe` for each page that the bytes lie in. The page that this function's own frame lies in
+/// can be read and written: nobody is asked for it, and most arguments of system calls are there.
+#[inline(always)]
+fn each_page(start: usize, length: usize, probe: Probe) -> Result<(), Errno> {
+    if (start ^ stack_pointer()) < PAGE && length <= PAGE - start % PAGE {
+        return Ok(());
+    }
+    each_other_page(start, length, probe)
+}
+
+#[inline(never)]
+fn each_other_page(start: usize, length: usize, probe: Probe) -> Result<(), Errno> {
+    let Some(more) = length.checked_sub(1) else { return Ok(()) };
+    let last = start.checked_add(more).ok_or(Errno(libc::EFAULT))?;
+    let next_pages = (start / PAGE + 1..=last / PAGE).map(|page| page * PAGE);
+    core::iter::once(start).chain(next_pages).try_for_each(probe)
+}
+
+/// Whether the page of an address can be read, or written.
+type Probe = fn(usize) -> Result<(), Errno>;
+
+/// An address in the frame of the caller.
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let here = 0u8;
+    core::hint::black_box(&raw const here).addr()
 }
 
 /// How many of `length` bytes of the program's memory at `start` can be read, at least the first ones;
@@ -89,6 +132,9 @@ pub fn readable_bytes(start: *const u8, length: usize) -> usize {
     let Some(last) = first.checked_add(length.saturating_sub(1)).filter(|_| length > 0) else {
         return 0;
     };
+    if (first ^ stack_pointer()) < PAGE && (last ^ stack_pointer()) < PAGE {
+        return length;
+    }
     let next_pages = (first / PAGE + 1..=last / PAGE).map(|page| page * PAGE);
     match core::iter::once(first).chain(next_pages).find(|page| probe(*page).is_err()) {
         Some(unreadable) => unreadable - first,
@@ -176,9 +222,77 @@ fn probe(address: usize) -> Result<(), Errno> {
     }
 }
 
+/// Lets the kernel write the aligned half of a word that holds `address`: it adds no bit to it, in one
+/// step, as for a futex(2) of which it may have to change the value (`FUTEX_WAKE_OP`). Who sleeps on
+/// that half may wake, which sleepers must expect at any time.
+fn probe_for_writing(address: usize) -> Result<(), Errno> {
+    /// Or with 0 (linux/futex.h), and wake if it was less than 0.
+    const NOTHING: usize =
+        (libc::FUTEX_OP_OR as usize) << 28 | (libc::FUTEX_OP_CMP_LT as usize) << 24;
+    // Nobody sleeps on it.
+    let nobody = 0u32;
+    let operation = (libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG) as usize;
+    let half = address & !3;
+    // SAFETY: a word of ours is looked at, and the half stays as it is.
+    let written = Errno::check(unsafe {
+        syscall6(libc::SYS_futex, (&raw const nobody) as usize, operation, 0, 0, half, NOTHING)
+    });
+    match written {
+        Err(Errno(libc::EFAULT)) => Err(Errno(libc::EFAULT)),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_written_is_efault_and_the_rest_stays_as_it_is() {
+        let three = map_zeroed(3 * PAGE).unwrap();
+        let start = three.as_ptr();
+        // SAFETY: a mapping that is this test's own.
+        unsafe {
+            start.write_bytes(b'x', 3 * PAGE);
+            let protected = libc::mprotect(start.add(PAGE).cast(), PAGE, libc::PROT_READ);
+            assert_eq!(protected, 0);
+            unmap(three.add(2 * PAGE), PAGE);
+        }
+        let copy = |bytes: &[u8], offset| {
+            // SAFETY: as above.
+            unsafe { copy_to_program(bytes, start.wrapping_add(offset)) }
+        };
+        assert_eq!(copy(b"abc", PAGE - 3), Ok(()));
+        for offset in [PAGE - 2, PAGE, PAGE + 5, 2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 7] {
+            assert_eq!(copy(b"123", offset), Err(Errno(libc::EFAULT)), "{offset}");
+            assert!(!may_write(start.wrapping_add(offset), 3));
+        }
+        assert_eq!(copy(b"", 2 * PAGE), Ok(()));
+        for nowhere in [0, 7, usize::MAX - 1, usize::MAX / 2, 1 << 63] {
+            // SAFETY: nobody maps anything there.
+            let copied = unsafe { copy_to_program(b"abc", nowhere as *mut u8) };
+            assert_eq!(copied, Err(Errno(libc::EFAULT)), "{nowhere:#x}");
+        }
+        // SAFETY: the first page is as long.
+        let page = unsafe { core::slice::from_raw_parts(start, PAGE) };
+        assert!(page[..PAGE - 3].iter().all(|byte| *byte == b'x') && page.ends_with(b"abc"));
+    }
+
+    #[test]
+    fn what_lies_on_the_stack_is_copied_whichever_page_it_is_on() {
+        // More than a page, so that some of it is beside the stack pointer and some is not.
+        let mut large = [0u8; 3 * PAGE];
+        for offset in (0..large.len() - 8).step_by(8) {
+            let mut copy = [1; 8];
+            let place = (&raw mut large[offset]).cast::<u8>();
+            // SAFETY: eight bytes of ours.
+            unsafe {
+                copy_to_program(&[7; 8], place).unwrap();
+                copy_from_program(place, &mut copy).unwrap();
+            }
+            assert_eq!(copy, [7; 8]);
+        }
+    }
 
     #[test]
     fn unmapped_memory_is_efault() {

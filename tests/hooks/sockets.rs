@@ -45,6 +45,16 @@ fn getpeername_answers_the_destination() {
 }
 
 #[test]
+fn the_option_peername_is_getpeername() {
+    play("peer-option", &echoing_proxy());
+}
+
+#[test]
+fn where_a_peer_can_not_be_written_is_efault() {
+    play("bad-pointers", &echoing_proxy());
+}
+
+#[test]
 fn getpeername_of_a_connection_makes_no_system_call() {
     play("quiet", &echoing_proxy());
 }

@@ -31,6 +31,11 @@ fn every_call_asks_and_receives() {
 }
 
 #[test]
+fn what_can_not_be_written_of_an_answer_is_efault() {
+    play("bad-pointers");
+}
+
+#[test]
 fn an_unconnected_socket_is_answered_by_the_server_that_it_asked() {
     play("unconnected");
 }

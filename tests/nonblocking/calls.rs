@@ -18,6 +18,11 @@ fn questions_are_answered_as_of_a_socket_that_is_connecting() {
 }
 
 #[test]
+fn a_wait_with_memory_that_is_not_there_is_efault() {
+    play(PROBE, "bad-pointers");
+}
+
+#[test]
 fn what_libc_formats_waits_for_the_handshake() {
     play(PROBE, "formatted");
 }

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -66,6 +67,10 @@ static void names(int fd)
     SHOW(getpeername(fd, (void *)&seen, NULL));
     SHOW(getpeername(fd, (void *)&seen, minus_one));
     SHOW(getpeername(fd, (void *)&seen, bad));
+    SHOW(getpeername(fd, (void *)&seen, gone));
+    SHOW(getpeername(fd, gone, gone));
+    SHOW(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, gone, &length));
+    SHOW(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &seen, gone));
     length = sizeof seen;
     SHOW(getpeername(fd, NULL, &length));
     SHOW(getpeername(fd, bad, &length));
@@ -175,6 +180,9 @@ static void waits(int fd)
     SHOW(poll(bad, 1, 0));
     SHOW(ppoll(&entry, 1, &wrong, NULL));
     SHOW(ppoll(&entry, 1, &none, NULL));
+    SHOW(epoll_pwait2(set, &event, 1, gone, NULL));
+    SHOW(epoll_pwait2(set, &event, 1, bad, NULL));
+    SHOW(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, gone, 8));
     close(set);
 }
 
@@ -226,6 +234,7 @@ int main(void)
     SHOW(accept(socket(AF_INET, SOCK_STREAM, 0), NULL, NULL));
     SHOW(accept4(socket(AF_INET6, SOCK_STREAM, 0), NULL, NULL, 0));
     char *arguments[] = {"/bin/true", NULL}, *unreadable[] = {"A=B", gone, NULL};
+    pid_t child;
     SHOW(execve(gone, arguments, environ));
     SHOW(execve(minus_one, arguments, environ));
     SHOW(execve("/bin/true", gone, environ));
@@ -235,6 +244,10 @@ int main(void)
     SHOW(syscall(SYS_execve, gone, arguments, environ));
     SHOW(syscall(SYS_execveat, AT_FDCWD, gone, arguments, environ, 0));
     SHOW(syscall(SYS_execveat, AT_FDCWD, "/bin/true", arguments, unreadable, 0));
+    SHOW(posix_spawn(&child, gone, NULL, NULL, arguments, environ) + (errno = 0));
+    SHOW(posix_spawn(&child, "/bin/true", NULL, NULL, arguments, gone) + (errno = 0));
+    SHOW(posix_spawn(&child, "/bin/true", NULL, NULL, arguments, unreadable) + (errno = 0));
+    SHOW(posix_spawn(&child, "/bin/true", NULL, NULL, unreadable, environ) + (errno = 0));
     SHOW(execve("/nonexistent", arguments, environ));
     return 0;
 }

@@ -126,6 +126,33 @@ static void scene_calls(void)
     }
 }
 
+static void scene_bad_pointers(void)
+{
+    int fd = connected_to(53, 0);
+    void *const places[] = {page_of(PROT_NONE), page_of(PROT_READ), (void *)-1};
+    struct sockaddr_in source;
+    socklen_t size = sizeof source, none = 0;
+    size_t length = ask_for("bad", 1, 1);
+    struct iovec data = {query, length};
+    struct mmsghdr *out = (struct mmsghdr *)places[1], own = {.msg_hdr = {.msg_iov = &data, .msg_iovlen = 1}};
+    EXPECT(mprotect(out, 65536, PROT_READ | PROT_WRITE) == 0);
+    *out = own;
+    EXPECT(mprotect(out, 65536, PROT_READ) == 0);
+    FAILS(sendmmsg(fd, out, 1, 0), EFAULT);
+    for (int i = 0; i < 3; i++) {
+        FAILS(getpeername(fd, places[i], &size), EFAULT);
+        FAILS(recvmsg(fd, places[i], MSG_PEEK), EFAULT);
+        FAILS(recvmmsg(fd, places[i], 2, MSG_PEEK, NULL), EFAULT);
+        FAILS(recvfrom(fd, answer, 1, MSG_PEEK, places[i], &size), EFAULT);
+        if (i != 1)
+            FAILS(recvfrom(fd, answer, 1, MSG_PEEK, (void *)&source, places[i]), EFAULT);
+    }
+    /* The length of an answer is asked for by no more than a look. */
+    EXPECT(recvfrom(fd, NULL, 0, MSG_PEEK | MSG_TRUNC, (void *)&source, &size) == (ssize_t)length + 16);
+    EXPECT(recvfrom(fd, NULL, 0, MSG_PEEK | MSG_TRUNC, places[0], &none) == (ssize_t)length + 16);
+    EXPECT(is_answer(recv(fd, answer, sizeof answer, 0), length, 1));
+}
+
 static void scene_unconnected(void)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -397,6 +424,7 @@ int main(int count, char **arguments)
         {"connected", scene_connected},
         {"calls", scene_calls},
         {"unconnected", scene_unconnected},
+        {"bad-pointers", scene_bad_pointers},
         {"families", scene_families},
         {"waits", scene_waits},
         {"many", scene_many},

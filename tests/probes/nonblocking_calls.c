@@ -64,6 +64,52 @@ static void scene_questions(void)
     is_connected(fd);
 }
 
+/* A wait that can't read what it waits for, or not write what it saw, ends with EFAULT. */
+static void scene_bad_pointers(void)
+{
+    int fd = begun(), set = epoll_create1(0);
+    void *const places[] = {page_of(PROT_NONE), page_of(PROT_READ), (void *)-1, (void *)8};
+    struct epoll_event event = {.events = EPOLLOUT};
+    struct timespec now = {0, 0};
+    struct timeval soon = {0, 0};
+    struct pollfd entry = {fd, POLLOUT, 0};
+    fd_set writable;
+    FD_ZERO(&writable);
+    FD_SET(fd, &writable);
+    EXPECT(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+    /* All numbers below are in a set that can be read only. */
+    fd_set *all = places[1];
+    EXPECT(mprotect(all, 65536, PROT_READ | PROT_WRITE) == 0);
+    FD_SET(fd, all);
+    struct pollfd *entries = (struct pollfd *)(all + 1);
+    *entries = entry;
+    EXPECT(mprotect(all, 65536, PROT_READ) == 0);
+    FAILS(select(fd + 1, NULL, all, NULL, &soon), EFAULT);
+    FAILS(pselect(fd + 1, NULL, all, NULL, &now, NULL), EFAULT);
+    FAILS(poll(entries, 1, 0), EFAULT);
+    for (int i = 0; i < 4; i++) {
+        FAILS(epoll_ctl(set, EPOLL_CTL_MOD, fd, i == 1 ? places[0] : places[i]), EFAULT);
+        if (i == 1)
+            continue;
+        FAILS(select(fd + 1, NULL, places[i], NULL, &soon), EFAULT);
+        FAILS(poll(places[i], 1, 0), EFAULT);
+        FAILS(epoll_pwait2(set, &event, 1, places[i], NULL), EFAULT);
+        FAILS(syscall(SYS_ppoll, &entry, 1, places[i], NULL, 8), EFAULT);
+        FAILS(syscall(SYS_pselect6, fd + 1, NULL, &writable, NULL, places[i], NULL), EFAULT);
+#ifdef SYS_select
+        FAILS(syscall(SYS_select, fd + 1, NULL, &writable, NULL, places[i]), EFAULT);
+#endif
+    }
+    /* The kernel lets a time that it can't write be. */
+    void *none = (char *)places[1] + 32768;
+    EXPECT(syscall(SYS_ppoll, &entry, 1, none, NULL, 8) == 0);
+    EXPECT(syscall(SYS_pselect6, fd + 1, NULL, &writable, NULL, none, NULL) == 0);
+    socklen_t size = sizeof size;
+    FAILS(getsockopt(fd, SOL_SOCKET, SO_ERROR, places[1], &size), EFAULT);
+    EXPECT(by_poll(fd, -1) & POLLOUT);
+    is_connected(fd);
+}
+
 /* The kernel takes any address for the second half of the connect that it knows of. */
 static void scene_other_addresses(void)
 {
@@ -500,7 +546,8 @@ static void scene_syscall_data(void)
 static const struct scene scenes[] = {
     {"data", scene_data},
     {"other-addresses", scene_other_addresses},
-    {"questions", scene_questions},
+    {"bad-pointers", scene_bad_pointers},
+        {"questions", scene_questions},
     {"formatted", scene_formatted},
     {"streams", scene_streams},
     {"failed-stream", scene_failed_stream},

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -112,6 +113,14 @@ static inline int is_forgotten(int fd)
     raw(SYS_close, pair[1], 0, 0, 0);
     raw(SYS_close, fd, 0, 0, 0);
     return result;
+}
+
+/* Where nothing can be read, and where nothing can be written. */
+static inline void *page_of(int protection)
+{
+    void *page = mmap(NULL, 65536, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(page != MAP_FAILED);
+    return page;
 }
 
 struct scene {

@@ -386,10 +386,61 @@ static int asks(int fd)
 
 static int closes(int fd) { return close(fd) == 0; }
 
+/* What lies on the page of the stack pointer can be written: the kernel is not asked whether. */
+static int asks_on_one_page(int fd)
+{
+    volatile char *room = alloca(((uintptr_t)__builtin_frame_address(0) + 1024) % 4096 + 16);
+    room[0] = 0;
+    return asks(fd);
+}
+
+/* The errno is the kernel's, and nothing crashes. */
+static void scene_bad_pointers(void)
+{
+    int fd = connected("192.0.2.1", 80), tracked = socket(AF_INET, SOCK_STREAM, 0);
+    void *const places[] = {(void *)8, (void *)-1, page_of(PROT_NONE), page_of(PROT_READ), NULL};
+    struct sockaddr_in seen;
+    for (int i = 0; i < 5; i++) {
+        socklen_t size = sizeof seen, none = 0;
+        FAILS(getpeername(fd, places[i], &size), EFAULT);
+        FAILS(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, places[i], &size), EFAULT);
+        EXPECT(getpeername(fd, places[i], &none) == 0 && none == sizeof seen);
+        if (i != 3) {
+            FAILS(getpeername(fd, (void *)&seen, places[i]), EFAULT);
+            FAILS(getpeername(fd, places[i], places[i]), EFAULT);
+            FAILS(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &seen, places[i]), EFAULT);
+            FAILS(getpeername(tracked, (void *)&seen, places[i]), ENOTCONN);
+        }
+    }
+    EXPECT(peer_is(fd, "192.0.2.1", 80));
+}
+
+static void scene_peer_option(void)
+{
+    int fd = connected("192.0.2.1", 80), free = socket(AF_INET, SOCK_STREAM, 0), pair[2];
+    struct sockaddr_in expected = v4("192.0.2.1", 80);
+    struct sockaddr_storage seen;
+    for (int raw_call = 0; raw_call < 2; raw_call++) {
+        for (socklen_t size = 0; size <= sizeof expected; size += 8) {
+            socklen_t length = size;
+            memset(&seen, 0, sizeof seen);
+            EXPECT((raw_call ? syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERNAME, &seen, &length)
+                             : getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &seen, &length)) == 0);
+            EXPECT(length == size && memcmp(&seen, &expected, size) == 0);
+        }
+    }
+    socklen_t much = sizeof expected + 1, size = sizeof expected;
+    FAILS(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &seen, &much), EINVAL);
+    FAILS(getsockopt(free, SOL_SOCKET, SO_PEERNAME, &seen, &size), ENOTCONN);
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && (size = 2));
+    EXPECT(getsockopt(pair[0], SOL_SOCKET, SO_PEERNAME, &seen, &size) == 0);
+    EXPECT(seen.ss_family == AF_UNIX);
+}
+
 static void scene_quiet(void)
 {
     int fd = connected("192.0.2.1", 80);
-    EXPECT(without_system_calls(asks, fd) == 0);
+    EXPECT(without_system_calls(asks_on_one_page, fd) == 0);
     /* The kernel does what it is told. */
     int status = without_system_calls(closes, fd);
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -405,6 +456,7 @@ static const struct scene scenes[] = {
     {"syscall", scene_syscall},   {"exec", scene_exec},
     {"vfork", scene_vfork},       {"fork", scene_fork},
     {"signals", scene_signals},   {"quiet", scene_quiet},
+    {"bad-pointers", scene_bad_pointers}, {"peer-option", scene_peer_option},
     {NULL, NULL},
 };
 

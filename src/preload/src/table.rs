@@ -67,7 +67,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_accept),
         handler: sockets::listen::accept,
         why: "who comes in sees the machine's address",
-        policy: "as listen; the accepted socket's peer is the real one",
+        policy: "as listen; the accepted socket's peer is the real one; of a UNIX socket nothing is asked",
         test: "hooks::inbound_is_refused",
     }
     fn accept4(
@@ -92,8 +92,8 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     ) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getsockopt),
         handler: sockets::state::getsockopt,
-        why: "SO_ERROR is how a program learns what became of its connect",
-        policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once",
+        why: "SO_ERROR is how a program learns what became of its connect, and SO_PEERNAME is getpeername by another name",
+        policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once; SO_PEERNAME is answered as getpeername",
         test: "nonblocking::a_failure_is_told_once",
     }
     fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {

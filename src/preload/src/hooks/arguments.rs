@@ -1,9 +1,11 @@
 //! C arguments as values.
 
+use core::mem::MaybeUninit;
+
 use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::{Address, SocketKind};
 use epochsocks::sys::net::{self, Answer};
-use epochsocks::sys::{self, Errno, copy_from_program};
+use epochsocks::sys::{self, Errno, copy_from_program, copy_to_program};
 use libc::{msghdr, sockaddr, socklen_t};
 
 use crate::scratch::{bytes, with_words};
@@ -102,6 +104,34 @@ pub unsafe fn has_control(message: *const msghdr) -> bool {
 /// kernel's half, where an error code taken for a pointer leads: the kernel answers EFAULT for it.
 pub fn is_readable<T>(pointer: *const T) -> bool {
     (pointer.addr() as isize) >= 4_096
+}
+
+/// The value that `pointer` leads to, `None` for null. Errors: `EFAULT`.
+///
+/// # Safety
+/// `T` is plain data for which any bytes are valid.
+pub unsafe fn value_at<T>(pointer: *const T) -> Result<Option<T>, Errno> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: as many zeroed bytes as a T has.
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) };
+    // SAFETY: what can't be read is an error; the caller's contract for the rest.
+    unsafe { copy_from_program(pointer.cast(), bytes).map(|()| Some(value.assume_init())) }
+}
+
+/// Puts `value` where `pointer` leads. Errors: `EFAULT`; then nothing is written.
+///
+/// # Safety
+/// `T` is plain data without padding, and what lies there is the caller's to write.
+pub unsafe fn put_value<T>(value: &T, pointer: *mut T) -> Result<(), Errno> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let bytes = core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>());
+        copy_to_program(bytes, pointer.cast())
+    }
 }
 
 /// What socket `fd` is. Of other families than IP's the domain is all that any policy looks at; type

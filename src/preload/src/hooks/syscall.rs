@@ -9,7 +9,7 @@ use super::data::{incoming, outgoing, receive, send};
 use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, exit, fork, seccomp};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
-use super::waits::{epoll, kernel_waits, poll, select};
+use super::waits::{epoll, kernel_waits, poll};
 use crate::log::refused;
 use crate::sockets::none_in_flight;
 use crate::{datagrams, errno, real};
@@ -20,6 +20,9 @@ use crate::{datagrams, errno, real};
 fn is_x32(number: c_long) -> bool {
     number & 1 << 30 != 0 || (512..=547).contains(&number)
 }
+
+/// What is asked as `getpeername` is, of getsockopt(2).
+const PEER_NAME: (c_long, c_long) = (libc::SOL_SOCKET as c_long, libc::SO_PEERNAME as c_long);
 
 /// # Safety
 /// As syscall(2).
@@ -42,6 +45,9 @@ pub unsafe fn syscall(
             libc::SYS_setsockopt => option::setsockopt(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_connect => connect::connect(a as _, b as _, c as _),
             libc::SYS_close => close::close(a as _),
+            libc::SYS_getsockopt if (b, c) == PEER_NAME => {
+                state::getsockopt(a as _, b as _, c as _, d as _, e as _)
+            }
             libc::SYS_getpeername => peer_name::getpeername(a as _, b as _, c as _),
             libc::SYS_dup => duplicate::dup(a as _),
             #[cfg(target_arch = "x86_64")]
@@ -174,7 +180,7 @@ unsafe fn in_flight(
                 kernel_waits::ppoll(a as _, b as _, c as _, d as _).into()
             }
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_select => select::select(a as _, b as _, c as _, d as _, e as _).into(),
+            libc::SYS_select => kernel_waits::select(a as _, b as _, c as _, d as _, e as _).into(),
             libc::SYS_pselect6 => {
                 kernel_waits::pselect6(a as _, b as _, c as _, d as _, e as _, f as _).into()
             }

@@ -8,13 +8,13 @@ use core::time::Duration;
 
 use epochsocks::policy::Address;
 use epochsocks::policy::address::encode;
-use epochsocks::sys::{self, Errno, net};
+use epochsocks::sys::{self, Errno, net, readable_bytes};
 use libc::{
     iovec, mmsghdr, msghdr, off_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 
 use super::transfer;
-use crate::hooks::arguments::is_readable;
+use crate::hooks::arguments::value_at;
 use crate::hooks::waits::wait_loop::{self, Waiter};
 use crate::nameserver::Slept;
 use crate::{datagrams, errno, nameserver};
@@ -147,7 +147,7 @@ pub unsafe fn recvfrom(
         return call();
     }
     // SAFETY: the caller's contract.
-    unsafe { with_source(fd, data, flags, address, length, call) }
+    unsafe { with_source(fd, (data.cast_const(), size), flags, address, length, call) }
 }
 
 /// # Safety
@@ -167,29 +167,33 @@ pub unsafe fn __recvfrom_chk(
         return call();
     }
     // SAFETY: the caller's contract.
-    unsafe { with_source(fd, data, flags, address, length, call) }
+    unsafe { with_source(fd, (data.cast_const(), size), flags, address, length, call) }
 }
 
 /// # Safety
 /// As recvfrom(2).
 unsafe fn with_source(
     fd: c_int,
-    data: *mut c_void,
+    (data, size): (*const c_void, size_t),
     flags: c_int,
     address: *mut sockaddr,
     length: *mut socklen_t,
     call: impl FnOnce() -> ssize_t,
 ) -> ssize_t {
-    // SAFETY: the caller's contract.
-    let room = if is_readable(length) { unsafe { *length } } else { 0 };
+    // SAFETY: the caller's contract. Where it can't be read, the kernel answers EFAULT.
+    let room = unsafe { value_at(length) }.ok().flatten();
     if let Err(errno) = arrival(fd, flags) {
         return errno::fail(errno);
     }
     let received = call();
-    if received >= 0 && !address.is_null() && is_readable(length) {
+    if received >= 0
+        && !address.is_null()
+        && let Some(room) = room
+    {
         // SAFETY: the kernel has just written data, address and length.
         unsafe {
-            let id = id(data.cast(), received as usize);
+            // With MSG_TRUNC the answer is the datagram's length.
+            let id = id(data.cast(), (received as usize).min(size));
             if let Some(full) = rename(fd, address.cast(), *length, room, id) {
                 *length = full;
             }
@@ -201,16 +205,18 @@ unsafe fn with_source(
 /// # Safety
 /// As recvmsg(2).
 pub unsafe fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
-    if !is_concerned(fd) || !is_readable(message) {
-        // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract.
+    let header = if is_concerned(fd) { unsafe { value_at(message) } } else { Ok(None) };
+    let Ok(Some(header)) = header else {
+        // SAFETY: the caller's contract. What can't be read is EFAULT of the kernel.
         return unsafe { transfer::recvmsg(fd, message, flags) };
-    }
+    };
     if let Err(errno) = arrival(fd, flags) {
         return errno::fail(errno);
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; what the kernel has written can be written.
     unsafe {
-        let room = (*message).msg_namelen;
+        let room = header.msg_namelen;
         let received = transfer::recvmsg(fd, message, flags);
         if received >= 0 {
             rename_message(fd, &mut *message, room, received as usize);
@@ -228,7 +234,11 @@ pub unsafe fn recvmmsg(
     flags: c_int,
     limit: *mut timespec,
 ) -> c_int {
-    if !is_concerned(fd) || !is_readable(messages) || count == 0 {
+    // As many as can be read: the kernel stops there as well.
+    let most = (count as usize).min(MOST_MESSAGES);
+    let readable = || readable_bytes(messages.cast(), most * size_of::<mmsghdr>());
+    let looked_at = if is_concerned(fd) { readable() / size_of::<mmsghdr>() } else { 0 };
+    if looked_at == 0 {
         // SAFETY: the caller's contract.
         return unsafe { transfer::recvmmsg(fd, messages, count, flags, limit) };
     }
@@ -239,11 +249,10 @@ pub unsafe fn recvmmsg(
     unsafe {
         // The kernel writes the lengths of the names over the room for them.
         let mut rooms = [0; MOST_MESSAGES];
-        let count = (count as usize).min(MOST_MESSAGES);
-        for (index, room) in rooms.iter_mut().take(count).enumerate() {
+        for (index, room) in rooms.iter_mut().take(looked_at).enumerate() {
             *room = (*messages.add(index)).msg_hdr.msg_namelen;
         }
-        let received = transfer::recvmmsg(fd, messages, count as c_uint, flags, limit);
+        let received = transfer::recvmmsg(fd, messages, looked_at as c_uint, flags, limit);
         for (index, room) in rooms.iter().take(received.max(0) as usize).enumerate() {
             let message = &mut *messages.add(index);
             rename_message(fd, &mut message.msg_hdr, *room, message.msg_len as usize);

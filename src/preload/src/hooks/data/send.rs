@@ -15,7 +15,7 @@ use libc::{c_uint, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use super::passed_descriptors::tell_descriptors;
 use super::{outgoing, transfer};
 use crate::hooks::arguments::{
-    AddressArgument, has_control, is_readable, socket_kind, with_control,
+    AddressArgument, has_control, is_readable, put_value, socket_kind, with_control,
 };
 use crate::hooks::sockets::connect::connect;
 use crate::log::refused;
@@ -149,12 +149,12 @@ unsafe fn each(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -
     for index in 0..count as usize {
         // SAFETY: the caller's contract.
         let sent = unsafe {
-            let message = &mut *messages.add(index);
-            let sent = sendmsg(fd, &message.msg_hdr, flags);
-            if sent >= 0 {
-                message.msg_len = sent as c_uint;
+            let message = messages.add(index);
+            let sent = sendmsg(fd, &raw const (*message).msg_hdr, flags);
+            match c_uint::try_from(sent).map(|sent| put_value(&sent, &raw mut (*message).msg_len)) {
+                Ok(Err(errno)) => errno::fail(errno),
+                _ => sent,
             }
-            sent
         };
         if sent < 0 {
             if index == 0 {

@@ -115,6 +115,23 @@ pub unsafe fn execveat(
     }
 }
 
+/// Whether a path and both arrays can be read, with all that they lead to; if not, the kernel answers
+/// EFAULT.
+///
+/// # Safety
+/// As for execve(2).
+unsafe fn are_readable(
+    path: *const c_char,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> bool {
+    let mut strings = ProgramStrings::default();
+    // SAFETY: the caller's contract.
+    unsafe {
+        strings.has(path) && strings.have(arguments.cast()) && strings.have(environment.cast())
+    }
+}
+
 /// Lets `execute` execute `path` with a complete environment; gives -1 with the errno that it answers.
 ///
 /// # Safety
@@ -125,12 +142,8 @@ unsafe fn execute(
     environment: *const *mut c_char,
     execute: impl FnOnce(Call<'_>, &CStr) -> Errno,
 ) -> c_int {
-    let mut strings = ProgramStrings::default();
     // SAFETY: the caller's contract.
-    let is_readable = unsafe {
-        strings.has(path) && strings.have(arguments.cast()) && strings.have(environment.cast())
-    };
-    if !is_readable {
+    if !unsafe { are_readable(path, arguments, environment) } {
         return errno::fail(Errno(libc::EFAULT));
     }
     // SAFETY: the caller's contract; a complete environment ends with a null pointer.

@@ -31,7 +31,10 @@ pub unsafe fn setsockopt(
     if !beginning.is_empty() {
         // SAFETY: as above.
         if let Err(errno) = unsafe { copy_from_program(value.cast(), beginning) } {
-            return errno::fail(errno);
+            return errno::fail(match socket_kind(fd) {
+                Answer::NotASocket(first) => first,
+                _ => errno,
+            });
         }
     }
     match policy::set(level, name, beginning) {

@@ -1,16 +1,16 @@
 //! `getpeername`: the destination that the program asked for, not Tor's port.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 use core::net::SocketAddr;
 
 use epochsocks::policy::address::encode;
 use epochsocks::registry::Registry;
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, copy_to_program, may_write};
 use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
 use super::state;
-use crate::hooks::arguments::is_readable;
+use crate::hooks::arguments::{put_value, value_at};
 use crate::hooks::descriptors::tables;
 use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
@@ -19,15 +19,47 @@ use crate::{datagrams, destination_tag, errno, real, runtime};
 /// # Safety
 /// As getpeername(2).
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
+    match peer(fd) {
+        // SAFETY: the caller's contract.
+        Peer::Server(destination) => match unsafe { write(&destination, address, length) } {
+            Ok(()) => 0,
+            Err(errno) => errno::fail(errno),
+        },
+        Peer::None => errno::fail(Errno(libc::ENOTCONN)),
+        // SAFETY: the caller's contract.
+        Peer::Kernels => unsafe { of_stranger(fd, address, length) },
+    }
+}
+
+/// `getsockopt` of `SO_PEERNAME`, which is `getpeername` by another name.
+///
+/// # Safety
+/// As getsockopt(2).
+#[cold]
+pub unsafe fn by_option(fd: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int {
+    let destination = match peer(fd) {
+        Peer::Server(destination) => Some(destination),
+        Peer::None => return errno::fail(Errno(libc::ENOTCONN)),
+        Peer::Kernels => destination_tag::adopt(fd),
+    };
+    let Some(destination) = destination else {
+        // SAFETY: the caller's contract.
+        return unsafe { real::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERNAME, value, length) };
+    };
+    // SAFETY: as above.
+    match unsafe { write_option(&destination, value, length) } {
+        Ok(()) => 0,
+        Err(errno) => errno::fail(errno),
+    }
+}
+
+/// Where `fd` leads, as far as this process knows.
+#[inline(always)]
+fn peer(fd: c_int) -> Peer {
     if datagrams::is_known(fd) {
         match nameserver::peer(fd) {
             Peer::Kernels => {}
-            Peer::None => return errno::fail(Errno(libc::ENOTCONN)),
-            // SAFETY: the caller's contract.
-            Peer::Server(server) => match unsafe { write(&server, address, length) } {
-                Ok(()) => return 0,
-                Err(errno) => return errno::fail(errno),
-            },
+            peer => return peer,
         }
     }
     state::refresh(fd);
@@ -37,18 +69,10 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
         .flatten();
     match destination {
         // The entry is another table's: what the kernel says of this one's is the whole truth.
-        // SAFETY: the caller's contract.
-        _ if tables::diverge() && !SOCKETS.is_current(fd) => unsafe {
-            of_stranger(fd, address, length)
-        },
-        // SAFETY: as above.
-        Some(destination) => match unsafe { write(&destination, address, length) } {
-            Ok(()) => 0,
-            Err(errno) => errno::fail(errno),
-        },
-        None if SOCKETS.is_connecting(fd) => errno::fail(Errno(libc::ENOTCONN)),
-        // SAFETY: the caller's contract.
-        None => unsafe { of_stranger(fd, address, length) },
+        _ if tables::diverge() && !SOCKETS.is_current(fd) => Peer::Kernels,
+        Some(destination) => Peer::Server(destination),
+        None if SOCKETS.is_connecting(fd) => Peer::None,
+        None => Peer::Kernels,
     }
 }
 
@@ -58,8 +82,8 @@ pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut sockle
 /// # Safety
 /// As getpeername(2).
 unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
-    // SAFETY: the caller's contract, here and below.
-    let room = if is_readable(length) { unsafe { *length } } else { 0 };
+    // SAFETY: the caller's contract, here and below. Where it can't be read, the kernel answers EFAULT.
+    let room = unsafe { value_at(length) }.ok().flatten().unwrap_or(0);
     // SAFETY: as above.
     let result = unsafe { real::getpeername(fd, address, length) };
     if result == 0
@@ -92,28 +116,52 @@ unsafe fn may_be_tor(address: *const sockaddr, room: socklen_t, length: socklen_
 /// Writes as many bytes as there is room for and the full length, as POSIX says.
 ///
 /// # Safety
-/// `address` is null or has `*length` bytes; `length` is null or valid.
+/// As getpeername(2).
 unsafe fn write(
     destination: &SocketAddr,
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if !is_readable(length) {
+    if !may_write(length.cast(), size_of::<socklen_t>()) {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: not null, and the caller's contract.
-    let room = unsafe { *length };
+    // SAFETY: what may be written may be read; the caller's contract.
+    let room = unsafe { length.read_unaligned() };
     if room > i32::MAX as socklen_t {
         return Err(Errno(libc::EINVAL));
     }
-    if room > 0 && !is_readable(address) {
+    let size =
+        if destination.is_ipv4() { size_of::<sockaddr_in>() } else { size_of::<sockaddr_in6>() };
+    if !may_write(address.cast(), size.min(room as usize)) {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: as above.
-    let full = unsafe { write_bytes(destination, address, room as usize) };
-    // SAFETY: as above.
-    unsafe { *length = full as socklen_t };
+    // SAFETY: both may be written, and the caller's contract.
+    unsafe {
+        let full = write_bytes(destination, address, room as usize);
+        length.write_unaligned(full as socklen_t);
+    }
     Ok(())
+}
+
+/// Writes as many bytes as are asked for, as the kernel does for `SO_PEERNAME`. Errors: `EFAULT`,
+/// `EINVAL` for more than there are.
+///
+/// # Safety
+/// As getsockopt(2).
+unsafe fn write_option(
+    destination: &SocketAddr,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) -> Result<(), Errno> {
+    // SAFETY: the caller's contract.
+    let asked = unsafe { value_at(length) }?.ok_or(Errno(libc::EFAULT))?;
+    let (bytes, full) = encode(destination);
+    let bytes = bytes.get(..full).and_then(|bytes| bytes.get(..asked as usize));
+    // SAFETY: the caller's contract. The length stays what it is, but must be writable.
+    unsafe {
+        copy_to_program(bytes.ok_or(Errno(libc::EINVAL))?, value.cast())?;
+        put_value(&asked, length)
+    }
 }
 
 /// Writes up to `room` bytes; answers how many there are in full.

@@ -1,4 +1,4 @@
-//! `getsockopt` of `SO_ERROR` and `TCP_INFO`, `ioctl` of the queues' lengths, `shutdown`: what a
+//! `getsockopt` of `SO_ERROR`, `TCP_INFO` and `SO_PEERNAME`, `ioctl` of the queues' lengths, `shutdown`: what a
 //! program asks of a socket while it is connecting.
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
@@ -7,6 +7,7 @@ use epochsocks::sockets::Progress;
 use epochsocks::sys::Errno;
 use libc::socklen_t;
 
+use super::peer_name;
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
 
@@ -44,6 +45,8 @@ pub unsafe fn getsockopt(
             }
             result
         }
+        // SAFETY: the caller's contract.
+        (libc::SOL_SOCKET, libc::SO_PEERNAME) => unsafe { peer_name::by_option(fd, value, length) },
         _ => real(),
     }
 }

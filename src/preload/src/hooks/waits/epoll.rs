@@ -11,6 +11,7 @@ use libc::{epoll_event, sigset_t, timespec};
 
 use super::poll::duration;
 use super::wait_loop::{self, Waiter};
+use crate::hooks::arguments::value_at;
 use crate::nameserver::{self, Slept};
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{clock, errno, real};
@@ -101,10 +102,11 @@ pub unsafe fn epoll_pwait2(
     // SAFETY: the caller's contract.
     let first = || unsafe { real::epoll_pwait2(epoll, events, most, timeout, mask) };
     // SAFETY: null or a timespec.
-    let limit = match unsafe { timeout.as_ref() }.map(duration) {
+    let limit = match unsafe { value_at(timeout) }.map(|time| time.as_ref().map(duration)) {
         // What the kernel refuses.
-        Some(None) => return first(),
-        limit => limit.flatten(),
+        Ok(Some(None)) => return first(),
+        Ok(limit) => limit.flatten(),
+        Err(errno) => return errno::fail(errno),
     };
     let call = |time: Option<Duration>, mask: *const sigset_t| {
         let time = time.map(time::timespec);

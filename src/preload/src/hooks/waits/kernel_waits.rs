@@ -1,13 +1,13 @@
-//! `ppoll` and `pselect6` as syscall(2) reaches them: the kernel leaves what remains of the time,
+//! `select`, `ppoll` and `pselect6` as syscall(2) reaches them: the kernel leaves what remains of the time,
 //! which libc's functions keep to themselves.
 
 use core::ffi::{c_int, c_long};
-use core::mem::MaybeUninit;
 
-use epochsocks::sys::{Errno, copy_from_program};
-use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec};
+use epochsocks::sys::Errno;
+use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
 
 use super::{poll, select};
+use crate::hooks::arguments::{put_value, value_at};
 use crate::{clock, errno};
 
 /// The size of the kernel's signal mask in bytes.
@@ -39,6 +39,30 @@ pub unsafe fn ppoll(
 }
 
 /// # Safety
+/// As select(2).
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn select(
+    count: c_int,
+    readable: *mut fd_set,
+    writable: *mut fd_set,
+    exceptional: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    // SAFETY: the caller's contract. libc's function would write the rest of the time where it can't.
+    let mut time = match unsafe { value_at(timeout) } {
+        Ok(time) => time,
+        Err(errno) => return errno::fail(errno),
+    };
+    let copy = time.as_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut);
+    // SAFETY: the caller's contract, and a time of ours.
+    unsafe {
+        let result = select::select(count, readable, writable, exceptional, copy);
+        let _ = time.map(|rest| put_value(&rest, timeout));
+        result
+    }
+}
+
+/// # Safety
 /// As pselect6 in select(2).
 pub unsafe fn pselect6(
     count: c_int,
@@ -50,7 +74,7 @@ pub unsafe fn pselect6(
 ) -> c_int {
     let none = SizedMask { mask: core::ptr::null(), size: 0 };
     // SAFETY: the caller's contract.
-    let SizedMask { mask, size } = match unsafe { read(mask) }.transpose() {
+    let SizedMask { mask, size } = match unsafe { value_at(mask) } {
         Ok(sized) => sized.unwrap_or(none),
         Err(errno) => return errno::fail(errno),
     };
@@ -74,33 +98,18 @@ unsafe fn leaving_rest(
     call: impl FnOnce(*const timespec) -> c_int,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    let time: timespec = match unsafe { read(timeout) } {
-        None => return call(timeout),
-        Some(Ok(time)) => time,
-        Some(Err(errno)) => return errno::fail(errno),
+    let time: timespec = match unsafe { value_at(timeout) } {
+        Ok(None) => return call(timeout),
+        Ok(Some(time)) => time,
+        Err(errno) => return errno::fail(errno),
     };
     let start = clock::now();
     let result = call(&raw const time);
     if let Some(limit) = poll::duration(&time) {
         let left = limit.saturating_sub(clock::now().saturating_sub(start));
-        // SAFETY: the caller's contract; it was readable before.
-        unsafe { timeout.write_unaligned(epochsocks::sys::time::timespec(left)) };
+        // As the kernel, not a word where it can't be written.
+        // SAFETY: the caller's contract.
+        let _ = unsafe { put_value(&epochsocks::sys::time::timespec(left), timeout) };
     }
     result
-}
-
-/// What `from` points to, `None` for null. Errors: `EFAULT`.
-///
-/// # Safety
-/// `T` is plain data for which any bytes are valid.
-unsafe fn read<T>(from: *const T) -> Option<Result<T, Errno>> {
-    if from.is_null() {
-        return None;
-    }
-    let mut value = MaybeUninit::<T>::zeroed();
-    // SAFETY: as many zeroed bytes as a T has.
-    let bytes =
-        unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<T>()) };
-    // SAFETY: what can't be read is an error; the caller's contract for the rest.
-    Some(unsafe { copy_from_program(from.cast(), bytes).map(|()| value.assume_init()) })
 }

@@ -5,10 +5,11 @@ use core::ffi::c_int;
 use core::time::Duration;
 
 use epochsocks::sockets::Progress;
-use epochsocks::sys::{copy_from_program, time};
+use epochsocks::sys::{Errno, copy_from_program, may_write, time};
 use libc::{nfds_t, pollfd, sigset_t, size_t, timespec};
 
 use super::wait_loop::{self, Waiter};
+use crate::hooks::arguments::value_at;
 use crate::nameserver::{self, Slept};
 use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::sockets::{SOCKETS, none_in_flight};
@@ -38,8 +39,11 @@ pub unsafe fn ppoll(
     mask: *const sigset_t,
 ) -> c_int {
     if !none_in_flight() || nameserver::is_asked() {
-        // SAFETY: the caller's contract: null or a timespec.
-        let limit = unsafe { timeout.as_ref() }.map(duration);
+        // SAFETY: the caller's contract: null or a timespec. What can't be read libc refuses.
+        let limit = match unsafe { value_at(timeout) } {
+            Ok(time) => time.as_ref().map(duration),
+            Err(_) => Some(None),
+        };
         if limit != Some(None) {
             // SAFETY: the caller's contract.
             let result = unsafe { wait(entries, count, limit.flatten(), mask) };
@@ -118,7 +122,11 @@ unsafe fn wait(
         if room == count && !copy.iter().any(|entry| SOCKETS.is_connecting(entry.fd)) {
             return None;
         }
-        // SAFETY: the array was readable a moment ago, and belongs to the call.
+        if !may_write(entries.cast(), count * size_of::<pollfd>()) {
+            // The kernel answers EFAULT, too, but not before the wait.
+            return Some(errno::fail(Errno(libc::EFAULT)));
+        }
+        // SAFETY: the array may be read and written, and belongs to the call.
         let original = unsafe { core::slice::from_raw_parts_mut(entries, count) };
         Some(wait_loop::wait(&mut Entries { original, copy, marks, woken: false }, limit, mask))
     });
@@ -187,9 +195,10 @@ impl Waiter for Entries<'_> {
             as c_int
     }
 
-    fn report(&mut self) {
+    fn report(&mut self) -> Result<(), Errno> {
         for (original, entry) in self.original.iter_mut().zip(&*self.copy) {
             original.revents = entry.revents;
         }
+        Ok(())
     }
 }

@@ -4,11 +4,12 @@ use core::ffi::c_int;
 use core::time::Duration;
 
 use epochsocks::sockets::Progress;
-use epochsocks::sys::{Errno, copy_from_program, time};
+use epochsocks::sys::{Errno, copy_from_program, copy_to_program, time};
 use libc::{fd_set, pollfd, sigset_t, timespec, timeval};
 
 use super::poll::duration;
 use super::wait_loop::{self, Waiter};
+use crate::hooks::arguments::{put_value, value_at};
 use crate::nameserver::{self, Slept};
 use crate::scratch::{Bits, bytes, with_words, words_for};
 use crate::sockets::{SOCKETS, none_in_flight};
@@ -34,10 +35,11 @@ pub unsafe fn select(
         return real();
     }
     // SAFETY: the caller's contract: null or a timeval.
-    let limit = match unsafe { timeout.as_ref() }.map(from_timeval) {
+    let limit = match unsafe { value_at(timeout) }.map(|time| time.as_ref().map(from_timeval)) {
         // What the kernel refuses.
-        Some(None) => return real(),
-        limit => limit.flatten(),
+        Ok(Some(None)) => return real(),
+        Ok(limit) => limit.flatten(),
+        Err(errno) => return errno::fail(errno),
     };
     let start = clock::now();
     // SAFETY: the caller's contract.
@@ -47,13 +49,13 @@ pub unsafe fn select(
     if let Some(limit) = limit {
         // Linux leaves what remains of the time.
         let left = limit.saturating_sub(clock::now().saturating_sub(start));
-        // SAFETY: not null, as there was a limit.
-        unsafe {
-            *timeout = timeval {
-                tv_sec: left.as_secs() as libc::time_t,
-                tv_usec: left.subsec_micros().into(),
-            };
-        }
+        let left = timeval {
+            tv_sec: left.as_secs() as libc::time_t,
+            tv_usec: left.subsec_micros().into(),
+        };
+        // As the kernel, not a word where it can't be written.
+        // SAFETY: the caller's contract: not null, as there was a limit.
+        let _ = unsafe { put_value(&left, timeout) };
     }
     result
 }
@@ -68,8 +70,11 @@ pub unsafe fn pselect(
     timeout: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: the caller's contract: null or a timespec.
-    let asked = || unsafe { timeout.as_ref() }.map(duration);
+    // SAFETY: the caller's contract: null or a timespec. What can't be read libc refuses.
+    let asked = || match unsafe { value_at(timeout) } {
+        Ok(time) => time.as_ref().map(duration),
+        Err(_) => Some(None),
+    };
     let is_real = none_in_flight() && !nameserver::is_asked();
     let limit = if is_real { Some(None) } else { asked() };
     if limit != Some(None) {
@@ -237,15 +242,14 @@ impl Waiter for Asked<'_> {
         self.copies.iter().map(|word| word.count_ones()).sum::<u32>() as c_int
     }
 
-    fn report(&mut self) {
+    fn report(&mut self) -> Result<(), Errno> {
+        let mut told = Ok(());
         for (set, words) in self.sets.iter().zip(self.copies.chunks_exact_mut(self.length)) {
             if !set.is_null() {
-                let bytes = bytes(words);
                 // SAFETY: the caller's set has `count` bits in whole words.
-                unsafe {
-                    core::ptr::copy_nonoverlapping(bytes.as_ptr(), set.cast(), bytes.len());
-                }
+                told = told.and(unsafe { copy_to_program(bytes(words), set.cast()) });
             }
         }
+        told
     }
 }

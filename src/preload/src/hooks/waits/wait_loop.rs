@@ -39,8 +39,10 @@ pub trait Waiter {
     /// How much of what the program asked for is ready.
     fn ready(&self) -> c_int;
 
-    /// Gives the program the kernel's answer.
-    fn report(&mut self) {}
+    /// Gives the program the kernel's answer. Errors: `EFAULT` where it can't be written.
+    fn report(&mut self) -> Result<(), Errno> {
+        Ok(())
+    }
 }
 
 /// Waits at most `limit` with the signals of `mask` blocked, those of the thread if it is null, and
@@ -90,9 +92,13 @@ fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t
 }
 
 fn finish(call: &mut impl Waiter, errno: c_int) -> c_int {
-    call.report();
-    errno::set(errno);
-    call.ready()
+    match call.report() {
+        Ok(()) => {
+            errno::set(errno);
+            call.ready()
+        }
+        Err(errno) => errno::fail(errno),
+    }
 }
 
 /// Waits until the handshake of `fd` has ended, at most as long as the socket's `option`, SO_SNDTIMEO

@@ -15,6 +15,7 @@ use epochsocks::config::Environment;
 use epochsocks::sys::Errno;
 use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
+use super::are_readable;
 use super::child_environment::with_environment;
 use actions::Actions;
 use attributes::Attributes;
@@ -101,7 +102,8 @@ unsafe fn spawn(
     [arguments, environment]: [*const *mut c_char; 2],
     wanted: Wanted,
 ) -> Result<c_int, Errno> {
-    if path.is_null() {
+    // SAFETY: the caller's contract.
+    if !unsafe { are_readable(path, arguments, environment) } {
         return Err(Errno(libc::EFAULT));
     }
     // SAFETY: the caller's contract; a complete environment ends with a null pointer.
