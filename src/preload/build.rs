@@ -1,5 +1,5 @@
-//! How the library is linked. Every program that runs under it pays for its segments, for what the
-//! start files look up, and for the pages that are written while it is loaded.
+//! Flags for linking the library. Every program that runs under it pays for its segments, for what
+//! the start files look up, and for the pages that are written while it is loaded.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -48,7 +48,7 @@ fn add(argument: &str) {
     println!("cargo::rustc-link-arg-cdylib={argument}");
 }
 
-/// Whether an empty library can be linked so: linkers differ.
+/// Tells whether an empty library can be linked with these arguments: linkers differ.
 fn links_with(arguments: &[&str]) -> io::Result<bool> {
     let variable = |name| env::var_os(name).ok_or(io::ErrorKind::NotFound);
     let mut rustc = Command::new(variable("RUSTC")?);

@@ -35,7 +35,7 @@ fn tag_and_value(entry: &[u8; ENTRY]) -> (u64, u64) {
     (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(value))
 }
 
-/// What is known of a dynamic section.
+/// Facts about a dynamic section.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Dynamic {
     /// It has the dynamic linker load an audit library (`DT_AUDIT`, `DT_DEPAUDIT`), which gets a C
@@ -81,7 +81,8 @@ impl Dynamic {
         Ok(dynamic)
     }
 
-    /// Whether the file is a C library, by the name that it gives itself or by what it exports.
+    /// Tells whether the file is a C library, by the name that it gives itself or by what it
+    /// exports.
     pub(super) fn is_c_library(&self, file: &(impl ReadAt + ?Sized)) -> Result<bool, Errno> {
         if is_name_of_whole(&self.name(file)?) {
             return Ok(true);
@@ -94,7 +95,7 @@ impl Dynamic {
         Ok(false)
     }
 
-    /// Whether the hooks stand for what the file exports, by the name that it gives itself.
+    /// Tells whether the hooks stand for what the file exports, by the name that it gives itself.
     pub(super) fn is_hooked(&self, file: &(impl ReadAt + ?Sized)) -> Result<bool, Errno> {
         Ok(is_name_of_part(&self.name(file)?))
     }
@@ -104,7 +105,7 @@ impl Dynamic {
         self.name.map_or(Ok([0; 32]), |name| self.string(file, name))
     }
 
-    /// Whether the file's GNU hash table leads to a definition of `name`.
+    /// Tells whether the file's GNU hash table leads to a definition of `name`.
     fn defines(&self, file: &(impl ReadAt + ?Sized), name: &CStr) -> Result<bool, Errno> {
         let (Some(hashes), Some(symbols)) = (self.hashes, self.symbols) else { return Ok(false) };
         let Some([buckets, first, words, _]) = read::<[u32; 4]>(file, hashes)? else {
@@ -134,8 +135,8 @@ impl Dynamic {
         }
     }
 
-    /// Whether the dynamic linker is to find `name` for the file. Symbols without a definition stand
-    /// before those of the hash table; without a table the answer is no.
+    /// Tells whether the dynamic linker is to find `name` for the file. Symbols without a
+    /// definition stand before those of the hash table; without a table the answer is no.
     pub(super) fn imports(
         &self,
         file: &(impl ReadAt + ?Sized),

@@ -14,7 +14,7 @@ use super::note::{self, Identity};
 use super::plain::{entry, read};
 use crate::sys::{Errno, File};
 
-/// What an ELF file starts with.
+/// First bytes of an ELF file.
 pub const MAGIC: &[u8] = b"\x7fELF";
 
 /// The class of ELF file that this build can preload into.
@@ -29,14 +29,14 @@ pub const NATIVE_MACHINE: u16 = libc::EM_AARCH64;
 
 /// More program headers than this (64 KiB of them) the kernel does not load.
 const MOST_SEGMENTS: u16 = (65536 / size_of::<Elf64_Phdr>()) as u16;
-/// How much of the section names is searched.
+/// Number of bytes of the section names that are searched.
 const MOST_TEXT: u64 = 64 * 1024;
 /// The section that every Go linker writes, stripped or not.
 const GO_SECTION: &[u8] = b"\0.go.buildinfo\0";
 /// The vendor of the note that holds Go's build id.
 const GO_VENDOR: &[u8; 12] = b"Go\0\0\0\0\0\0\0\0\0\0";
 
-/// What is known of an ELF program.
+/// Facts about an ELF program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elf {
     /// `ELFCLASS32` (1) or `ELFCLASS64` (2).
@@ -80,7 +80,8 @@ impl Interpreter {
         CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
     }
 
-    /// Whether its file name is one of glibc's linkers, which is no proof that the file is one.
+    /// Tells whether its file name is one of glibc's linkers, which is no proof that the file is
+    /// one.
     pub fn is_named_as_glibcs(&self) -> bool {
         let name = self.path().to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         name.starts_with(b"ld-linux") || name.starts_with(b"ld-lsb")
@@ -99,7 +100,7 @@ impl fmt::Debug for Interpreter {
 }
 
 impl Elf {
-    /// Whether class and machine are those of this build's preload library.
+    /// Tells whether class and machine are those of this build's preload library.
     pub fn is_native(&self) -> bool {
         self.class == NATIVE_CLASS && self.machine == NATIVE_MACHINE
     }
@@ -146,8 +147,8 @@ pub fn direct_calls(file: &File) -> Result<DirectCalls, Errno> {
     }
 }
 
-/// Whether the code of a program, [`inspect`]ed to be native, waits for epoll events by direct system
-/// calls. Errors: those of fstat(2) and pread(2).
+/// Tells whether the code of a program, [`inspect`]ed to be native, waits for epoll events by
+/// direct system calls. Errors: those of fstat(2) and pread(2).
 pub fn waits_directly(file: &File) -> Result<bool, Errno> {
     match read::<Elf64_Ehdr>(file, 0)?.filter(has_segments) {
         Some(header) => direct_calls::waits(file, code(file, header)),
@@ -155,7 +156,7 @@ pub fn waits_directly(file: &File) -> Result<bool, Errno> {
     }
 }
 
-/// What kind of library an ELF file is, which [`inspect`] calls native.
+/// Kind of an ELF file that is a library and that [`inspect`] calls native.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Library {
     /// A C library or its dynamic linker.
@@ -223,7 +224,7 @@ fn code(
     })
 }
 
-/// Whether the kernel would load the file by its segments.
+/// Tells whether the kernel would load the file by its segments.
 fn has_segments(header: &Elf64_Ehdr) -> bool {
     let sized = usize::from(header.e_phentsize) == size_of::<Elf64_Phdr>();
     let program = header.e_type == libc::ET_EXEC || header.e_type == libc::ET_DYN;
@@ -311,7 +312,7 @@ fn interpreter(
     Ok((path.first().is_some_and(|&byte| byte != 0)).then(|| Interpreter::new(path)))
 }
 
-/// Whether the section names hold `.go.buildinfo`.
+/// Tells whether the section names hold `.go.buildinfo`.
 fn has_go_section(file: &(impl ReadAt + ?Sized), header: &Elf64_Ehdr) -> Result<bool, Errno> {
     let sized = usize::from(header.e_shentsize) == size_of::<Elf64_Shdr>();
     if !sized || header.e_shstrndx >= header.e_shnum {

@@ -11,8 +11,8 @@ use crate::sys::{Errno, File, effective_user};
 /// A path with its NUL: longer ones are not on any list.
 type Path = Bytes<1024>;
 
-/// Whether the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) is on the list of
-/// `settings`. It need not be readable. Async-signal-safe.
+/// Tells whether the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) is on the list
+/// of `settings`. It need not be readable. Async-signal-safe.
 pub fn is_helper_at(directory: i32, path: &CStr, settings: &Settings) -> Option<Helper> {
     Helper::of(&File::name_at(directory, path).ok()?, settings)
 }
@@ -48,7 +48,7 @@ impl Helper {
         self.0.as_slice().strip_suffix(b"\0").unwrap_or_default()
     }
 
-    /// Whether each directory above is root's and nobody else may write to it.
+    /// Tells whether each directory above is root's and no other user may write to it.
     fn is_in_system_directory(&self) -> bool {
         let path = self.path();
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
@@ -68,7 +68,8 @@ impl Helper {
         status.is_ok_and(|(owner, mode)| owner == 0 && mode & others_write == 0)
     }
 
-    /// Whether it would start another program with `arguments`, the first of which is its own name.
+    /// Tells whether it would start another program with `arguments`, the first of which is its own
+    /// name.
     pub fn starts_another<'a>(&self, arguments: impl Iterator<Item = &'a [u8]>) -> bool {
         starts_another(self.path(), arguments.skip(1))
     }

@@ -14,15 +14,15 @@ use crate::sys::{Errno, File};
 
 /// More segments than this no linker has.
 const MOST_SEGMENTS: u16 = 64;
-/// How many bytes of the dynamic section are read.
+/// Number of bytes of the dynamic section that are read.
 const MOST_DYNAMIC: usize = 1024;
-/// How many bytes of the dynamic symbols' names are read; the linker has some 700.
+/// Number of bytes of the dynamic symbols' names that are read; the linker has some 700.
 const MOST_NAMES: usize = 2048;
 
-/// What the linker defines for libc alone. A static program has none of these among its dynamic
-/// symbols, a library not the SONAME.
+/// Symbols that the linker defines for libc alone. A static program has none of these among its
+/// dynamic symbols, a library not the SONAME.
 const SYMBOLS: [&[u8]; 3] = [b"\0_rtld_global\0", b"\0_r_debug\0", b"\0GLIBC_PRIVATE\0"];
-/// What the SONAMEs of glibc's linkers begin with.
+/// Start of the SONAMEs of glibc's linkers.
 const SONAME: &[u8] = b"ld-linux";
 
 /// Tags of the dynamic section (elf(5)).
@@ -32,14 +32,14 @@ const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 
-/// Whether the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) is glibc's dynamic
-/// linker. Errors: those of openat(2) and pread(2). Async-signal-safe.
+/// Tells whether the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) is glibc's
+/// dynamic linker. Errors: those of openat(2) and pread(2). Async-signal-safe.
 pub fn is_glibc_at(directory: i32, path: &CStr) -> Result<bool, Errno> {
     let file = File::open_at(directory, path)?;
     Ok(file.mode()? & libc::S_IFMT == libc::S_IFREG && is_glibc(&file)?)
 }
 
-/// Whether `file` is glibc's dynamic linker. Async-signal-safe.
+/// Tells whether `file` is glibc's dynamic linker. Async-signal-safe.
 pub fn is_glibc(file: &(impl ReadAt + ?Sized)) -> Result<bool, Errno> {
     let head = Head::of(file)?;
     let Some((names, soname)) = names(&head)? else { return Ok(false) };

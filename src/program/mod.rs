@@ -1,4 +1,4 @@
-//! What an executable file is: the facts that decide whether a preload library can protect it.
+//! Facts about an executable file that decide whether a preload library can protect it.
 //!
 //! Read from the file by raw system calls, without allocation: async-signal-safe, so that the
 //! `execve` hook can ask in a child after `fork`. A hostile file gives wrong facts at worst, never
@@ -54,7 +54,7 @@ impl ReadAt for [u8] {
     }
 }
 
-/// What is known of one file.
+/// Facts about one file.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// A regular file; the kernel executes nothing else.
@@ -65,13 +65,13 @@ pub struct Facts {
     pub setgid: bool,
     /// Has file capabilities (capabilities(7)).
     pub capabilities: bool,
-    /// How the kernel would load it.
+    /// Kind of file, by which the kernel would load it.
     pub kind: Kind,
     /// The system calls that its own code makes. Not looked for in a foreign program.
     pub direct_calls: DirectCalls,
 }
 
-/// How the kernel loads a file.
+/// Ways in which the kernel loads a file.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant)] // There is no allocator to box with.
 pub enum Kind {
@@ -129,9 +129,9 @@ impl Facts {
     }
 }
 
-/// Whether the program that this process runs waits for epoll events by system calls of its own, which
-/// no hook sees. It looks through the program's code, some gigabytes a second. Errors: those of
-/// openat(2) and pread(2).
+/// Tells whether the program that this process runs waits for epoll events by system calls of its
+/// own, which no hook sees. It looks through the program's code, some gigabytes a second. Errors:
+/// those of openat(2) and pread(2).
 pub fn running_program_waits_directly() -> Result<bool, Errno> {
     elf::waits_directly(&File::open_at(libc::AT_FDCWD, c"/proc/self/exe")?)
 }

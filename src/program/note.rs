@@ -4,9 +4,9 @@ use super::ReadAt;
 use super::plain::read;
 use crate::sys::Errno;
 
-/// How many bytes of a vendor's name are looked at.
+/// Number of bytes of a vendor's name that are looked at.
 const NAME: usize = 12;
-/// How much of a segment is searched.
+/// Number of bytes of a segment that are searched.
 const MOST: u64 = 64 * 1024;
 /// A note's head: the sizes of name and description, and the type.
 const HEAD: u64 = 12;
@@ -36,7 +36,7 @@ impl Identity {
         version: padded(env!("CARGO_PKG_VERSION").as_bytes()),
     };
 
-    /// Whether `note` says that its file is the preload library of this version.
+    /// Tells whether `note` says that its file is the preload library of this version.
     pub(super) fn is_ours(note: &Note) -> bool {
         note.name == Identity::VENDOR && note.description == Identity::OURS.version
     }

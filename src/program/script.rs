@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-/// What a script starts with.
+/// First bytes of a script.
 pub const MAGIC: &[u8] = b"#!";
 
-/// How much of a script the kernel looks at (`BINPRM_BUF_SIZE`), the `#!` included.
+/// Number of bytes of a script that the kernel looks at (`BINPRM_BUF_SIZE`), the `#!` included.
 pub const LINE: usize = 256;
 
 /// A script's interpreter and the one argument that the kernel passes it.

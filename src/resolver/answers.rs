@@ -35,7 +35,8 @@ const NO_ADDRESS: u128 = 0;
 #[repr(C)]
 struct Slot {
     sequence: AtomicU32,
-    /// How often a slot of the set was taken from another address; used in the set's first slot.
+    /// Number of times that a slot of the set was taken from another address; used in the set's
+    /// first slot.
     turn: AtomicU32,
     /// The address in IPv6's form.
     address: [AtomicU64; 2],
@@ -43,7 +44,7 @@ struct Slot {
     name: [AtomicU64; WORDS],
 }
 
-/// What a slot holds.
+/// Content of a slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     address: u128,
@@ -141,7 +142,7 @@ impl Drop for Answers {
 }
 
 impl Slot {
-    /// What the slot holds; `None` while somebody writes to it.
+    /// Reads the slot; `None` while another thread writes to it.
     fn read(&self) -> Option<Entry> {
         // Acquire pairs with the Release that ends `write`: its words are seen.
         let sequence = self.sequence.load(Acquire);

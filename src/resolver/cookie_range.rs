@@ -41,7 +41,7 @@ impl CookieRange {
         }
     }
 
-    /// How many names the range has addresses for: 1 to 2^24 - 2.
+    /// Number of names that the range has addresses for: 1 to 2^24 - 2.
     pub const fn capacity(self) -> u32 {
         self.capacity
     }

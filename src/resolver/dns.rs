@@ -35,10 +35,10 @@ const CHECKING_DISABLED: u8 = 0x10;
 /// `IN`, the only class that Tor knows.
 const CLASS_IN: u16 = 1;
 
-/// How long a program may keep an answer, in seconds: tor itself caches for longer.
+/// Time for which a program may keep an answer, in seconds: tor itself caches for longer.
 const TIME_TO_LIVE: u32 = 60;
 
-/// What is asked about a name.
+/// Kind of a question about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// IPv4 addresses.
@@ -67,7 +67,7 @@ pub struct Question {
     edns: Option<u8>,
 }
 
-/// What is answered.
+/// Answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
 pub enum Reply {
@@ -149,7 +149,7 @@ impl Question {
         &self.name
     }
 
-    /// What is asked about it.
+    /// Kind of the question.
     pub fn kind(&self) -> Kind {
         match (self.class, self.number) {
             (CLASS_IN, 1) => Kind::A,
@@ -233,7 +233,7 @@ fn edns_version(mut records: &[u8]) -> Option<u8> {
     None
 }
 
-/// Whether a record's name is the root, and what follows the name.
+/// Reads a record's name: whether it is the root, and the bytes after it.
 fn after_name(mut bytes: &[u8]) -> Option<(bool, &[u8])> {
     let mut is_root = true;
     loop {

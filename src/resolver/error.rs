@@ -76,8 +76,8 @@ pub struct Codes {
     pub eai: i32,
     /// `h_errno`.
     pub h_errno: i32,
-    /// What the reentrant functions return and, with `EAI_SYSTEM` and `NETDB_INTERNAL`, errno. 0
-    /// where the lookup worked and found nothing, as in glibc.
+    /// Return value of the reentrant functions and, with `EAI_SYSTEM` and `NETDB_INTERNAL`, errno.
+    /// 0 where the lookup worked and found nothing, as in glibc.
     pub errno: Errno,
 }
 
@@ -111,7 +111,7 @@ impl LookupError {
         Codes { eai, h_errno, errno: Errno(errno) }
     }
 
-    /// Whether the answer is an ordinary "no", not a failure that the user should hear of.
+    /// Tells whether the answer is an ordinary "no", which needs no log line.
     pub fn is_plain_no(&self) -> bool {
         self.codes().errno == Errno(0)
             && !matches!(

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The longest line; of a longer one the rest is not seen.
 const LINE: usize = 1024;
-/// How much is read at once, in bytes.
+/// Number of bytes that are read at once.
 const PIECE: usize = 1024;
 
 /// Calls `each` with every address and name of the file, until it answers true; says whether it did.

@@ -22,8 +22,8 @@ pub fn parse(text: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(bits))
 }
 
-/// Whether the last label of `name` is a number. No top-level domain is one (RFC 3696 section 2), so
-/// such a name is an address or a mistake, and nobody needs to be asked.
+/// Tells whether the last label of `name` is a number. No top-level domain is one (RFC 3696 section
+/// 2), so such a name is an address or a mistake, and Tor need not be asked.
 pub fn ends_in_number(name: &[u8]) -> bool {
     let last = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     let is_decimal = !last.is_empty() && last.iter().all(u8::is_ascii_digit);

@@ -73,18 +73,18 @@ pub trait Names {
     fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError>;
     /// The name of `address`, from Tor.
     fn ask_name(&self, address: IpAddr) -> Result<Name, ResolveError>;
-    /// Whether every name gets a cookie, instead of being asked for.
+    /// Tells whether every name gets a cookie address, instead of a lookup.
     fn gives_cookies(&self) -> bool;
     /// The cookie addresses of `name`.
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError>;
     /// Which name `address` is a cookie of.
     fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_>;
-    /// What the machine's hosts file has for `name`, as far as a program may use it: loopback
+    /// Looks `name` up in the machine's hosts file, as far as a program may use it: loopback
     /// addresses, and every address of a name that is reached without Tor.
     fn in_hosts_file(&self, name: &[u8]) -> Pair;
-    /// Whether a connect to `address`, at some port, goes beside Tor.
+    /// Tells whether a connect to `address`, at some port, goes past Tor.
     fn is_direct(&self, address: IpAddr) -> bool;
-    /// Whether Tor is asked for what belongs to local networks, too.
+    /// Tells whether Tor is asked for what belongs to local networks, too.
     fn asks_for_local(&self) -> bool;
 }
 
@@ -149,14 +149,14 @@ fn ask(name: &[u8], wanted: Wanted, names: &impl Names) -> Result<Answer, Lookup
     wanted.admit(address).map(Answer::from)
 }
 
-/// Whether tor itself has made `address` up for a name (`AutomapHostsOnResolve`): of its
+/// Tells whether tor itself has made `address` up for a name (`AutomapHostsOnResolve`): of its
 /// `VirtualAddrNetworkIPv4` as it is by default.
 fn is_automapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(address) if address.to_bits() >> 22 == 0x7fc0_0000 >> 22)
 }
 
-/// Whether a connect to `address` would not ask Tor for it. An exit that answers so leads the program
-/// to a service of this machine, or to another name's cookie (DNS rebinding).
+/// Tells whether a connect to `address` would not ask Tor for it. An exit that answers so leads the
+/// program to a service of this machine, or to another name's cookie (DNS rebinding).
 fn is_local(address: IpAddr, names: &impl Names) -> bool {
     let address = address.to_canonical();
     address.is_loopback()

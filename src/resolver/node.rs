@@ -1,4 +1,4 @@
-//! What a program's host name is, decided without asking anybody.
+//! Classes of host names, decided without a question to Tor.
 
 use super::ipv4_text;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -136,7 +136,7 @@ fn is_local(name: &[u8]) -> bool {
         || DOMAINS.split(|byte| *byte == b' ').any(|domain| is_below(name, domain))
 }
 
-/// Whether `name` ends in a dot and `domain`, after at least one byte.
+/// Tells whether `name` ends in a dot and `domain`, after at least one byte.
 fn is_below(name: &[u8], domain: &[u8]) -> bool {
     name.len()
         .checked_sub(domain.len() + 1)

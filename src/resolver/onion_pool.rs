@@ -39,7 +39,7 @@ const MAX_ENTRY: usize = 1 + MAX_NAME;
 /// the cursor to overshoot.
 const MAX_ARENA: usize = 1 << 30;
 
-/// What an address is to the pool.
+/// Meaning of an address to the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup<'p> {
     /// Not of the range: an address like any other.
@@ -50,7 +50,7 @@ pub enum Lookup<'p> {
     Unknown,
 }
 
-/// What a pool does with the names of other processes.
+/// Use of the names of other processes.
 #[derive(Clone, Copy, Debug)]
 pub enum Sharing {
     /// It knows its own only.
@@ -116,8 +116,8 @@ impl OnionPool {
         self.table_or_open(range)?.find_or_insert(name, claim)
     }
 
-    /// What `address` stands for. Async-signal-safe; no system call if it is no cookie address, or
-    /// one whose name this process knows.
+    /// Finds the name that `address` stands for. Async-signal-safe; no system call if it is no
+    /// cookie address, or one whose name this process knows.
     pub fn lookup(&self, range: CookieRange, address: IpAddr, sharing: Sharing) -> Lookup<'_> {
         let Some(cookie) = range.cookie(address) else { return Lookup::Ordinary };
         let known = self.table().and_then(|table| table.name(cookie));
@@ -209,7 +209,7 @@ unsafe fn view<'p>(header: NonNull<Header>) -> Table<'p> {
     }
 }
 
-/// How long a mapping is.
+/// Length of a mapping.
 fn bytes(capacity: u32, arena: usize) -> usize {
     size_of::<Header>() + capacity as usize * size_of::<AtomicU32>() + arena
 }

@@ -45,7 +45,7 @@ fn address(
     Ok(answer.addresses().next().map_or(Reply::NoData, Reply::Address))
 }
 
-/// What comes of a question without waiting for Tor.
+/// Result of a question without waiting for Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Its end; Tor is not asked.
@@ -76,7 +76,7 @@ pub fn finish(
 struct Told<'n, N> {
     names: &'n N,
     answer: Option<Result<Answer, ResolveError>>,
-    /// What Tor would have been asked.
+    /// Request that Tor would have got.
     request: Cell<Option<Request>>,
 }
 
@@ -123,7 +123,7 @@ impl<N: Names> Names for Told<'_, N> {
     }
 }
 
-/// What is replied when a lookup has failed.
+/// Reply after a lookup that has failed.
 pub fn failure(error: &LookupError) -> Reply {
     match error.codes().h_errno {
         h_errno::HOST_NOT_FOUND => Reply::NoName,

@@ -36,9 +36,9 @@ fn ipv6(labels: &[u8]) -> Option<Ipv6Addr> {
     (count == 32).then_some(Ipv6Addr::from_bits(bits))
 }
 
-/// Whether `name` is what libc takes for a host name in a PTR record (`res_hnok`): letters, digits,
-/// `-` and `_` in labels of 1 to 63 bytes, and no `-` first. Programs put it into logs and commands.
-/// Async-signal-safe.
+/// Tells whether libc takes `name` for a host name in a PTR record (`res_hnok`): letters, digits,
+/// `-` and `_` in labels of 1 to 63 bytes, and no `-` first. Programs put it into logs and
+/// commands. Async-signal-safe.
 pub fn is_host_name(name: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let is_label = |label: &[u8]| matches!(label.len(), 1..=63) && label.iter().all(fits);

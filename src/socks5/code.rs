@@ -43,9 +43,9 @@ const TABLE: [Row; 16] = [
 ];
 
 impl ReplyCode {
-    /// What tor says of a name that does not exist, and of a host without a route.
+    /// Tor's answer for a name that does not exist, and for a host without a route.
     pub const HOST_UNREACHABLE: ReplyCode = ReplyCode(0x04);
-    /// What tor says when a stream timed out on its way.
+    /// Tor's answer when a stream timed out on its way.
     pub const TTL_EXPIRED: ReplyCode = ReplyCode(0x06);
 
     /// The errno for `connect`, from the table in this file; `ECONNREFUSED` for an unknown code.
@@ -53,17 +53,17 @@ impl ReplyCode {
         Errno(self.row().map_or(libc::ECONNREFUSED, |row| row.1))
     }
 
-    /// What the code means, in a few words.
+    /// Meaning of the code, in a few words.
     pub fn meaning(self) -> &'static str {
         self.row().map_or("unknown code", |row| row.2)
     }
 
-    /// Whether the SOCKS port itself has refused. Any other code tells what was met behind it.
+    /// Tells whether the SOCKS port itself has refused. Any other code tells of the way behind it.
     pub fn is_of_the_port(self) -> bool {
         matches!(self.0, 0x02 | 0x07 | 0x08) || !self.is_known()
     }
 
-    /// Whether RFC 1928 or Tor defines the code.
+    /// Tells whether RFC 1928 or Tor defines the code.
     pub fn is_known(self) -> bool {
         self.row().is_some()
     }

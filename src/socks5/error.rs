@@ -1,4 +1,4 @@
-//! What a proxy can do wrong.
+//! Errors that a proxy can make.
 
 use core::fmt;
 

@@ -32,9 +32,9 @@ pub struct Handshake {
     command: Command,
     /// The one method that the greeting offers.
     offered: u8,
-    /// How much of `output` has been sent.
+    /// Number of bytes of `output` that were sent.
     sent: u16,
-    /// How much of `output` may be sent before the next message of the server.
+    /// Number of bytes of `output` that may be sent before the next message of the server.
     released: u16,
     output: Bytes<OUTPUT>,
     /// The part of the awaited message that has arrived.
@@ -51,7 +51,7 @@ enum State {
     Failed(Error),
 }
 
-/// What is to be done next.
+/// Next step of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the answer with")]
 pub enum Step<'a> {
@@ -89,7 +89,7 @@ impl Handshake {
         }
     }
 
-    /// How far the handshake is: the number of bytes sent, and the bytes received. Another copy of it
+    /// State of the handshake: the number of bytes sent, and the bytes received. Another copy of it
     /// comes as far by [`Handshake::resume`].
     pub fn transcript(&self) -> (u16, &[u8]) {
         (self.sent, self.received.as_slice())
@@ -122,7 +122,7 @@ impl Handshake {
         self.sent == sent && left.next().is_none()
     }
 
-    /// What is to be done next. Asking changes nothing.
+    /// Next step of the caller. The call changes nothing.
     pub fn step(&self) -> Step<'_> {
         match self.state {
             State::Failed(error) => Step::Failed(error),
@@ -167,7 +167,8 @@ impl Handshake {
         self.output.as_slice().get(range).unwrap_or(&[])
     }
 
-    /// How many bytes the server owes us at least, from the awaited message to the reply's end.
+    /// Least number of bytes that the server still owes, from the awaited message to the reply's
+    /// end.
     fn receivable(&self, awaited: Awaited) -> usize {
         let whole = match awaited {
             // It says no more before it has seen the password.

@@ -52,7 +52,7 @@ impl Name {
         self.0.as_slice()
     }
 
-    /// Whether the name ends in `.onion` (in any case) with something before it (RFC 7686).
+    /// Tells whether the name ends in `.onion` (in any case) with something before it (RFC 7686).
     pub fn is_onion(&self) -> bool {
         const SUFFIX: &[u8] = b".onion";
         self.as_bytes()

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Command, Credentials, Error, Name, ReplyCode, VERSION, address_type, method};
 
-/// How a handshake ended well.
+/// Answer of a handshake that ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the name with")]
 pub enum Answer {
@@ -70,7 +70,7 @@ pub(super) fn check_reply(message: &[u8]) -> Result<usize, Error> {
     }
 }
 
-/// What a whole reply that [`check_reply`] found good says in answer to `command`.
+/// Reads a whole reply that [`check_reply`] found good as the answer to `command`.
 pub(super) fn answer(message: &[u8], command: Command) -> Result<Answer, Error> {
     let (kind, rest) = match message {
         [_, _, _, kind, rest @ ..] => (*kind, rest),

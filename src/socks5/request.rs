@@ -1,4 +1,4 @@
-//! What is asked of the proxy.
+//! Requests to the proxy.
 
 use core::fmt::Write;
 use core::net::IpAddr;
@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use super::{Name, VERSION, address_type};
 use crate::bytes::Bytes;
 
-/// What the proxy is to do.
+/// Commands to the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Command {
@@ -42,7 +42,7 @@ impl core::fmt::Display for Host {
 /// One request; a SOCKS connection carries exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// What to do.
+    /// Command to the proxy.
     pub command: Command,
     /// With which host.
     pub host: Host,

@@ -89,7 +89,7 @@ pub fn queue_signal(signal: i32, code: i32, value: *mut core::ffi::c_void) {
     unsafe { syscall6(number, process as usize, signal as usize, information, 0, 0, 0) };
 }
 
-/// What uname(2) says of this machine.
+/// Calls uname(2).
 pub fn uname() -> Option<libc::utsname> {
     let mut machine = core::mem::MaybeUninit::<libc::utsname>::zeroed();
     // SAFETY: the kernel fills the structure, whose layout is its own.

@@ -9,7 +9,8 @@ use super::{Errno, File, syscall6, without_signals};
 struct Ids {
     real: u32,
     effective: u32,
-    /// What files are opened as: the effective one, unless setfsuid(2) has changed it.
+    /// User or group that files are opened as: the effective one, unless setfsuid(2) has changed
+    /// it.
     file_system: u32,
 }
 
@@ -38,7 +39,7 @@ fn swap(number: i64, id: u32) -> u32 {
     unsafe { syscall6(number, id as usize, 0, 0, 0, 0, 0) as u32 }
 }
 
-/// Whether the effective user or group id is not the real one.
+/// Tells whether the effective user or group id is not the real one.
 pub fn acts_for_another() -> bool {
     let (user, group) = (Ids::user(), Ids::group());
     user.real != user.effective || group.real != group.effective
@@ -50,7 +51,7 @@ pub fn effective_user() -> u32 {
     unsafe { syscall6(libc::SYS_geteuid, 0, 0, 0, 0, 0, 0) as u32 }
 }
 
-/// Whether this thread has named an AppArmor profile or an SELinux context for its next exec.
+/// Tells whether this thread has named an AppArmor profile or an SELinux context for its next exec.
 pub fn asks_for_another_domain() -> bool {
     let mut byte = [0];
     File::open_at(libc::AT_FDCWD, c"/proc/thread-self/attr/exec")

@@ -9,14 +9,14 @@ pub fn gettid() -> i32 {
     unsafe { syscall6(libc::SYS_gettid, 0, 0, 0, 0, 0, 0) as i32 }
 }
 
-/// Whether the kernel still knows a process or thread `id`.
+/// Tells whether the kernel still knows a process or thread `id`.
 pub fn exists(id: i32) -> bool {
     // SAFETY: signal 0 is sent to nobody.
     let result = unsafe { syscall6(libc::SYS_kill, id as usize, 0, 0, 0, 0, 0) };
     Errno::check(result) != Err(Errno(libc::ESRCH))
 }
 
-/// Whether this process has a thread `id`.
+/// Tells whether this process has a thread `id`.
 pub fn thread_exists(id: i32) -> bool {
     let process = super::getpid() as usize;
     // SAFETY: signal 0 is sent to no thread.
@@ -49,7 +49,7 @@ pub fn duplicate_from(fd: i32, lowest: i32) -> Result<i32, Errno> {
     fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest)
 }
 
-/// How many descriptors the process may have: `RLIMIT_NOFILE`.
+/// Number of descriptors that the process may have: `RLIMIT_NOFILE`.
 pub fn descriptor_limit() -> Result<libc::rlimit64, Errno> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let (which, old) = (libc::RLIMIT_NOFILE as usize, &raw mut limit as usize);
@@ -70,7 +70,7 @@ pub fn set_descriptor_limit(limit: &libc::rlimit64) -> Result<(), Errno> {
 pub struct StatusFlags(i32);
 
 impl StatusFlags {
-    /// Whether calls on it do not wait: O_NONBLOCK.
+    /// Tells whether calls on it do not wait: O_NONBLOCK.
     pub const fn is_nonblocking(self) -> bool {
         self.0 & libc::O_NONBLOCK != 0
     }
@@ -96,7 +96,7 @@ pub fn without_blocking<T>(
     result
 }
 
-/// Whether `fd` is closed by an exec.
+/// Tells whether `fd` is closed by an exec.
 pub fn is_close_on_exec(fd: i32) -> Result<bool, Errno> {
     fcntl(fd, libc::F_GETFD, 0).map(|flags| flags & libc::FD_CLOEXEC != 0)
 }
@@ -138,8 +138,8 @@ struct KernelAction {
     mask: u64,
 }
 
-/// Whether a system call that a signal has interrupted is to go on: every handler of the process
-/// was installed with SA_RESTART. The kernel does not tell which handler has run.
+/// Tells whether a system call that a signal has interrupted is to go on: every handler of the
+/// process was installed with SA_RESTART. The kernel does not tell which handler has run.
 pub fn handlers_restart() -> bool {
     (1..=64).all(|signal: usize| {
         let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
@@ -152,7 +152,8 @@ pub fn handlers_restart() -> bool {
     })
 }
 
-/// Whether the calling thread is in a handler that has a stack of its own; see sigaltstack(2).
+/// Tells whether the calling thread is in a handler that has a stack of its own; see
+/// sigaltstack(2).
 pub fn is_on_signal_stack() -> bool {
     let mut stack =
         libc::stack_t { ss_sp: core::ptr::null_mut(), ss_flags: libc::SS_ONSTACK, ss_size: 0 };
@@ -161,7 +162,7 @@ pub fn is_on_signal_stack() -> bool {
     stack.ss_flags & libc::SS_ONSTACK != 0
 }
 
-/// What has no handler.
+/// Signals that have no handler.
 const UNCATCHABLE: [i32; 2] = [libc::SIGKILL, libc::SIGSTOP];
 
 /// Gives each signal that has a handler its default again, and each of the mask `defaults`: in a
@@ -180,7 +181,7 @@ pub fn drop_handlers(defaults: u64) {
     }
 }
 
-/// What a process does with a signal.
+/// Action of a process on a signal.
 pub struct Disposition(KernelAction);
 
 impl Disposition {
@@ -193,7 +194,7 @@ impl Disposition {
     /// The signal is ignored.
     pub const IGNORE: Disposition = Disposition::plain(libc::SIG_IGN);
 
-    /// Whether the signal is ignored.
+    /// Tells whether the signal is ignored.
     pub const fn is_ignored(&self) -> bool {
         self.0.handler == libc::SIG_IGN
     }

@@ -139,7 +139,7 @@ impl File {
         status(self.0).map(|status| status.st_mode)
     }
 
-    /// Whether it is the file that this process runs; no, where that can't be told.
+    /// Tells whether it is the file that this process runs; false where that can't be known.
     pub fn is_running(&self) -> bool {
         let running = File::open_at(libc::AT_FDCWD, c"/proc/self/exe");
         running
@@ -147,8 +147,8 @@ impl File {
             .is_ok_and(|running| identity(self.0) == Ok(running))
     }
 
-    /// What changes with the file's content, and differs from any other file's. Errors: those of
-    /// fstat(2).
+    /// Numbers that change with the file's content, and differ from any other file's. Errors: those
+    /// of fstat(2).
     pub fn version(&self) -> Result<[u64; 7], Errno> {
         let status = status(self.0)?;
         let [size, modified, modified_ns, changed, changed_ns] = [
@@ -162,8 +162,8 @@ impl File {
         Ok([status.st_dev, status.st_ino, size, modified, modified_ns, changed, changed_ns])
     }
 
-    /// Whether the file has the extended attribute `name`. Errors: those of fgetxattr(2), but a
-    /// file system without extended attributes has none.
+    /// Tells whether the file has the extended attribute `name`. Errors: those of fgetxattr(2), but
+    /// a file system without extended attributes has none.
     pub fn has_attribute(&self, name: &CStr) -> Result<bool, Errno> {
         // SAFETY: `name` ends with a NUL; with size 0 the kernel writes nothing.
         let length = Errno::check(unsafe {
@@ -247,12 +247,12 @@ pub fn identity(fd: i32) -> Result<(u64, u64), Errno> {
     status(fd).map(|status| (status.st_dev, status.st_ino))
 }
 
-/// Whether a descriptor of the program's is a socket. Errors: `EBADF`.
+/// Tells whether a descriptor of the program's is a socket. Errors: `EBADF`.
 pub fn is_socket(fd: i32) -> Result<bool, Errno> {
     status(fd).map(|status| status.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
-/// Whether the process has more than one thread; without /proc it counts as one that has.
+/// Tells whether the process has more than one thread; without /proc it counts as one that has.
 pub fn is_threaded() -> bool {
     // One for each thread, one for the name and one for the dot.
     status_at(c"/proc/self/task", 0).map(|status| status.st_nlink) != Ok(3)
@@ -305,14 +305,14 @@ pub(super) fn status(fd: i32) -> Result<libc::stat, Errno> {
     }
 }
 
-/// Whether the calling process may execute the file at `path`, relative to `directory` (effective
-/// ids). Errors: `EACCES` when not, `ENOENT`, `ENOTDIR` and the others of faccessat(2).
+/// Tells whether the calling process may execute the file at `path`, relative to `directory`
+/// (effective ids). Errors: `EACCES` when not, `ENOENT`, `ENOTDIR` and the others of faccessat(2).
 pub fn may_execute(directory: i32, path: &CStr) -> Result<(), Errno> {
     may(directory, path, libc::X_OK)
 }
 
-/// Whether the calling process can see that there is a file at `path`, which it need not be able to
-/// read. Errors: as [`may_execute`]'s.
+/// Tells whether the calling process can see that there is a file at `path`, which it need not be
+/// able to read. Errors: as [`may_execute`]'s.
 pub fn is_there(directory: i32, path: &CStr) -> Result<(), Errno> {
     may(directory, path, libc::F_OK)
 }

@@ -18,7 +18,7 @@ pub fn give_up_new_privileges() -> Result<(), Errno> {
     no_new_privileges(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
 }
 
-/// Whether an exec gives this thread no privileges.
+/// Tells whether an exec gives this thread no privileges.
 pub fn gets_no_new_privileges() -> bool {
     no_new_privileges(libc::PR_GET_NO_NEW_PRIVS, 0) == Ok(1)
 }

@@ -30,7 +30,8 @@ impl Holder {
         Holder { thread: gettid(), frame: 0 }
     }
 
-    /// Whether it has left the call in which it held something: `now` is the current one.
+    /// Tells whether the holder has left the call in which it held something; `now` is the current
+    /// holder.
     pub fn is_gone(self, now: Holder) -> bool {
         if self.thread <= 0 || now.thread <= 0 {
             // A filter keeps the kernel from telling.
@@ -49,7 +50,7 @@ impl Holder {
         u64::from(self.thread as u32) << 32 | u64::from(self.frame)
     }
 
-    /// What [`Holder::to_word`] gave; `None` for 0, which is no holder.
+    /// Reads what [`Holder::to_word`] gave; `None` for 0, which is no holder.
     pub fn from_word(word: u64) -> Option<Holder> {
         (word != 0).then_some(Holder { thread: (word >> 32) as i32, frame: word as u32 })
     }

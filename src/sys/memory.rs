@@ -39,10 +39,10 @@ pub fn wipe_on_fork(address: NonNull<u8>, length: usize) -> Result<(), Errno> {
     Errno::check(unsafe { syscall6(libc::SYS_madvise, address, length, advice, 0, 0, 0) }).map(drop)
 }
 
-/// Whether this is a child of vfork or of `CLONE_VM`, which has its parent's memory: it has no other
-/// thread, and somebody else has its memory. unshare(2) tells: it refuses `CLONE_THREAD` to a process
-/// that has threads and `CLONE_VM` to one whose memory others have, and else changes nothing. `None`
-/// where a filter forbids the call. Async-signal-safe.
+/// Tells whether this is a child of vfork or of `CLONE_VM`, which has its parent's memory: it has
+/// no other thread, and another process has its memory. unshare(2) shows that: it refuses
+/// `CLONE_THREAD` to a process that has threads and `CLONE_VM` to one whose memory others have, and
+/// else changes nothing. `None` where a filter forbids the call. Async-signal-safe.
 pub fn is_vfork_child() -> Option<bool> {
     let is_refused = |what: i32| {
         // SAFETY: there is nothing to unshare for the only thread, the only user of its memory.
@@ -150,7 +150,8 @@ pub struct ProgramStrings {
 }
 
 impl ProgramStrings {
-    /// Whether there is a string at `start`: all of it can be read, up to its NUL. Async-signal-safe.
+    /// Tells whether there is a string at `start`: all of it can be read, up to its NUL.
+    /// Async-signal-safe.
     ///
     /// # Safety
     /// As for any reader, no other thread unmaps the bytes meanwhile.
@@ -170,8 +171,8 @@ impl ProgramStrings {
         }
     }
 
-    /// Whether `array`, unless it is null, can be read up to the null pointer that ends it, with all its
-    /// strings. Async-signal-safe.
+    /// Tells whether `array`, unless it is null, can be read up to the null pointer that ends it,
+    /// with all its strings. Async-signal-safe.
     ///
     /// # Safety
     /// As [`ProgramStrings::has`].

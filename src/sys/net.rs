@@ -186,7 +186,7 @@ pub fn disconnect(fd: i32) -> Result<(), Errno> {
     connect(fd, &[0; size_of::<libc::sockaddr>()])
 }
 
-/// Whether the kernel has a peer for `fd`.
+/// Tells whether the kernel has a peer for `fd`.
 pub fn has_peer(fd: i32) -> bool {
     peer_address(fd, &mut [0; size_of::<libc::sockaddr_in6>()]).is_ok()
 }
@@ -261,7 +261,7 @@ fn interface(fd: i32) -> Result<[u8; libc::IFNAMSIZ], Errno> {
     unsafe { option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE) }
 }
 
-/// Whether `fd` is bound to the loopback interface.
+/// Tells whether `fd` is bound to the loopback interface.
 pub fn is_confined(fd: i32) -> bool {
     interface(fd).is_ok_and(|name| name.starts_with(b"lo\0"))
 }
@@ -298,10 +298,10 @@ pub fn take_error(fd: i32) -> Result<i32, Errno> {
     socket_number(fd, libc::SO_ERROR)
 }
 
-/// Whether the socket `fd` is AF_UNIX, without a question that the filter of a sandbox forbids: those
-/// let `sendmsg` pass where `recvmsg` brings descriptors. No socket sends the message, whose data
-/// can't be read. A UNIX socket looks first at the descriptors that go along, of which this is none
-/// (`EBADF`); those of other families pass them over.
+/// Tells whether the socket `fd` is AF_UNIX, without a question that the filter of a sandbox
+/// forbids: those let `sendmsg` pass where `recvmsg` brings descriptors. No socket sends the
+/// message, whose data can't be read. A UNIX socket looks first at the descriptors that go along,
+/// of which this is none (`EBADF`); those of other families pass them over.
 pub fn is_unix(fd: i32) -> bool {
     /// `cmsghdr` and one descriptor, with its padding.
     #[repr(C)]

@@ -34,7 +34,7 @@ fn last_if_low(count: usize) -> Option<i32> {
     (0..LOW).filter(|fd| status(*fd).is_ok()).nth(count - 1)
 }
 
-/// How many descriptors are open, which Linux tells since 6.2.
+/// Number of open descriptors, which Linux tells since 6.2.
 fn count() -> Option<usize> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel fills the structure, whose layout libc declares as the kernel's own.

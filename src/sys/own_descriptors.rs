@@ -111,7 +111,7 @@ pub fn close(own: i32) {
     }
 }
 
-/// Whether `fd` is listed: one load where none ever was. Async-signal-safe.
+/// Tells whether `fd` is listed; one load where none ever was. Async-signal-safe.
 #[inline]
 pub fn contains(fd: i32) -> bool {
     fd >= 0 && fd <= HIGHEST.load(Relaxed) && is_listed(fd)

@@ -28,7 +28,7 @@ type Places = [Place; MOST];
 /// Mapped by the first socket: most programs have none, and every page that a library brings along
 /// costs an exec.
 static OWNED: AtomicPtr<Places> = AtomicPtr::new(null_mut());
-/// How many places are taken; never less.
+/// Number of places taken; it never falls.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A socket that the program does not know of: out of its way, and closed at exec. It has no destructor:

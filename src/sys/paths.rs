@@ -27,7 +27,7 @@ pub fn make_link(path: &CStr, text: &CStr) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// What the symbolic link `path` says, as much as fits into `text`. Errors: those of readlink(2).
+/// Reads the symbolic link `path`, as much as fits into `text`. Errors: those of readlink(2).
 pub fn read_link<'t>(path: &CStr, text: &'t mut [u8]) -> Result<&'t [u8], Errno> {
     // SAFETY: the path ends with a NUL; the kernel writes at most `text.len()` bytes.
     let length = Errno::check(unsafe {
@@ -67,8 +67,8 @@ pub fn make_private_directory(path: &CStr) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Whether `path` is a directory of the effective user that nobody else may enter or change.
-/// Errors: those of stat(2), mostly `ENOENT`.
+/// Tells whether `path` is a directory of the effective user that no other user may enter or
+/// change. Errors: those of stat(2), mostly `ENOENT`.
 pub fn is_private_directory(path: &CStr) -> Result<bool, Errno> {
     let status = status(path)?;
     let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;

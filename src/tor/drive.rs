@@ -46,7 +46,7 @@ impl fmt::Display for DriveError {
     }
 }
 
-/// How far [`advance`] came.
+/// Progress of [`advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the answer with")]
 pub enum Advance {

@@ -16,7 +16,7 @@ pub struct Resolver<'s> {
     pub port: SocketAddr,
     /// The user name and password that choose the circuit, if any.
     pub credentials: Option<&'s Credentials>,
-    /// How long an answer may take in all.
+    /// Time limit of an answer.
     pub timeout: Duration,
 }
 
@@ -50,13 +50,13 @@ impl ResolveError {
         }
     }
 
-    /// Whether Tor has looked and found nothing: its reply to an unknown name is 04.
+    /// Tells whether Tor has looked and found no such name: its reply is 04.
     pub fn is_unknown(&self) -> bool {
         matches!(self, ResolveError::Drive(DriveError::Protocol(socks5::Error::Refused(code)))
             if *code == ReplyCode::HOST_UNREACHABLE)
     }
 
-    /// Whether asking again later may help: Tor is not running, or an answer took too long.
+    /// Tells whether a later try may help: Tor is not running, or an answer took too long.
     pub fn is_temporary(&self) -> bool {
         match self {
             ResolveError::Dial(_, error) => !matches!(error, DialError::Refused(_)),

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::sys::{Errno, net};
 
-/// What dialling and driving ask of the system. A hook passes libc's cancellation points, the
-/// library's own sockets go to the [`Kernel`].
+/// System calls of dialling and driving. A hook passes libc's cancellation points, the library's
+/// own sockets go to the [`Kernel`].
 pub trait SocketCalls {
     /// connect(2).
     fn connect(&self, fd: i32, address: &[u8]) -> Result<(), Errno>;

@@ -1,4 +1,4 @@
-//! What runs when the dynamic linker has loaded the library.
+//! Constructor: runs when the dynamic linker has loaded the library.
 
 use epochsocks::bytes::Bytes;
 

@@ -16,7 +16,7 @@ const WORDS: usize = (1 << 16) / u64::BITS as usize;
 struct Set([AtomicU64; WORDS]);
 
 impl Set {
-    /// Whether it has `number`; one that is out of range counts as a member.
+    /// Tells whether it has `number`; one that is out of range counts as a member.
     fn has(&self, number: usize) -> bool {
         let word = self.0.get(number / 64);
         word.is_none_or(|word| word.load(Relaxed) >> (number % 64) & 1 != 0)
@@ -46,13 +46,13 @@ struct Table {
 // SAFETY: zeroes are empty sets.
 static TABLE: Mapped<Table> = unsafe { Mapped::new() };
 
-/// Whether there may be any UDP socket: one load.
+/// Tells whether there may be any UDP socket, by one load.
 #[inline(always)]
 pub fn exist() -> bool {
     TABLE.exists()
 }
 
-/// Whether `fd` may be a UDP socket: it was one when this process last heard of it.
+/// Tells whether `fd` may be a UDP socket: it was one when this process last heard of it.
 #[inline(always)]
 pub fn is_known(fd: i32) -> bool {
     TABLE.get().is_some_and(|table| table.descriptors.has(fd as usize))
@@ -89,7 +89,8 @@ pub fn follow(source: i32, copy: i32) {
     }
 }
 
-/// Whether a refusal of datagrams for `port` is the first one. Where there is no memory each is.
+/// Tells whether a refusal of datagrams for `port` is the first one. Where there is no memory each
+/// is.
 pub fn is_first_refusal(port: u16) -> bool {
     TABLE.get_or_map().map_or(true, |table| table.refused.insert(port.into()))
 }

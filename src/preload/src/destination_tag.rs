@@ -91,8 +91,8 @@ fn connection_id(fd: i32) -> Option<ConnectionId> {
     }
 }
 
-/// Whether the kernel's peer of `fd`, which another program has connected, is the Tor port; then the
-/// socket stays on this machine. Async-signal-safe.
+/// Tells whether the kernel's peer of `fd`, which another program has connected, is the Tor port;
+/// then the socket stays on this machine. Async-signal-safe.
 pub fn leads_to_tor(fd: i32) -> bool {
     let is_connected = is_connected_to_tor(fd);
     if is_connected {

@@ -1,5 +1,5 @@
-//! What is known of addresses and names beside the settings: cookie addresses, Tor's answers, and what
-//! `AllowDirect` lets a program reach without Tor.
+//! Facts about addresses and names that the settings don't tell: cookie addresses, Tor's answers,
+//! and what `AllowDirect` lets a program reach without Tor.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -33,7 +33,7 @@ impl Known for Destinations {
     }
 }
 
-/// Whether a program may reach `ip` without Tor, at some port. Async-signal-safe.
+/// Tells whether a program may reach `ip` without Tor, at some port. Async-signal-safe.
 pub fn is_direct_somewhere(ip: IpAddr) -> bool {
     let Some(direct) = &runtime::loaded().allow_direct else { return false };
     let ip = ip.to_canonical();
@@ -61,7 +61,7 @@ fn is_cookie(ip: IpAddr) -> bool {
     runtime::cookie_range().cookie(ip.to_canonical()).is_some()
 }
 
-/// Whether `each` answers true for an entry of /etc/hosts.
+/// Tells whether `each` returns true for an entry of /etc/hosts.
 fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
     let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/hosts") else { return false };
     let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset).unwrap_or(0);

@@ -66,7 +66,8 @@ fn variable(name: &str) -> Option<&'static [u8]> {
     inheritance::variable(name).unwrap_or_else(|| at_load().get(name))
 }
 
-/// Whether the settings are the defaults, as the launcher says; see [`inheritance::sets_nothing`].
+/// Tells whether the settings are the defaults, as the launcher says; see
+/// [`inheritance::sets_nothing`].
 pub fn sets_nothing() -> bool {
     inheritance::sets_nothing() && !is_secure()
 }

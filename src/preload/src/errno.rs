@@ -16,7 +16,7 @@ pub fn get() -> i32 {
     unsafe { *libc::__errno_location() }
 }
 
-/// What a C function returns when it fails.
+/// Return value of a C function that fails.
 pub trait Failure {
     /// -1 for numbers, null for pointers.
     const FAILURE: Self;

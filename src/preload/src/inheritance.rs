@@ -1,5 +1,5 @@
-//! What a program that is executed must inherit: the library and our settings, copied at load time
-//! because programs rewrite or clear their environment.
+//! Environment that an executed program must inherit: the library and our settings, copied at load
+//! time because programs rewrite or clear their environment.
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -84,8 +84,9 @@ pub fn variable(name: &str) -> Option<Option<&'static [u8]>> {
     Some(entries().find_map(|entry| value_of(entry.to_bytes(), name.as_bytes())))
 }
 
-/// Whether the launcher has handed on that nothing differs from the defaults and no file is to be
-/// read: the usual case, in which an exec need not touch the code that reads settings.
+/// Tells whether the launcher has handed on that no setting differs from its default and no file is
+/// to be read. This is the usual case, in which an exec need not touch the code that reads
+/// settings.
 pub fn sets_nothing() -> bool {
     let mut entries = entries().filter(|entry| name_of(entry.to_bytes()) != VARIABLE.as_bytes());
     entries.next() == Some(c"EPOCHSOCKS_CONF_FILE=none") && entries.next().is_none()
@@ -111,7 +112,7 @@ pub fn missing_from(environment: Environment<'_>) -> impl Iterator<Item = &'stat
     })
 }
 
-/// Whether an `LD_PRELOAD` value loads `library`.
+/// Tells whether an `LD_PRELOAD` value loads `library`.
 pub fn loads(value: &[u8], library: &CStr) -> bool {
     value.split(|byte| matches!(byte, b' ' | b':')).any(|path| path == library.to_bytes())
 }

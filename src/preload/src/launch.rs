@@ -35,15 +35,16 @@ static FIRST: AtomicI32 = AtomicI32::new(0);
 /// know it by. As above.
 static VALUE: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
 
-/// Whether no other process of the launch has begun. Then nothing is written down: most programs
-/// start no other, and what they look up stays in their memory.
+/// Set while no other process of the launch has begun. Then nothing is stored: most programs start
+/// no other, and the names that they look up stay in their memory.
 static IS_ALONE: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process knows its own names only, whatever others have. One that is in a sandbox since
-/// a moment ago may ask once more: Relaxed.
+/// Set if this process knows its own names only, whatever others have. A process that has just
+/// entered a sandbox may ask once more: Relaxed.
 static KEEPS_TO_ITSELF: AtomicBool = AtomicBool::new(false);
 
-/// What a process of the launch inherits: `_EPOCHSOCKS_LAUNCH=` and the launch, with a NUL.
+/// Variable that a process of the launch inherits: `_EPOCHSOCKS_LAUNCH=` and the launch, with a
+/// NUL.
 pub type Entry = Bytes<64>;
 
 /// Finds out which launch this process belongs to: the one that its environment names, or one that
@@ -131,8 +132,8 @@ pub fn keep_to_oneself() {
     KEEPS_TO_ITSELF.store(true, Relaxed);
 }
 
-/// What this process shares with the others of its launch. `None` before the constructor, and where it
-/// keeps to itself. Async-signal-safe.
+/// Store that this process shares with the others of its launch. `None` before the constructor, and
+/// where the process uses its own names only. Async-signal-safe.
 pub fn store() -> Option<Store> {
     let (id, first) = (ID.load(Relaxed), FIRST.load(Relaxed));
     (first != 0 && !KEEPS_TO_ITSELF.load(Relaxed)).then(|| Store::of(Launch { id, first }))
@@ -158,7 +159,7 @@ pub fn cookie(name: &[u8]) -> Result<Cookie, PoolError> {
     cookie
 }
 
-/// What an address stands for; see [`OnionPool::lookup`]. Async-signal-safe.
+/// Finds what an address stands for; see [`OnionPool::lookup`]. Async-signal-safe.
 pub fn lookup(address: IpAddr) -> Lookup<'static> {
     ONION_POOL.lookup(cookie_range(), address, sharing())
 }

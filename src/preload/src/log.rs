@@ -152,7 +152,8 @@ fn standard_error_is_ours() -> bool {
     (remembered == 0 || remembered == identity_of_standard_error()) && !standard_error_is_network()
 }
 
-/// Whether a line would go to a peer, as in a program that inetd or a shell's redirection connects.
+/// Tells whether a line would go to a peer, as in a program that inetd or a shell's redirection
+/// connects.
 fn standard_error_is_network() -> bool {
     net::socket_number(libc::STDERR_FILENO, libc::SO_DOMAIN)
         .is_ok_and(|domain| !stays_local(domain))

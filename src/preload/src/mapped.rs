@@ -20,7 +20,7 @@ impl<T: Sync> Mapped<T> {
         Mapped(AtomicPtr::new(null_mut()))
     }
 
-    /// Whether it is mapped: one load.
+    /// Tells whether it is mapped: one load.
     #[inline(always)]
     pub fn exists(&self) -> bool {
         // Relaxed: nothing is read through it.

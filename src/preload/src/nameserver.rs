@@ -33,7 +33,7 @@ static STREAMS: Mapped<Streams> = unsafe { Mapped::new() };
 // SAFETY: zeroes are free places.
 static QUESTIONS: Mapped<Questions> = unsafe { Mapped::new() };
 
-/// Whether there were other threads when a name server was asked: they may ask while this one waits.
+/// Set if there were other threads when a name server was asked: they may ask while this one waits.
 /// A fact by itself: Relaxed.
 static IS_THREADED: AtomicBool = AtomicBool::new(false);
 
@@ -95,21 +95,21 @@ pub fn peer(fd: i32) -> Peer {
     found().unwrap_or(Peer::Kernels)
 }
 
-/// Whether an unconnected UDP socket can get datagrams from nobody but us.
+/// Tells whether an unconnected UDP socket can get datagrams from nobody but us.
 fn is_exclusive() -> bool {
     let settings = runtime::loaded();
     settings.allow_inbound != Inbound::All
         && settings.allow_outbound_localhost != OutboundLocalhost::All
 }
 
-/// Whether `fd` has asked a name server.
+/// Tells whether `fd` has asked a name server.
 pub fn has_asked(fd: i32) -> bool {
     ASKING
         .get()
         .is_some_and(|sockets| net::cookie(fd).is_ok_and(|cookie| sockets.find(cookie).is_some()))
 }
 
-/// Whether a datagram from `source` is an answer of ours.
+/// Tells whether a datagram from `source` is an answer of ours.
 pub fn is_ours(source: SocketAddr) -> bool {
     RESPONDERS.is_source(source)
 }
@@ -234,8 +234,8 @@ fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
     }
 }
 
-/// Whether a wait has to look after the questions as well: one waits for Tor, or another thread may ask
-/// one meanwhile. Mostly one load.
+/// Tells whether a wait has to look after the questions as well: one waits for Tor, or another
+/// thread may ask one meanwhile. Mostly one load.
 #[inline(always)]
 pub fn is_asked() -> bool {
     QUESTIONS.get().is_some_and(|questions| {
@@ -262,7 +262,7 @@ pub fn drive() {
     });
 }
 
-/// How [`sleep`] has ended.
+/// End of a [`sleep`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Slept {
     /// As ppoll(2): -1 with errno.

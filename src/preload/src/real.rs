@@ -187,13 +187,13 @@ macro_rules! reals {
     };
 }
 
-/// Whether the table has the symbol.
+/// Tells whether the table has the symbol.
 pub fn is_hooked(symbol: &CStr) -> bool {
     has(NAMES, symbol)
 }
 
-/// Whether the handler of a hook may call what it stands in front of. Those of dlopen and dlmopen hand
-/// their calls on by jumps.
+/// Tells whether the handler of a hook may call what it stands in front of. Those of dlopen and
+/// dlmopen hand their calls on by jumps.
 pub fn is_called(symbol: &CStr) -> bool {
     has(CALLED, symbol) || has("dlopen dlmopen ", symbol)
 }

@@ -1,4 +1,4 @@
-//! What the hooks share: the settings.
+//! Settings, which the hooks share.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -31,7 +31,7 @@ pub fn with_words<R>(count: usize, call: impl FnOnce(&mut [u64]) -> R) -> Result
 pub struct Block {
     /// Its [`Holder`], 0 for none.
     holder: AtomicU64,
-    /// How many words are behind this.
+    /// Number of words after this one.
     room: usize,
     /// The block that was made before.
     next: *const Block,
@@ -109,14 +109,14 @@ pub fn bytes(words: &mut [u64]) -> &mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
-/// How many words `count` bits need.
+/// Number of words that `count` bits need.
 pub const fn words_for(count: usize) -> usize {
     count.div_ceil(u64::BITS as usize)
 }
 
 /// Bits in words, as in an `fd_set`.
 pub trait Bits {
-    /// Whether bit `index` is set.
+    /// Tells whether bit `index` is set.
     fn has(&self, index: usize) -> bool;
     /// Sets or clears bit `index`, if it is there.
     fn put(&mut self, index: usize, value: bool);

@@ -46,7 +46,7 @@ choose_backend! {
 /// Every tracked descriptor of the process.
 pub static SOCKETS: Sockets<Backend, fn(Event)> = Sockets::new(Backend::new(), tell);
 
-/// Whether no descriptor of the process has a handshake in flight or owes an error: one load.
+/// Tells whether no descriptor of the process has a handshake in flight or owes an error: one load.
 #[inline(always)]
 pub fn none_in_flight() -> bool {
     in_flight_count() == 0

@@ -2,7 +2,7 @@
 
 use super::{Calls, REACH};
 
-/// What call this number is. In figures, so that it can be tried on another machine.
+/// Call with this number. In figures, so that another machine can test it.
 pub fn call(number: u32) -> Calls {
     match number {
         198 => Calls::SOCKET,

@@ -63,19 +63,22 @@ pub(super) struct Code {
 
 /// As much code of one file is looked through, in bytes; what lies behind is taken for harmless.
 const MOST: u64 = 512 << 20;
-/// How much is read at once. On the stack, as the hooks of the exec family have no memory.
+/// Number of bytes that are read at once. On the stack, as the hooks of the exec family have no
+/// memory.
 const PIECE: usize = 2048;
-/// How far before the instruction that enters the kernel its number is looked for.
+/// Number of bytes, before the instruction that enters the kernel, in which its number is looked
+/// for.
 const REACH: usize = 24;
-/// How much of one piece is seen again with the next: the reach and the longest two instructions.
+/// Number of bytes of one piece that are seen again with the next: the reach and the longest two
+/// instructions.
 const OVERLAP: usize = 48;
 
-/// What is asked of a file whose code connects itself: whether it has the C library's `connect`, too,
-/// and whether it comes from Rust.
+/// Facts about a file whose code connects by direct system calls: whether it has the C library's
+/// `connect`, too, and whether it comes from Rust.
 pub(super) trait Origin {
-    /// Whether the dynamic linker is to find `connect` for the file.
+    /// Tells whether the dynamic linker is to find `connect` for the file.
     fn imports_connect(&self) -> Result<bool, Errno>;
-    /// Whether Rust's standard library is linked into it.
+    /// Tells whether Rust's standard library is linked into it.
     fn is_rust(&self) -> Result<bool, Errno>;
 }
 
@@ -108,8 +111,8 @@ impl DirectCalls {
     }
 }
 
-/// Whether `code`, the ranges of `file` that are loaded as code, waits for epoll events by direct
-/// calls. Errors: those of pread(2).
+/// Tells whether `code`, the ranges of `file` that are loaded as code, waits for epoll events by
+/// direct calls. Errors: those of pread(2).
 pub(super) fn waits(
     file: &File,
     code: impl Iterator<Item = Result<Code, Errno>> + Clone,
@@ -145,7 +148,7 @@ fn calls_in(
     Ok(found)
 }
 
-/// Whether `range` of the file holds `text`.
+/// Tells whether `range` of the file holds `text`.
 pub(super) fn contains(
     file: &(impl ReadAt + ?Sized),
     range: Code,

@@ -1,4 +1,4 @@
-//! What was found in files that were looked through before. A process that starts many programs looks
+//! Results for files that were looked through before. A process that starts many programs looks
 //! through each once.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -2,7 +2,7 @@
 
 use super::{Calls, REACH};
 
-/// What call this number is.
+/// Call with this number.
 pub fn call(number: u32) -> Calls {
     match libc::c_long::from(number) {
         libc::SYS_socket => Calls::SOCKET,
@@ -18,9 +18,9 @@ const SYSCALL: [u8; 2] = [0x0f, 0x05];
 const FIRST_ARGUMENT: u8 = 0xbf;
 /// `call`, with four bytes of the distance.
 const CALL: u8 = 0xe8;
-/// How long the start of a function is that enters the kernel with a number which it is given.
+/// Length of the start of a function that enters the kernel with a number which it is given.
 const GATE: u64 = 128;
-/// How long a function is that answers its argument, as compilers make of wrappers without
+/// Length of a function that returns its argument, as compilers make of wrappers without
 /// optimisation.
 const IDENTITY: usize = 8;
 
@@ -44,7 +44,7 @@ impl Gates {
         }
     }
 
-    /// Whether one lies in the start of the function at `offset`.
+    /// Tells whether one lies in the start of the function at `offset`.
     fn are_behind(&self, offset: u64) -> bool {
         let mut gates = self.offsets.iter().take(self.count);
         gates.any(|gate| gate.checked_sub(offset).is_some_and(|distance| distance < GATE))
@@ -104,7 +104,7 @@ pub fn callers(
     });
 }
 
-/// Whether a function that starts so answers its argument.
+/// Tells whether a function that starts so answers its argument.
 fn is_identity(start: [u8; IDENTITY]) -> bool {
     // mov %edi, %eax; ret
     start.windows(3).any(|bytes| bytes == [0x89, 0xf8, 0xc3])
@@ -124,8 +124,8 @@ fn number_at(text: &[u8], at: usize) -> Option<u32> {
     }
 }
 
-/// Whether the instruction at `at` copies a register or a place in memory to the register for the
-/// number.
+/// Tells whether the instruction at `at` copies a register or a place in memory to the register for
+/// the number.
 fn is_move_to_number(text: &[u8], at: usize) -> bool {
     match text.get(at..) {
         // mov %REGISTER, %rax

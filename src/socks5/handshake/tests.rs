@@ -32,13 +32,13 @@ fn authenticating(command: Command) -> Handshake {
     Handshake::new(&request(command), Some(&credentials()))
 }
 
-/// How a run against a script ended.
+/// Outcome of a run against a script.
 #[derive(Clone, Debug, PartialEq)]
 struct Outcome {
     end: Result<Answer, Error>,
     sent: Vec<u8>,
     writes: usize,
-    /// How much of the script was taken off the socket.
+    /// Number of bytes of the script that were taken off the socket.
     taken: usize,
 }
 

@@ -38,12 +38,12 @@ impl AddressArgument {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// What it says.
+    /// Parses the address.
     pub fn parse(&self) -> Address {
         Address::parse(&self.bytes[..self.length])
     }
 
-    /// Whether it is of the family `AF_UNIX`.
+    /// Tells whether it is of the family `AF_UNIX`.
     pub fn is_unix(&self) -> bool {
         let family = self.bytes.first_chunk().filter(|_| self.length >= 2);
         family.is_some_and(|family| u16::from_ne_bytes(*family) == libc::AF_UNIX as u16)
@@ -89,7 +89,7 @@ pub unsafe fn with_control<R>(
     })?
 }
 
-/// Whether a message that is about to be sent has control data.
+/// Tells whether a message that is about to be sent has control data.
 ///
 /// # Safety
 /// As for sendmsg(2); what can't be read has none.
@@ -100,8 +100,9 @@ pub unsafe fn has_control(message: *const msghdr) -> bool {
         && unsafe { !(*message).msg_control.is_null() && (*message).msg_controllen != 0 }
 }
 
-/// Whether `pointer` may be read in place. Nothing is ever mapped in the first page nor in the
-/// kernel's half, where an error code taken for a pointer leads: the kernel answers EFAULT for it.
+/// Tells whether `pointer` may be read in place. Nothing is ever mapped in the first page nor in
+/// the kernel's half, where an error code taken for a pointer leads: the kernel answers EFAULT for
+/// it.
 pub fn is_readable<T>(pointer: *const T) -> bool {
     (pointer.addr() as isize) >= 4_096
 }
@@ -154,8 +155,9 @@ fn inet_kind(fd: i32, domain: i32) -> Result<SocketKind, Errno> {
     Ok(SocketKind { domain, kind, protocol: net::socket_number(fd, libc::SO_PROTOCOL)? })
 }
 
-/// What a descriptor is that has come from another process. It may be anything, and this process may be
-/// in a sandbox: of what can't lead to the network nothing is asked that its filter forbids.
+/// Asks the kernel what a descriptor from another process is. It may be any file, and this process
+/// may be in a sandbox: a file that can't lead to the network takes no system call that its filter
+/// forbids.
 pub fn passed_kind(fd: i32) -> Answer<SocketKind> {
     match sys::is_socket(fd) {
         Ok(false) => Answer::NotASocket(Errno(libc::ENOTSOCK)),

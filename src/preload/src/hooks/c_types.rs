@@ -6,7 +6,7 @@ use core::ffi::{c_char, c_int, c_void};
 /// The resolver's state (resolv.h), which no hook looks into.
 pub type res_state = *mut c_void;
 
-/// What wordexp(3) fills (wordexp.h), which no hook looks into.
+/// Result of wordexp(3) (wordexp.h), which no hook looks into.
 pub type wordexp_t = c_void;
 
 /// Variable arguments: an array or a structure that is passed by its address.
@@ -22,7 +22,7 @@ pub struct gaicb {
     pub ar_service: *const c_char,
     pub ar_request: *const libc::addrinfo,
     pub ar_result: *mut libc::addrinfo,
-    /// What gai_error(3) answers.
+    /// Answer of gai_error(3).
     pub outcome: c_int,
     /// The process that looks it up; one of the members that are the C library's.
     pub owner: c_int,

@@ -14,8 +14,9 @@ use crate::log::refused;
 use crate::sockets::none_in_flight;
 use crate::{datagrams, errno, real};
 
-/// Whether `number` is of the x32 table, which has each call once more: with a bit of its own, and
-/// those that differ behind 512, where older kernels let 64-bit programs find them without that bit.
+/// Tells whether `number` is of the x32 table, which has each call once more: with a bit of its
+/// own, and those that differ behind 512, where older kernels let 64-bit programs find them without
+/// that bit.
 #[cfg(target_arch = "x86_64")]
 fn is_x32(number: c_long) -> bool {
     number & 1 << 30 != 0 || (512..=547).contains(&number)
@@ -113,8 +114,8 @@ pub unsafe fn syscall(
     }
 }
 
-/// Whether a clone's child has copies of the memory and of the descriptors and comes back on the same
-/// stack, as a fork's.
+/// Tells whether a clone's child has copies of the memory and of the descriptors and comes back on
+/// the same stack, as a fork's.
 fn copies(flags: c_long, stack: c_long) -> bool {
     flags & c_long::from(libc::CLONE_VM | libc::CLONE_FILES) == 0 && stack == 0
 }
@@ -136,7 +137,7 @@ unsafe fn as_fork(
     fork::around(|| unsafe { real::syscall(number, a, b, c, d, e, f) as _ }).into()
 }
 
-/// What matters only while a handshake is in flight, or where there are UDP sockets.
+/// Handles calls that matter only while a handshake is in flight, or where there are UDP sockets.
 ///
 /// # Safety
 /// As syscall(2).
@@ -189,7 +190,8 @@ unsafe fn in_flight(
     }
 }
 
-/// What would connect past every hook: programs do without it on kernels that lack it.
+/// Answers a call that would connect past every hook: programs do without it on kernels that lack
+/// it.
 fn absent(what: &str) -> c_int {
     refused!(Debug, Call, "{what} refused: it would bypass Tor");
     errno::fail(Errno(libc::ENOSYS))

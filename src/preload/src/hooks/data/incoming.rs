@@ -22,7 +22,7 @@ use crate::{datagrams, errno, nameserver};
 /// As many messages as are received at a time.
 const MOST_MESSAGES: usize = 64;
 
-/// Whether a call on `fd` is for this file: nearly none is.
+/// Tells whether a call on `fd` is for this file: few are.
 #[inline(always)]
 fn is_concerned(fd: c_int) -> bool {
     datagrams::is_known(fd) && nameserver::has_asked(fd)
@@ -48,7 +48,7 @@ fn arrival(fd: c_int, flags: c_int) -> Result<(), Errno> {
 
 struct Arrival {
     fd: c_int,
-    /// Whether anything is there, `EAGAIN` if not.
+    /// `Ok` if data is there, `EAGAIN` if not.
     seen: Result<(), Errno>,
 }
 

@@ -38,7 +38,7 @@ pub fn way(fd: c_int) -> Result<Way, Errno> {
     if may_be_any_socket(fd) { look(fd) } else { Ok(Way::Kernel) }
 }
 
-/// Whether `fd` is not known to be TCP.
+/// Tells whether `fd` is not known to be TCP.
 #[inline(always)]
 fn may_be_any_socket(fd: c_int) -> bool {
     !SOCKETS.registry().contains(fd) || datagrams::is_known(fd)

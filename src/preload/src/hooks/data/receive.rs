@@ -117,8 +117,8 @@ fn judge(fd: c_int) -> PassDecision {
     decision
 }
 
-/// What is known of the TCP socket `fd`, of which `own` is another descriptor of this process. One
-/// of which another program has told gets its record.
+/// Finds out where the TCP socket `fd` comes from; `own` is another descriptor of it in this
+/// process. A socket with a tag of another program gets its record.
 fn provenance(fd: c_int, own: Option<c_int>) -> Provenance {
     let is_connected = |own| SOCKETS.registry().borrow(own, |record| record.connection().is_some());
     match own {

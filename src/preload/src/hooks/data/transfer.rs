@@ -80,7 +80,7 @@ data_hooks! {
     pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, Out, without_waiting(flags);
 }
 
-/// What `RWF_NOWAIT` is for a socket.
+/// `RWF_NOWAIT` as a socket's flag.
 fn without_waiting(flags: c_int) -> c_int {
     if flags & libc::RWF_NOWAIT != 0 { libc::MSG_DONTWAIT } else { 0 }
 }

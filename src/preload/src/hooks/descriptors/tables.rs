@@ -10,11 +10,11 @@ use libc::pid_t;
 use crate::hooks::c_types::CloneEntry;
 use crate::real;
 
-/// Whether there is or was such a table. Set before the call that makes it, and copied to the child or
-/// seen by the thread that this call starts: Relaxed.
+/// Set if there is or was such a table. Stored before the call that makes it, and copied to the
+/// child or seen by the thread that this call starts: Relaxed.
 static DIVERGE: AtomicBool = AtomicBool::new(false);
 
-/// Whether an entry may be that of another table's descriptor. Then an entry is believed only as far as
+/// Tells whether an entry may belong to a descriptor of another table. Then an entry holds only if
 /// the socket's identity is the same. Async-signal-safe.
 #[inline(always)]
 pub fn diverge() -> bool {

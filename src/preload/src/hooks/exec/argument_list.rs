@@ -7,7 +7,7 @@ use super::pointers::with_pointers;
 use super::{execv, execve, execvp};
 use crate::errno;
 
-/// How many of the arguments behind the first named one the convention passes in registers.
+/// Number of arguments after the first named one that the convention passes in registers.
 #[cfg(target_arch = "x86_64")]
 const IN_REGISTERS: usize = 5;
 #[cfg(target_arch = "aarch64")]

@@ -61,7 +61,7 @@ impl Target<'_> {
         }
     }
 
-    /// Whether the kernel would execute it, as far as its mode says.
+    /// Tells whether the kernel would execute it, as far as its mode says.
     pub fn may_execute(self) -> bool {
         matches!(self, Target::Path(directory, path) if sys::may_execute(directory, path).is_ok())
     }

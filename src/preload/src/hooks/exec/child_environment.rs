@@ -38,8 +38,8 @@ fn is_audit(entry: &CStr) -> bool {
     value_of(entry.to_bytes(), LD_AUDIT.to_bytes()).is_some()
 }
 
-/// Whether `environment` makes the dynamic linker load `library`: it takes the last LD_PRELOAD of
-/// several, other readers the first.
+/// Tells whether `environment` makes the dynamic linker load `library`: it takes the last
+/// LD_PRELOAD of several, other readers the first.
 pub fn is_loaded(environment: Environment<'_>, library: &CStr) -> bool {
     let mut values = environment.values(LD_PRELOAD).peekable();
     values.peek().is_some() && values.all(|value| inheritance::loads(value, library))

@@ -78,8 +78,8 @@ fn unmark(fd: i32, id: u64) {
     }
 }
 
-/// Whether the file behind `fd`, a number in the calling process's own table of descriptors, is a
-/// half-connected socket, whatever numbers its entries have.
+/// Tells whether the file behind `fd`, a number in the calling process's own table of descriptors,
+/// is a half-connected socket, whatever numbers its entries have.
 pub fn is_half_connected(fd: i32) -> bool {
     let pending = |id: u64| {
         SOCKETS.entries().1.any(|other| {

@@ -11,7 +11,7 @@ use epochsocks::sys::File;
 
 use super::call::Target;
 
-/// What makes the linker list, verify or explain, and execute nothing.
+/// Options that make the linker list, verify or explain, and execute nothing.
 const MODES: [&[u8]; 6] =
     [b"--list", b"--verify", b"--version", b"--help", b"--list-tunables", b"--list-diagnostics"];
 /// Options that may stand before such a mode, and whether they take a value. Not `--audit`, whose
@@ -26,8 +26,8 @@ const BEFORE: [(&[u8], bool); 7] = [
     (b"--glibc-hwcaps-mask", true),
 ];
 
-/// Whether the command makes glibc's dynamic linker, told by what it is, do no more than that. The
-/// arguments have the form of an environment block.
+/// Tells whether the command makes glibc's dynamic linker, told by what it is, do no more than
+/// that. The arguments have the form of an environment block.
 pub fn lists_only(
     target: Target<'_>,
     arguments: Environment<'_>,
@@ -56,7 +56,8 @@ fn is_mode(arguments: Environment<'_>) -> bool {
     false
 }
 
-/// Whether an audit library would run: one that is named, or that a file among the arguments asks for.
+/// Tells whether an audit library would run: one that is named, or that a file among the arguments
+/// asks for.
 fn runs_audit(arguments: Environment<'_>) -> bool {
     let asks = |word| {
         let file = File::open_at(libc::AT_FDCWD, word);

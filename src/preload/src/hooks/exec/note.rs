@@ -1,4 +1,4 @@
-//! What a child that shares the memory has to say, kept for its parent: the child's standard error may
+//! Log lines of a child that shares the memory, kept for its parent: the child's standard error may
 //! be the program's already.
 
 use core::cell::Cell;

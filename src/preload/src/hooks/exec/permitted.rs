@@ -22,8 +22,8 @@ use crate::log::{count, line};
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
 
-/// Whether `target` may be executed by `call`. What is unknown is refused, and the user told; the kernel's
-/// own errors for a missing file and the like are told as they are.
+/// Tells whether `target` may be executed by `call`. A file that can't be judged is refused, with a
+/// log line; the kernel's own errors for a missing file and the like are returned as they are.
 pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
     let Call { arguments, environment, by } = *call;
     let protected = match target.judge() {
@@ -77,8 +77,8 @@ impl Obstacle {
             && blocked.reason == Reason::Refused(refusal))
     }
 
-    /// Whether the program itself is to blame, and in a way that a helper is excused from; also what
-    /// may be executed and not be read, as some set-ID programs.
+    /// Tells whether the refusal lies in the program itself, and is one that a helper is excused
+    /// from. A file that may be executed but not read, as some set-ID programs, counts as well.
     fn is_excusable(&self) -> bool {
         match self {
             Obstacle::Blocked(blocked) if blocked.interpreter().is_some() => false,
@@ -158,7 +158,7 @@ impl Obstacle {
     }
 }
 
-/// Whether the dynamic linker would take LD_PRELOAD in what this process executes.
+/// Tells whether the dynamic linker would take LD_PRELOAD in what this process executes.
 fn process(environment: Environment<'_>) -> Result<(), Obstacle> {
     environment
         .values("GLIBC_TUNABLES")
@@ -167,9 +167,9 @@ fn process(environment: Environment<'_>) -> Result<(), Obstacle> {
         .map_err(Obstacle::Process)
 }
 
-/// Whether the program that is executed could load the library by its path: after a chroot, an
-/// unmount, a remount as noexec or with fewer capabilities the dynamic linker would only warn, and run
-/// the program unprotected.
+/// Tells whether the program that is executed could load the library by its path: after a chroot,
+/// an unmount, a remount as noexec or with fewer capabilities the dynamic linker would only warn,
+/// and run the program unprotected.
 fn library() -> Result<(), Obstacle> {
     let path = inheritance::library().ok_or(Obstacle::Library(Unloadable::Nowhere))?;
     let is_ours = sys::as_after_exec(|| {

@@ -47,7 +47,7 @@ pub unsafe fn close(stream: *mut FILE, child: c_int) -> c_int {
     sys::wait_for(child).unwrap_or_else(errno::fail)
 }
 
-/// What a stream of popen is opened for.
+/// Mode of a stream of popen.
 #[derive(Clone, Copy)]
 struct Mode {
     reads: bool,

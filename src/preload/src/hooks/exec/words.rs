@@ -57,7 +57,7 @@ pub unsafe fn wordexp(words: *const c_char, expanded: *mut wordexp_t, flags: c_i
     }
 }
 
-/// Whether there is a command substitution, or what looks like one.
+/// Tells whether there is a command substitution, or text that looks like one.
 fn may_start_a_shell(words: &CStr) -> bool {
     words.to_bytes().contains(&b'`') || words.to_bytes().windows(2).any(|pair| pair == b"$(")
 }

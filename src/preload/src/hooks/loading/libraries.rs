@@ -202,7 +202,7 @@ fn judge_file(name: &CStr) -> Result<(), ExecRefusal> {
     decide_library(&elf, library, || is_loaded(&file), calls)
 }
 
-/// Whether `file` is the process's own libc or dynamic linker.
+/// Tells whether `file` is the process's own libc or dynamic linker.
 fn is_loaded(file: &File) -> bool {
     let own = [libc::__errno_location as *const c_void, linkage::in_dynamic_linker()];
     own.into_iter().filter_map(object_of).any(|object| {

@@ -234,8 +234,9 @@ unsafe extern "C" fn hook(_: *mut c_void, name: *const c_char) -> *mut c_void {
     linkage::in_this_object(unsafe { CStr::from_ptr(name) }).unwrap_or(null_mut())
 }
 
-/// What an object behind the hooks gets for libc's function that it stands before: a hook may call
-/// that object, so it can't be just any hook. `None` where it has to be libc's own.
+/// Finds the function for an object behind the hooks that asks for a libc function which it defines
+/// itself. A hook may call that object, so it can't be just any hook. `None` where it has to be
+/// libc's own.
 fn stand_in(name: &CStr) -> Option<*mut c_void> {
     if name == c"connect" {
         return Some(connect_behind as *mut c_void);
@@ -252,7 +253,7 @@ unsafe extern "C" fn behind(_: *mut c_void, name: *const c_char) -> *mut c_void 
     stand_in(unsafe { CStr::from_ptr(name) }).unwrap_or(null_mut())
 }
 
-/// What `handle` has, or the stand-in if that is libc's.
+/// Finds the symbol in `handle`, or the stand-in if that is libc's.
 ///
 /// # Safety
 /// As dlsym(3).
@@ -280,8 +281,8 @@ unsafe extern "C" fn by_versioned_handle(
     unsafe { hook_before(resolve_versioned()(handle, name, version), name) }
 }
 
-/// What `handle` has, or the hook if that is a C library's function behind one. Not what the program
-/// would get without a handle: that may be an object in front that asks on behalf of its own.
+/// Finds the symbol in `handle`, or the hook if that is a C library's function behind one. The
+/// answer without a handle would be wrong: it may be an object in front that asks for its own sake.
 ///
 /// # Safety
 /// As dlsym(3).
@@ -306,8 +307,8 @@ unsafe fn hook_before(found: *mut c_void, name: *const c_char) -> *mut c_void {
     unsafe { hook(null_mut(), name) }
 }
 
-/// Whether `address` lies in libc or a part of it, in a second C library that the program has loaded,
-/// or in another library whose functions have hooks.
+/// Tells whether `address` lies in libc or a part of it, in a second C library that the program has
+/// loaded, or in another library whose functions have hooks.
 fn is_of_hooked_library(address: *const c_void) -> bool {
     /// For the object's entry in the dynamic linker's list (dlfcn.h).
     const RTLD_DL_LINKMAP: c_int = 2;

@@ -73,8 +73,8 @@ pub unsafe fn getaddrinfo(
     code
 }
 
-/// What libc says of everything but the name, 0 if nothing: Tor is not asked for a call that must
-/// fail.
+/// Libc's error for everything but the name, 0 if there is none: Tor is not asked for a call that
+/// must fail.
 ///
 /// # Safety
 /// `service` as getaddrinfo(3) wants it.
@@ -105,7 +105,7 @@ fn failed(error: LookupError) -> c_int {
     codes.eai
 }
 
-/// What the caller wants, as getaddrinfo(3) reads it.
+/// Hints of the caller, as getaddrinfo(3) reads them.
 struct Hints(addrinfo);
 
 impl Hints {

@@ -66,7 +66,7 @@ fn find(name: &[u8], node: Node<'_>, wanted: Wanted) -> Result<Answer, LookupErr
         .inspect_err(|error| report(error, format_args!("{}", name.escape_ascii())))
 }
 
-/// Whether the user has heard that local names are not asked for. Guards nothing else: Relaxed.
+/// Set once the log has said that local names are not asked for. Guards nothing else: Relaxed.
 static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Writes a failure into the log.

@@ -69,14 +69,14 @@ unsafe extern "C" fn value(name: *const c_char, caller: *const c_void) -> *mut c
     }
 }
 
-/// Whether the program's environment says itself which proxy is meant, if any.
+/// Tells whether the program's environment itself names a proxy, or none.
 fn names_a_proxy() -> bool {
     let mut names = PROXIES.split_inclusive(|byte| *byte == 0);
     // SAFETY: each name with its NUL.
     names.any(|name| unsafe { !real::getenv(name.as_ptr().cast()).is_null() })
 }
 
-/// Whether `caller` lies in a libcurl, under whatever name, that refuses onion names.
+/// Tells whether `caller` lies in a libcurl, under whatever name, that refuses onion names.
 fn refuses_onions(caller: *const c_void) -> bool {
     const LINK_MAP: c_int = 2;
     let mut information = MaybeUninit::<libc::Dl_info>::uninit();
@@ -120,7 +120,7 @@ fn url() -> *mut c_char {
     kept(&URL, pid, || made(pid, proxy::url(settings.tor(), credentials.as_ref()).as_slice()))
 }
 
-/// What is not to go there.
+/// List of destinations that must not go to the proxy.
 fn list() -> *mut c_char {
     let direct = runtime::loaded().allow_direct.as_ref();
     kept(&LIST, 0, || made(0, proxy::exceptions(direct).as_slice()))

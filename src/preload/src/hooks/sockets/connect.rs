@@ -94,8 +94,9 @@ fn to_name_server(fd: c_int, kind: SocketKind, server: SocketAddr) -> c_int {
     }
 }
 
-/// What libc's `connect` is to a library behind the hooks, which a hook may have called: libc's own where
-/// that hook leaves it to libc, and the hook for what it would lead through Tor or refuse.
+/// Serves as libc's `connect` for a library behind the hooks, which a hook may have called: it is
+/// libc's own where that hook leaves the call to libc, and the hook where that would go through Tor
+/// or refuse.
 ///
 /// # Safety
 /// As connect(2).

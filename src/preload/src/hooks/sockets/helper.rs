@@ -15,7 +15,7 @@ use crate::{environment, inheritance, real};
 /// Where the path of a `sockaddr_un` begins.
 const PATH: usize = size_of::<libc::sa_family_t>();
 
-/// Whether the user has been told. Guards nothing else: Relaxed.
+/// Set once the log has said it. Guards nothing else: Relaxed.
 static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Looks at the peer of `fd`, which was connected to the UNIX socket `address`. Of any other than a
@@ -38,7 +38,7 @@ pub fn look_at(fd: i32, address: &AddressArgument) {
     );
 }
 
-/// Whether `path` is that of ssh's agent, which makes no connections.
+/// Tells whether `path` is that of ssh's agent, which makes no connections.
 fn is_agent(path: &[u8]) -> bool {
     // SAFETY: a C string; what getenv answers stays until the program changes its environment.
     unsafe {
@@ -54,8 +54,8 @@ fn peer(fd: i32) -> Option<i32> {
     peer.ok().map(|peer| peer.pid).filter(|pid| *pid > 0)
 }
 
-/// Whether the process `pid` has a library of our file's name in its memory. What can't be read, as
-/// another user's, has none.
+/// Tells whether the process `pid` has a library of our file's name in its memory. What can't be
+/// read, as another user's, has none.
 fn loads_the_library(pid: i32) -> bool {
     let mut name = Bytes::<32>::EMPTY;
     let written = write!(name, "/proc/{pid}/maps\0");
@@ -68,7 +68,7 @@ fn loads_the_library(pid: i32) -> bool {
     contains(&maps, file)
 }
 
-/// Whether `file` has the text `wanted`, which is shorter than half of what is read at once.
+/// Tells whether `file` has the text `wanted`, which is shorter than half of what is read at once.
 fn contains(file: &File, wanted: &[u8]) -> bool {
     let mut buffer = [0; 2048];
     let (mut offset, mut kept) = (0, 0);

@@ -97,7 +97,8 @@ unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t)
     result
 }
 
-/// Whether an address that the kernel wrote has the Tor port's number, as far as it can be seen.
+/// Tells whether an address that the kernel wrote has the Tor port's number, as far as it can be
+/// seen.
 ///
 /// # Safety
 /// `address` has `room` bytes or `length`, whichever is less.

@@ -93,7 +93,7 @@ refused! {
 /// A module of the name service switch can't answer (nss.h).
 const NSS_STATUS_UNAVAIL: c_int = -1;
 
-/// Whether a module's function of this name looks a host or a network up.
+/// Tells whether a module's function of this name looks a host or a network up.
 ///
 /// # Safety
 /// `function` is null or a C string.

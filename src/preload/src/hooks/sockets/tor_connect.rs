@@ -83,8 +83,8 @@ fn send_off(
     Some(SOCKETS.connect(fd, &attempt))
 }
 
-/// Whether a connect waits on a non-blocking socket, too: an event loop that enters the kernel without
-/// libc would see the tokens, and would not drive the handshake.
+/// Tells whether a connect waits on a non-blocking socket, too: an event loop that enters the
+/// kernel without libc would see the tokens, and would not drive the handshake.
 pub fn always_waits(settings: &Settings) -> bool {
     const UNKNOWN: u8 = 0;
     const NO: u8 = 1;

@@ -158,9 +158,9 @@ struct Events<C> {
     epoll: c_int,
     events: *mut epoll_event,
     call: C,
-    /// How many of them are the program's.
+    /// Number of those that are the program's.
     kept: c_int,
-    /// Whether the last sleep was cut short by the questions that wait for Tor.
+    /// Set if the questions that wait for Tor cut the last sleep short.
     woken: bool,
 }
 

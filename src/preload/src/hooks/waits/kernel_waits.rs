@@ -13,7 +13,7 @@ use crate::{clock, errno};
 /// The size of the kernel's signal mask in bytes.
 const MASK: usize = 8;
 
-/// What `pselect6` takes as its sixth argument.
+/// Sixth argument of `pselect6`.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct SizedMask {
@@ -21,7 +21,7 @@ pub struct SizedMask {
     size: usize,
 }
 
-/// Whether the kernel takes these for a signal mask and its size.
+/// Tells whether the kernel takes these for a signal mask and its size.
 pub fn is_mask(mask: c_long, size: c_long) -> bool {
     mask == 0 || size == MASK as c_long
 }

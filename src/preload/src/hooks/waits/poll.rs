@@ -135,11 +135,11 @@ unsafe fn wait(
 
 struct Entries<'w> {
     original: &'w mut [pollfd],
-    /// What the kernel gets, and perhaps an entry behind it for the questions.
+    /// Array for the kernel, with an entry at the end if questions wait.
     copy: &'w mut [pollfd],
     /// The entries that wait for a handshake in place of what the program wants.
     marks: &'w mut [u64],
-    /// Whether the last sleep was cut short by the questions.
+    /// Set if the questions cut the last sleep short.
     woken: bool,
 }
 

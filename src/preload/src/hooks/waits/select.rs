@@ -139,7 +139,7 @@ struct Asked<'w> {
     copies: &'w mut [u64],
     /// The descriptors that wait for a handshake in place of what the program wants.
     in_flight: &'w mut [u64],
-    /// Whether the last sleep was cut short by the questions that wait for Tor.
+    /// Set if the questions that wait for Tor cut the last sleep short.
     woken: bool,
 }
 
@@ -167,7 +167,7 @@ impl Asked<'_> {
         })
     }
 
-    /// What the kernel is asked about `fd`, as poll has it.
+    /// Events that the kernel is asked for on `fd`, in poll's bits.
     fn events(&self, fd: usize) -> i16 {
         let mut sets = self.copies.chunks_exact(self.length);
         let mut event = |event: i16| sets.next().filter(|set| set.has(fd)).map_or(0, |_| event);

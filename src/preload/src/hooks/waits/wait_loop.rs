@@ -18,7 +18,7 @@ pub trait Waiter {
     /// nanoseconds since boot.
     fn translate(&mut self, now: u64) -> Duration;
 
-    /// Whether the condition holds already, so that no sleep is needed.
+    /// Tells whether the condition holds already, so that no sleep is needed.
     fn is_done(&self) -> bool {
         false
     }
@@ -27,7 +27,7 @@ pub trait Waiter {
     /// `mask` blocked.
     fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int;
 
-    /// Whether the wait goes on after a signal that was handled in [`Waiter::sleep`].
+    /// Tells whether the wait goes on after a signal that was handled in [`Waiter::sleep`].
     fn goes_on_after_signal(&self) -> bool {
         false
     }
@@ -36,7 +36,7 @@ pub trait Waiter {
     /// drove one, so that the kernel's answer is out of date.
     fn drive(&mut self) -> bool;
 
-    /// How much of what the program asked for is ready.
+    /// Number of things that the program asked for and that are ready.
     fn ready(&self) -> c_int;
 
     /// Gives the program the kernel's answer. Errors: `EFAULT` where it can't be written.
@@ -58,7 +58,8 @@ pub fn wait(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset
     result
 }
 
-/// What comes for a handshake ends no wait; it leads to another one with what remains of the time.
+/// Repeats the wait: an event of a handshake does not end it, but leads to another one for the rest
+/// of the time.
 fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
     let end = limit.map(|limit| clock::now().saturating_add(limit));
     let saved = errno::get();

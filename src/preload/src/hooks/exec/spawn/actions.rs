@@ -41,7 +41,7 @@ struct Open {
     mode: mode_t,
 }
 
-/// What the child does before its exec, in order.
+/// Step of the child before its exec.
 #[derive(Clone, Copy)]
 enum Step<'a> {
     Close(c_int),
@@ -116,7 +116,7 @@ impl<'a> Actions<'a> {
         Actions::Listed(list)
     }
 
-    /// Whether each of them is known here.
+    /// Tells whether each of them is known here.
     pub fn are_known(&self) -> bool {
         match self {
             Actions::Listed(list) => list.iter().all(|action| action.0.step().is_some()),

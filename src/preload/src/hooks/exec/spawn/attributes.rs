@@ -72,7 +72,7 @@ impl Attributes {
         attributes
     }
 
-    /// Whether each of them is known here.
+    /// Tells whether each of them is known here.
     pub fn are_known(&self) -> bool {
         self.flags & !KNOWN == 0
     }

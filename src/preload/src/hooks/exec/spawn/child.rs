@@ -18,7 +18,7 @@ use crate::log::refused;
 /// The status of a child that could not execute its program.
 const NOT_EXECUTED: i32 = 127;
 
-/// How the program is told.
+/// Form in which the caller names the program.
 #[derive(Clone, Copy)]
 pub enum Program {
     /// By its path.
@@ -27,7 +27,7 @@ pub enum Program {
     Name,
 }
 
-/// What the caller wants to know the child by.
+/// Handle by which the caller wants to know the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// Its process id.
@@ -38,7 +38,7 @@ pub enum Wanted {
 
 /// A child to be started.
 pub struct Child<'a> {
-    /// How `file` tells the program.
+    /// Meaning of `file`.
     pub program: Program,
     /// Its path or its name.
     pub file: &'a CStr,
@@ -46,13 +46,13 @@ pub struct Child<'a> {
     pub arguments: Environment<'a>,
     /// Its complete environment.
     pub environment: Environment<'a>,
-    /// What the child changes of itself before.
+    /// Changes that the child makes to itself before.
     pub attributes: Attributes,
     /// And of its descriptors and its directory.
     pub actions: Actions<'a>,
 }
 
-/// What the child gets from its parent, and what it tells it.
+/// Data that child and parent exchange.
 struct Shared<'a> {
     child: &'a Child<'a>,
     /// The parent's signal mask.
@@ -60,7 +60,7 @@ struct Shared<'a> {
     /// The errno, 0 while there is none. The parent reads it when the child has ended or has executed
     /// its program: Relaxed.
     failure: AtomicI32,
-    /// What the child has to say.
+    /// Log lines of the child.
     note: Note,
 }
 

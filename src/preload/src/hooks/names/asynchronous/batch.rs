@@ -18,7 +18,7 @@ use crate::unhooked;
 
 /// As many threads look up the names of one call.
 const MOST_WORKERS: usize = 8;
-/// What a look-up needs, libc's own getaddrinfo for a number included, several times over.
+/// Stack of a lookup: several times what one needs, libc's own getaddrinfo for a number included.
 const STACK: usize = 256 << 10;
 
 /// The head of a mapping; the requests follow.

@@ -161,7 +161,7 @@ fn under_way(list: &[*const gaicb]) -> usize {
     list.iter().filter(|request| unsafe { outcome(request.cast_mut()) } == EAI_INPROGRESS).count()
 }
 
-/// What is known of a request; null is done.
+/// State of a request; null is done.
 ///
 /// # Safety
 /// `request` is null or a request.

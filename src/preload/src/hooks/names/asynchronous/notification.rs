@@ -1,4 +1,4 @@
-//! How a program is told that its requests are finished (sigevent(3type)).
+//! Notification of a program that its requests are finished (sigevent(3type)).
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use libc::sigevent;
 
 use crate::unhooked;
 
-/// What the program wants.
+/// Notification that the program wants.
 #[derive(Clone, Copy)]
 pub enum Notification {
     /// Nothing, or what libc does not know either.
@@ -35,7 +35,7 @@ struct ThreadEvent {
 const _: () = assert!(size_of::<ThreadEvent>() <= size_of::<sigevent>());
 
 impl Notification {
-    /// What `event` asks for.
+    /// Reads the notification that `event` asks for.
     pub fn new(event: &sigevent) -> Notification {
         match event.sigev_notify {
             libc::SIGEV_SIGNAL => {
