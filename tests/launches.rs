@@ -1,4 +1,4 @@
-//! What the processes of one launch tell each other, and that it goes with the launch.
+//! Data that the processes of one launch share, and that is removed with the launch.
 
 mod support;
 

@@ -46,7 +46,7 @@ use fence::{ACCESS, LOAD, around};
 
 /// Accesses in the one total order.
 pub trait TotalOrder {
-    /// What the atomic holds.
+    /// Type of the atomic's value.
     type Value;
     /// Reads.
     fn load_total(&self) -> Self::Value;

@@ -1,6 +1,6 @@
 //! A count of every record's memory, for tests that look for lost and doubled frees.
 
-/// What a piece of a registry's memory is used for.
+/// Use of a piece of a registry's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// A descriptor names it.

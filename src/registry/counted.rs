@@ -29,7 +29,7 @@ const TAKEN: u64 = (1 << TAKEN_BITS) - 1;
 /// The references that a slot is worth: more than its word can give away.
 const SHARE: u64 = 1 << TAKEN_BITS;
 
-/// What a slot holds.
+/// Content of a slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
@@ -50,7 +50,7 @@ impl Word {
         self.0 & TAKEN
     }
 
-    /// What is left of the slot's share.
+    /// Rest of the slot's share.
     fn left(self) -> u64 {
         SHARE - self.taken()
     }

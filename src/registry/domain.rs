@@ -1,4 +1,4 @@
-//! What the slot table asks of memory reclamation.
+//! Interface of memory reclamation to the slot table.
 
 use core::ops::Deref;
 use core::ptr::NonNull;

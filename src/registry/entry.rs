@@ -1,4 +1,4 @@
-//! What the word of a slot says: which node a descriptor names, if any.
+//! Decoded word of a slot: which node a descriptor names, if any.
 
 use core::ptr::{NonNull, null_mut};
 
@@ -59,13 +59,13 @@ impl<T> Entry<T> {
     /// The descriptor names nothing.
     pub const EMPTY: Entry<T> = Entry(null_mut());
 
-    /// What a load of the slot gave.
+    /// Decodes a loaded word of the slot.
     #[inline(always)]
     pub fn of(word: *mut Node<T>) -> Entry<T> {
         Entry(word)
     }
 
-    /// What to store.
+    /// Word to store.
     #[inline(always)]
     pub fn word(self) -> *mut Node<T> {
         self.0
@@ -94,13 +94,13 @@ impl<T> Entry<T> {
         Entry(self.0.map_addr(|address| address & !NAMES))
     }
 
-    /// Whether the descriptor names a node.
+    /// Tells whether the descriptor names a node.
     #[inline(always)]
     pub fn is_named(self) -> bool {
         self.0.addr() & NAMES != 0
     }
 
-    /// Whether the descriptor names a node, and the slot is noted in an arena.
+    /// Tells whether the descriptor names a node, and the slot is noted in an arena.
     #[inline(always)]
     pub fn is_young(self) -> bool {
         self.0.addr() & (NAMES | OLD) == NAMES

@@ -44,7 +44,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What a record is to the model. Two descriptors name one record when they name one `Rc`.
+/// Record of the model. Two descriptors name one record when they name one `Rc`.
 type Plain = Rc<(u64, Cell<bool>)>;
 
 #[derive(Default)]

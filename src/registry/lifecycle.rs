@@ -1,4 +1,4 @@
-//! What the slot registries promise beyond single operations: bounded memory, abandoned claims, and
+//! Promises of the slot registries beyond single operations: bounded memory, abandoned claims, and
 //! that each record ends once.
 
 use std::sync::Barrier;
@@ -78,7 +78,7 @@ fn stopped_readers_cost_a_bounded_number_of_nodes() {
     }
 }
 
-/// What the default is chosen over: 80,000 records, of which one reader keeps nearly all.
+/// Shows why plain epochs are not the default: of 80,000 records one reader keeps nearly all.
 #[test]
 fn one_stopped_reader_keeps_everything_from_plain_epochs() {
     assert!(nodes_with_stopped_readers::<Epoch>(1) > 40_000);
@@ -128,7 +128,7 @@ fn thousands_of_abandoned_readers_keep_what_they_protect_and_nothing_else() {
     costs::<Hazard>("hazard");
 }
 
-/// What a thread has retired is freed after one of its readers was abandoned.
+/// Frees what a thread has retired, although one of its readers was abandoned.
 #[test]
 fn an_abandoned_reader_keeps_no_arena() {
     let registry = bare::<Era>();

@@ -177,13 +177,13 @@ pub unsafe trait Registry: Sync {
     where
         Self: 'r;
 
-    /// Whether this process may change the registry; a vfork child may not (guarantee J). Makes a
-    /// system call.
+    /// Tells whether this process may change the registry; a vfork child may not (guarantee J).
+    /// Makes a system call.
     fn may_change(&self) -> bool {
         true
     }
 
-    /// Whether `fd` has an entry. Takes no guard and writes nothing.
+    /// Tells whether `fd` has an entry. Takes no guard and writes nothing.
     fn contains(&self, fd: i32) -> bool {
         self.borrow(fd, |_| ()).is_some()
     }

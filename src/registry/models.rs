@@ -1,7 +1,7 @@
 //! loom models of the lock-free pieces, each with twins in which a mistake is planted that loom must
 //! find. `tests/loom` runs them.
 //!
-//! What they cover: every interleaving with a bounded number of preemptions, and the weak orderings
+//! The models cover every interleaving with a bounded number of preemptions, and the weak orderings
 //! of C++11 except those that SeqCst accesses have and fences don't. A record's memory is modelled:
 //! a read that races with its next life is found even where the values look right.
 
@@ -208,7 +208,7 @@ fn restore_while_superseded<S: Subject>() {
     name_one_record_and_free_both(&*registry);
 }
 
-/// What a superseded record's two descriptors show in the end.
+/// Final state of a superseded record's two descriptors.
 fn name_one_record_and_free_both<S: Subject>(registry: &S) {
     let first = registry.lookup(0).expect("an entry");
     let second = registry.lookup(1).expect("an entry");

@@ -36,9 +36,9 @@ pub struct Node<T> {
     pub next: Cell<*mut Node<T>>,
     /// The epoch in which the record was retired. Belongs to the owner of the limbo list.
     pub retired: Cell<u64>,
-    /// How many nodes the batch has that this one is the first of. Belongs to the batch's owner.
+    /// Number of nodes in the batch that this one is the first of. Belongs to the batch's owner.
     pub batch: Cell<u32>,
-    /// Whether the reclaimer has met a guard that protects this. As above.
+    /// Set if the reclaimer has met a guard that protects this node. As above.
     pub protected: Cell<bool>,
     /// The node's number in the slab; written once.
     pub number: Cell<u32>,
@@ -103,7 +103,7 @@ impl<T: Payload> Node<T> {
         unsafe { T::renew(self.record.get().cast(), cookie) };
     }
 
-    /// Whether `drop_slot` would find the last slot count and nothing else to do.
+    /// Tells whether `drop_slot` would find the last slot count and nothing else to do.
     #[inline(always)]
     pub fn is_sole(&self) -> bool {
         // Total order as in `drop_slot`.
@@ -140,14 +140,14 @@ impl<T: Payload> Node<T> {
         self.slots.add_total(1);
     }
 
-    /// Whether the slot where it was found is the only one that owns a count.
+    /// Tells whether the slot where it was found is the only one that owns a count.
     pub fn is_in_one_slot(&self) -> bool {
         // Relaxed: for an audit, beside which nothing else runs.
         self.slots.load(Relaxed) == 1
     }
 
-    /// Whether the reclaimer may free the node that no guard protects: only the registry's own
-    /// reference is left, and nobody can raise it (guarantees C, E).
+    /// Tells whether the reclaimer may free the node, which no guard protects: only the registry's
+    /// own reference is left, and no thread can raise it (guarantees C, E).
     pub fn is_unreferenced(&self) -> bool {
         // Acquire pairs with the Release of a handle's end.
         self.count.load(Acquire) == 1 || mutant!(IgnoredCount: false => true)
@@ -176,9 +176,9 @@ impl<T: Payload> Node<T> {
         core::ptr::eq(self.record.get().cast(), record)
     }
 
-    /// Whether the record has a slot in the table of handshakes, which must be given up with its last
-    /// descriptor. The node was in a slot of the registry when the caller read that; it may have been
-    /// reused since.
+    /// Tells whether the record has a slot in the table of handshakes, which must be given up with
+    /// its last descriptor. The node was in a slot of the registry when the caller read that; it
+    /// may have been reused since.
     #[inline(always)]
     pub fn has_slot(&self) -> bool {
         // SAFETY: whoever found the node in a slot is ordered after `revive`.
@@ -267,7 +267,7 @@ impl<T> List<T> {
         Some(List::of(first, count))
     }
 
-    /// How many nodes it has.
+    /// Number of nodes in the batch.
     pub fn len(&self) -> u32 {
         self.length
     }

@@ -160,7 +160,7 @@ impl<R: Registry> Owned<R> {
         unsafe { winner.as_ref() }
     }
 
-    /// Whether this process is the one that was bound, if any was.
+    /// Tells whether this process is the one that was bound, if any was.
     fn is_bound(&self) -> bool {
         // Relaxed: as in `adopt`.
         let bound = self.bound.load(Relaxed);

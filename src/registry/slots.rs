@@ -63,7 +63,7 @@ impl<D: Domain> SlotRegistry<D> {
         }
     }
 
-    /// What reclaims the nodes.
+    /// Domain that reclaims the nodes.
     pub const fn domain(&self) -> &D {
         &self.domain
     }

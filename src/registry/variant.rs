@@ -16,7 +16,7 @@ pub enum Guarantee {
     J,
 }
 
-/// What a backend lacks, each letter with the reason; it gives all the others.
+/// Guarantees that a backend lacks, each letter with the reason; it gives all the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guarantees {
     /// The missing ones, each with a sentence for the user.
@@ -36,13 +36,13 @@ impl Guarantees {
 /// A backend as `epochsocks --registry` knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// What the user writes; also the end of the preload library's file name.
+    /// Name that the user writes; also the end of the preload library's file name.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// Description in a few words.
     pub role: &'static str,
-    /// What it gives.
+    /// Guarantees that it gives.
     pub guarantees: Guarantees,
-    /// Whether it needs the feature `std`.
+    /// True if it needs the feature `std`.
     pub needs_std: bool,
 }
 

@@ -11,13 +11,13 @@ use crate::socks5::{Credentials, Request};
 use crate::sys::{self, Errno};
 use crate::tor::DialError;
 
-/// What a call of connect wants.
+/// One call of connect.
 pub struct Attempt<'a> {
     /// The address family of the socket.
     pub domain: i32,
     /// Where the program wants to go, as it has said it.
     pub destination: SocketAddr,
-    /// What is asked of Tor.
+    /// Request to Tor.
     pub request: &'a Request,
     /// Tor's SOCKS port.
     pub tor: SocketAddr,
@@ -25,8 +25,8 @@ pub struct Attempt<'a> {
     pub credentials: Option<&'a Credentials>,
     /// When the handshake has to be over, in nanoseconds since boot.
     pub deadline: u64,
-    /// Whether the call waits for the end on a socket that is `O_NONBLOCK`, too; asked for such a
-    /// socket only.
+    /// Tells whether the call waits for the end on a socket that is `O_NONBLOCK`, too; called for
+    /// such a socket only.
     pub always_waits: fn() -> bool,
 }
 
@@ -80,14 +80,14 @@ pub struct Sent {
     slot: Option<SlotId>,
     /// Where it stands.
     pub progress: Progress,
-    /// Whether this call has sent it off; another one has otherwise.
+    /// True if this call has started it; otherwise another one has.
     is_own: bool,
-    /// Whether the call waits for its end.
+    /// True if the call waits for its end.
     pub waits: bool,
 }
 
 impl Sent {
-    /// What a connect that does not wait answers.
+    /// Errno of a connect that does not wait.
     pub fn underway(&self) -> Errno {
         Errno(if self.is_own { libc::EINPROGRESS } else { libc::EALREADY })
     }
@@ -97,7 +97,7 @@ impl Sent {
     }
 }
 
-/// How often a connect begins again because of what other threads do to the socket.
+/// Number of times that a connect begins again because of what other threads do to the socket.
 const ROUNDS: u32 = 16;
 
 impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
@@ -228,7 +228,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         locked.drive_until_quiet(Some(Owner { record, attempt }))
     }
 
-    /// What a connect answers that has waited for its end; `progress` is what the wait has shown.
+    /// Result of a connect that has waited for its end; `waited` is the result of the wait.
     pub fn finish(&self, fd: i32, sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
         if let Some(slot) = sent.slot() {
             slot.stop_waiting();

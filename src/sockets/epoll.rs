@@ -1,4 +1,4 @@
-//! What epoll_ctl(2) does to a socket that may connect through Tor.
+//! epoll_ctl(2) on a socket that may connect through Tor.
 
 use super::handshake::{EpollEntry, Interest, Locked, TABLE};
 use super::verified::compare;
@@ -15,7 +15,7 @@ pub struct EpollControl {
     pub operation: i32,
     /// The socket.
     pub fd: i32,
-    /// What the program asks for; nothing for `EPOLL_CTL_DEL`.
+    /// Events that the program asks for; none for `EPOLL_CTL_DEL`.
     pub interest: Interest,
 }
 
@@ -110,7 +110,7 @@ fn slot_of(record: &Record, operation: i32) -> Result<Option<(SlotId, Locked<'st
     Ok(None)
 }
 
-/// How often to look whether a connect that another thread has just begun was sent off.
+/// Number of looks whether a connect that another thread has just begun was started.
 const ROUNDS: u32 = 1_000;
 
 /// Unlocks the slot, which goes with its last entry.

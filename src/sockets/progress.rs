@@ -19,7 +19,7 @@ pub enum Progress {
     Failed(Errno),
 }
 
-/// What a handshake waits for.
+/// Event and deadline that a handshake waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// `POLLIN` or `POLLOUT`.
@@ -35,7 +35,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
 impl Progress {
-    /// Whether the handshake is still to end: the program must wait.
+    /// Tells whether the handshake has not ended: the program must wait.
     pub fn is_pending(self) -> bool {
         matches!(self, Progress::Busy | Progress::Waiting(_))
     }

@@ -39,7 +39,7 @@ pub struct InFlight {
     seen: State,
 }
 
-/// How a handshake has ended, for [`Record::complete`].
+/// End of a handshake, for [`Record::complete`].
 #[derive(Clone, Copy, Debug)]
 pub struct End {
     /// `Connected`, `Failed`, or `Unconnected` if it was cancelled.

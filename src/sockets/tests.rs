@@ -174,7 +174,7 @@ fn set() -> i32 {
     unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }
 }
 
-/// What comes out of a set within `timeout` milliseconds, with tokens taken out and driven.
+/// Waits for an event of a set within `timeout` milliseconds; tokens are taken out and driven.
 fn event(sockets: &Subject, epoll: i32, timeout: i32) -> Option<u64> {
     loop {
         let mut event = libc::epoll_event { events: 0, u64: 0 };

@@ -24,9 +24,9 @@ pub struct Sockets<R, L> {
     highest: AtomicI32,
 }
 
-/// How often a descriptor may change hands under a lookup before the call gives up.
+/// Number of times that a descriptor may change hands under a lookup before the call gives up.
 const ATTEMPTS: u32 = 8;
-/// How often to look at what another process has done to handshakes that are shared with it.
+/// Interval of looks at handshakes that are shared with another process.
 const SHARED_SLEEP: Duration = Duration::from_millis(250);
 
 /// A counted reference to a record without a destructor, so that it may be held across a blocking
@@ -42,7 +42,7 @@ impl Held {
     }
 }
 
-/// Whether the registry keeps entries for this process.
+/// Decision whether the registry keeps entries for this process.
 #[derive(PartialEq, Eq)]
 enum Kept {
     Yes,
@@ -60,7 +60,7 @@ impl<R, L> Sockets<R, L> {
         &self.registry
     }
 
-    /// Whether any descriptor was ever given an entry: one load.
+    /// Tells whether any descriptor was ever given an entry, by one load.
     pub fn is_used(&self) -> bool {
         self.highest.load(Relaxed) >= 0
     }
@@ -92,7 +92,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         (bound, self.entries_in(0, u32::MAX))
     }
 
-    /// Whether a descriptor from `first` to `last` has an entry.
+    /// Tells whether a descriptor from `first` to `last` has an entry.
     pub fn any_in(&self, first: u32, last: u32) -> bool {
         self.entries_in(first, last).next().is_some()
     }
@@ -178,8 +178,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         self.put(held);
     }
 
-    /// Whether `fd` has an entry, and not that of a socket which was closed behind the hooks: then
-    /// it is a TCP socket.
+    /// Tells whether `fd` has an entry, and not that of a socket which was closed behind the hooks:
+    /// then it is a TCP socket.
     pub fn is_current(&self, fd: i32) -> bool {
         let id = self.registry.borrow(fd, Record::id);
         id.is_some_and(|id| compare(fd, id).is_ok())
@@ -255,7 +255,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         }
     }
 
-    /// Whether `fd` has a handshake in flight or owes an error, without driving it.
+    /// Tells whether `fd` has a handshake in flight or owes an error, without driving it.
     pub fn is_connecting(&self, fd: i32) -> bool {
         let progress = self.registry.borrow(fd, Record::progress);
         matches!(progress, Some(Progress::Busy | Progress::Failed(_)))
@@ -350,8 +350,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         Ok(())
     }
 
-    /// How long a wait for epoll events may last before [`Sockets::drive_overdue`] is due, if
-    /// anything is in flight. `now` is in nanoseconds since boot.
+    /// Longest time that a wait for epoll events may last before [`Sockets::drive_overdue`] is due,
+    /// if anything is in flight. `now` is in nanoseconds since boot.
     pub fn longest_epoll_sleep(&self, now: impl FnOnce() -> u64) -> Option<Duration> {
         if in_flight_count() == 0 {
             return None;
@@ -394,7 +394,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         }
     }
 
-    /// What parent and child share is made before a fork. A failure shows in the child, which gives
+    /// Makes, before a fork, what parent and child share. A failure shows in the child, which gives
     /// the handshake up.
     pub fn before_fork(&self) {
         if in_flight_count() != 0 {

@@ -186,7 +186,7 @@ impl Verified<'_> {
     }
 }
 
-/// What a connect that does not wait answers.
+/// Calls connect without a wait.
 fn started(connect: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
     let once = || match connect() {
         Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),

@@ -1,4 +1,4 @@
-//! What a program sees of its sockets.
+//! A program's view of its sockets.
 
 use crate::subject::{Subject, assert_connected, network_with};
 use crate::support::process::probe;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How long a program without the library may take to leak its first packet.
+/// Time in which a program without the library must leak its first packet.
 const LEAK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A command line, run as it is or through `epochsocks`.

@@ -1,4 +1,4 @@
-//! What is left of the network after a run.
+//! Nothing is left of the network after a run.
 
 use crate::subject::network_with;
 use crate::support::{network, run};

@@ -1,4 +1,4 @@
-//! What torsocks promises its users, call by call, against a real Tor.
+//! torsocks' promises to its users, call by call, against a real Tor.
 
 use crate::subject::{Subject, network_with};
 use crate::support::process::probe;

@@ -1,4 +1,4 @@
-//! What reaches something that is harmless. What lies behind it is not looked at either.
+//! Functions that reach something harmless. The walk does not go behind them either.
 
 /// Why an exported function may reach what the walk finds.
 pub fn reason(export: &str) -> Option<&'static str> {

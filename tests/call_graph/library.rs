@@ -25,7 +25,7 @@ pub struct Function {
     pub imports: BTreeSet<String>,
     /// The system calls that it makes itself.
     pub system_calls: BTreeSet<u64>,
-    /// What it calls, with the first argument where that is a constant.
+    /// Functions that it calls, with the first argument where that is a constant.
     pub calls: Vec<(u64, Option<u64>)>,
 }
 
@@ -73,7 +73,7 @@ impl Library {
     }
 }
 
-/// What is known of the registers on the way through a function.
+/// Known values of the registers on the way through a function.
 #[derive(Default)]
 struct Reader {
     function: u64,

@@ -1,4 +1,4 @@
-//! What is reached from where. A function reaches what it calls, jumps to or takes the address of,
+//! Walk over the call graph. A function reaches what it calls, jumps to or takes the address of,
 //! but not what lies behind a function that is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +33,10 @@ const SYSTEM_CALLS: [(u64, &str); 8] = [
     (425, "io_uring_setup"),
 ];
 
-/// What makes a socket, by its first argument; UNIX and netlink sockets lead nowhere.
+/// Functions that make a socket, by their first argument; UNIX and netlink sockets lead nowhere.
 const SOCKET: [&str; 2] = ["socket", "__socket"];
 const LOCAL_FAMILIES: [u64; 2] = [1, 16];
-/// What uses a socket: harmless in a function that has made it as a local one.
+/// Functions that use a socket: harmless in a function that has made it as a local one.
 const USES: [&str; 6] = ["connect", "__connect", "send", "__send", "sendto", "sendmsg"];
 
 /// The libraries so far.
@@ -66,7 +66,7 @@ impl<'h> Walk<'h> {
         Walk { hooked, reaching: BTreeSet::new(), sinks: 0 }
     }
 
-    /// How many functions and system calls are looked for in the libraries so far.
+    /// Number of functions and system calls that are looked for in the libraries so far.
     pub fn sinks(&self) -> usize {
         self.sinks
     }
@@ -150,7 +150,7 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// What of those looked for the function itself calls.
+    /// Finds the functions looked for that the function itself calls.
     fn end_in(
         &self,
         function: &Function,
@@ -180,7 +180,7 @@ impl<'h> Walk<'h> {
     }
 }
 
-/// How a function leads on.
+/// Ways in which a function leads on.
 enum Step {
     /// By a call of this.
     End(String),

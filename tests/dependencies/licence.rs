@@ -1,7 +1,7 @@
 //! Licence expressions (SPDX), as far as crates use them.
 
-/// Whether a licence made of `allowed` ones satisfies `expression`: one side of each `OR`, both of
-/// each `AND`. Old crates write `/` for `OR`.
+/// Tells whether a licence made of `allowed` ones satisfies `expression`: one side of each `OR`,
+/// both of each `AND`. Old crates write `/` for `OR`.
 pub fn permits(expression: &str, allowed: &[&str]) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();

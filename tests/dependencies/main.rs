@@ -1,4 +1,4 @@
-//! What this project is built from: known licences, one source, no crate with an advisory. Works
+//! Dependencies of this project: known licences, one source, no crate with an advisory. Works
 //! offline; `advisories.json` is brought up to date by `tests/dependencies/review`.
 
 mod licence;
@@ -50,8 +50,8 @@ struct Advisory {
     free: Vec<VersionReq>,
 }
 
-/// What cargo prints. It asks the network only if crates are missing, as those that no build has needed
-/// so far are in a fresh clone.
+/// Runs cargo and returns its output. It asks the network only if crates are missing, as those that
+/// no build has needed so far are in a fresh clone.
 fn cargo(arguments: &[&str]) -> String {
     let run = |network: &[&str]| {
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -126,7 +126,7 @@ fn linked() -> BTreeSet<String> {
     lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
-/// What the licences demand to be handed on: their texts.
+/// The licences demand that their texts are handed on.
 #[test]
 fn the_licences_of_what_is_linked_are_installed() {
     let (linked, mut text) = (linked(), String::from(HEAD));

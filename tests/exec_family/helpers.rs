@@ -10,7 +10,8 @@ use super::support::process::{finish, probe, text};
 use super::support::torify;
 use super::{EPERM, Workshop};
 
-/// How `program` ended that the probe executed by `form`, with `list` as UnprotectedHelpers.
+/// Lets the probe execute `program` by `form`, with `list` as UnprotectedHelpers, and tells how it
+/// ended.
 fn execute(form: &str, program: &Path, list: &str) -> (String, String) {
     let mut command = torify(probe("exec_family"));
     command.arg(form).arg(program).env("EPOCHSOCKS_UNPROTECTED_HELPERS", list);

@@ -46,7 +46,7 @@ const FORMS: [&str; 22] = [
 /// Those that a shell executes.
 const BY_SHELL: [&str; 4] = ["system", "system-appended", "popen", "_IO_popen"];
 
-/// What a shell makes of a command that could not be executed.
+/// Status of a shell whose command could not be executed.
 const NOT_EXECUTED: &str = "status 126";
 const EPERM: &str = "errno 1";
 const ENOEXEC: &str = "errno 8";
@@ -92,7 +92,7 @@ impl Drop for Workshop {
     }
 }
 
-/// How `program` ended that the probe executed by `form`, and all that was printed.
+/// Lets the probe execute `program` by `form`, and returns how it ended, and all that was printed.
 fn execute(form: &str, program: &Path) -> (String, String) {
     let mut command = torify(probe("exec_family"));
     command.arg(form).arg(program).env("EPOCHSOCKS_TOR_PORT", "9");

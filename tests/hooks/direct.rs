@@ -1,4 +1,4 @@
-//! What goes beside Tor because the user wants it: tests/probes/inbound.c.
+//! Connections that go past Tor because the user wants it: tests/probes/inbound.c.
 
 use std::io::Write;
 use std::net::TcpListener;

@@ -1,5 +1,4 @@
-//! What a call answers that has nothing to do with Tor is what the kernel answers:
-//! tests/probes/errnos.c.
+//! Answers of calls that have nothing to do with Tor are the kernel's: tests/probes/errnos.c.
 
 use std::process::Command;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::table::{HOOKS, Hook};
 
-/// How C spells a Rust type of the table.
+/// C's spelling of a Rust type of the table.
 fn c_type(rust: &str) -> String {
     let rust = rust.trim();
     // Of `* const T` and `*const T` the compiler prints either.
@@ -52,8 +52,8 @@ fn declaration(hook: &Hook) -> String {
 }
 
 impl Hook {
-    /// How many parameters a variadic C function names: `syscall` and `prctl` one, `__dprintf_chk` three, `clone`
-    /// four, the others two.
+    /// Number of parameters that a variadic C function names: `syscall` and `prctl` one,
+    /// `__dprintf_chk` three, `clone` four, the others two.
     fn fixed(&self) -> usize {
         match self.symbol {
             "syscall" | "prctl" => 1,

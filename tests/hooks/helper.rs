@@ -16,7 +16,7 @@ fn place(name: &str) -> PathBuf {
     directory.join("default")
 }
 
-/// How often the log says that a helper runs outside.
+/// Counts the log lines which say that a helper runs outside.
 fn warnings(scene: &str, socket: &Path) -> usize {
     let mut command = command("helper", scene, &echoing_proxy());
     command.env("HELPER", socket);

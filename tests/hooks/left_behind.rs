@@ -1,4 +1,5 @@
-//! What threads leave behind that are cancelled in a hook or jump out of it: tests/probes/left_behind.c.
+//! Threads that are cancelled in a hook, or jump out of it, leave nothing behind:
+//! tests/probes/left_behind.c.
 
 use crate::scene::{command, ends};
 use crate::support::scripted_proxy::{Action, ScriptedProxy};

@@ -17,8 +17,8 @@ use crate::support::skip::skip;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What arrives at `peer` of a program whose standard error is `standard_error`, and which is refused
-/// something.
+/// Returns what arrives at `peer` of a program whose standard error is `standard_error`, and which
+/// is refused something.
 fn lines(standard_error: impl Into<OwnedFd>, mut peer: impl Read) -> String {
     let mut command = command("sockets", "inbound", &echoing_proxy());
     let status = command.stderr(standard_error.into()).stdout(Stdio::null()).status();

@@ -1,5 +1,5 @@
-//! What a libcurl is told of proxies: tests/probes/proxy_variables.c, and tests/probes/libcurl.c in
-//! place of libcurl.
+//! Proxy variables as a libcurl reads them: tests/probes/proxy_variables.c, and
+//! tests/probes/libcurl.c in place of libcurl.
 
 use std::process::Command;
 use std::time::Duration;

@@ -104,7 +104,7 @@ fn the_processs_own_libc_may_be_loaded_by_its_path() {
 }
 
 const LIBRARY: [&str; 2] = ["-shared", "-fPIC"];
-/// What the audit library says when it is loaded.
+/// Line that the audit library prints when it is loaded.
 const LOADED: &str = "an audit library is loaded";
 
 fn output(command: &mut Command) -> String {

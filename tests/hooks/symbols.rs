@@ -53,7 +53,7 @@ fn the_library_imports_none_of_its_own_hooks() {
     }
 }
 
-/// What runs in a signal handler must not enter the host's malloc.
+/// Code that runs in a signal handler must not enter the host's malloc.
 /// promise: H
 #[test]
 fn the_default_library_does_not_import_malloc() {

@@ -101,8 +101,8 @@ fn another_library_before_libc_is_called_as_well() {
     }
 }
 
-/// What stands in front of the hooks and of libc finds the hooks, by whatever way it asks: not itself, and
-/// not libc past them.
+/// Ways in which a library in front of the hooks and of libc asks for a function. It finds the
+/// hooks: not itself, and not libc past them.
 const WAYS: [&[&str]; 5] = [
     &[],
     &["-DBY_HANDLE"],
@@ -130,7 +130,7 @@ fn a_library_in_front_finds_the_hooks() {
     }
 }
 
-/// What it takes for libc's connect leads through Tor as well.
+/// The function that it takes for libc's connect leads through Tor as well.
 #[test]
 fn a_library_behind_the_hooks_finds_no_way_past_them() {
     let names = ["behind.so", "behind_h.so", "behind_v.so", "behind_hv.so", "behind_dv.so"];

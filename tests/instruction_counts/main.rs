@@ -1,5 +1,5 @@
-//! How many instructions of ours each hooked call takes, counted by callgrind: a guard against slow
-//! regressions that noise can't move.
+//! Number of the library's instructions that each hooked call takes, counted by callgrind: a guard
+//! against slow regressions that noise can't move.
 //!
 //! The counts are compared with `baseline`, within [`MARGIN`]. Who changes them on purpose
 //! writes them anew, and the commit shows what changed:
@@ -23,9 +23,9 @@ use support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 use support::skip::{missing, skip};
 use support::{preload_library, process};
 
-/// How far a count may move unnoticed: so many instructions, and so many in a hundred.
+/// Margin by which a count may move unnoticed: a number of instructions, and a percentage.
 const MARGIN: (f64, f64) = (2.0, 5.0);
-/// What the probe does in each of its dumps.
+/// Number of calls in each dump of the probe.
 const TIMES: f64 = 100.0;
 const LIMIT: Duration = Duration::from_secs(120);
 

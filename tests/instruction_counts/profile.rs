@@ -1,4 +1,4 @@
-//! What callgrind writes: one file for each dump, in its documented format.
+//! Output of callgrind: one file for each dump, in its documented format.
 
 use std::collections::BTreeMap;
 use std::fs;

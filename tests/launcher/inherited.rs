@@ -1,4 +1,4 @@
-//! What the program does not inherit.
+//! Descriptors that the program does not inherit.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};

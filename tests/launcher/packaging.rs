@@ -1,4 +1,4 @@
-//! What a package installs: pages, completions and sample as the launcher prints them.
+//! Files that a package installs: pages, completions and sample as the launcher prints them.
 
 use std::path::Path;
 

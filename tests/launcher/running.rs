@@ -1,4 +1,4 @@
-//! What a program gets that is run, and what is left of the launcher: nothing.
+//! A program that is run gets its arguments and environment, and nothing is left of the launcher.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What a shell evaluates: `on`, `off`, the prompt and the completions, in each of the shells.
+//! Text that a shell evaluates: `on`, `off`, the prompt and the completions, in each of the shells.
 
 use std::path::Path;
 use std::process::Command;

@@ -12,7 +12,7 @@ pub struct Workshop {
     pub path: PathBuf,
 }
 
-/// What a launcher did.
+/// Outcome of a launcher.
 #[derive(Debug)]
 pub struct Outcome {
     /// Its exit status; `None` after a signal.

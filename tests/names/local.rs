@@ -15,7 +15,7 @@ fn lookup(tor: &Tor, name: &str, settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// What `command` prints, and what we log.
+/// Runs `command` and returns its output and the library's log.
 fn seen(mut command: Command) -> (String, String) {
     let output = finish(&mut command, LIMIT);
     assert!(output.status.success(), "{}", text(&output));

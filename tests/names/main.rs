@@ -73,7 +73,7 @@ impl Tor {
         Tor(ScriptedProxy::start(&[Action::Greeting, Action::Request, Action::Reply(reply)]))
     }
 
-    /// What the probe prints for `arguments`.
+    /// Runs the probe with `arguments` and returns its output.
     fn ask(&self, arguments: &[&str]) -> String {
         run(self.0.port(), arguments)
     }
@@ -247,7 +247,7 @@ fn an_unknown_name_is_not_found_in_every_form() {
     assert_eq!(tor.ask(&["byaddr", "192.0.2.9"]), not_found.repeat(2));
 }
 
-/// What the probe prints and what is in the log, for `arguments`; localhost may be reached.
+/// Runs the probe with `arguments` and returns its output and the log; localhost may be reached.
 fn run_logging(tor: &Tor, arguments: &[&str]) -> (String, String) {
     let mut command = launcher();
     command.env("EPOCHSOCKS_TOR_PORT", tor.0.port().to_string());

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ASKED: usize = 3 + 4 + 1 + "192.0.2.1".len() + 2;
 /// No answer, in place of an answer's code.
 const SILENT: u8 = u8::MAX;
-/// How long the library waits for one then, in seconds: longer than the crowd takes to gather.
+/// Time limit of a handshake then, in seconds: longer than it takes until all are in flight.
 const TIMEOUT: &str = "5";
 
 #[test]

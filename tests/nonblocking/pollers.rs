@@ -1,4 +1,4 @@
-//! What waits for a socket sees nothing of its handshake, and then the connection.
+//! A call that waits for a socket sees nothing of its handshake, and then the connection.
 
 use crate::scene::play;
 

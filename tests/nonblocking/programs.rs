@@ -14,7 +14,7 @@ use crate::support::{skip, torify};
 
 use Action::{Delay, Gather, Greeting, Hello, Request};
 
-/// How long the proxy takes for each connection.
+/// Time that the proxy takes for each connection.
 const LATE: Duration = Duration::from_secs(1);
 const CONNECTS: u32 = 8;
 /// A loop that stood still for each connect would tick about as often as there are connects; one
@@ -53,7 +53,7 @@ fn goes_on(name: &str) {
     println!("{name}: longest gap {} ms", words.next().unwrap_or("?"));
 }
 
-/// Whether the test can run; if not, it has been reported as skipped.
+/// Tells whether the test can run; if not, it has been reported as skipped.
 fn installed(programs: &[&'static str]) -> bool {
     let missing = skip::missing(programs);
     if !missing.is_empty() {

@@ -80,7 +80,7 @@ fn thousands_of_claims_hold_back_little_with_hazards() {
     thousands_of_claims_hold_back_little::<SlotsHazard>();
 }
 
-/// What robustness is for: one claim of a plain epoch holds back all that comes after it.
+/// Shows the need for robustness: one claim of a plain epoch holds back all that comes after it.
 #[test]
 fn one_claim_holds_back_everything_with_plain_epochs() {
     let account = churn_inside_guards::<SlotsEpoch>(1);

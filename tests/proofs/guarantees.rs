@@ -1,5 +1,6 @@
-//! What a backend declares is so, and what it says it lacks is really lacking. `injection` does
-//! the same for H; `conformance` in the library, for every backend, what all of them give.
+//! A backend keeps the guarantees that it declares, and lacks those that it says it lacks.
+//! `injection` does the same for H; `conformance` in the library, for every backend, what all of
+//! them give.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -49,7 +50,7 @@ fn miss<S: Subject>(subject: &S) {
     }
 }
 
-/// How a child ends that does `work` where the kernel kills whoever makes a system call.
+/// Runs `work` in a child that the kernel kills at its first system call, and tells how it ends.
 fn without_system_calls(work: impl Fn()) -> End {
     Shared::<()>::new()
         .run(|()| {

@@ -94,7 +94,7 @@ fn meet(waiting: &AtomicUsize) {
     }
 }
 
-/// What is known of a call at a point of the search.
+/// State of a call at a point of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Progress {
     Pending(Run),
@@ -109,7 +109,7 @@ struct State {
     model: Model,
 }
 
-/// Whether the model can give every answer of `calls` by steps within the time of each.
+/// Tells whether the model can give every answer of `calls` by steps within the time of each.
 fn is_linearizable(calls: &[Call]) -> bool {
     let mut moments = vec![0; 2 * calls.len()];
     for (number, call) in calls.iter().enumerate() {
@@ -186,8 +186,8 @@ mod histories {
     crate::subject::for_each_backend!(every_history_is_explained);
 }
 
-/// What a registry answered that took the fresh record's cookie before it locked the old one away:
-/// the descriptor was given another socket in between, and then named the first one again.
+/// Answers of a registry that took the fresh record's cookie before it locked the old one away: the
+/// descriptor was given another socket in between, and then named the first one again.
 #[test]
 fn a_superseded_record_keeps_its_own_sockets_cookie() {
     let call = |operation, answer, began, ended| Call { operation, answer, began, ended };

@@ -13,7 +13,7 @@ mod model;
 mod planted;
 mod subject;
 
-/// Whether the long forms were asked for.
+/// Tells whether the long forms were asked for.
 fn long() -> bool {
     std::env::var_os("EPOCHSOCKS_PROOFS").is_some_and(|form| form == "long")
 }

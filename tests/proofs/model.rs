@@ -6,7 +6,7 @@
 /// Descriptors that the model knows; they are 0, 1, 2...
 pub const FDS: usize = 6;
 
-/// What is done to a registry.
+/// Operations on a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `borrow`.
@@ -28,7 +28,7 @@ pub enum Operation {
     Put,
 }
 
-/// What an operation answers.
+/// Answers of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     Yes,
@@ -63,11 +63,11 @@ pub struct Model {
     sockets: Vec<Socket>,
 }
 
-/// What can be seen of one descriptor: cookie, port, and the lowest one that names the same record.
+/// Visible state of one descriptor: cookie, port, and the lowest one that names the same record.
 pub type Seen = Option<(u64, u16, usize)>;
 
 impl Model {
-    /// What can be seen from outside.
+    /// Visible state of all descriptors.
     pub fn seen(&self) -> [Seen; FDS] {
         self.slots.map(|slot| {
             let first = self.slots.iter().position(|other| *other == slot);

@@ -69,7 +69,7 @@ subjects! {
     backends::SlotsCrossbeam: |_| None;
 }
 
-/// Whether malloc's locks are all that a backend ever waits for.
+/// Tells whether malloc's locks are all that a backend ever waits for.
 pub fn only_mallocs<S: Subject>() -> bool {
     ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name)
 }
@@ -103,7 +103,7 @@ macro_rules! for_each_backend {
 }
 pub(crate) use for_each_backend;
 
-/// Whether every operation may run in a signal handler.
+/// Tells whether every operation may run in a signal handler.
 pub fn is_signal_safe<S: Subject>() -> bool {
     S::VARIANT.guarantees.has(Guarantee::H)
 }
@@ -182,7 +182,7 @@ fn read(record: &Record) -> Answer {
     if before == cookie { Answer::Record { cookie, port } } else { Answer::Torn }
 }
 
-/// What can be seen of every descriptor.
+/// Visible state of every descriptor.
 pub fn seen<S: Subject>(subject: &S) -> [Seen; FDS] {
     let addresses: [Option<*const Record>; FDS] =
         core::array::from_fn(|fd| subject.borrow(fd as i32, |record| &raw const *record));
@@ -195,7 +195,7 @@ pub fn seen<S: Subject>(subject: &S) -> [Seen; FDS] {
     })
 }
 
-/// What is wrong with the memory of a subject at rest that has no entries.
+/// Faults in the memory of a subject at rest that has no entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Nodes that are nowhere, or retired with references that nobody has.

@@ -14,9 +14,9 @@ use std::process::Command;
 /// One of them.
 pub struct EventLoop {
     pub program: PathBuf,
-    /// What stands before COUNT.
+    /// Script, the argument before COUNT.
     script: Option<PathBuf>,
-    /// What stands after PORT.
+    /// Variant, the argument after PORT.
     variant: Option<&'static str>,
 }
 

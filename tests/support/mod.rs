@@ -1,4 +1,4 @@
-//! What the integration tests share.
+//! Code that the integration tests share.
 //!
 //! - [`run`]: which test run this process belongs to
 //! - [`preload`]: the preload library of the current sources, and commands under it

@@ -19,7 +19,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How long a program may take before its test fails.
+/// Time limit of a program.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
 
 /// One thing that tor was asked, in the order of asking.
@@ -39,14 +39,14 @@ pub struct Asked {
     pub circuit: Option<String>,
 }
 
-/// What a program did.
+/// Observations of a program's run.
 #[derive(Debug)]
 pub struct Observed {
-    /// What it printed and how it ended.
+    /// Output and exit status.
     pub output: Output,
     /// A line for each packet that did not go through Tor.
     pub leaks: Vec<String>,
-    /// What tor was asked.
+    /// Requests that tor got.
     pub asked: Vec<Asked>,
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How long the network may take to come up.
+/// Time in which the network must come up.
 const START_LIMIT: Duration = Duration::from_secs(90);
 const NEEDED: [&str; 9] =
     ["tor", "tor-gencert", "ip", "mount", "unshare", "openssl", "git", "ssh-keygen", "sshd"];
@@ -23,7 +23,7 @@ const NEEDED: [&str; 9] =
 pub struct Facts {
     /// The owner.
     pub pid: u32,
-    /// Whether it is in a user namespace, too.
+    /// True if it is in a user namespace, too.
     pub user_namespace: bool,
     /// The name of the onion service.
     pub onion: String,
@@ -31,7 +31,7 @@ pub struct Facts {
     pub directory: PathBuf,
 }
 
-/// What the owner says first to whoever connects.
+/// First message of the owner to a test that connects.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Greeting {

@@ -32,7 +32,7 @@ impl Running {
         Running { group, description, output: collect(child) }
     }
 
-    /// What the program printed and how it ended; it must do so within `limit`.
+    /// Waits for the program's end, which must come within `limit`, and returns its output.
     pub fn finish(self, limit: Duration) -> Output {
         match self.output.recv_timeout(limit) {
             Ok(output) => output.expect("a child can be waited for"),

@@ -66,7 +66,7 @@ pub fn process(pid: u32) -> OwnedFd {
     }
 }
 
-/// Whether the process of this descriptor ends within `limit`.
+/// Tells whether the process of this descriptor ends within `limit`.
 pub fn ends(process: &OwnedFd, limit: Duration) -> bool {
     let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let limit = i32::try_from(limit.as_millis()).expect("a limit of less than a month");

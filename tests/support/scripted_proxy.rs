@@ -42,7 +42,7 @@ pub struct ScriptedProxy {
     shared: Arc<Shared>,
 }
 
-/// What the connections share.
+/// Data that the connections share.
 #[derive(Default)]
 struct Shared {
     recorded: Mutex<Vec<Vec<u8>>>,
@@ -103,7 +103,7 @@ pub fn reply(code: u8) -> Action {
     Action::Reply(reply_bytes(code))
 }
 
-/// What [`reply`] sends.
+/// Bytes that [`reply`] sends.
 pub fn reply_bytes(code: u8) -> Vec<u8> {
     vec![5, code, 0, 1, 0, 0, 0, 0, 0, 0]
 }

@@ -1,4 +1,4 @@
-//! What to do where a test cannot run.
+//! Skipping of tests that cannot run here.
 
 use std::io::Write;
 

@@ -56,7 +56,7 @@ impl Clock for Mock {
     }
 }
 
-/// What `work` takes.
+/// Time that `work` takes.
 pub fn time(clock: &impl Clock, work: impl FnOnce()) -> Duration {
     let start = clock.now();
     work();

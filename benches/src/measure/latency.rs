@@ -6,7 +6,7 @@ use super::results::Distribution;
 
 /// The longest time that is told apart, in nanoseconds: ten seconds.
 const LONGEST: u64 = 10_000_000_000;
-/// What is reported of each histogram.
+/// Ranks that are reported of each histogram.
 pub const RANKS: [f64; 17] = [
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999,
     0.999999, 1.0,
@@ -22,7 +22,7 @@ pub fn record(histogram: &mut Histogram<u64>, nanoseconds: f64) {
     histogram.saturating_record((nanoseconds as u64).max(1));
 }
 
-/// What a histogram says at each of [`RANKS`]. A rank that so few operations can't support is left
+/// Values of a histogram at each of [`RANKS`]. A rank that so few operations can't support is left
 /// out: the last operation is not a percentile.
 pub fn distribution(histogram: &Histogram<u64>) -> Distribution {
     let count = histogram.len();

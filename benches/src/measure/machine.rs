@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Machine {
     /// The processor's model.
     pub processor: String,
-    /// How many processors there are.
+    /// Number of processors.
     pub processors: usize,
     /// The kernel's release.
     pub kernel: String,

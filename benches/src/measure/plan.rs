@@ -1,26 +1,26 @@
-//! How much is measured.
+//! Extent of a run.
 
 use std::time::Duration;
 
-/// How much time a run may take.
+/// Time that a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
     /// To see that everything works.
     Quick,
-    /// What a report is made of.
+    /// Enough for a report.
     Normal,
     /// Every setting.
     Full,
 }
 
-/// How often, how long and in which settings.
+/// Numbers of rounds, times and settings.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How much time a run may take.
+    /// Time that a run may take.
     pub effort: Effort,
     /// Samples of each subject in each setting.
     pub rounds: usize,
-    /// What one sample takes at least.
+    /// Least time of one sample.
     pub sample: Duration,
     /// Thread counts.
     pub threads: Vec<u32>,

@@ -1,9 +1,9 @@
-//! What is being measured now, on standard error.
+//! Progress of the measurement, on standard error.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How far an experiment is.
+/// Progress of an experiment.
 #[derive(Debug)]
 pub struct Progress {
     experiment: String,

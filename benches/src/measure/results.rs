@@ -1,4 +1,4 @@
-//! What a run leaves behind: raw samples, as JSON.
+//! Results of a run: raw samples, as JSON.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 
-/// What one experiment measured.
+/// Results of one experiment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Results {
     /// The experiment, such as `registry-throughput`.
@@ -24,7 +24,7 @@ pub struct Results {
     /// Quantities over time.
     #[serde(default)]
     pub timelines: Vec<Labelled<Timeline>>,
-    /// What was left out, and why.
+    /// Notes about omissions, with their reasons.
     #[serde(default)]
     pub notes: Vec<String>,
 }
@@ -32,13 +32,13 @@ pub struct Results {
 /// The samples of one subject in one setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// What was done.
+    /// Workload that was run.
     pub workload: String,
     /// Who did it.
     pub subject: String,
-    /// How many threads did it.
+    /// Number of threads.
     pub threads: u32,
-    /// How many descriptors had an entry.
+    /// Number of descriptors that had an entry.
     pub entries: u32,
     /// The samples' unit, such as `ns/operation`.
     pub unit: String,
@@ -49,11 +49,11 @@ pub struct Series {
 /// Something of one subject in one setting.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Labelled<T> {
-    /// What was done.
+    /// Workload that was run.
     pub workload: String,
     /// Who did it.
     pub subject: String,
-    /// What came of it.
+    /// Result.
     #[serde(flatten)]
     pub value: T,
 }
@@ -61,7 +61,7 @@ pub struct Labelled<T> {
 /// A histogram, at some ranks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Distribution {
-    /// How many operations were timed.
+    /// Number of operations that were timed.
     pub count: u64,
     /// Rank (0 to 1) and nanoseconds.
     pub points: Vec<(f64, f64)>,

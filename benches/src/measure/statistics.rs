@@ -1,4 +1,4 @@
-//! What is said about samples.
+//! Statistics of samples.
 
 /// Median and spread of some samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Summary {
     pub lower: f64,
     /// The upper quartile.
     pub upper: f64,
-    /// How many samples there were.
+    /// Number of samples.
     pub count: usize,
 }
 
@@ -38,7 +38,7 @@ pub fn summary(samples: &[f64]) -> Option<Summary> {
     })
 }
 
-/// How many times faster `samples` are than `baseline`: one ratio a round, `baseline / sample` of
+/// Speed of `samples` as multiples of `baseline`'s: one ratio a round, `baseline / sample` of
 /// times. Rounds that one of them lacks are left out.
 pub fn ratios(baseline: &[f64], samples: &[f64]) -> Vec<f64> {
     baseline.iter().zip(samples).map(|(baseline, sample)| baseline / sample).collect()

@@ -18,7 +18,7 @@ use crate::measure::rounds::interleaved;
 /// The subject that speaks SOCKS itself, without a library: what set-up is compared with.
 pub const BARE: &str = "bare SOCKS client";
 
-/// What is measured of a mode of the client.
+/// Measurement in one mode of the client.
 struct Mode {
     workload: &'static str,
     unit: &'static str,
@@ -34,7 +34,7 @@ struct Subject {
     bare: bool,
 }
 
-/// What the client connects through, and to.
+/// Proxy and destination of the client.
 struct Way<'w> {
     port: u16,
     /// Where a program without a torifier connects to.

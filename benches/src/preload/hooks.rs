@@ -1,4 +1,4 @@
-//! What each hooked call costs, on a stranger's descriptor and on a connection.
+//! Cost of each hooked call, on an untracked descriptor and on a connection.
 
 use std::collections::BTreeMap;
 use std::io;

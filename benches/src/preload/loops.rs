@@ -20,7 +20,7 @@ const FAR: [&str; 2] = ["192.0.2.1", "80"];
 /// The peers take eight answers' time for each sample, so a few rounds must do.
 const ROUNDS: usize = 5;
 
-/// What is measured, with its unit.
+/// Measured quantity, with its unit.
 const TOTAL: (&str, &str) = ("time of all", "ms");
 const GAP: (&str, &str) = ("longest gap", "ms");
 const CALL: (&str, &str) = ("longest call", "ms of processor time");

@@ -44,7 +44,7 @@ fn listen(greet: fn(&mut TcpStream) -> io::Result<()>) -> io::Result<u16> {
     Ok(port)
 }
 
-/// Whether `greeting` or a request is whole yet (RFC 1928, sections 3 and 4).
+/// Lengths of greeting and request, once both are whole (RFC 1928, sections 3 and 4).
 fn lengths(message: &[u8]) -> Option<(usize, usize)> {
     let greeting = 2 + usize::from(*message.get(1)?);
     let request = message.get(greeting..)?;

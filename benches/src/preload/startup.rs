@@ -1,4 +1,4 @@
-//! What an exec costs: the library alone, and the whole launcher.
+//! Cost of an exec: the library alone, and the whole launcher.
 
 use std::io;
 use std::path::Path;

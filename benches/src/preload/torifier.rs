@@ -9,7 +9,7 @@ use epochsocks::registry::VARIANTS;
 /// A way to run a program.
 #[derive(Clone, Debug)]
 pub struct Torifier {
-    /// What the results call it.
+    /// Name in the results.
     pub name: String,
     library: Option<PathBuf>,
     variables: Vec<(&'static str, String)>,

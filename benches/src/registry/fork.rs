@@ -1,4 +1,4 @@
-//! What a registry adds to a fork.
+//! Time that a registry adds to a fork.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
 
-/// What a fork is compared with: one beside an empty registry that the child doesn't touch.
+/// Baseline of a fork: one with an empty registry that the child doesn't touch.
 const NONE: &str = "none";
 
 /// Measures fork, the child's first lookup and its end, with few and with many entries.

@@ -19,7 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// The word that makes the command line a child of this experiment.
 pub const CHILD: &str = "garbage-child";
 
-/// Whether a reader is stopped inside its guard, as results and the child's command line say it.
+/// Names of the two settings, without and with a reader stopped inside its guard, in results and in
+/// the child's command line.
 const READERS: [&str; 2] = ["no-reader", "stopped-reader"];
 
 /// Measures `chosen`, each in a process of its own.

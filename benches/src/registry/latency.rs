@@ -1,5 +1,4 @@
-//! How long single lookups take while descriptors come and go, also with more threads than
-//! processors.
+//! Latency of single lookups while descriptors come and go, also with more threads than processors.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

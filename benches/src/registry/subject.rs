@@ -7,14 +7,14 @@ const FIRST_OWN: i32 = FIRST + 131_072;
 /// The first descriptor of those that never have an entry.
 pub const FIRST_VACANT: i32 = FIRST_OWN + 16_384;
 
-/// What one thread works with.
+/// Data of one thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
     /// The thread's number.
     pub index: u32,
-    /// How many threads there are.
+    /// Number of threads.
     pub lanes: u32,
-    /// How many descriptors have an entry.
+    /// Number of descriptors that have an entry.
     pub entries: u32,
 }
 
@@ -80,9 +80,9 @@ pub trait Subject: Sync {
 
 /// A kind of registry, of ours or of others.
 pub trait Kind: Subject + Sized + 'static {
-    /// What the report calls it.
+    /// Name in the report.
     const NAME: &'static str;
-    /// What it is, in a few words.
+    /// Description in a few words.
     const ROLE: &'static str;
     /// Where its records come from.
     const ALLOCATOR: &'static str;

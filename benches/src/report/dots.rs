@@ -8,7 +8,7 @@ use crate::measure::statistics::Summary;
 /// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What was measured.
+    /// Name of the measured quantity.
     pub name: String,
     /// The subjects' values, each with its subject's colour.
     pub dots: Vec<(usize, Summary)>,

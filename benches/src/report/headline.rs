@@ -23,7 +23,7 @@ pub enum Bound {
     AtMost,
 }
 
-/// Whether a target is met.
+/// Comparison of a target with its measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The median keeps the bound.
@@ -48,20 +48,20 @@ impl Verdict {
 /// One target.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What is bounded.
+    /// Bounded quantity.
     pub what: &'static str,
-    /// How it is bounded.
+    /// Side of the bound.
     pub bound: Bound,
     /// The bound.
     pub limit: f64,
     /// The unit of the bound and of what was measured.
     pub unit: &'static str,
-    /// What was measured; `None` if the experiment was not run.
+    /// Measured value; `None` if the experiment was not run.
     pub measured: Option<Summary>,
 }
 
 impl Target {
-    /// What the samples say; `None` if it was not measured.
+    /// Verdict of the samples; `None` if it was not measured.
     pub fn verdict(&self) -> Option<Verdict> {
         let measured = self.measured?;
         let keeps = |value: f64| match self.bound {
@@ -76,7 +76,7 @@ impl Target {
     }
 }
 
-/// How many times faster than the baseline `subject` is, round by round.
+/// Speed of `subject` as a multiple of the baseline's, round by round.
 pub fn speedups(
     results: &Results,
     workload: &str,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// How a value becomes a place.
+/// Mapping of values to places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// Evenly.
@@ -50,7 +50,7 @@ pub struct Plot {
     pub y_scale: Scale,
     /// Marks of the horizontal axis; chosen if empty.
     pub x_marks: Vec<(f64, String)>,
-    /// What is drawn.
+    /// Lines that are drawn.
     pub lines: Vec<Line>,
 }
 

@@ -55,13 +55,14 @@ impl Word {
         self.word.store(FREE, Release);
     }
 
-    /// Whether it may be claimed, or was never: a hint for the search; the claim's CAS decides.
+    /// Claim count of a cell that is free or was never claimed: a hint for the search; the claim's
+    /// CAS decides.
     pub fn vacancy(&self) -> Option<u64> {
         let seen = self.word.load(Relaxed);
         (seen <= FREE).then_some(seen)
     }
 
-    /// What a reader has published, if anything.
+    /// Word that a reader has published, if any.
     pub fn published(&self) -> Option<u64> {
         // Total order: after the unlinking of everything in limbo; Acquire pairs with `release`.
         let word = self.word.load_total();
@@ -113,7 +114,7 @@ pub struct Arena<T> {
     pub limbo: List<T>,
     /// How many may be in limbo before the clock moves.
     pub patience: u32,
-    /// How many may be in limbo before they are looked at.
+    /// Number of nodes that may be in limbo before they are looked at.
     pub look_at: u32,
     /// Slots to look at again.
     pub noted: Noted<T>,

@@ -160,7 +160,7 @@ impl<C: Cell, const N: usize> Cells<C, N> {
         });
     }
 
-    /// How many are claimed.
+    /// Number of claimed cells.
     fn claims(&self) -> usize {
         let mut claims = 0;
         self.each_used(|cell| claims += usize::from(cell.word().vacancy().is_none()));
@@ -191,7 +191,7 @@ impl<T> Generation<T> {
         count
     }
 
-    /// How many claims there are, with those of readers without a cell.
+    /// Number of claims, with those of readers without a cell.
     pub fn claims(&self) -> usize {
         self.overflow.load_total() as usize + self.readers.claims() + self.mutators.claims()
     }

@@ -37,8 +37,8 @@ use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
 
 /// Claims that a reader tries before it takes the wait-free way.
 const ATTEMPTS: usize = 8;
-/// How far a fork moves the clock: more than reclamation ever does while a child's first mutation
-/// is under way, so that the epochs of parent and child are apart.
+/// Distance by which a fork moves the clock: more than reclamation ever does while a child's first
+/// mutation is under way, so that the epochs of parent and child are apart.
 const FORK_STEP: u64 = 1 << 32;
 
 /// On a cache line pair of its own.
@@ -62,7 +62,7 @@ pub struct EpochDomain<P, T> {
     policy: PhantomData<P>,
 }
 
-/// How a guard ends.
+/// Kinds of guards, by their end.
 #[derive(Debug)]
 enum Pin<'d> {
     Cell(&'d Reader),

@@ -1,4 +1,4 @@
-//! What a claim publishes, and what it thereby holds back.
+//! Policies of a claim: the word that it publishes, and the nodes that it thereby holds back.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -21,9 +21,9 @@ pub const FIRST_EPOCH: u64 = 4;
 pub trait Policy: Sync + 'static {
     /// The registry with this policy.
     const VARIANT: &'static Variant;
-    /// Whether reclamation moves the clock.
+    /// True if reclamation moves the clock.
     const TICKS: bool;
-    /// Whether a reader must make sure that its cell was in the current generation when it read the
+    /// True if a reader must make sure that its cell was in the current generation when it read the
     /// slot (see [`Generation`](super::generation::Generation)).
     const WATCHES_GENERATION: bool;
 
@@ -36,8 +36,8 @@ pub trait Policy: Sync + 'static {
     /// Whether a claim with `word` may protect the retired `node`.
     fn holds_back<T>(word: u64, node: &Node<T>) -> bool;
 
-    /// Whether a claim with `word` may protect any node that lived within `span`: so that thousands
-    /// of abandoned claims cost a reclaimer one look each.
+    /// Tells whether a claim with `word` may protect any node that lived within `span`: so that
+    /// thousands of abandoned claims cost a reclaimer one look each.
     fn may_hold_back(_word: u64, _span: &Span) -> bool {
         true
     }

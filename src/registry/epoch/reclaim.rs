@@ -50,8 +50,8 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
     /// Lets `slot`, which was seen to say `seen`, name a new record, and retires what a removal had
     /// left there. The claim of `cell` is the caller's, and ends here.
     ///
-    /// What happens nearly always, without a call, so that few registers are saved on the stack;
-    /// everything else is `insert_slowly`.
+    /// Handles the common case without a call, so that few registers are saved on the stack;
+    /// `insert_slowly` does the rest.
     #[inline(always)]
     pub(super) fn insert_quickly(
         &self,
@@ -177,8 +177,8 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         }
     }
 
-    /// Whether the node is not from before a fork. The caller has looked at the generation before:
-    /// a fork changes them the other way round.
+    /// Tells whether the node is not from before a fork. The caller has looked at the generation
+    /// before: a fork changes them the other way round.
     #[inline(always)]
     pub(super) fn may_retire(&self, node: NonNull<Node<T>>) -> bool {
         // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.

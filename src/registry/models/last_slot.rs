@@ -38,14 +38,14 @@ impl Source {
         self.retired.fetch_add(self.node.drop_slot().into(), SeqCst);
     }
 
-    /// What `remove` does.
+    /// The steps of `remove`.
     fn empty(&self) {
         if !self.slot.swap_total(core::ptr::null_mut()).is_null() {
             self.drop_slot();
         }
     }
 
-    /// What `duplicate` does under its guard; says whether it has a slot count now.
+    /// The steps of `duplicate` under its guard; tells whether it has a slot count now.
     fn share(&self) -> bool {
         if self.slot.load_total().is_null() {
             return false;

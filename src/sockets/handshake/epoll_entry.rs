@@ -22,7 +22,7 @@ const WITH_EXCLUSIVE: u32 = (libc::EPOLLIN
     | libc::EPOLLET
     | libc::EPOLLEXCLUSIVE) as u32;
 
-/// What the program asked for: the events and the data of an `epoll_event`.
+/// Request of the program: the events and the data of an `epoll_event`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
     /// `EPOLLIN`, … and flags.
@@ -32,18 +32,18 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Whether the entry wakes one waiter only: it can't be modified (epoll_ctl(2)).
+    /// Tells whether the entry wakes one waiter only: it can't be modified (epoll_ctl(2)).
     pub const fn is_exclusive(self) -> bool {
         self.events & libc::EPOLLEXCLUSIVE as u32 != 0
     }
 
-    /// Whether the kernel refuses to add an entry with these events.
+    /// Tells whether the kernel refuses to add an entry with these events.
     pub const fn is_invalid(self) -> bool {
         self.is_exclusive() && self.events & !WITH_EXCLUSIVE != 0
     }
 }
 
-/// What the kernel's entry carries.
+/// Content of the kernel's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kernel {
     /// The program's events and data.
@@ -73,7 +73,7 @@ impl EpollEntry {
         EpollEntry { epoll, fd, own, kernel: Kernel::Requested, requested, is_shared: false }
     }
 
-    /// Whether it is the entry of `fd` in `epoll`.
+    /// Tells whether it is the entry of `fd` in `epoll`.
     pub fn matches(&self, epoll: i32, fd: i32) -> bool {
         self.epoll == epoll && self.fd == fd
     }
@@ -83,7 +83,7 @@ impl EpollEntry {
         self.own
     }
 
-    /// What the program asked for.
+    /// Request of the program.
     pub fn requested(&self) -> Interest {
         self.requested
     }
@@ -93,7 +93,7 @@ impl EpollEntry {
         self.requested = interest;
     }
 
-    /// Whether the kernel's entry carries a token.
+    /// Tells whether the kernel's entry carries a token.
     pub fn is_token(&self) -> bool {
         matches!(self.kernel, Kernel::Token(_))
     }
@@ -103,7 +103,7 @@ impl EpollEntry {
         self.is_shared = true;
     }
 
-    /// Whether a forked process has the kernel's entry, too.
+    /// Tells whether a forked process has the kernel's entry, too.
     pub fn is_shared(&self) -> bool {
         self.is_shared
     }

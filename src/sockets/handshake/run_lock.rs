@@ -82,7 +82,7 @@ impl RunLock {
         mutant!(NoSecondLook: false => self.unlock())
     }
 
-    /// Whether a thread holds it. Async-signal-safe.
+    /// Tells whether a thread holds it. Async-signal-safe.
     pub fn is_locked(&self) -> bool {
         // Acquire pairs with the Release of `unlock`.
         self.0.load(Acquire) != 0

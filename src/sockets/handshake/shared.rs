@@ -15,11 +15,11 @@ use crate::sockets::Progress;
 use crate::socks5::{Handshake, TRANSCRIPT};
 use crate::sys::{self, Errno};
 
-/// How long one step may take, in nanoseconds. A process that has not come back by then was killed
-/// or stopped in the middle of it.
+/// Time limit of one step, in nanoseconds. A process that has not come back by then was killed or
+/// stopped in the middle of it.
 const LEASE: u64 = 5_000_000_000;
 
-/// How the handshake has ended, or that it has not.
+/// State of a handshake that has not ended.
 const GOES_ON: u32 = 0;
 const CONNECTED: u32 = 1;
 const UNCONNECTED: u32 = 2;
@@ -130,7 +130,7 @@ impl Shared {
         }
     }
 
-    /// How the handshake has ended in another process, if it has.
+    /// End of the handshake in another process, if it has ended there.
     pub(super) fn end(&self) -> Option<Progress> {
         // Acquire pairs with the Release in `set_end`.
         let word = self.end.load(Acquire);

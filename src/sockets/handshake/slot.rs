@@ -90,12 +90,12 @@ impl Slot {
         self.state.stage()
     }
 
-    /// Whether a token with this serial number is of the socket in this slot.
+    /// Tells whether a token with this serial number is of the socket in this slot.
     pub fn has_serial(&self, serial: u32) -> bool {
         Token::new(0, self.state.serial(), 0) == Token::new(0, serial, 0)
     }
 
-    /// Whether the slot is that of the socket `id`.
+    /// Tells whether the slot is that of the socket `id`.
     pub fn is_of(&self, id: SocketId) -> bool {
         self.id() == id
     }
@@ -106,7 +106,7 @@ impl Slot {
         SocketId(self.id.load(Acquire))
     }
 
-    /// Whether a handshake is in flight here.
+    /// Tells whether a handshake is in flight here.
     pub fn is_in_flight(&self) -> bool {
         self.stage() == Stage::InFlight
     }
@@ -117,7 +117,7 @@ impl Slot {
         self.deadline.load(Relaxed)
     }
 
-    /// Whether forked processes have the socket, too. Relaxed: a hint for how often to look.
+    /// Tells whether forked processes have the socket, too. Relaxed: a hint for how often to look.
     pub fn is_shared(&self) -> bool {
         self.is_shared.load(Relaxed) != 0
     }
@@ -128,8 +128,8 @@ impl Slot {
         self.last_descriptor.load(Relaxed)
     }
 
-    /// What the handshake in flight waits for; `None` if a thread is at it, or it asks for a look, as
-    /// one does that another process may have driven.
+    /// Event and deadline of the handshake in flight; `None` if a thread drives it, or if another
+    /// process may have driven it, so that it must be looked at.
     pub fn waiting_for(&self) -> Option<Wait> {
         let rests = self.is_in_flight() && !self.lock.is_locked() && !self.is_shared();
         rests.then(|| self.wait())

@@ -16,9 +16,9 @@ use crate::sys::{self, Errno, time};
 const FIRST_CHUNK: u32 = 64;
 /// Chunks.
 const CHUNKS: usize = 9;
-/// How many handshakes can be in flight at once, and sockets registered in epoll sets.
+/// Number of handshakes that can be in flight at once, with the sockets registered in epoll sets.
 pub const CAPACITY: u32 = FIRST_CHUNK * ((1 << CHUNKS) - 1);
-/// How long after its deadline a handshake that no thread drives is given up, in nanoseconds.
+/// Time after its deadline at which a handshake that no thread drives is given up, in nanoseconds.
 const GRACE: u64 = 60_000_000_000;
 
 /// The slots, in chunks that are mapped when they are needed and stay. The memory is this process's
@@ -213,7 +213,7 @@ impl Table {
         self.each(|number, slot| slot.after_fork_in_child(number));
     }
 
-    /// Whether a handshake was ever shared with a forked process.
+    /// Tells whether a handshake was ever shared with a forked process.
     pub fn is_shared(&self) -> bool {
         // Relaxed: a hint for how often to look.
         self.shared.load(Relaxed) != 0

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::{self, Scope};
 
-/// How the two tell each other how far they are.
+/// Signals between the two threads about their progress.
 #[derive(Default)]
 pub struct Beside {
     done: AtomicBool,

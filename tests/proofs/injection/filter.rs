@@ -1,4 +1,4 @@
-//! What the kernel is told to answer to a process under proof (seccomp(2)).
+//! Filter of a process under proof (seccomp(2)).
 
 use std::io;
 

@@ -24,7 +24,7 @@ use trial::{Report, Scene, Who};
 pub use filter::forbid_waits;
 pub use process::{End, Shared};
 
-/// How many instructions `operation` takes. For a process with one thread.
+/// Counts the instructions of `operation`. For a process with one thread.
 pub fn instructions(operation: &mut dyn FnMut()) -> u64 {
     step::step(operation, &mut |_| ControlFlow::Continue(()))
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Trial {
     }
 }
 
-/// What came of all the trials of a backend.
+/// Result of all the trials of a backend.
 #[derive(Clone, Copy, Default)]
 struct Verdict {
     boundaries: u64,
@@ -130,8 +130,8 @@ impl Verdict {
     }
 }
 
-/// What is tried: each of `operations` interrupted by each, by everyone in `who`, at all boundaries
-/// or so many samples.
+/// Plan of the trials: each of `operations` interrupted by each, by everyone in `who`, at all
+/// boundaries or at a number of samples.
 struct Plan<'p> {
     operations: &'p [Operation],
     who: &'p [Who],
@@ -141,8 +141,8 @@ struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    /// What is injected at one of so many boundaries. The samples of each operation are others, so
-    /// that together they try more.
+    /// Operations that are injected at one of the `boundaries`. The samples of each operation are
+    /// others, so that together they try more.
     fn injected(&self, boundary: Boundary, boundaries: u64) -> impl Iterator<Item = Operation> {
         let step = self.samples.map_or(1, |samples| boundaries.div_ceil(samples)).max(1);
         let is_sample = move |turn: usize| (boundary.number - 1) % step == turn as u64 * 7 % step;
@@ -168,7 +168,7 @@ fn inject<S: Subject>(plan: &Plan) -> Verdict {
     verdict
 }
 
-/// How many instructions the operation of a scene takes that nothing interrupts.
+/// Counts the instructions of a scene's operation that nothing interrupts.
 fn boundaries<S: Subject>(scene: Scene) -> u64 {
     let (boundaries, end) = Shared::<u64>::new().run(|boundaries| {
         let report = Cell::default();
@@ -178,8 +178,8 @@ fn boundaries<S: Subject>(scene: Scene) -> u64 {
     boundaries
 }
 
-/// How many records are retired before: none, and as many as make a removal take longest. There it
-/// reclaims, and others do so about there.
+/// Numbers of records to retire before: none, and the number at which a removal takes longest,
+/// because it reclaims; other operations reclaim near it.
 fn starts<S: Subject>() -> [usize; 2] {
     let (interrupted, who) = (Operation::Remove(2), Who::Handler);
     let longest = |&retired: &usize| boundaries::<S>(Scene { interrupted, who, retired });
@@ -231,7 +231,8 @@ mod every_boundary {
     crate::subject::for_each_backend!(handlers_may_do_anything_anywhere);
 }
 
-/// What takes no lock of its own still waits for malloc's: seldom, so the moments are chosen.
+/// Backends that take no lock of their own still wait for malloc's: seldom, so the moments are
+/// chosen.
 #[cfg(feature = "std")]
 mod malloc {
     use super::{Operation, Plan, Subject, Who, inject};

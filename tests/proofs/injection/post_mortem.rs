@@ -1,4 +1,4 @@
-//! What a trial that crashes, or goes round for ever, has left in memory.
+//! Report of a trial that crashes or never ends, from what it has left in memory.
 //!
 //! A node that is in two lists makes a list without an end, or one that is shorter than its owner
 //! counts: the registry may well go down before the trial comes to its audit. So the audit is made
@@ -21,9 +21,9 @@ struct Patient {
 
 static PATIENT: AtomicPtr<Patient> = AtomicPtr::new(null_mut());
 
-/// What ends a process that has gone wrong; SIGPROF ends one that goes round for ever.
+/// Signals that end a process that has gone wrong; SIGPROF ends one that loops for ever.
 const ENDS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGPROF];
-/// What ends one that waits for ever: a wait that the filter forbids, or a deadline.
+/// Signals that end one that waits for ever: a wait that the filter forbids, or a deadline.
 const WAITS: [c_int; 2] = [libc::SIGSYS, libc::SIGALRM];
 
 /// The status of a process that `signal` has ended.
@@ -31,7 +31,7 @@ const fn status(signal: c_int) -> c_int {
     128 + signal
 }
 
-/// Whether a process with this exit status was one that waited for ever.
+/// Tells whether a process with this exit status was one that waited for ever.
 pub fn has_waited(exit_status: c_int) -> bool {
     WAITS.map(status).contains(&exit_status)
 }

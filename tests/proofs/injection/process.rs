@@ -6,7 +6,7 @@ use std::ptr::{NonNull, null_mut};
 
 use super::post_mortem;
 
-/// How a process ended.
+/// End of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Done,

@@ -13,7 +13,7 @@ const TRAP_FLAG: i64 = 1 << 8;
 /// A place between two instructions.
 #[derive(Clone, Copy, Debug)]
 pub struct Boundary {
-    /// How many instructions of the operation lie before it, at least 1.
+    /// Number of instructions of the operation before it, at least 1.
     pub number: u64,
     /// Where the next instruction is.
     pub address: usize,
@@ -26,7 +26,7 @@ unsafe extern "C" {
 }
 
 impl Boundary {
-    /// Whether it lies in this program, not in a library that it is linked with (malloc).
+    /// Tells whether it lies in this program, not in a library that it is linked with (malloc).
     pub fn is_own(self) -> bool {
         (&raw const __executable_start as usize..&raw const etext as usize).contains(&self.address)
     }
@@ -40,7 +40,7 @@ struct Stepping<'a> {
     at_boundary: &'a mut AtBoundary<'a>,
 }
 
-/// What the handler works on; one operation is stepped at a time.
+/// Data of the handler; one operation is stepped at a time.
 struct Current(UnsafeCell<*mut Stepping<'static>>);
 
 // SAFETY: only the thread that steps and its handler touch it.

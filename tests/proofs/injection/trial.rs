@@ -24,7 +24,7 @@ pub enum Who {
     Thread,
 }
 
-/// What is interrupted.
+/// Operation that is interrupted, and its start.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
     pub interrupted: Operation,
@@ -34,7 +34,7 @@ pub struct Scene {
     pub retired: usize,
 }
 
-/// What a trial has seen.
+/// Observations of a trial.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
     /// A record was read that was another one's by then.
@@ -45,7 +45,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing was wrong.
+    /// Tells whether nothing was wrong.
     pub fn is_good(&self) -> bool {
         let Account { lost, doubled, claims, .. } = self.account;
         !self.unprotected && !self.disordered && (lost, doubled, claims) == (0, 0, 0)
@@ -197,7 +197,8 @@ fn is_foreign(answer: Answer) -> bool {
     matches!(answer, Answer::Torn | Answer::Record { cookie: FOREIGN.., .. })
 }
 
-/// Whether the injected operation, done between two steps of the interrupted one, leads to the same.
+/// Tells whether the injected operation, done between two steps of the interrupted one, leads to
+/// the same.
 fn is_explained(
     interrupted: Operation,
     answer: Answer,

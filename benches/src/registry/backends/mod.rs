@@ -34,7 +34,7 @@ const fn backend<S: Kind>() -> Backend {
     Backend { name: S::NAME, role: S::ROLE, allocator: S::ALLOCATOR, new: boxed::<S> }
 }
 
-/// What everything is compared with.
+/// Backend that all others are compared with.
 pub const BASELINE: &str = "mutex";
 
 /// Every registry, in the report's order; the baseline is the first.
@@ -65,7 +65,7 @@ pub fn find(name: &str) -> Option<&'static Backend> {
     ALL.iter().find(|backend| backend.name == name)
 }
 
-/// What is missing here, and why.
+/// Backends that are missing here, with the reasons.
 pub fn left_out() -> Vec<String> {
     let mut notes = Vec::new();
     if cfg!(not(urcu_memb)) {

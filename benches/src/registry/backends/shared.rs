@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// What an entry leads to: as large as a record of ours.
+/// Target of an entry: as large as a record of the library's.
 #[derive(Debug)]
 pub struct Record {
     number: u64,
@@ -15,7 +15,7 @@ impl Record {
         Arc::new(Record { number, _destination: [number; 5] })
     }
 
-    /// What was stored.
+    /// Number that was stored.
     #[inline(always)]
     pub fn number(&self) -> u64 {
         self.number

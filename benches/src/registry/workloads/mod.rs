@@ -1,12 +1,12 @@
-//! What registries are made to do: one file a workload.
+//! Workloads of registries: one file a workload.
 
 use super::subject::{Lane, Subject};
 
 /// A workload.
 pub trait Workload {
-    /// What the results call it.
+    /// Name in the results.
     const NAME: &'static str;
-    /// What the report calls it.
+    /// Name in the report.
     const TITLE: &'static str;
 
     /// Does one operation. `step` goes from 0 to the sample's end; whatever was inserted must be

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use super::Workload;
 use crate::registry::subject::{FIRST_VACANT, Lane, Subject};
 
-/// What all threads share; beside those of `miss`.
+/// Descriptors that all threads share, apart from those of `miss`.
 const SHARED: i32 = FIRST_VACANT + 1_024;
 
 /// The workload.
