@@ -5,7 +5,7 @@
 //! tests and the benches share. It exports no C name, opens nothing at load time and starts no
 //! thread.
 //!
-//! | room | what it is for | from a signal handler? |
+//! | module | what it is for | from a signal handler? |
 //! | --- | --- | --- |
 //! | [`registry`] | which descriptor names which connection; one backend a file | yes, where the backend lists guarantee H |
 //! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
@@ -27,7 +27,7 @@
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
-//! C library by accident. Which way a call takes through the rooms is told in design/README.md.
+//! C library by accident. design/README.md follows a connect through the modules.
 #![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
 pub mod ancillary;
 mod atomics;

@@ -344,7 +344,7 @@ static void dup2_file(const struct calls *c)
 	c->dup2(file, copy);
 }
 
-static void getpeername_stranger(const struct calls *c)
+static void getpeername_untracked(const struct calls *c)
 {
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
@@ -358,7 +358,7 @@ static void getpeername_tracked(const struct calls *c)
 	c->getpeername(tracked, (struct sockaddr *)&peer, &length);
 }
 
-static void fcntl_stranger(const struct calls *c)
+static void fcntl_untracked(const struct calls *c)
 {
 	c->fcntl(file, F_GETFD);
 }
@@ -389,7 +389,7 @@ static void accept4_unix(const struct calls *c)
 	c->accept4(listener, NULL, NULL, 0);
 }
 
-static void sendto_stranger(const struct calls *c)
+static void sendto_untracked(const struct calls *c)
 {
 	c->sendto(pair[0], "", 0, MSG_DONTWAIT, NULL, 0);
 }
@@ -400,7 +400,7 @@ static void sendto_unix_address(const struct calls *c)
 	c->sendto(datagram, "", 0, MSG_DONTWAIT, (const struct sockaddr *)&nowhere, sizeof nowhere);
 }
 
-static void send_stranger(const struct calls *c)
+static void send_untracked(const struct calls *c)
 {
 	c->send(pair[0], "", 0, MSG_DONTWAIT);
 }
@@ -410,7 +410,7 @@ static void send_tracked(const struct calls *c)
 	c->send(tracked, "", 0, MSG_DONTWAIT);
 }
 
-static void sendmsg_stranger(const struct calls *c)
+static void sendmsg_untracked(const struct calls *c)
 {
 	struct iovec part = {"", 0};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -432,7 +432,7 @@ static void sendmsg_with_a_file(const struct calls *c)
 	c->recv(pair[1], &byte, 1, MSG_DONTWAIT);
 }
 
-static void recv_stranger(const struct calls *c)
+static void recv_untracked(const struct calls *c)
 {
 	char byte;
 	c->recv(pair[0], &byte, 1, MSG_DONTWAIT);
@@ -444,7 +444,7 @@ static void recv_tracked(const struct calls *c)
 	c->recv(tracked, &byte, 1, MSG_DONTWAIT);
 }
 
-static void recvmsg_stranger(const struct calls *c)
+static void recvmsg_untracked(const struct calls *c)
 {
 	char byte;
 	struct iovec part = {&byte, 1};
@@ -452,18 +452,18 @@ static void recvmsg_stranger(const struct calls *c)
 	c->recvmsg(pair[0], &message, MSG_DONTWAIT);
 }
 
-static void read_stranger(const struct calls *c)
+static void read_untracked(const struct calls *c)
 {
 	char byte;
 	c->read(pair[0], &byte, 1);
 }
 
-static void write_stranger(const struct calls *c)
+static void write_untracked(const struct calls *c)
 {
 	c->write(file, "", 1);
 }
 
-static void poll_stranger(const struct calls *c)
+static void poll_untracked(const struct calls *c)
 {
 	struct pollfd one = {pair[0], POLLIN, 0};
 	c->poll(&one, 1, 0);
@@ -481,7 +481,7 @@ static void epoll_wait_empty(const struct calls *c)
 	c->epoll_wait(epoll, &event, 1, 0);
 }
 
-static void getsockopt_stranger(const struct calls *c)
+static void getsockopt_untracked(const struct calls *c)
 {
 	int error;
 	socklen_t length = sizeof error;
@@ -495,7 +495,7 @@ static void getsockopt_tracked(const struct calls *c)
 	c->getsockopt(tracked, SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
-static void setsockopt_stranger(const struct calls *c)
+static void setsockopt_untracked(const struct calls *c)
 {
 	int on = 1;
 	c->setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
@@ -507,7 +507,7 @@ static void setsockopt_tracked(const struct calls *c)
 	c->setsockopt(tracked, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
-static void epoll_ctl_stranger(const struct calls *c)
+static void epoll_ctl_untracked(const struct calls *c)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	c->epoll_ctl(epoll, EPOLL_CTL_MOD, pair[1], &event);
@@ -519,7 +519,7 @@ static void epoll_ctl_tracked(const struct calls *c)
 	c->epoll_ctl(epoll, EPOLL_CTL_MOD, tracked, &event);
 }
 
-static void select_stranger(const struct calls *c)
+static void select_untracked(const struct calls *c)
 {
 	struct timeval none = {0, 0};
 	fd_set set;
@@ -528,13 +528,13 @@ static void select_stranger(const struct calls *c)
 	c->select(pair[0] + 1, &set, NULL, NULL, &none);
 }
 
-static void ioctl_stranger(const struct calls *c)
+static void ioctl_untracked(const struct calls *c)
 {
 	int bytes;
 	c->ioctl(pair[0], FIONREAD, &bytes);
 }
 
-static void shutdown_stranger(const struct calls *c)
+static void shutdown_untracked(const struct calls *c)
 {
 	c->shutdown(quiet[0], SHUT_RDWR);
 }
@@ -549,19 +549,19 @@ static const struct {
 	const char *name;
 	void (*call)(const struct calls *);
 } calls[] = {
-	CALL(dup_tracked_and_close), CALL(sendto_unix_address),	 CALL(send_stranger),
-	CALL(send_tracked),	    CALL(sendmsg_stranger),	 CALL(sendmsg_with_a_file),
-	CALL(recv_stranger),	    CALL(recv_tracked),		 CALL(getsockopt_tracked),
-	CALL(setsockopt_stranger),  CALL(setsockopt_tracked),	 CALL(epoll_ctl_stranger),
-	CALL(epoll_ctl_tracked),    CALL(select_stranger),	 CALL(ioctl_stranger),
-	CALL(shutdown_stranger),
+	CALL(dup_tracked_and_close), CALL(sendto_unix_address),	 CALL(send_untracked),
+	CALL(send_tracked),	    CALL(sendmsg_untracked),	 CALL(sendmsg_with_a_file),
+	CALL(recv_untracked),	    CALL(recv_tracked),		 CALL(getsockopt_tracked),
+	CALL(setsockopt_untracked),  CALL(setsockopt_tracked),	 CALL(epoll_ctl_untracked),
+	CALL(epoll_ctl_tracked),    CALL(select_untracked),	 CALL(ioctl_untracked),
+	CALL(shutdown_untracked),
 	CALL(close_vacant),	    CALL(dup_and_close),	 CALL(dup2_file),
-	CALL(getpeername_stranger), CALL(getpeername_tracked),	 CALL(fcntl_stranger),
+	CALL(getpeername_untracked), CALL(getpeername_tracked),	 CALL(fcntl_untracked),
 	CALL(fcntl_tracked),	    CALL(socket_unix_and_close), CALL(socket_inet_and_close),
-	CALL(connect_unix),	    CALL(accept4_unix),		 CALL(sendto_stranger),
-	CALL(recvmsg_stranger),	    CALL(read_stranger),	 CALL(write_stranger),
-	CALL(poll_stranger),	    CALL(poll_tracked),		 CALL(epoll_wait_empty),
-	CALL(getsockopt_stranger),  CALL(syscall_getppid),
+	CALL(connect_unix),	    CALL(accept4_unix),		 CALL(sendto_untracked),
+	CALL(recvmsg_untracked),	    CALL(read_untracked),	 CALL(write_untracked),
+	CALL(poll_untracked),	    CALL(poll_tracked),		 CALL(epoll_wait_empty),
+	CALL(getsockopt_untracked),  CALL(syscall_getppid),
 };
 #define CALLS (sizeof calls / sizeof *calls)
 

@@ -1,6 +1,6 @@
-//! Measures the registry's backends and the preload library beside their peers.
+//! Measures the registry's backends and the preload library, and their peers.
 //!
-//! | room | what it is for |
+//! | module | what it is for |
 //! | --- | --- |
 //! | [`measure`] | the measuring code, and nothing that it measures: clocks, interleaved rounds, statistics, results |
 //! | [`registry`] | the backends and their external peers, and what they are made to do |

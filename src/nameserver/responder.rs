@@ -147,7 +147,7 @@ impl Responder {
                 READY if self.is_there() => {
                     return Ok(SocketAddr::new(ip, self.port.load(Relaxed) as u16));
                 }
-                // None, or closed behind our back: whatever has its number is not ours.
+                // None, or closed by a raw system call: the number belongs to another file.
                 state @ (0 | READY) => {
                     // Relaxed: the winner makes it.
                     if self.state.compare_exchange(state, 1, Relaxed, Relaxed).is_ok() {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_responder_that_was_closed_behind_our_back_is_made_anew() {
+    fn a_responder_that_was_closed_by_a_raw_call_is_made_anew() {
         let responders = Responders::new();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         responders.connect(socket.as_raw_fd(), libc::AF_INET).unwrap();

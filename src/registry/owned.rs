@@ -235,7 +235,7 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        // A stranger's descriptor costs no system call.
+        // An untracked descriptor costs no system call.
         if self.contains(fd) && self.adopt() { self.inner.detach(fd) } else { None }
     }
 

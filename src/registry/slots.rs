@@ -341,7 +341,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
 
     fn detach(&self, fd: i32) -> Option<Detached> {
         let slot = self.table.slot(fd)?;
-        // Acquire is more than a miss needs: strangers' descriptors cost no write.
+        // Acquire is more than a miss needs: untracked descriptors cost no write.
         if !Entry::of(slot.load(Acquire)).is_named() {
             return None;
         }

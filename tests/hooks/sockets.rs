@@ -86,7 +86,7 @@ fn of_two_sockets_that_share_a_port_one_connects() {
 
 /// promise: invariant 10
 #[test]
-fn an_entry_closed_behind_our_back_is_noticed_at_connect() {
+fn an_entry_closed_by_a_raw_call_is_noticed_at_connect() {
     let proxy = echoing_proxy();
     play("raw-close", &proxy);
     assert_eq!(proxy.recorded().len(), 4, "two handshakes: {:?}", proxy.recorded());

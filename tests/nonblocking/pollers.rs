@@ -70,7 +70,7 @@ fn threads_asleep_in_epoll_wait_before_the_connect_are_woken_by_its_end() {
 /// promise: invariant 7
 #[test]
 fn other_descriptors_are_served_while_a_handshake_is_in_flight() {
-    play(PROBE, "strangers");
+    play(PROBE, "others");
 }
 
 /// promise: invariant 9

@@ -57,7 +57,7 @@ static void scene_loopback(void)
     FAILS(bind(fd, (void *)8, sizeof any), EFAULT);
     FAILS(bind(-1, (void *)&any, sizeof any), EBADF);
     FAILS(bind(0, (void *)&any, sizeof any), ENOTSOCK);
-    /* What was bound behind our back is not let in. */
+    /* A socket that was bound by a raw system call is not let in. */
     EXPECT(raw(SYS_bind, fd, (long)&any, sizeof any, 0) == 0);
     FAILS(listen(fd, 1), EPERM);
 }

@@ -388,7 +388,7 @@ static void scene_fork(void)
     /* A child that asks by its parent's socket. */
     child = fork();
     if (child == 0) {
-        length = ask_for("heir", 3, 1);
+        length = ask_for("inherited", 3, 1);
         EXPECT(send(fd, query, length, 0) == (ssize_t)length);
         EXPECT(is_answer(recv(fd, answer, sizeof answer, 0), length, 3));
         _exit(0);

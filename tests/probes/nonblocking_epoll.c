@@ -131,7 +131,7 @@ static void scene_oneshot(void)
     is_connected(fd);
 }
 
-/* A set in a set in a set, with a stranger beside the socket. */
+/* A set in a set in a set, with an untracked descriptor beside the socket. */
 static void scene_nested(void)
 {
     int outer = epoll_create1(0), middle = epoll_create1(0), pair[2];

@@ -211,7 +211,7 @@ static void scene_asleep(void)
     EXPECT(total == SLEEPERS);
 }
 
-static void scene_strangers(void)
+static void scene_others(void)
 {
     int pair[2], fd = begun();
     char byte;
@@ -372,7 +372,7 @@ static const struct scene scenes[] = {
     {"epoll-control", scene_epoll_control},
     {"registered-before", scene_registered_before},
     {"asleep", scene_asleep},
-    {"strangers", scene_strangers},
+    {"others", scene_others},
     {"timeouts", scene_timeouts},
     {"masks", scene_masks},
     {"many", scene_many},

@@ -127,14 +127,14 @@ static void scene_handed_on(void)
     EXPECT(dup2(fd, 100) == 100 && dup2(pair[1], 101) == 101);
     pid_t child = fork();
     if (child == 0) {
-        execl("/proc/self/exe", "tor_port", "heir", NULL);
+        execl("/proc/self/exe", "tor_port", "inheriting", NULL);
         _exit(1);
     }
     EXPECT(waitpid(child, &status, 0) == child && status == 0);
     speaks_socks(fd);
 }
 
-static void scene_heir(void)
+static void scene_inheriting(void)
 {
     char control[CMSG_SPACE(sizeof(int))], byte;
     struct iovec data = {&byte, 1};
@@ -152,7 +152,7 @@ int main(int count, char **arguments)
         {"occupied", scene_occupied},
         {"neighbours", scene_neighbours},
         {"handed-on", scene_handed_on},
-        {"heir", scene_heir},
+        {"inheriting", scene_inheriting},
         {NULL, NULL},
     };
     return play(scenes, count, arguments);

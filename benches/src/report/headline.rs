@@ -214,7 +214,7 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
     let tor_rate = of("preload-tor-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
     let stream = of("preload-connections", &|r| quotients(r, "stream", NOTHING, OURS));
     vec![
-        target("close of a stranger's descriptor", AtMost, 2.0, "ns over libc", &close),
+        target("close of an untracked descriptor", AtMost, 2.0, "ns over libc", &close),
         target("getpeername of a connection", AtMost, 8.0, "ns", &peer),
         target("library, each exec", AtMost, 0.05, "ms", &library),
         target("library, each exec, undisturbed", AtMost, 0.05, "ms", &undisturbed),

@@ -20,7 +20,7 @@ pub fn tell(fd: i32) {
     let look = SOCKETS.registry().borrow(fd, |record| (record.connection().copied(), record.id()));
     let Some((Some(Connection { destination }), socket)) = look else { return };
     let Some(connection) = connection_id(fd).filter(|id| id.cookie == socket.0) else {
-        // Closed behind our back, and another file by now.
+        // Closed by a raw system call; the number belongs to another file.
         return;
     };
     launch::share();

@@ -2,8 +2,8 @@
 //!
 //! It is made when a process forks while the handshake is in flight: from then on several processes
 //! have the socket. It holds no address, index or bound. A process that can write here has the socket
-//! itself, so it can do no more than break this one handshake: all of it is read as bytes of a
-//! stranger.
+//! itself, so it can do no more than break this one handshake: all of it is read as
+//! untrusted bytes.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transcript_of_a_stranger_is_refused() {
+    fn a_transcript_that_another_process_has_changed_is_refused() {
         let shared = shared();
         for (length, sent) in [(u32::MAX, 0), (3, 0), (0, 9_999), (0, u32::MAX), (300, 13)] {
             shared.length.store(length, Relaxed);

@@ -93,8 +93,8 @@ fn with_credentials_password_and_request_are_one_write_after_the_method() {
     handshake.sent(3);
     assert_eq!(handshake.step(), Step::Receive(2));
     handshake.received(METHOD_PASSWORD);
-    let flight = b"\x01\x04user\x010\x05\x01\x00\x03\x09a.example\x01\xbb";
-    assert_eq!(handshake.step(), Step::Send(flight));
+    let sent = b"\x01\x04user\x010\x05\x01\x00\x03\x09a.example\x01\xbb";
+    assert_eq!(handshake.step(), Step::Send(sent));
     let outcome = drive(authenticating(Command::Connect), &script, &[]);
     assert_eq!((outcome.end, outcome.writes), (Ok(Answer::Connected), 2));
 }

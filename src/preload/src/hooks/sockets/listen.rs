@@ -83,7 +83,7 @@ fn bind_to(fd: c_int, address: SocketAddr) -> Result<(), Errno> {
 /// As accept(2).
 pub unsafe fn accept(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
     // SAFETY: the caller's contract.
-    let call = || stranger(unsafe { real::accept(fd, address, length) });
+    let call = || without_entry(unsafe { real::accept(fd, address, length) });
     admitted(fd, "accept", accept_inbound, call)
 }
 
@@ -96,13 +96,13 @@ pub unsafe fn accept4(
     flags: c_int,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    let call = || stranger(unsafe { real::accept4(fd, address, length, flags) });
+    let call = || without_entry(unsafe { real::accept4(fd, address, length, flags) });
     admitted(fd, "accept4", accept_inbound, call)
 }
 
-/// A descriptor that the kernel just gave. Its peer is the real one: what an entry says belongs to
-/// a descriptor that was closed behind our back.
-fn stranger(fd: c_int) -> c_int {
+/// Removes a stale entry of `fd`, a descriptor that the kernel has just made: an entry would belong to a
+/// descriptor that was closed by a raw system call.
+fn without_entry(fd: c_int) -> c_int {
     SOCKETS.registry().remove(fd);
     fd
 }

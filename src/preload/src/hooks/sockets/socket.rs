@@ -33,7 +33,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
             if fd < 0 {
                 return fd;
             }
-            // An entry belongs to a descriptor that was closed behind our back.
+            // An entry belongs to a descriptor that was closed by a raw system call.
             SOCKETS.registry().remove(fd);
             or_closed(fd, confine(fd))
         }

@@ -1,0 +1,94 @@
+//! The words of comments and documents.
+
+use crate::{Text, documents, place, texts};
+
+/// Words that have another meaning elsewhere, and the field's word for each.
+const METAPHORS: &[(&str, &str)] = &[
+    ("aloft", "in flight"),
+    ("baton", "run lock"),
+    ("behind our back", "by a raw system call"),
+    ("forsake", "name what is given up"),
+    ("heir", "child"),
+    ("landed", "done"),
+    ("rooms", "modules"),
+    ("scrub", "undo"),
+    ("stranger", "untracked"),
+    ("strangers", "untracked"),
+    ("theatre", "name the thing"),
+];
+
+fn sources() -> Vec<Text> {
+    let mut found = texts(&["src", "tests", "benches"], &["rs", "c", "h"]);
+    // This list.
+    found.retain(|text| !text.path.ends_with(file!()));
+    found
+}
+
+/// The comment on a line: after `//` (with `/` or `!`), or inside `/* … */`.
+fn comment(line: &str) -> Option<&str> {
+    let (_, comment) = line.split_once("//").or_else(|| line.split_once("/*"))?;
+    Some(comment.trim_start_matches(['/', '!', '*']).trim())
+}
+
+/// The text of a line that holds nothing but a doc comment.
+fn doc_comment(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim)
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let text = text.to_lowercase();
+    text.match_indices(word).any(|(start, _)| {
+        let is_letter = |it: char| it.is_alphanumeric();
+        !text[..start].ends_with(is_letter) && !text[start + word.len()..].starts_with(is_letter)
+    })
+}
+
+#[test]
+fn doc_comments_begin_with_a_noun_or_a_verb() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            let first = doc_comment(line).and_then(|text| text.split(' ').next());
+            if matches!(first, Some("What" | "Whether" | "How" | "Who" | "Whoever")) {
+                wrong.push(format!("{}: {}", place(&source, number), line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "begin with a noun or a verb:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn comments_and_documents_use_the_fields_words() {
+    let mut wrong = Vec::new();
+    let mut check = |text: &Text, number: usize, line: &str| {
+        for (word, instead) in METAPHORS {
+            if has_word(line, word) {
+                wrong.push(format!("{}: {word:?}, better: {instead}", place(text, number)));
+            }
+        }
+    };
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            if let Some(comment) = comment(line) {
+                check(&source, number, comment);
+            }
+        }
+    }
+    for document in documents() {
+        for (number, line) in document.text.lines().enumerate() {
+            check(&document, number, line);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn words_are_found_whole_and_in_any_case() {
+    assert!(has_word("The Baton is given back.", "baton"));
+    assert!(has_word("give_back(baton)", "baton"));
+    assert!(!has_word("their", "heir"));
+    assert_eq!(comment("let x = 1; // baton"), Some("baton"));
+    assert_eq!(doc_comment("    /// What it does."), Some("What it does."));
+    assert_eq!(doc_comment("let x = 1; /// no"), None);
+}
