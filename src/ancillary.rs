@@ -17,7 +17,7 @@ pub struct Message<'c> {
     pub level: i32,
     /// `cmsg_type`.
     pub kind: i32,
-    /// What follows the header.
+    /// Bytes after the header.
     pub data: &'c [u8],
 }
 
@@ -101,7 +101,7 @@ fn set_length(control: &mut [u8], at: usize, length: usize) {
     }
 }
 
-/// What a `cmsghdr` says.
+/// Fields of a `cmsghdr`.
 struct Header {
     /// Of header and data, in bytes; never more than there are.
     length: usize,

@@ -46,12 +46,12 @@ impl<const N: usize> Bytes<N> {
         self.bytes.get(..self.len()).unwrap_or(&[])
     }
 
-    /// How many bytes are stored.
+    /// Number of bytes stored.
     pub const fn len(&self) -> usize {
         self.length as usize
     }
 
-    /// Whether no byte is stored.
+    /// Tells whether no byte is stored.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }

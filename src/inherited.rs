@@ -7,7 +7,7 @@ use crate::policy::{SocketKind, pass};
 use crate::sys::net::{self, Answer};
 use crate::sys::{self, Errno};
 
-/// What has become of a descriptor.
+/// Fate of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is closed; 0, 1 and 2 are /dev/null now. Or that failed.

@@ -1,4 +1,4 @@
-//! What a program may reach without Tor: the value of `AllowDirect`.
+//! Destinations that a program may reach without Tor: the value of `AllowDirect`.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -55,22 +55,23 @@ impl Direct {
         parts(self.as_slice()).filter_map(item)
     }
 
-    /// Whether a network of the list has `address` in it.
+    /// Tells whether a network of the list has `address` in it.
     pub fn has_address(&self, address: SocketAddr) -> bool {
         self.items().any(|item| item.has_port(address.port()) && item.hosts.contains(address.ip()))
     }
 
-    /// Whether a network of the list has `ip` in it, at some port.
+    /// Tells whether a network of the list has `ip` in it, at some port.
     pub fn has_ip(&self, ip: IpAddr) -> bool {
         self.items().any(|item| item.hosts.contains(ip))
     }
 
-    /// Whether the list has an item that is no network: then the machine's hosts file is looked at.
+    /// Tells whether the list has an item that is no network: then the machine's hosts file is
+    /// looked at.
     pub fn has_names(&self) -> bool {
         self.items().any(|item| !matches!(item.hosts, Hosts::Network(..)))
     }
 
-    /// Whether the list has `name`, at `port` if one is given.
+    /// Tells whether the list has `name`, at `port` if one is given.
     pub fn has_name(&self, name: &[u8], port: Option<u16>) -> bool {
         let has_port = |item: &Item<'_>| port.is_none_or(|port| item.has_port(port));
         self.items().any(|item| has_port(&item) && item.hosts.is_name(name))

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, each told in one line.
+//! Errors in a configuration, each reported in one line.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::sys::Errno;
 pub struct FilePath<'a> {
     /// The first part, without a slash at its end; empty for an absolute `rest`.
     pub directory: &'a [u8],
-    /// What follows the first part, as it is.
+    /// Text after the first part, unquoted.
     pub rest: &'static str,
 }
 
@@ -66,7 +66,7 @@ pub enum ConfigError<'a> {
         origin: Origin<'a>,
         /// The option's directive.
         directive: &'static str,
-        /// What the option takes.
+        /// Kind of value that the option takes.
         kind: Kind,
         /// The value.
         value: Excerpt,
@@ -160,7 +160,7 @@ impl fmt::Display for ConfigError<'_> {
 
 impl core::error::Error for ConfigError<'_> {}
 
-/// What is odd about a configuration and does not stop the program.
+/// Faults of a configuration that do not stop the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning<'a> {
     /// A line of torsocks' file names no option; it is skipped.

@@ -1,4 +1,4 @@
-//! What text an option takes.
+//! Kinds of values that options take.
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
@@ -27,21 +27,21 @@ pub enum Kind {
     IsolationKey,
     /// Off or on.
     Switch,
-    /// How much may go to the loopback interface.
+    /// Traffic that may go to the loopback interface.
     Localhost,
     /// Whom programs may let in.
     Inbound,
-    /// What may be reached without Tor.
+    /// Destinations that may be reached without Tor.
     Direct,
-    /// What becomes of names and addresses of local networks.
+    /// Answer for names and addresses of local networks.
     LocalDestinations,
-    /// What a program gets for a host name.
+    /// Answer for a host name: an address or a cookie address.
     Names,
-    /// Whether a connect waits.
+    /// Choice between a connect that waits and one that does not.
     Connect,
-    /// What becomes of sockets that another process passes.
+    /// Choice about sockets that another process passes.
     PassedSockets,
-    /// How much is logged.
+    /// Level of the log.
     LogLevel,
     /// How a log line is written.
     LogFormat,
@@ -54,7 +54,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What is allowed, to follow "is not" in a message.
+    /// Allowed values, to follow "is not" in a message.
     pub const fn expected(self) -> &'static str {
         match self {
             Kind::Address => "an IPv4 or IPv6 address, such as 127.0.0.1, or the name of a host",
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// What stands for the value in help and man page.
+    /// Placeholder of the value in help and man page.
     pub const fn placeholder(self) -> &'static str {
         match self {
             Kind::Address => "ADDRESS",

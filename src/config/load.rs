@@ -21,7 +21,7 @@ pub const SYSTEM_FILES: &[SystemFile] =
 /// A file for all users, and the program that it is for.
 pub type SystemFile = (&'static str, Dialect);
 
-/// What a flag of the launcher sets.
+/// Value that a flag of the launcher sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Assignment<'a> {
     /// The option.
@@ -179,7 +179,7 @@ fn open(path: FilePath<'_>) -> Result<File, Errno> {
     with_name(path, |name| File::open_at(libc::AT_FDCWD, name))
 }
 
-/// Whether there is such a file, readable or not; no if its directory can't be searched.
+/// Tells whether the file exists, readable or not; false if its directory can't be searched.
 fn exists(path: FilePath<'_>) -> bool {
     with_name(path, |name| crate::sys::is_there(libc::AT_FDCWD, name)).is_ok()
 }

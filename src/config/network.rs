@@ -31,7 +31,7 @@ impl Network {
         self.prefix
     }
 
-    /// Whether `address`, or the IPv4 address mapped into it, lies in the network.
+    /// Tells whether `address`, or the IPv4 address mapped into it, lies in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(address) => Network::new(address, self.prefix) == Some(*self),

@@ -20,11 +20,11 @@ pub struct OptionSpec {
     pub variable: &'static str,
     /// The variable that torsocks reads, where it has one.
     pub torsocks_variable: Option<&'static str>,
-    /// What text it takes.
+    /// Kind of its value.
     pub kind: Kind,
     /// The default as text; empty where it is "not set".
     pub default: &'static str,
-    /// What it does, in one sentence.
+    /// Effect, in one sentence.
     pub help: &'static str,
     set: fn(&mut Settings, &[u8]) -> Option<()>,
     /// Appends the value to an empty text, which is long enough for any.

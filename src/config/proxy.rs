@@ -14,13 +14,13 @@ pub type ProxyUrl = Bytes<{ 10 + 2 * 3 * 255 + 2 + 48 }>;
 /// The longest list: an item of `AllowDirect` at most doubles with its prefix.
 pub type ProxyList = Bytes<1_400>;
 
-/// What no Tor can reach; the hooks decide about it.
+/// Destinations that no Tor can reach; the hooks decide about them.
 const LOCAL: &[u8] =
     b"localhost,localdomain,local,lan,home,home.arpa,internal,intranet,private,corp,\
     invalid,alt,127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
     ::1,fc00::/7,fe80::/10";
 
-/// What `NO_PROXY` holds beside such a URL: what no Tor can reach, and what is reached `direct`ly.
+/// Value of `NO_PROXY` with such a URL: what no Tor can reach, and what is reached `direct`ly.
 pub fn exceptions(direct: Option<&Direct>) -> ProxyList {
     let mut list = ProxyList::EMPTY;
     list.extend(LOCAL);

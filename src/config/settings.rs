@@ -27,7 +27,7 @@ pub type HostName = Bytes<255>;
 /// An isolation key of 1 to 200 bytes.
 pub type IsolationKey = Bytes<{ Credentials::LONGEST_KEY }>;
 
-/// What may be sent to the loopback interface beside Tor.
+/// Traffic that may go to the loopback interface without Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum OutboundLocalhost {
@@ -50,7 +50,7 @@ pub enum Inbound {
     All,
 }
 
-/// What becomes of names and addresses of local networks, which no exit of Tor knows.
+/// Answer for names and addresses of local networks, which no exit of Tor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalDestinations {
     /// They are answered here: no such name, no such way.
@@ -59,7 +59,7 @@ pub enum LocalDestinations {
     Tor,
 }
 
-/// What a program gets for a host name.
+/// Answer for a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// The address that Tor resolves it to; onion names get a cookie address.
@@ -68,7 +68,7 @@ pub enum Names {
     Cookie,
 }
 
-/// Whether a connect on a non-blocking socket waits for its end.
+/// Choice between a connect on a non-blocking socket that waits for its end and one that does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connect {
     /// Only in a program that waits for events by system calls of its own.
@@ -77,7 +77,7 @@ pub enum Connect {
     Wait,
 }
 
-/// What becomes of a socket that could reach the network and comes in a message, unless it is proved
+/// Choice about a socket that could reach the network and comes in a message, unless it is proved
 /// to lead through Tor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassedSockets {
@@ -151,7 +151,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What holds where nothing is set.
+    /// Settings where nothing is set.
     pub const DEFAULT: Settings = Settings {
         tor_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tor_host: None,
@@ -190,7 +190,7 @@ impl Settings {
         SocketAddr::new(self.tor_address, self.tor_port)
     }
 
-    /// Whether `address`, or the IPv4 address mapped into it, is Tor's SOCKS port.
+    /// Tells whether `address`, or the IPv4 address mapped into it, is Tor's SOCKS port.
     pub fn is_tor(&self, address: SocketAddr) -> bool {
         address.port() == self.tor_port && address.ip().to_canonical() == self.tor_address
     }

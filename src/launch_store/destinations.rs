@@ -24,10 +24,10 @@ pub struct ConnectionId {
     pub port: u16,
 }
 
-/// What another program is told of a connection.
+/// Record of a connection for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationTag {
-    /// What `getpeername` answers to whoever connected the socket.
+    /// Answer of `getpeername` in the process that connected the socket.
     pub destination: SocketAddr,
     /// The name that this is a cookie address for. The address is one of the sender's range.
     pub name: Option<Name>,

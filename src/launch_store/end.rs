@@ -20,7 +20,7 @@ const LOCK: &str = "lock";
 /// else: Relaxed.
 static HELD: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 
-/// How long a mapping is.
+/// Length of a mapping.
 const PAGE: usize = 4_096;
 
 impl Store {
@@ -44,7 +44,7 @@ impl Store {
         }
     }
 
-    /// Whether anything is written down.
+    /// Tells whether the launch has a directory.
     pub fn exists(self) -> bool {
         self.find().is_some()
     }
@@ -118,8 +118,8 @@ fn empty(directory: &Path) {
     }
 }
 
-/// Whether another process belongs to the launch: the first one, if it is the user's, or one that
-/// has the launch in its environment.
+/// Tells whether another process belongs to the launch: the first one, if it is the user's, or one
+/// that has the launch in its environment.
 fn goes_on(store: Store, directory: &Path) -> bool {
     let mut wanted = Bytes::<64>::EMPTY;
     if write!(wanted, "{VARIABLE}={:016x}.", store.launch.id).is_err() {
@@ -149,8 +149,8 @@ fn goes_on(store: Store, directory: &Path) -> bool {
     found || looked.is_err()
 }
 
-/// Whether `process` is the user's and has not ended. One that its parent has not waited for yet has
-/// ended.
+/// Tells whether `process` is the user's and has not ended. One that its parent has not waited for
+/// yet has ended.
 fn is_own_process(process: i32) -> bool {
     let own = |path: &CStr| paths::owner(path) == Ok(paths::effective_user());
     let mut path = Bytes::<32>::EMPTY;
@@ -166,7 +166,7 @@ fn is_own_process(process: i32) -> bool {
     own(path) && state.is_some_and(|state| !b"ZX".contains(state))
 }
 
-/// Whether the environment that `process` was started with has `wanted` in it.
+/// Tells whether the environment that `process` was started with contains `wanted`.
 fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
     let mut path = Bytes::<32>::EMPTY;
     let Ok(()) = write!(path, "/proc/{process}/environ\0") else { return false };

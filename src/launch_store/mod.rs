@@ -1,5 +1,5 @@
-//! What the processes of one launch tell each other, over fork, exec and programs that close their
-//! descriptors: names behind cookie addresses, and where connected sockets lead.
+//! Store that the processes of one launch share, over fork, exec and programs that close their
+//! descriptors: names behind cookie addresses, and destinations of connected sockets.
 //!
 //! - [`id`]: which launch a process belongs to
 //! - [`store`]: a directory that the user alone may enter, and its entries

@@ -43,7 +43,7 @@ impl Parent {
     }
 }
 
-/// How the name of a launch's directory begins; its number follows.
+/// Start of the name of a launch's directory; its number follows.
 pub(super) const PREFIX: &str = "/epochsocks-";
 
 /// Where the entries are, in the launch's directory: others can see how much is in a directory, and
@@ -56,9 +56,9 @@ pub(super) const FIRST: &str = "first";
 /// The text of an entry.
 pub type Text = Bytes<LONGEST_TEXT>;
 
-/// What the processes of a launch, and of one user, tell each other. The kernel lets nobody else in:
-/// each call is made with the ids that the process has at that moment, and nothing is kept open or
-/// mapped from one call to the next.
+/// Directory that the processes of a launch, and of one user, share. The kernel admits no other
+/// user: each call is made with the ids that the process has at that moment, and nothing is kept
+/// open or mapped from one call to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Store {
     pub(super) launch: Launch,
@@ -70,7 +70,7 @@ impl Store {
         Store { launch }
     }
 
-    /// What the entry `name` says, if it is there.
+    /// Reads the entry `name`, if it exists.
     pub fn read(self, name: &str) -> Option<Text> {
         read(&entry(self.find()?, name)?)
     }

@@ -40,7 +40,7 @@ impl Scratch {
         self.directories().into_iter().find(|path| path.exists())
     }
 
-    /// How many sockets it knows of.
+    /// Number of sockets that it knows of.
     pub fn entries(&self) -> usize {
         let names = fs::read_dir(self.directory().unwrap().join("entries")).unwrap().flatten();
         names.filter(|entry| entry.file_name().as_bytes().starts_with(b"s")).count()

@@ -1,4 +1,4 @@
-//! What completes the command line in a shell: flags, their values, and then commands.
+//! Completion of the command line in a shell: flags, their values, and then commands.
 
 use std::fmt::Write;
 

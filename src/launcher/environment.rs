@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::registry::is_ours;
 
-/// What ld.so loads before the program's own libraries.
+/// Variable that names the libraries which ld.so loads before the program's own.
 pub const PRELOAD: &str = "LD_PRELOAD";
-/// What ld.so loads to tell of itself (rtld-audit(7)), with a C library of its own, which has no hooks.
+/// Variable that names auditing libraries (rtld-audit(7)). They run with a C library of their own,
+/// which has no hooks.
 pub const AUDIT: &str = "LD_AUDIT";
 
 /// A change of one environment variable.

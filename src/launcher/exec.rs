@@ -36,8 +36,8 @@ pub fn replace(
     Failure::new(Status::NotRun, format!("{} can't be run: {}", file.display(), describe(errno)))
 }
 
-/// What came from the command line or the environment has no NUL inside; were there one, the
-/// string is left out.
+/// Converts strings of the command line or the environment, which contain no NUL; one that does is
+/// left out.
 fn strings(parts: impl IntoIterator<Item = OsString>) -> Vec<CString> {
     parts.into_iter().filter_map(|part| CString::new(part.into_vec()).ok()).collect()
 }

@@ -1,4 +1,4 @@
-//! How the launcher ends when it does not become the program.
+//! End of a launcher that does not become the program: message and exit status.
 
 use std::fmt;
 use std::io::{Write, stderr};
@@ -22,7 +22,7 @@ pub enum Status {
 /// An end with a message of one line: what happened, to which thing, what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What the caller sees of it.
+    /// Exit status.
     pub status: Status,
     /// The line, without `epochsocks: `.
     pub message: String,

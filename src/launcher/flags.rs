@@ -14,10 +14,10 @@ use crate::registry::Registry;
 use crate::settings::{self, Given};
 use crate::shell::Syntax;
 
-/// What the command line asks for.
+/// Parsed command line.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// What to do.
+    /// Action to carry out.
     pub action: Action,
     /// The settings given by flags, in their order.
     pub given: Vec<Given>,
@@ -25,7 +25,7 @@ pub struct Invocation {
     pub registry: Registry,
 }
 
-/// What to do.
+/// Actions of the launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run this command under the library; never empty.
@@ -187,7 +187,8 @@ fn for_shell(
     }
 }
 
-/// Whether a shell is likely to evaluate what comes of `arguments`, which could not be parsed.
+/// Tells whether a shell is likely to evaluate the output for `arguments`, which could not be
+/// parsed.
 pub fn ends_with_a_word_for_shells(arguments: &[OsString]) -> bool {
     let mut words = arguments.iter().rev().map(|word| word.to_str().unwrap_or_default());
     let last = words.find(|word| Syntax::named(word).is_none());

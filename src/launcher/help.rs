@@ -1,4 +1,4 @@
-//! What is printed about the command.
+//! Texts about the command.
 
 use std::fmt::Write;
 
@@ -36,7 +36,7 @@ sh or doctor is run by `epochsocks -- NAME`. `. epochsocks on` can't work: epoch
 script.
 ";
 
-/// What the exit status says.
+/// Meaning of each exit status.
 pub const EXIT: &str = "
 Exit status: the command's own, or 127 if it is not found, 126 if it can't be run or protected,
 125 if library or configuration are not usable, 2 if the command line is wrong. The doctor's: 1 if

@@ -10,20 +10,20 @@ pub struct Flag {
     pub long: &'static str,
     /// The letter of the short form.
     pub short: Option<char>,
-    /// What stands for its argument, if it takes one.
+    /// Placeholder of its argument, if it takes one.
     pub placeholder: Option<&'static str>,
     /// The argument stands behind `=`, and the flag alone is another one.
     pub attached: bool,
     /// All values of the argument, where there are few.
     pub choices: Vec<&'static str>,
-    /// What it does, in one sentence.
+    /// Effect, in one sentence.
     pub help: String,
     /// The default of its argument; empty where there is none.
     pub default: &'static str,
 }
 
 impl Flag {
-    /// What stands behind the name in a text.
+    /// Text after the name.
     pub fn argument(&self) -> String {
         let sign = if self.attached { '=' } else { ' ' };
         self.placeholder.map_or(String::new(), |placeholder| format!("{sign}{placeholder}"))

@@ -51,8 +51,8 @@ use shell::Syntax;
 #[link(name = "gcc_eh")]
 unsafe extern "C" {}
 
-/// What `on` can't do: the library is in what the shell starts, not in the shell, whose execs nobody
-/// judges.
+/// Notice about what `on` can't do: the shell's children have the library, the shell itself has
+/// not, so no hook checks its execs.
 const UNJUDGED: &str = "the shell itself stays as it is, and runs what can't be protected (static, \
     Go, setuid) unprotected; a shell started by  epochsocks --shell  does not";
 
@@ -147,7 +147,7 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
     Ok(exec::replace(&file, &form, command, environment))
 }
 
-/// What protects a program: the library and the settings.
+/// Variables that protect a program: the library and the settings.
 fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, Failure> {
     let mut changes = settings::changes(settings);
     let named = std::env::var_os(locate::VARIABLE);
@@ -166,7 +166,8 @@ fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, F
     Ok(changes)
 }
 
-/// What the shell is to evaluate: in its language, which its process tells where the user has not.
+/// Commands for the shell to evaluate, in its language. If the user did not name it, the shell's
+/// process tells it.
 fn commands(changes: &Changes, syntax: Option<Syntax>) -> Vec<u8> {
     shell::commands(changes, syntax.unwrap_or_else(Syntax::of_parent))
 }

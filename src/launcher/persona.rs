@@ -53,7 +53,7 @@ impl Persona {
         Err(Failure::new(Status::Usage, message))
     }
 
-    /// What torsocks says when it has been switched, if this one does.
+    /// Message of torsocks after a switch, if this persona prints one.
     pub fn switched(self, action: &Action) -> Option<&'static str> {
         match (self, action) {
             (Persona::Torsocks, Action::On(_)) => {

@@ -22,7 +22,7 @@ const NOTICES: u8 = 4;
 /// The shell that `execvp` hands text without a `#!` to.
 pub const SHELL: &str = "/bin/sh";
 
-/// What to execute so that the file runs.
+/// Form in which the file is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// The file itself.
@@ -31,7 +31,7 @@ pub enum Form {
     ByShell,
 }
 
-/// What a program is checked for.
+/// Conditions of a check.
 pub struct Check<'a> {
     /// PATH, for `#!/usr/bin/env NAME`.
     pub path: Option<&'a OsStr>,
@@ -126,8 +126,8 @@ impl<'a> Obstacle<'a> {
         Obstacle { file, reason: blocked.reason, interpreter }
     }
 
-    /// Whether the program itself is to blame, and in a way that a helper is excused from; also what
-    /// may be executed and not be read, as some set-ID programs.
+    /// Tells whether the refusal lies in the program itself, and is one that a helper is excused
+    /// from. A file that may be executed but not read, as some set-ID programs, counts as well.
     fn is_excusable(&self) -> bool {
         self.interpreter.is_none()
             && match self.reason {

@@ -47,7 +47,7 @@ impl Registry {
         format!("src/preload/build-variants {}", self.0.name)
     }
 
-    /// What the user gives up by picking it, a line for each guarantee.
+    /// Lines about the guarantees that this backend lacks, one for each.
     pub fn caveats(self) -> impl Iterator<Item = String> {
         let Registry(variant) = self;
         variant.guarantees.missing.iter().map(|(letter, reason)| {
@@ -56,13 +56,13 @@ impl Registry {
     }
 }
 
-/// Whether `path` names a preload library of ours, of any backend.
+/// Tells whether `path` names a preload library of epochsocks, of any backend.
 pub fn is_ours(path: &[u8]) -> bool {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     name.starts_with(b"libepochsocks_preload") && name.ends_with(b".so")
 }
 
-/// Whether an LD_PRELOAD holds one of them.
+/// Tells whether an LD_PRELOAD contains one of them.
 pub fn lists_ours(preload: &OsStr) -> bool {
     preload.as_bytes().split(|byte| b" :".contains(byte)).any(is_ours)
 }

@@ -41,8 +41,8 @@ pub fn search(command: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure>
     })
 }
 
-/// Whether `file` is a regular file that we may execute; `EACCES` for another kind of file, as
-/// execve(2) has it.
+/// Tells whether `file` is a regular file that we may execute; `EACCES` for another kind of file,
+/// as execve(2) has it.
 fn executable(file: &Path) -> Result<(), Errno> {
     let Ok(path) = CString::new(file.as_os_str().as_bytes()) else {
         return Err(Errno(libc::ENOENT));

@@ -1,7 +1,7 @@
 //! The settings: given by flags, resolved with environment and file, handed on to the program.
 //!
-//! What is resolved here is handed on as `EPOCHSOCKS_*` variables and the program reads no file, so
-//! that a bad value ends the launcher and not, unseen, a program's protection.
+//! The result is handed on as `EPOCHSOCKS_*` variables, and the program reads no file. So a bad
+//! value ends the launcher; it can't end a program's protection unseen.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Display;
@@ -150,7 +150,8 @@ fn log_file(named: &Path) -> Result<epochsocks::config::Path, Failure> {
     Bytes::new(path).ok_or_else(|| closed(libc::ENAMETOOLONG))
 }
 
-/// How `settings` are handed on. torsocks' own variables stay as they are: ours win over them.
+/// Changes to the environment that hand `settings` on. torsocks' own variables stay as they are:
+/// ours win over them.
 pub fn changes(settings: &Settings) -> Changes {
     let mut changes = vec![(CONF_FILE_VARIABLES[0].into(), Change::Set(NO_FILE.into()))];
     let is_set = |name: &str| std::env::var_os(name).is_some();

@@ -6,8 +6,8 @@ use std::os::unix::process::parent_id;
 
 use crate::environment::{Change, Changes};
 
-/// What the shell evaluates in place of the changes if they can't be had. `set -e` then ends a
-/// script, which would go on without Tor.
+/// Command that the shell evaluates if there are no changes to make, because of an error. `set -e`
+/// then ends a script, which would go on without Tor.
 pub const STOP: &[u8] = b"false\n";
 
 /// The language of the shell that evaluates.

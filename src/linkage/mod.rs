@@ -38,7 +38,7 @@ struct Rendezvous {
 }
 
 unsafe extern "C" {
-    /// What the dynamic linker keeps for debuggers.
+    /// Data that the dynamic linker keeps for debuggers.
     static _r_debug: Rendezvous;
     /// The dynamic section of the object that this code is linked into.
     static _DYNAMIC: Dynamic;
@@ -65,9 +65,9 @@ impl Symbol {
     }
 }
 
-/// What the first object behind this one that defines `symbol` has for it, as `dlsym(RTLD_NEXT, …)`
-/// answers. `None` if libc and what stands before it don't have the symbol, or can't be read.
-/// Async-signal-safe.
+/// Finds the definition of `symbol` in the first object behind this one that has it, as
+/// `dlsym(RTLD_NEXT, …)` does. `None` if libc and the objects before it don't define the symbol, or
+/// can't be read. Async-signal-safe.
 pub fn next(symbol: Symbol) -> Option<*mut c_void> {
     for object in following() {
         let object = object?;
@@ -81,15 +81,15 @@ pub fn next(symbol: Symbol) -> Option<*mut c_void> {
     None
 }
 
-/// What libc itself has for `symbol`, whoever stands before it. `None` if libc has none or can't be
-/// read. Async-signal-safe.
+/// Finds the definition of `symbol` in libc itself, whatever objects come before it. `None` if libc
+/// has none or can't be read. Async-signal-safe.
 pub fn in_libc(symbol: Symbol) -> Option<*mut c_void> {
     let libc = following().flatten().find(|object| object.is_named(LIBC))?;
     libc.find(symbol.name(), symbol.hash)?.address()
 }
 
-/// What the object of the dynamic linker's entry `map` (dladdr1's `RTLD_DL_LINKMAP`) has for `symbol`
-/// itself. `None` if it has none or can't be read.
+/// Finds the definition of `symbol` in the object of the dynamic linker's entry `map` (dladdr1's
+/// `RTLD_DL_LINKMAP`). `None` if it has none or can't be read.
 ///
 /// # Safety
 /// `map` is null or the entry of an object that stays loaded during the call.
@@ -99,7 +99,7 @@ pub unsafe fn defined_in(map: *const c_void, symbol: Symbol) -> Option<*mut c_vo
     Object::of(map.base, map.dynamic)?.find(symbol.name(), symbol.hash)?.address()
 }
 
-/// What this object itself has for `name`. Async-signal-safe.
+/// Finds the definition of `name` in this object. Async-signal-safe.
 pub fn in_this_object(name: &CStr) -> Option<*mut c_void> {
     let map = own()?;
     Object::of(map.base, map.dynamic)?.find(name, object::hash(name))?.address()
@@ -110,8 +110,8 @@ pub fn in_dynamic_linker() -> *const c_void {
     (&raw const _r_debug).cast()
 }
 
-/// Whether the object of the dynamic linker's entry `map` is a C library or another one whose functions
-/// have hooks, whatever the name of its file.
+/// Tells whether the object of the dynamic linker's entry `map` is a C library or another one whose
+/// functions have hooks, whatever the name of its file.
 ///
 /// # Safety
 /// As of [`defined_in`].
@@ -144,7 +144,7 @@ pub fn wrappers(name: &CStr) -> impl Iterator<Item = *const c_void> {
         .map(|(map, _)| map.dynamic.cast())
 }
 
-/// Whether [`next`] can read every object up to libc. Async-signal-safe.
+/// Tells whether [`next`] can read every object up to libc. Async-signal-safe.
 pub fn is_readable() -> bool {
     let mut read = following().map_while(|object| object);
     read.any(|object| object.is_named(LIBC))

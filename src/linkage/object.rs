@@ -72,9 +72,10 @@ struct Version {
     next: u32,
 }
 
-/// Whether the object loaded at `base` with this dynamic section is a C library, a part of one that
-/// reaches the network, or another library whose functions have hooks: by the name that it gives
-/// itself, by the versions that it defines or by what it exports. It must stay loaded meanwhile.
+/// Tells whether the object loaded at `base` with this dynamic section is a C library, a part of
+/// one that reaches the network, or another library whose functions have hooks: by the name that it
+/// gives itself, by the versions that it defines or by what it exports. It must stay loaded
+/// meanwhile.
 pub fn is_hooked_library(base: usize, dynamic: *const Dynamic) -> bool {
     let (mut strings, mut name, mut versions) = (null::<c_char>(), None, None);
     let mut entry = dynamic;
@@ -151,13 +152,14 @@ impl Object {
         tables.iter().all(|table| !table.is_null()).then_some(object)
     }
 
-    /// Whether the dynamic linker searches it: it has made addresses of the offsets in the dynamic
-    /// section. It has not in the kernel's own object, the vDSO, which only stands in the list.
+    /// Tells whether the dynamic linker searches it: it has made addresses of the offsets in the
+    /// dynamic section. It has not in the kernel's own object, the vDSO, which only stands in the
+    /// list.
     pub fn is_searched(&self) -> bool {
         self.strings.addr() >= self.base
     }
 
-    /// Whether the object calls itself `name`.
+    /// Tells whether the object calls itself `name`.
     pub fn is_named(&self, name: &CStr) -> bool {
         self.name.is_some_and(|offset| self.string(offset) == name)
     }
@@ -167,7 +169,7 @@ impl Object {
         unsafe { CStr::from_ptr(self.strings.add(offset)) }
     }
 
-    /// What the object defines under `name`, without a version or by its default one.
+    /// Finds what the object defines as `name`, without a version or by its default version.
     pub fn find(&self, name: &CStr, hash: u32) -> Option<Definition> {
         // SAFETY: every index follows from the table's own numbers, as the dynamic linker reads it.
         unsafe {

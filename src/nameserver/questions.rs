@@ -22,24 +22,24 @@ const QUESTIONS: usize = 128;
 /// A question and where its answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// What is asked.
+    /// The question itself.
     pub question: Question,
     /// The program's socket: the descriptor that asked, and its `SO_COOKIE`.
     pub fd: i32,
     /// See `fd`.
     pub cookie: u64,
-    /// Whether it came by our end of a stream, which `fd` is then.
+    /// Set if it came by the library's end of a stream; then `fd` is that end.
     pub is_stream: bool,
 }
 
-/// How Tor is asked.
+/// Way to ask Tor.
 #[derive(Clone, Copy, Debug)]
 pub struct Tor<'c> {
     /// The SOCKS port.
     pub port: SocketAddr,
     /// The user name and password that choose the circuit, if any.
     pub credentials: Option<&'c Credentials>,
-    /// How long an answer may take in all.
+    /// Time limit of an answer.
     pub timeout: Duration,
 }
 
@@ -75,12 +75,12 @@ struct Waiting {
     socket: OwnedSocket,
     cookie: u64,
     handshake: Handshake,
-    /// What the set waits for: `POLLIN` or `POLLOUT`, 0 if it does not have the connection.
+    /// Events that the set waits for: `POLLIN` or `POLLOUT`, 0 if it does not have the connection.
     events: i16,
 }
 
 impl Questions {
-    /// Whether any question waits: one load.
+    /// Tells whether any question waits, by one load.
     #[inline(always)]
     pub fn any(&self) -> bool {
         // Relaxed: nothing is read through it.
@@ -150,12 +150,12 @@ impl Questions {
         }
     }
 
-    /// Whether this very question of the same socket waits.
+    /// Tells whether this very question of the same socket waits.
     pub fn has(&self, asked: &Asked) -> bool {
         self.places.iter().any(|place| place.waits_for(asked))
     }
 
-    /// How long a wait for the questions may last.
+    /// Time limit of a wait for the questions.
     pub fn patience(&self) -> Option<Duration> {
         let waiting = self.places.iter().filter(|place| place.is_waiting());
         let next = waiting.map(|place| place.deadline.load(Relaxed)).min()?;
@@ -226,7 +226,7 @@ impl Place {
         self.state.compare_exchange(WAITING, BUSY, Acquire, Relaxed).is_ok()
     }
 
-    /// Whether this very question of the same socket waits here.
+    /// Tells whether this very question of the same socket waits here.
     fn waits_for(&self, asked: &Asked) -> bool {
         self.is_waiting()
             && sys::without_signals(|| {
@@ -243,7 +243,7 @@ impl Place {
             })
     }
 
-    /// What has come of the question, once something has. The caller has made the place busy.
+    /// Drives the question; `Some` is its outcome. The caller has made the place busy.
     fn advance(&self, set: Option<i32>) -> Option<Result<Answer, ResolveError>> {
         // SAFETY: written before the place was waiting, and busy by this thread.
         let waiting = unsafe { (*self.waiting.get()).assume_init_mut() };

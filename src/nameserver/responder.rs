@@ -20,9 +20,9 @@ pub struct Responder {
 }
 
 const READY: u32 = 2;
-/// How often to look whether another thread has made it.
+/// Number of looks whether another thread has made it.
 const PATIENCE: u32 = 1_000;
-/// How long a connection on the same machine may take.
+/// Time limit of a connection on the same machine.
 const PATIENCE_TO_ACCEPT: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// The responders of a process.
@@ -96,7 +96,7 @@ impl Responders {
         with_bytes(to, |bytes| net::send_to(fd, answer, bytes))
     }
 
-    /// Whether a datagram from `source` is an answer.
+    /// Tells whether a datagram from `source` is an answer.
     pub fn is_source(&self, source: SocketAddr) -> bool {
         let ip = source.ip().to_canonical();
         let responder = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
@@ -190,7 +190,7 @@ impl Responder {
 }
 
 /// Connects the program's TCP socket `fd`, of the family `domain`, to a socket of ours, which this gives.
-/// What connect(2) has answered the program is told, too. Errors: those of socket(2), bind(2),
+/// The second value is connect(2)'s answer, for the program. Errors: those of socket(2), bind(2),
 /// connect(2); `ECONNABORTED` if another program came first.
 pub fn stream(fd: i32, domain: i32) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
     if domain == libc::AF_INET {

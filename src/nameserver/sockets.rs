@@ -43,7 +43,7 @@ pub struct Socket {
     cookie: AtomicU64,
     /// The server that the program has connected it to, and one more; 0 is none.
     connected: AtomicU32,
-    /// How many questions were noted.
+    /// Number of questions noted.
     count: AtomicU32,
     /// The last questions: number, server and one more.
     questions: [AtomicU32; QUESTIONS],

@@ -45,7 +45,7 @@ struct Open {
     input: Bytes<{ LENGTH + LONGEST }>,
 }
 
-/// What a look at a stream has shown.
+/// Result of a look at a stream.
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box the message with")]
 enum Look {
     /// No whole message.
@@ -57,7 +57,7 @@ enum Look {
 }
 
 impl Streams {
-    /// Whether any stream is open: one load.
+    /// Tells whether any stream is open, by one load.
     #[inline(always)]
     pub fn any(&self) -> bool {
         // Relaxed: nothing is read through it.

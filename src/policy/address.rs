@@ -7,7 +7,7 @@ pub const MAX_LENGTH: usize = 128;
 /// The least length of an IPv6 address that Linux takes: RFC 2133's, without a scope id.
 const MIN_V6_LENGTH: usize = 24;
 
-/// What a `sockaddr` says.
+/// Content of a `sockaddr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
     /// `AF_UNSPEC`: dissolve the association.
@@ -81,13 +81,14 @@ pub fn encode(address: &SocketAddr) -> ([u8; size_of::<libc::sockaddr_in6>()], u
     (bytes, length)
 }
 
-/// Whether `ip` (or the IPv4 address mapped in it) is 127.0.0.0/8 or `::1`.
+/// Tells whether `ip` (or the IPv4 address mapped in it) is 127.0.0.0/8 or `::1`.
 pub fn is_localhost(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// Whether `ip` (or the IPv4 address mapped in it) is of a network that is not the Internet's: RFC
-/// 1918, 3927 and 6598, and RFC 4193, 4291 and 3879 for IPv6. No exit of Tor leads there.
+/// Tells whether `ip` (or the IPv4 address mapped in it) is of a network that is not the
+/// Internet's: RFC 1918, 3927 and 6598, and RFC 4193, 4291 and 3879 for IPv6. No exit of Tor leads
+/// there.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {

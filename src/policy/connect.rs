@@ -9,7 +9,7 @@ use crate::config::{LocalDestinations, OutboundLocalhost, Settings};
 /// The port of name servers.
 pub(super) const NAME_SERVER_PORT: u16 = 53;
 
-/// What becomes of a `connect()` call.
+/// Decision about a `connect()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectDecision {
     /// libc does it: the address can't leave the machine, is Tor's own SOCKS port, or one that the
@@ -28,13 +28,13 @@ pub enum ConnectDecision {
     Refuse(Refusal),
 }
 
-/// What is known of an address beside the settings.
+/// Facts about an address that the settings don't tell.
 pub trait Known {
-    /// Whether it belongs to the cookie range.
+    /// Tells whether it belongs to the cookie range.
     fn is_cookie(&self, address: SocketAddr) -> bool;
-    /// Whether `AllowDirect` has it.
+    /// Tells whether `AllowDirect` contains it.
     fn is_direct(&self, address: SocketAddr) -> bool;
-    /// Whether it is Tor's answer to a name.
+    /// Tells whether it is Tor's answer to a name.
     fn is_answer(&self, address: SocketAddr) -> bool;
 }
 

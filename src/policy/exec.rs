@@ -148,7 +148,7 @@ impl ExecRefusal {
         })
     }
 
-    /// What the user can do about it, to follow the reason.
+    /// Advice to the user, to follow the reason.
     pub fn remedy(self) -> &'static str {
         match self {
             ExecRefusal::Setuid | ExecRefusal::Setgid | ExecRefusal::Capabilities => {

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use super::Refusal;
 
-/// What becomes of a `setsockopt()` call.
+/// Decision about a `setsockopt()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionDecision {
     /// libc sets it.
@@ -31,7 +31,7 @@ const IPV6_2292PKTOPTIONS: i32 = 6;
 const IPV6_JOIN_ANYCAST: i32 = 27;
 const IPV6_UNICAST_IF: i32 = 76;
 
-/// Whether the option is one that [`set`] looks at: nearly none is.
+/// Tells whether [`set`] looks at the option; it looks at few.
 pub const fn is_examined(level: i32, name: i32) -> bool {
     match level {
         libc::SOL_SOCKET => matches!(name, libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX),

@@ -1,11 +1,11 @@
-//! Whether a descriptor from another process is taken, and whether a program inherits it.
+//! Decisions about descriptors that come from another process or go to a new program.
 
 use super::SocketKind;
 use super::socket::stays_local;
 use crate::config::{PassedSockets, Settings};
 use crate::sys::net::Answer;
 
-/// What becomes of a descriptor that came in a message.
+/// Decision about a descriptor that came in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassDecision {
     /// The program gets it.
@@ -16,7 +16,7 @@ pub enum PassDecision {
     Refuse,
 }
 
-/// What is known of a TCP socket that came in a message.
+/// Origin of a TCP socket that came in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// It is connected through Tor, by this process or by another program under this library, which
@@ -53,10 +53,10 @@ pub fn pass(
     }
 }
 
-/// Whether a program that is started may inherit a descriptor, which is `socket`; `is_confined` tells
-/// whether it is bound to the loopback interface. TCP is inherited: hooks see each connect, and a
-/// connection is there because the user wants it so, and so is UDP that is confined. With any other
-/// network socket nothing but `write` is needed to pass Tor by.
+/// Tells whether a program that is started may inherit a descriptor, which is `socket`;
+/// `is_confined` tells whether it is bound to the loopback interface. TCP is inherited: hooks see
+/// each connect, and a connection is there because the user wants it so, and so is UDP that is
+/// confined. With any other network socket nothing but `write` is needed to pass Tor by.
 pub fn inherit(
     socket: Answer<SocketKind>,
     is_confined: impl FnOnce() -> bool,

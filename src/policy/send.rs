@@ -7,7 +7,7 @@ use super::socket::stays_local;
 use super::{Address, Refusal, SocketKind};
 use crate::config::Settings;
 
-/// What becomes of data with an address.
+/// Decision about data with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendDecision {
     /// libc sends it: the address is ignored, refused by the kernel, or may be reached.

@@ -1,4 +1,4 @@
-//! What `socket()` may make.
+//! Sockets that `socket()` may make.
 
 use super::Refusal;
 
@@ -17,19 +17,19 @@ pub struct SocketKind {
 }
 
 impl SocketKind {
-    /// Whether it is of an IP family.
+    /// Tells whether it is of an IP family.
     pub const fn is_inet(self) -> bool {
         matches!(self.domain, libc::AF_INET | libc::AF_INET6)
     }
 
-    /// Whether it is TCP, the only thing that Tor carries.
+    /// Tells whether it is TCP, the only thing that Tor carries.
     pub const fn is_tcp(self) -> bool {
         self.is_inet()
             && self.kind == libc::SOCK_STREAM
             && matches!(self.protocol, 0 | libc::IPPROTO_TCP)
     }
 
-    /// Whether it is plain UDP. UDP-Lite and ICMP have datagram sockets as well.
+    /// Tells whether it is plain UDP. UDP-Lite and ICMP have datagram sockets as well.
     pub const fn is_udp(self) -> bool {
         self.is_inet()
             && self.kind == libc::SOCK_DGRAM
@@ -47,7 +47,7 @@ pub fn stays_local(domain: i32) -> bool {
     LOCAL_FAMILIES.contains(&domain)
 }
 
-/// What becomes of a `socket()` call.
+/// Decision about a `socket()` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketDecision {
     /// libc makes it; nothing to remember.

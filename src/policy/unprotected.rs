@@ -32,8 +32,8 @@ const SYSTEM: [&[u8]; 8] = [
     b"/nix/store/",
 ];
 
-/// Whether `refusal` is one that a program on the list is excused from: the library would not be
-/// loaded into it, or would see nothing.
+/// Tells whether `refusal` is one that a program on the list is excused from: the library would not
+/// be loaded into it, or would see nothing.
 pub fn is_excusable(refusal: ExecRefusal) -> bool {
     use ExecRefusal::*;
     matches!(
@@ -51,9 +51,9 @@ pub fn is_excusable(refusal: ExecRefusal) -> bool {
     )
 }
 
-/// Whether `list` names the program. The list has words between commas or spaces: names of files,
-/// and absolute paths. A first word that begins with `+` adds to the `default` list, of which
-/// `none` leaves nothing.
+/// Tells whether `list` names the program. The list has words between commas or spaces: names of
+/// files, and absolute paths. A first word that begins with `+` adds to the `default` list, of
+/// which `none` leaves nothing.
 pub fn is_listed(list: &[u8], default: &[u8], candidate: Candidate<'_>) -> bool {
     let (is_more, list) = match list.strip_prefix(b"+") {
         Some(more) => (true, more),
@@ -77,13 +77,15 @@ fn names(word: &[u8], candidate: Candidate<'_>) -> bool {
     Some(word) == path.rsplit(|&byte| byte == b'/').next() && owner == 0 && is_installed
 }
 
-/// Whether the program would start another one, which would not have the library either: the dynamic
-/// linker takes it from a set-ID program's environment. `arguments` follow the program's name.
+/// Tells whether the program would start another one, which would not have the library either: the
+/// dynamic linker takes it from a set-ID program's environment. `arguments` follow the program's
+/// name.
 pub fn starts_another<'a>(path: &[u8], arguments: impl Iterator<Item = &'a [u8]>) -> bool {
     path.ends_with(b"/ssh-agent") && has_operand(arguments)
 }
 
-/// Whether there is an argument that is neither an option nor an option's value (ssh-agent(1)).
+/// Tells whether there is an argument that is neither an option nor an option's value
+/// (ssh-agent(1)).
 fn has_operand<'a>(mut arguments: impl Iterator<Item = &'a [u8]>) -> bool {
     while let Some(argument) = arguments.next() {
         match argument {

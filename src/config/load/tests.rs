@@ -42,7 +42,7 @@ impl Drop for Directory {
     }
 }
 
-/// What a process is started with.
+/// Environment and files that a process is started with.
 #[derive(Default)]
 struct Start {
     environment: BTreeMap<String, Vec<u8>>,
@@ -207,7 +207,7 @@ fn a_file_of_ours_without_read_permission_stops_the_program_and_another_home_doe
     }
 }
 
-/// What `what` gives in a thread that may read no more than a file's mode says.
+/// Runs `what` in a thread that may read no more than a file's mode says.
 fn without_capabilities<T: Send>(what: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {

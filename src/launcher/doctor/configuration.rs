@@ -30,7 +30,7 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
     note_what_is_direct(settings, report);
 }
 
-/// What the settings let past Tor.
+/// Notes what the settings let past Tor.
 fn note_what_is_direct(settings: &Settings, report: &mut Report) {
     let mut note = |text: &str| report.note("beside Tor", text);
     if let Some(direct) = &settings.allow_direct {

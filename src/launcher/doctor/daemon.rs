@@ -1,4 +1,4 @@
-//! Whether Tor answers where the settings say.
+//! Test of the Tor daemon at the address of the settings.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use epochsocks::socks5::{Command, Credentials, Error, Handshake, Host, ReplyCode, Request, Step};
 
-/// How long Tor may take for an answer that needs no network.
+/// Time limit of an answer of Tor that needs no network.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The name of the local host: Tor refuses to look it up, at once and without a line in its log.
@@ -21,7 +21,7 @@ const QUESTION: Request = Request {
 /// Command not supported (RFC 1928, section 6).
 const UNKNOWN_COMMAND: u8 = 7;
 
-/// What is wrong with the Tor port.
+/// Faults of the Tor port.
 #[derive(Debug)]
 pub enum Problem {
     /// Nothing listens there.

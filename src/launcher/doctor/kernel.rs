@@ -1,4 +1,4 @@
-//! What the preload library needs of the kernel, tried.
+//! Tests of the kernel features that the preload library needs.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;

@@ -31,7 +31,7 @@ use report::Report;
 /// Tor Browser's SOCKS port.
 const TOR_BROWSER: u16 = 9150;
 
-/// What shows the whole thing at work, with this command as it was typed.
+/// Example of a command through Tor, with the launcher's name as it was typed.
 fn real_thing() -> String {
     let typed = std::env::args_os().next().unwrap_or_else(|| "epochsocks".into());
     format!("{} curl https://check.torproject.org/api/ip", typed.display())

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the web server answers with.
+/// Answer of the web server.
 pub const PAGE: &str = "epochsocks self-test\n";
 
-/// How long a client may be silent.
+/// Time limit of a client's silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who came to the web server.
@@ -61,9 +61,9 @@ impl Origin {
         Door { visits: Arc::clone(&self.visits), web: self.web }
     }
 
-    /// How many connections came to the web server beside the proxy, how many to the TCP trap, and
-    /// how many datagrams to the UDP trap. Loopback delivers before the sender's call returns, so
-    /// what a finished program did is counted.
+    /// Counts connections to the web server past the proxy, connections to the TCP trap, and
+    /// datagrams to the UDP trap. Loopback delivers before the sender's call returns, so what a
+    /// finished program did is counted.
     pub fn direct(&self) -> [usize; 3] {
         let connections = std::iter::from_fn(|| self.tcp_trap.accept().ok()).count();
         let datagrams = std::iter::from_fn(|| self.udp_trap.recv(&mut [0; 64]).ok()).count();
@@ -96,7 +96,7 @@ fn serve(stream: TcpStream) -> io::Result<()> {
     )
 }
 
-/// What the proxy needs to reach the web server.
+/// Access of the proxy to the web server.
 #[derive(Clone, Debug)]
 pub struct Door {
     visits: Arc<Mutex<Visits>>,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::origin::PAGE;
 use super::proxy::{NAME, ONION, PORT};
 
-/// How long a server may be silent.
+/// Time limit of a server's silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the probe; its arguments are the addresses of the TCP and the UDP trap.

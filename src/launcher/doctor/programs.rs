@@ -1,4 +1,4 @@
-//! Whether a program would be protected, and what it may hand to others.
+//! Findings about a program: whether it would be protected, and which processes may act for it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +49,7 @@ pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, rep
     notes(&file, library).for_each(|note| report.note(&format!("program {name}"), note));
 }
 
-/// What the check of the file can't see.
+/// Notes what the check of the file can't see.
 fn notes(file: &Path, library: Option<&Path>) -> impl Iterator<Item = String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let outside = OUTSIDE.iter().find(|(names, _)| names.contains(&name.as_str()));

@@ -17,7 +17,7 @@ pub const ONION: &str = "epochsocksselftestaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 /// The port that leads to the origin.
 pub const PORT: u16 = 80;
 
-/// How long a client may be silent.
+/// Time limit of a client's silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const CONNECT: u8 = 1;

@@ -52,7 +52,7 @@ impl Report {
         }
     }
 
-    /// Whether every step went well.
+    /// Tells whether every step went well.
     pub fn is_good(&self) -> bool {
         !self.failed
     }

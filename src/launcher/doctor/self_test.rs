@@ -14,13 +14,13 @@ use super::report::Report;
 use crate::locate;
 use crate::search::search;
 
-/// How long a child may take.
+/// Time limit of a child.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a connection may take, in seconds.
+/// Time limit of a connection, in seconds.
 const HANDSHAKE_TIMEOUT: &str = "10";
 
-/// What the tests run against, and with.
+/// Servers that the tests run against, and the library that they run with.
 struct Bench<'a> {
     origin: Origin,
     proxy: Proxy,
@@ -140,7 +140,7 @@ fn run_probe(bench: &Bench<'_>) -> io::Result<Output> {
 
 const NOT_SO_FAR: &str = "the child did not get so far";
 
-/// What child and proxy saw.
+/// Observations of child and proxy.
 struct Seen {
     lines: String,
     asked: Vec<Asked>,

@@ -10,7 +10,7 @@ use crate::program::script::LINE;
 use crate::program::{Elf, Facts, Kind, linker};
 use crate::sys::{Errno, may_execute};
 
-/// How many interpreters Linux follows before it answers `ELOOP`.
+/// Number of interpreters that Linux follows before it answers `ELOOP`.
 const MOST_INTERPRETERS: usize = 5;
 
 /// Why a program must not be run, and which file is the reason.
@@ -21,7 +21,7 @@ pub struct Blocked {
     interpreter: [u8; LINE],
 }
 
-/// What a [`Blocked`] rests on.
+/// Reason of a [`Blocked`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The file can't be protected.
