@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 /// # Safety
 /// None here; the real trait has some.
 pub unsafe trait Zeroed {
-    /// What zeroed memory would be.
+    /// Value of zeroed memory.
     fn zeroed() -> Self;
 }
 

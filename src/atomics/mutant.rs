@@ -56,14 +56,14 @@ pub fn plant(mutants: &[Mutant]) {
     PLANTED.store(mutants.iter().fold(0, |all, mutant| all | *mutant as u32), SeqCst);
 }
 
-/// Whether the mistake is to be made.
+/// Tells whether the mistake is to be made.
 #[cfg(crossbeam_loom)]
 pub fn planted(mutant: Mutant) -> bool {
     PLANTED.load(SeqCst) & mutant as u32 != 0
 }
 
-/// Whether the mistake is to be made: the one that the signal injection must find, in the library
-/// that it builds.
+/// Tells whether the mistake is to be made: the one that the signal injection must find, in the
+/// library that it builds.
 #[cfg(all(epochsocks_planted, not(crossbeam_loom)))]
 pub const fn planted(mutant: Mutant) -> bool {
     matches!(mutant, Mutant::UnguardedRead)

@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-/// What a program looks at: `struct seccomp_data` (linux/seccomp.h), 32 bits at a time.
+/// Input of a program: `struct seccomp_data` (linux/seccomp.h), 32 bits at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The number of the call.
@@ -30,7 +30,7 @@ impl Field {
     }
 }
 
-/// What becomes of a call.
+/// Decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The kernel carries it out.
@@ -132,7 +132,7 @@ impl Program {
     }
 }
 
-/// How many instructions stand before `label` in `lines`.
+/// Number of instructions before `label` in `lines`.
 fn distance<L: Copy + PartialEq>(
     lines: impl Iterator<Item = Line<L>> + Clone,
     label: L,

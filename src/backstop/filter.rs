@@ -4,7 +4,7 @@ use super::Secret;
 use super::assembler::{Field, Flaw, Line, Program, Verdict};
 use crate::policy::socket::LOCAL_FAMILIES;
 
-/// What becomes of a call that the filter is for and that comes without the secret.
+/// Decision about a call that the filter is for and that comes without the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It is `EACCES`.
@@ -25,7 +25,7 @@ pub const NATIVE: u32 = 0xc000_00b7;
 #[cfg(target_arch = "x86_64")]
 const X32: (u32, [u32; 2]) = (1 << 30, [512, 547]);
 
-/// How the other calls of a process with a supervisor are told from its hooks' own.
+/// Test that tells the hooks' own calls from the other calls of a process with a supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unless {
     /// By the secret in the last argument, which the call does not use.

@@ -5,7 +5,7 @@
 //! - [`assembler`]: programs of the kernel's packet filter machine, with labels
 //! - [`filter`]: the program itself
 //!
-//! What each layer of protection guarantees is told in design/threat-model.md.
+//! The guarantees of each layer of protection are in design/threat-model.md.
 
 pub mod assembler;
 pub mod filter;

@@ -36,10 +36,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the processes of a launch with a backstop know of it, shown as in the environment: `deny.0123456789abcdef`.
+/// Secret and action of a launch's backstop, shown as in the environment: `deny.0123456789abcdef`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What becomes of calls without the secret.
+    /// Decision about calls without the secret.
     pub action: Action,
     /// The secret.
     pub secret: Secret,

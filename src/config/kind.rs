@@ -43,7 +43,7 @@ pub enum Kind {
     PassedSockets,
     /// Level of the log.
     LogLevel,
-    /// How a log line is written.
+    /// Format of a log line.
     LogFormat,
     /// A file.
     Path,

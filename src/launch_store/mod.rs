@@ -7,8 +7,8 @@
 //! - [`destinations`]: where a socket leads that another program gets
 //! - [`end`]: when the launch is over, and what a killed one has left
 //!
-//! Whoever has the user's ids could do as much in other ways; whoever has not is told nothing and is
-//! asked nothing. What is read is still decoded as bytes from anybody. Where no store can be had
+//! A process with the user's ids could do as much in other ways; any other process is told nothing and
+//! asked nothing. What is read is still decoded as untrusted bytes. Where no store can be had
 //! (a sandbox, a file system that is full) each process knows what it has looked up itself, and
 //! refuses the rest. design/names.md and design/passing.md compare the ways. Everything here is
 //! async-signal-safe.

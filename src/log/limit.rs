@@ -1,4 +1,4 @@
-//! How many lines of one subject are written.
+//! Limit on the lines of one subject.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,7 +16,7 @@ const SECOND: u32 = 32;
 const WRITTEN: u32 = 24;
 const LEFT_OUT: u64 = (1 << WRITTEN) - 1;
 
-/// What becomes of a line.
+/// Decision about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is written; so many were left out before it.

@@ -10,7 +10,7 @@ const LONGEST: usize = 512;
 /// Room for what closes a line.
 const END: usize = 3;
 
-/// How a line is written.
+/// Format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// For people: `TIME epochsocks[PID]: LEVEL: MESSAGE`.
@@ -23,18 +23,18 @@ pub enum Form {
     Journal,
 }
 
-/// What stands beside the message.
+/// Parts of a line other than the message.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     /// The time, if the line has one; the journal has its own.
     pub time: Option<Utc>,
     /// The process.
     pub pid: i32,
-    /// How much it matters.
+    /// Importance.
     pub level: Level,
-    /// What it is about.
+    /// Subject.
     pub subject: Subject,
-    /// What the limit says of it: a line that is left out is not composed.
+    /// Decision of the limit: a line that is left out is not composed.
     pub admission: Admission,
 }
 
@@ -45,7 +45,7 @@ pub struct Line {
     escape: Escape,
 }
 
-/// What becomes of a character that would break the line or move the terminal's cursor: a name or a
+/// Treatment of a character that would break the line or move the terminal's cursor: a name or a
 /// server's word may have any.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {

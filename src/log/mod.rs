@@ -16,7 +16,7 @@ pub use limit::{Admission, Limit};
 pub use line::{Form, Head, Line};
 pub use subject::Subject;
 
-/// How much a message matters: torsocks' log levels.
+/// Importance of a message: torsocks' log levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
@@ -24,7 +24,7 @@ pub enum Level {
     Error = 2,
     /// Something is off but goes on.
     Warning = 3,
-    /// What goes through Tor.
+    /// Connections that go through Tor.
     Notice = 4,
     /// Every decision.
     Debug = 5,

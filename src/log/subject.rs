@@ -1,8 +1,8 @@
-//! What a line of the log is about.
+//! Subjects of log lines.
 
 macro_rules! subjects {
     ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
-        /// What a line is about. The number and the key stay the same in later versions.
+        /// Subject of a line. The number and the key stay the same in later versions.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Subject { $($(#[$doc])* $name,)* }

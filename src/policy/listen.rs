@@ -1,4 +1,4 @@
-//! Who may wait for connections.
+//! Sockets that may wait for connections.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

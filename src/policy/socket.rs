@@ -42,7 +42,7 @@ impl SocketKind {
 pub const LOCAL_FAMILIES: [i32; 5] =
     [libc::AF_UNSPEC, libc::AF_UNIX, libc::AF_NETLINK, libc::AF_ALG, libc::AF_KEY];
 
-/// Whether sockets of the family `domain` can't leave the machine.
+/// Tells whether sockets of the family `domain` can't leave the machine.
 pub fn stays_local(domain: i32) -> bool {
     LOCAL_FAMILIES.contains(&domain)
 }

@@ -14,7 +14,7 @@ use super::{InsertError, Payload, SocketId};
 /// While a `Guard` lives, the memory of its node holds the same record (guarantee F), and the count
 /// of that record is at least 1 (guarantee C).
 pub unsafe trait Domain: Sync {
-    /// What its nodes hold.
+    /// Content of its nodes.
     type Payload: Payload;
 
     /// The registry over this domain.

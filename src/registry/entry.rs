@@ -133,7 +133,7 @@ impl<T> Entry<T> {
 
 /// The steps of a slot, all in the total order.
 pub trait Steps<T> {
-    /// What it says, after what the caller wrote before.
+    /// Reads the entry; the total order puts the read after the caller's preceding writes.
     fn look(&self) -> Entry<T>;
     /// Gives the slot another word, if it still has `seen`; else says what it has.
     fn step(&self, seen: Entry<T>, next: Entry<T>) -> Result<(), Entry<T>>;

@@ -22,7 +22,7 @@
 //! - **J** In a child of fork, `_Fork` or a raw clone every operation works at once; a vfork child
 //!   changes nothing of its parent.
 //!
-//! # The rooms
+//! # The modules
 //! - `payload` is what an entry leads to: the record of one socket; `variant` names the backends; `owned` keeps a vfork child's
 //!   hands off; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
@@ -165,7 +165,7 @@ pub struct Detached(pub(crate) core::ptr::NonNull<()>);
 /// # Safety
 /// An implementation keeps every guarantee that it lists.
 pub unsafe trait Registry: Sync {
-    /// What an entry leads to.
+    /// Target of an entry.
     type Payload: Payload;
 
     /// The backend's name, and which of the lettered guarantees it gives.

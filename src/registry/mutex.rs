@@ -119,7 +119,7 @@ fn allocate_entry<T>(fd: i32) -> Option<NonNull<Entry<T>>> {
     Some(entry)
 }
 
-/// What is to be given up after the lock was left.
+/// Objects to free after the lock was released.
 #[must_use]
 struct Leftover<T> {
     entry: Option<NonNull<Entry<T>>>,

@@ -171,7 +171,7 @@ impl<T: Payload> Node<T> {
         unsafe { (*self.record.get()).assume_init_ref() }
     }
 
-    /// Whether the record of this node is `record` itself.
+    /// Tells whether the record of this node is `record` itself.
     pub fn is_record(&self, record: &T) -> bool {
         core::ptr::eq(self.record.get().cast(), record)
     }

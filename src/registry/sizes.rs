@@ -1,4 +1,4 @@
-//! How large the registry's parts are: in a program, and small in a model, so that models end.
+//! Sizes of the registry's parts: in a program, and small in a model, so that models end.
 
 #[cfg(not(crossbeam_loom))]
 mod real {

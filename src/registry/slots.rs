@@ -125,7 +125,7 @@ impl<D: Domain> SlotRegistry<D> {
 
     #[inline(always)]
     fn remove_at(&self, slot: &Slot<D::Payload>) -> bool {
-        // Acquire: the node's memory. Strangers' descriptors cost no write.
+        // Acquire: the node's memory. Untracked descriptors cost no write.
         let seen = Entry::of(slot.load(Acquire));
         let Some(node) = seen.named() else { return false };
         // SAFETY: nodes are never unmapped, and this look at one needs no protection.

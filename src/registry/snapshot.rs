@@ -22,10 +22,11 @@ impl<T: Payload> Drop for Kept<T> {
     }
 }
 
-/// What is registered at one moment. The maps' references to a record together are the registry's.
+/// Registered entries at one moment. The maps' references to a record together are the registry's.
 struct Map<T: Payload> {
     named: HashMap<i32, Arc<Kept<T>>>,
-    /// What `detach` has taken away, by the numbers of its calls: `supersede` finds it here.
+    /// Entries that `detach` has taken away, by the numbers of its calls: `supersede` finds it
+    /// here.
     detached: HashMap<usize, Arc<Kept<T>>>,
 }
 
@@ -52,7 +53,7 @@ impl<T: Payload> Map<T> {
 /// The registry over arc-swap.
 pub struct Snapshot<T: Payload> {
     map: LazyLock<ArcSwap<Map<T>>>,
-    /// How often `detach` was called.
+    /// Number of calls of `detach`.
     detaches: AtomicUsize,
 }
 

@@ -37,7 +37,8 @@ impl TestRecord {
         Some(self.port.load(Relaxed) as u16).filter(|port| *port != 0)
     }
 
-    /// How many records were connected by [`TestRecord::connect_until_closed`] and are not closed.
+    /// Number of records that were connected by [`TestRecord::connect_until_closed`] and are not
+    /// closed.
     pub fn open_count() -> usize {
         OPEN.load(Relaxed)
     }

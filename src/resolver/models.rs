@@ -56,7 +56,7 @@ fn the_last_cookie() {
     assert!(got.contains(&Err(PoolError::Exhausted)));
 }
 
-/// Whoever looks at a cookie meanwhile sees a whole name, or none.
+/// A thread that looks at a cookie meanwhile sees a whole name, or none.
 fn look_while_inserted() {
     let table = table(1);
     let other = thread::spawn(move || {

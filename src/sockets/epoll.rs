@@ -32,7 +32,7 @@ impl EpollControl {
 }
 
 impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
-    /// Whether the kernel's entry of `fd` is or may have to be one of the library's own.
+    /// Tells whether the kernel's entry of `fd` is or may have to be one of the library's own.
     pub fn has_own_epoll_entries(&self, fd: i32) -> bool {
         let needs =
             |record: &Record| record.progress() != Progress::Connected || record.slot().is_some();

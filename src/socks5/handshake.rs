@@ -23,7 +23,7 @@ const OUTPUT: usize = GREETING + Credentials::ENCODED + Request::ENCODED;
 
 /// One handshake, from greeting to answer: plain data without a pointer. Every method is async-signal-safe, and none panics.
 ///
-/// Whoever drives it does what [`Handshake::step`] says and reports with [`Handshake::sent`],
+/// The driver does what [`Handshake::step`] says and reports with [`Handshake::sent`],
 /// [`Handshake::received`] or [`Handshake::closed`], until the step is `Done` or `Failed`.
 #[derive(Clone)]
 #[repr(C)]

@@ -265,7 +265,7 @@ pub fn owner_and_mode_of_link(path: &CStr) -> Result<(u32, libc::mode_t), Errno>
     Ok((status.st_uid, status.st_mode))
 }
 
-/// Whether a descriptor of the program's is a terminal.
+/// Tells whether a descriptor of the program's is a terminal.
 pub fn is_terminal(fd: i32) -> bool {
     let mut settings = MaybeUninit::<libc::termios>::uninit();
     // SAFETY: the kernel writes its own structure, which is shorter than libc's.

@@ -1,4 +1,4 @@
-//! Who shares a circuit.
+//! Processes and users that share a circuit, and those that do not.
 
 use crate::subject::{Subject, network_with};
 use crate::support::{Asked, Network};

@@ -82,7 +82,7 @@ fn a_flood_of_one_refusal_is_cut_counted_and_told_in_full_at_level_5() {
     assert_eq!(refused, COUNT);
 }
 
-/// What a program writes to a terminal that is its standard error.
+/// Returns what a program writes to a terminal that is its standard error.
 fn on_a_terminal(variables: &[(&str, &str)]) -> String {
     let (mut own, mut its) = (0, 0);
     let none = std::ptr::null_mut();

@@ -45,7 +45,7 @@ fn a_program_with_file_capabilities_is_refused() {
     workshop.run([program]).assert_ended(126, &["/capable has file capabilities"]);
 }
 
-/// Who is not root can give those of a user namespace of his own.
+/// A user other than root can give those of a user namespace of his own.
 fn give_capabilities(program: &Path) -> bool {
     let setcap = ["setcap", "cap_net_bind_service=ep"];
     let in_namespace = [&["unshare", "--user", "--map-root-user"], &setcap[..]].concat();

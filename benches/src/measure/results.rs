@@ -34,7 +34,7 @@ pub struct Results {
 pub struct Series {
     /// Workload that was run.
     pub workload: String,
-    /// Who did it.
+    /// Backend or library that ran it.
     pub subject: String,
     /// Number of threads.
     pub threads: u32,
@@ -51,7 +51,7 @@ pub struct Series {
 pub struct Labelled<T> {
     /// Workload that was run.
     pub workload: String,
-    /// Who did it.
+    /// Backend or library that ran it.
     pub subject: String,
     /// Result.
     #[serde(flatten)]

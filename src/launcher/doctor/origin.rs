@@ -14,7 +14,7 @@ pub const PAGE: &str = "epochsocks self-test\n";
 /// Time limit of a client's silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who came to the web server.
+/// Clients of the web server.
 #[derive(Debug, Default)]
 struct Visits {
     /// Local addresses of the proxy's own connections, noted before they are made.

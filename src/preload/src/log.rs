@@ -25,7 +25,7 @@ const JOURNAL_SOCKET: &[u8] = b"/run/systemd/journal/socket";
 /// The lines of each subject.
 static LIMITS: [Limit; Subject::ALL.len()] = [const { Limit::new() }; Subject::ALL.len()];
 
-/// How often this process was refused something, by subject. Each is a number by itself: Relaxed.
+/// Number of refusals in this process, by subject. Each is a number by itself: Relaxed.
 pub static REFUSALS: [AtomicU32; Subject::ALL.len()] =
     [const { AtomicU32::new(0) }; Subject::ALL.len()];
 
@@ -85,8 +85,8 @@ fn form(settings: &Settings, coloured: bool) -> Form {
     }
 }
 
-/// Whether standard error is a terminal that shows colours, and the user has not asked for none
-/// (no-color.org).
+/// Tells whether standard error is a terminal that shows colours, and the user has not asked for
+/// none (no-color.org).
 fn is_for_eyes() -> bool {
     sys::is_terminal(libc::STDERR_FILENO)
         && environment::at_start("NO_COLOR").is_none_or(<[u8]>::is_empty)

@@ -112,7 +112,7 @@ pub struct Arena<T> {
     pub free: List<T>,
     /// Retired nodes that a guard or a handle may still use.
     pub limbo: List<T>,
-    /// How many may be in limbo before the clock moves.
+    /// Number of nodes that may be in limbo before the clock moves.
     pub patience: u32,
     /// Number of nodes that may be in limbo before they are looked at.
     pub look_at: u32,

@@ -211,7 +211,7 @@ impl<T> Generation<T> {
         &self.overflow
     }
 
-    /// Whether any reader is without a cell.
+    /// Tells whether any reader is without a cell.
     pub fn is_overflowing(&self) -> bool {
         self.overflow.load_total() != 0
     }

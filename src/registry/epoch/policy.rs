@@ -27,13 +27,13 @@ pub trait Policy: Sync + 'static {
     /// slot (see [`Generation`](super::generation::Generation)).
     const WATCHES_GENERATION: bool;
 
-    /// What to publish before reading a slot that named `node` just now.
+    /// Word to publish before reading a slot that named `node` just now.
     fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64;
 
-    /// Whether `word`, published before `node` was found in its slot, protects it.
+    /// Tells whether `word`, published before `node` was found in its slot, protects it.
     fn protects<T>(word: u64, node: &Node<T>) -> bool;
 
-    /// Whether a claim with `word` may protect the retired `node`.
+    /// Tells whether a claim with `word` may protect the retired `node`.
     fn holds_back<T>(word: u64, node: &Node<T>) -> bool;
 
     /// Tells whether a claim with `word` may protect any node that lived within `span`: so that

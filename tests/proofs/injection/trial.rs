@@ -15,7 +15,7 @@ use crate::injection::step::{Boundary, step};
 use crate::model::{Answer, FDS, Model, Operation, Run, Seen};
 use crate::subject::{self, Account, Held, Subject, is_signal_safe, perform};
 
-/// Who does the other operation, and then reclaims and reuses.
+/// Handler or thread that does the other operation, and then reclaims and reuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// A signal handler on the same thread.

@@ -137,7 +137,7 @@ pub unsafe extern "C" fn dlvsym() -> *mut c_void {
     )
 }
 
-/// Who answers a dlsym with these arguments that returns to `caller`.
+/// Finds who answers a dlsym with these arguments that returns to `caller`.
 ///
 /// # Safety
 /// As dlsym(3).
@@ -161,8 +161,9 @@ unsafe extern "C" fn choose(
     }
 }
 
-/// Who answers a dlvsym with these arguments that returns to `caller`. The hooks have no versions,
-/// so that the dynamic linker passes over them: a function that has one is asked for without.
+/// Finds who answers a dlvsym with these arguments that returns to `caller`. The hooks have no
+/// versions, so that the dynamic linker passes over them: a function that has one is asked for
+/// without.
 ///
 /// # Safety
 /// As dlvsym(3).
