@@ -168,7 +168,7 @@ impl Record {
         }
     }
 
-    /// Whether the record at `memory`, in any life of this memory, has a slot.
+    /// Tells whether the record at `memory`, in any life of this memory, has a slot.
     ///
     /// # Safety
     /// A record was made at `memory` before.

@@ -19,9 +19,9 @@ use crate::socks5::{Credentials, Handshake, Request};
 use crate::sys::{self, Errno, own_descriptors, time};
 use crate::tor::{Advance, DriveError};
 
-/// What a handshake is to do.
+/// Plan of a handshake.
 pub struct Plan<'a> {
-    /// What is asked for.
+    /// Request to the proxy.
     pub request: &'a Request,
     /// The user name and password for Tor.
     pub credentials: Option<&'a Credentials>,
@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     pub deadline: u64,
 }
 
-/// How often to try for a run lock that is held for the time of a step.
+/// Number of tries for a run lock that is held for the time of a step.
 const TRIES: u32 = 10_000;
 
 impl Slot {
@@ -467,18 +467,18 @@ impl<'s> Locked<'s> {
         true
     }
 
-    /// Whether a handshake is in flight.
+    /// Tells whether a handshake is in flight.
     pub fn is_in_flight(&self) -> bool {
         self.slot.is_in_flight()
     }
 
-    /// Whether no socket has the slot.
+    /// Tells whether no socket has the slot.
     pub fn is_free(&self) -> bool {
         self.slot.stage() == Stage::Free
     }
 
-    /// Whether a handshake should have ended `grace` nanoseconds before `now`, and has not: no thread
-    /// drives it.
+    /// Tells whether a handshake should have ended `grace` nanoseconds before `now`, and has not:
+    /// no thread drives it.
     pub(super) fn is_overdue(&self, now: u64, grace: u64) -> bool {
         self.slot.is_in_flight() && self.slot.deadline().saturating_add(grace) < now
     }

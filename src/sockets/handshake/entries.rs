@@ -5,14 +5,14 @@ use super::shared::Shared;
 use super::token::Token;
 use crate::sockets::SlotId;
 
-/// How many epoll sets (counting each descriptor of the socket) a socket can be in while it
+/// Number of epoll sets (counting each descriptor of the socket) that a socket can be in while it
 /// connects.
 pub const ENTRIES: usize = 8;
 
 /// The entries of the socket in a slot. They belong to the holder of its run lock.
 pub struct Entries([Option<EpollEntry>; ENTRIES]);
 
-/// What the kernel's entries are to carry.
+/// Content for the kernel's entries.
 pub(super) struct Target<'s> {
     /// The slot of the socket.
     pub slot: SlotId,
@@ -21,7 +21,7 @@ pub(super) struct Target<'s> {
     /// The events that a token waits for; `None` if no handshake is in flight, and then the program's
     /// own events and data come back.
     pub waits_for: Option<u32>,
-    /// What forked processes share of the handshake, if they do.
+    /// Part of the handshake that forked processes share, if they do.
     pub shared: Option<&'s Shared>,
 }
 
@@ -39,7 +39,7 @@ impl Entries {
         self.0.iter().position(Option::is_none)
     }
 
-    /// Whether the socket has no entry.
+    /// Tells whether the socket has no entry.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }

@@ -1,4 +1,4 @@
-//! What a look at a handshake has shown, and whom it is told.
+//! Result of a look at a handshake, and the threads that it is told to.
 
 use crate::sockets::Progress;
 use crate::sockets::record::{End, InFlight, Record};
@@ -6,16 +6,16 @@ use crate::socks5::Request;
 use crate::sys::Errno;
 use crate::tor::DriveError;
 
-/// How a handshake has ended, for the log.
+/// End of a handshake, for the log.
 #[derive(Debug)]
 pub struct Report {
-    /// What was asked for.
+    /// Request to the proxy.
     pub request: Request,
     /// Why it failed, if it did.
     pub error: Option<DriveError>,
 }
 
-/// What a look at a handshake has shown.
+/// Result of a look at a handshake.
 #[derive(Debug)]
 pub struct Look {
     /// Where it stands.

@@ -20,10 +20,10 @@ use crate::sockets::{SocketId, Wait};
 use crate::socks5::{Handshake, Request};
 use crate::sys;
 
-/// What the driver works with.
+/// Data of the driver.
 pub(super) struct Script {
     pub(super) handshake: Handshake,
-    /// What was asked for, to report it.
+    /// Request, for the report.
     pub(super) request: Request,
     /// The address at which the socket reaches Tor.
     pub(super) tor: SocketAddr,
@@ -52,16 +52,16 @@ pub struct Slot {
     pub(super) fired_in: AtomicI32,
     /// The thread whose connect waits for the end, 0 for none; it may be gone.
     pub(super) waiter: AtomicI32,
-    /// Whether forked processes have the socket, too.
+    /// Set if forked processes have the socket, too.
     pub(super) is_shared: AtomicU32,
     /// A descriptor of the program by which the socket was used.
     pub(super) last_descriptor: AtomicI32,
     pub(super) inner: UnsafeCell<Inner>,
 }
 
-/// What only the holder of the run lock touches, and only while a socket has the slot.
+/// Data that only the holder of the run lock touches, and only while a socket has the slot.
 pub(super) struct Inner {
-    /// Whether the fields with a value other than zero were ever made.
+    /// True once the fields with a value other than zero were made.
     pub(super) is_made: bool,
     /// The library's own descriptor by which the handshake is driven while a connect waits for its
     /// end; 0 is none.
