@@ -13,7 +13,7 @@ const MOST: usize = 256;
 /// A place without a socket, which is never 0.
 const FREE: i32 = 0;
 
-/// Who holds a socket.
+/// Holder of a socket.
 #[derive(Debug)]
 struct Place {
     /// Its [`Holder`], 0 for none. Only the holder changes the rest, but in a forked child.
