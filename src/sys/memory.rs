@@ -91,7 +91,8 @@ pub unsafe fn copy_to_program(bytes: &[u8], target: *mut u8) -> Result<(), Errno
     Ok(())
 }
 
-/// Whether `length` bytes of the program's memory at `start` can be written. Async-signal-safe.
+/// Tells whether `length` bytes of the program's memory at `start` can be written.
+/// Async-signal-safe.
 #[inline(always)]
 pub fn may_write(start: *const u8, length: usize) -> bool {
     each_page(start.addr(), length, probe_for_writing).is_ok()
@@ -115,7 +116,7 @@ fn each_other_page(start: usize, length: usize, probe: Probe) -> Result<(), Errn
     core::iter::once(start).chain(next_pages).try_for_each(probe)
 }
 
-/// Whether the page of an address can be read, or written.
+/// Access to the page of an address: for a read, or for a write.
 type Probe = fn(usize) -> Result<(), Errno>;
 
 /// An address in the frame of the caller.
@@ -125,8 +126,8 @@ fn stack_pointer() -> usize {
     core::hint::black_box(&raw const here).addr()
 }
 
-/// How many of `length` bytes of the program's memory at `start` can be read, at least the first ones;
-/// pages that follow each other count as a whole. Async-signal-safe.
+/// Counts the bytes that can be read of `length` bytes of the program's memory at `start`; pages
+/// that follow each other count as a whole. Async-signal-safe.
 pub fn readable_bytes(start: *const u8, length: usize) -> usize {
     let first = start.addr();
     let Some(last) = first.checked_add(length.saturating_sub(1)).filter(|_| length > 0) else {

@@ -135,8 +135,8 @@ pub unsafe fn put_value<T>(value: &T, pointer: *mut T) -> Result<(), Errno> {
     }
 }
 
-/// What socket `fd` is. Of other families than IP's the domain is all that any policy looks at; type
-/// and protocol are 0.
+/// Asks the kernel which kind of socket `fd` is. For families other than IP's, whose domain is all
+/// that any policy looks at, type and protocol are 0.
 pub fn socket_kind(fd: i32) -> Answer<SocketKind> {
     let kind = net::socket_number(fd, libc::SO_DOMAIN).and_then(|domain| {
         let socket = SocketKind { domain, kind: 0, protocol: 0 };

@@ -22,7 +22,7 @@ fn is_x32(number: c_long) -> bool {
     number & 1 << 30 != 0 || (512..=547).contains(&number)
 }
 
-/// What is asked as `getpeername` is, of getsockopt(2).
+/// Options of getsockopt(2) that are answered as `getpeername` is.
 const PEER_NAME: (c_long, c_long) = (libc::SOL_SOCKET as c_long, libc::SO_PEERNAME as c_long);
 
 /// # Safety

@@ -115,8 +115,8 @@ pub unsafe fn execveat(
     }
 }
 
-/// Whether a path and both arrays can be read, with all that they lead to; if not, the kernel answers
-/// EFAULT.
+/// Tells whether a path and both arrays can be read, with all that they lead to; if not, the kernel
+/// answers EFAULT.
 ///
 /// # Safety
 /// As for execve(2).
