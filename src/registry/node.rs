@@ -107,7 +107,9 @@ impl<T: Payload> Node<T> {
     #[inline(always)]
     pub fn is_sole(&self) -> bool {
         // Total order as in `drop_slot`.
-        self.slots.load_total() == 1 && !self.has_slot() && mutant!(LostRetire: true => false)
+        self.slots.load_total() == 1
+            && !self.must_hear_of_close()
+            && mutant!(LostRetire: true => false)
     }
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
@@ -128,7 +130,7 @@ impl<T: Payload> Node<T> {
                 Err(other) => slots = other,
             }
         }
-        if self.has_slot() {
+        if self.must_hear_of_close() {
             self.record().last_descriptor_closed();
         }
         mutant!(LostRetire: true => false)
@@ -153,11 +155,11 @@ impl<T: Payload> Node<T> {
         self.count.load(Acquire) == 1 || mutant!(IgnoredCount: false => true)
     }
 
-    /// The record ends; its memory stays. A handshake that was launched after the last descriptor
-    /// had gone is given up.
+    /// The record ends; its memory stays. It is told of the close here, if it came to want that after the
+    /// last descriptor had gone.
     #[inline(always)]
     pub fn died(&self) {
-        if self.has_slot() {
+        if self.must_hear_of_close() {
             self.record().last_descriptor_closed();
         }
         self.witness.dies();
@@ -176,11 +178,10 @@ impl<T: Payload> Node<T> {
         core::ptr::eq(self.record.get().cast(), record)
     }
 
-    /// Tells whether the record has a slot in the table of handshakes, which must be given up with
-    /// its last descriptor. The node was in a slot of the registry when the caller read that; it
-    /// may have been reused since.
+    /// Tells whether the record must hear of the close of its last descriptor. The node was in a slot
+    /// when the caller read that; it may have been reused since.
     #[inline(always)]
-    pub fn has_slot(&self) -> bool {
+    pub fn must_hear_of_close(&self) -> bool {
         // SAFETY: whoever found the node in a slot is ordered after `revive`.
         unsafe { T::must_hear_of_close(self.record.get().cast()) }
     }

@@ -128,10 +128,15 @@ impl<D: Domain> SlotRegistry<D> {
         // Acquire: the node's memory. Untracked descriptors cost no write.
         let seen = Entry::of(slot.load(Acquire));
         let Some(node) = seen.named() else { return false };
-        // SAFETY: nodes are never unmapped, and this look at one needs no protection.
-        let may_stay = seen.is_young() && !unsafe { node.as_ref() }.has_slot();
         // Total order as in `take`.
-        if may_stay && slot.step(seen, seen.removed()).is_ok() {
+        if seen.is_young() && slot.step(seen, seen.removed()).is_ok() {
+            // After the step: a record that comes to want it later looks for its entry itself.
+            // SAFETY: nodes are never unmapped, and this look at one needs no protection.
+            if unsafe { node.as_ref() }.must_hear_of_close()
+                && slot.step(seen.removed(), Entry::EMPTY).is_ok()
+            {
+                self.forget(node);
+            }
             return true;
         }
         self.remove_now(slot)

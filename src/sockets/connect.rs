@@ -1,12 +1,13 @@
 //! A connect through Tor: begun, sent off, finished.
 
 use core::net::SocketAddr;
+use core::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, TABLE};
 use super::{
     Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified,
 };
-use crate::registry::Registry;
+use crate::registry::{Payload, Registry};
 use crate::socks5::{Credentials, Request};
 use crate::sys::{self, Errno};
 use crate::tor::DialError;
@@ -108,6 +109,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     pub fn connect(&self, fd: i32, attempt: &Attempt<'_>) -> Result<Option<Sent>, Errno> {
         let Some(held) = self.tracked(fd)? else { return Ok(None) };
         let sent = self.begin(held.record(), fd, attempt);
+        self.end_if_closed(fd, held.record());
         // Before any wait: a cancelled thread must not keep it.
         self.put(held);
         sent.map(Some)
@@ -137,6 +139,21 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
             }
         }
         Err(Errno(libc::EALREADY))
+    }
+
+    /// Ends the handshake of a socket whose last descriptor was closed while the connect was sent off.
+    ///
+    /// A close takes the entry out of the registry, and then looks whether the record has a slot. A
+    /// connect gives the record its slot, and then looks for the entry here. If the slot comes first,
+    /// the close tells the record; if the entry goes first, this does.
+    fn end_if_closed(&self, fd: i32, record: &Record) {
+        // Between the two accesses; pairs with the SeqCst accesses of a removal: the step of the entry,
+        // and `Record::has_slot_at`.
+        fence(SeqCst);
+        let names_it = |fd: &i32| self.registry().borrow(*fd, Record::id) == Some(record.id());
+        if record.slot().is_some() && !names_it(&fd) && !self.entries().1.any(|fd| names_it(&fd)) {
+            Payload::last_descriptor_closed(record);
+        }
     }
 
     /// A call that meets a connect of another call. A thread waits for the end of a connect that no

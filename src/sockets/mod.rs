@@ -32,6 +32,8 @@
 mod connect;
 mod epoll;
 pub mod handshake;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod interleavings;
 mod progress;
 mod record;
 mod registered;

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::net::SocketAddr;
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
 use super::{Progress, SocketId};
@@ -174,9 +174,10 @@ impl Record {
     /// A record was made at `memory` before.
     #[inline(always)]
     pub(super) unsafe fn has_slot_at(memory: *const Record) -> bool {
-        // Relaxed: nothing is read through it; a thread that sets a slot later gives it up later.
+        // SeqCst, after the entry went: pairs with the fence in `Sockets::end_if_closed`, which comes
+        // after the slot was set and before a look at the entry.
         // SAFETY: an atomic that was written before.
-        State(unsafe { (*memory).state.load(Relaxed) }).slot().is_some()
+        State(unsafe { (*memory).state.load(SeqCst) }).slot().is_some()
     }
 
     /// The identity of the socket. Async-signal-safe.

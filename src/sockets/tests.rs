@@ -12,9 +12,9 @@ use crate::registry::{Registry, Slots};
 use crate::socks5::{Command, Host, Request};
 use crate::sys::{self, Errno, net, own_descriptors, time};
 
-type Subject = Sockets<Slots<super::Record>, fn(Event)>;
+pub type Subject = Sockets<Slots<super::Record>, fn(Event)>;
 
-fn sockets() -> Subject {
+pub fn sockets() -> Subject {
     Sockets::new(Slots::new(), |_| {})
 }
 
@@ -30,7 +30,7 @@ fn close(sockets: &Subject, fd: i32) {
     let _ = sys::close(fd);
 }
 
-fn attempt(tor: SocketAddr) -> Attempt<'static> {
+pub fn attempt(tor: SocketAddr) -> Attempt<'static> {
     let destination = SocketAddr::from(([192, 0, 2, 1], 80));
     const HOST: Host = Host::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     const REQUEST: Request = Request { command: Command::Connect, host: HOST, port: 80 };
@@ -62,8 +62,8 @@ fn proxy(reply: &'static [u8]) -> (SocketAddr, impl FnOnce()) {
     (address, go)
 }
 
-const GRANTED: &[u8] = b"\x05\x00\x00\x01\xc0\x00\x02\x01\x00\x50";
-const REFUSED: &[u8] = b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00";
+pub const GRANTED: &[u8] = b"\x05\x00\x00\x01\xc0\x00\x02\x01\x00\x50";
+pub const REFUSED: &[u8] = b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00";
 
 /// Drives `fd` to the end, sleeping for what it waits for.
 fn finish(sockets: &Subject, fd: i32) -> Progress {

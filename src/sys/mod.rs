@@ -10,6 +10,8 @@ mod arch;
 #[path = "x86_64.rs"]
 mod arch;
 
+#[cfg(all(test, not(crossbeam_loom)))]
+pub mod boundary;
 mod calls;
 mod credentials;
 mod descriptors;
@@ -26,7 +28,11 @@ mod owned_socket;
 pub mod paths;
 pub mod time;
 
-pub use arch::{clone_and_run, syscall6};
+pub use arch::clone_and_run;
+#[cfg(not(all(test, not(crossbeam_loom))))]
+pub use arch::syscall6;
+#[cfg(all(test, not(crossbeam_loom)))]
+pub use boundary::syscall6;
 pub use calls::*;
 pub use credentials::{acts_for_another, as_after_exec, asks_for_another_domain, effective_user};
 pub use descriptors::{

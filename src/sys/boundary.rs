@@ -1,0 +1,54 @@
+//! System calls of a test: before one of them another thread runs.
+//!
+//! A test thread asks for it by [`run_before`]. So two threads are interleaved in each way in which
+//! their system calls can be, on the real kernel, one way a run.
+
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+
+use super::arch;
+
+type Other = Box<dyn FnOnce() + Send>;
+
+std::thread_local! {
+    /// How many system calls of this thread are to come before the other thread runs.
+    static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    static OTHER: RefCell<Option<Other>> = const { RefCell::new(None) };
+}
+
+/// Lets `other` run in a thread of its own, from its beginning to its end, before the system call
+/// number `index` that `work` makes, counted from 0. Says whether `work` has made so many.
+pub fn run_before(index: u32, other: Other, work: impl FnOnce()) -> bool {
+    LEFT.set(Some(index));
+    OTHER.set(Some(other));
+    work();
+    LEFT.set(None);
+    OTHER.take().is_none()
+}
+
+/// As the system call instruction, after the other thread if it is due.
+///
+/// # Safety
+/// As the instruction.
+pub unsafe fn syscall6(
+    number: i64,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> isize {
+    match LEFT.get() {
+        None => {}
+        Some(0) => {
+            LEFT.set(None);
+            if let Some(other) = OTHER.take() {
+                std::thread::spawn(other).join().expect("the other thread");
+            }
+        }
+        Some(left) => LEFT.set(Some(left - 1)),
+    }
+    // SAFETY: the caller's.
+    unsafe { arch::syscall6(number, a, b, c, d, e, f) }
+}
