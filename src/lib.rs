@@ -18,6 +18,7 @@
 //! | [`program`] | what an executable file is, and whether a preload library can protect it | yes |
 //! | [`linkage`] | functions of the loaded objects, found without the dynamic linker's lock | yes |
 //! | [`sys`] | raw system calls, for code that must not come back to its own hooks | yes |
+//! | [`helper`] | a program that may run although the library can't protect it | yes |
 //! | [`inherited`] | descriptors that a program is started with | yes |
 //! | [`ancillary`] | descriptors in a message | yes |
 //! | [`launch_store`] | what the processes of one launch tell each other | yes |
@@ -34,6 +35,7 @@ mod atomics;
 pub mod backstop;
 pub mod bytes;
 pub mod config;
+pub mod helper;
 pub mod inherited;
 pub mod launch_store;
 pub mod linkage;

@@ -6,10 +6,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use epochsocks::config::Settings;
+use epochsocks::helper::is_helper_at;
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
 use epochsocks::policy::exec::{decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
-use epochsocks::program::helper::is_helper_at;
 use epochsocks::program::{Kind, Script};
 use epochsocks::sys::{Errno, acts_for_another, asks_for_another_domain};
 

@@ -13,9 +13,8 @@ mod object;
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
+use crate::program::symbol_hash;
 use object::{Dynamic, Object};
-
-pub use object::hash;
 
 /// The object behind which nothing is searched: it has all that is asked for.
 const LIBC: &CStr = c"libc.so.6";
@@ -55,7 +54,7 @@ pub struct Symbol {
 impl Symbol {
     /// The symbol `name`; in a constant, so that nothing of it is left to do at run time.
     pub const fn new(name: &'static CStr) -> Self {
-        Symbol { name: name.as_ptr(), hash: object::hash(name) }
+        Symbol { name: name.as_ptr(), hash: symbol_hash(name) }
     }
 
     /// Its name.
@@ -102,7 +101,7 @@ pub unsafe fn defined_in(map: *const c_void, symbol: Symbol) -> Option<*mut c_vo
 /// Finds the definition of `name` in this object. Async-signal-safe.
 pub fn in_this_object(name: &CStr) -> Option<*mut c_void> {
     let map = own()?;
-    Object::of(map.base, map.dynamic)?.find(name, object::hash(name))?.address()
+    Object::of(map.base, map.dynamic)?.find(name, symbol_hash(name))?.address()
 }
 
 /// An address in the dynamic linker.
@@ -134,7 +133,7 @@ pub fn up_to_this_object() -> impl Iterator<Item = *const c_void> {
 /// An address in each object between this one and libc that defines `name`: what [`next`] may find
 /// instead of libc's function. Also in those that can't be read. Async-signal-safe.
 pub fn wrappers(name: &CStr) -> impl Iterator<Item = *const c_void> {
-    let hash = object::hash(name);
+    let hash = symbol_hash(name);
     behind()
         .map(|map| (map, Object::of(map.base, map.dynamic)))
         .take_while(|(_, object)| !object.as_ref().is_some_and(|object| object.is_named(LIBC)))

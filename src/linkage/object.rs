@@ -5,7 +5,7 @@ use core::ptr::{null, with_exposed_provenance, with_exposed_provenance_mut};
 
 use libc::Elf64_Sym;
 
-use crate::program::c_library;
+use crate::program::{c_library, symbol_hash};
 
 /// An entry of a dynamic section.
 #[repr(C)]
@@ -39,17 +39,6 @@ const SHN_ABS: u16 = 0xfff1;
 const HIDDEN: u16 = 0x8000;
 /// The highest version index that is no version: local, or global without one.
 const UNVERSIONED: u16 = 1;
-
-/// The hash that GNU's tables are built by.
-pub const fn hash(name: &CStr) -> u32 {
-    let bytes = name.to_bytes();
-    let (mut hash, mut index) = (5381u32, 0);
-    while index < bytes.len() {
-        hash = hash.wrapping_mul(33).wrapping_add(bytes[index] as u32);
-        index += 1;
-    }
-    hash
-}
 
 /// Where an object's tables are. They are read-only and the object stays loaded.
 pub struct Object {
@@ -108,7 +97,7 @@ pub fn is_hooked_library(base: usize, dynamic: *const Dynamic) -> bool {
         }
     }
     Object::of(base, dynamic).is_some_and(|object| {
-        c_library::STARTS_PROGRAMS.iter().any(|name| object.find(name, hash(name)).is_some())
+        c_library::STARTS_PROGRAMS.iter().any(|name| object.find(name, symbol_hash(name)).is_some())
     })
 }
 

@@ -7,7 +7,6 @@ use libc::Elf64_Sym;
 use super::ReadAt;
 use super::c_library::{STARTS_PROGRAMS, is_name_of_part, is_name_of_whole};
 use super::plain::{Plain, entry, read};
-use crate::linkage;
 use crate::sys::Errno;
 
 // SAFETY: integers, C layout.
@@ -22,6 +21,17 @@ const SONAME: u64 = 14;
 const GNU_HASH: u64 = 0x6fff_fef5;
 const DEPAUDIT: u64 = 0x6fff_fefb;
 const AUDIT: u64 = 0x6fff_fefc;
+
+/// The hash that GNU's tables are built by.
+pub const fn symbol_hash(name: &CStr) -> u32 {
+    let bytes = name.to_bytes();
+    let (mut hash, mut index) = (5381u32, 0);
+    while index < bytes.len() {
+        hash = hash.wrapping_mul(33).wrapping_add(bytes[index] as u32);
+        index += 1;
+    }
+    hash
+}
 
 /// The size of an entry (elf.h): a tag and a value.
 const ENTRY: usize = 16;
@@ -114,7 +124,7 @@ impl Dynamic {
         if buckets == 0 {
             return Ok(false);
         }
-        let hash = linkage::hash(name);
+        let hash = symbol_hash(name);
         let table = hashes.saturating_add(16 + 8 * u64::from(words));
         let chains = table.saturating_add(4 * u64::from(buckets));
         let mut index = match entry::<u32>(file, table, u64::from(hash % buckets))? {

@@ -6,7 +6,6 @@
 //!
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
-//! - [`helper`]: a program that may run although it can't be protected
 //! - [`linker`]: glibc's dynamic linker, told from any other file
 //! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`c_library`]: what tells a C library, in a file or in memory
@@ -17,7 +16,6 @@ pub mod direct_calls;
 mod dynamic;
 pub mod elf;
 mod head;
-pub mod helper;
 pub mod linker;
 pub mod note;
 mod plain;
@@ -27,6 +25,7 @@ use core::ffi::CStr;
 
 use crate::sys::{Errno, File};
 pub use direct_calls::DirectCalls;
+pub use dynamic::symbol_hash;
 pub use elf::Elf;
 use head::Head;
 pub use script::Script;

@@ -5,9 +5,9 @@ use core::ffi::CStr;
 use core::fmt;
 
 use epochsocks::config::Environment;
+use epochsocks::helper::{Helper, is_helper, is_helper_at};
 use epochsocks::policy::exec::chain::{Blocked, judge_descriptor, judge_path};
 use epochsocks::program::Facts;
-use epochsocks::program::helper::{Helper, is_helper, is_helper_at};
 use epochsocks::sys;
 
 use super::note::Note;
