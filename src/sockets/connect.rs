@@ -218,7 +218,10 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
             let started = locked.with_socket(|socket| socket.start_connect(&address, flags));
             let started = started.unwrap_or_else(|unverified| Err(unverified.errno()));
             match started {
-                Ok(()) => Ok(Some((slot, self.fly(record, claim, locked, slot, attempt)))),
+                Ok(()) => {
+                    let look = self.leave_in_flight(record, claim, locked, slot, attempt);
+                    Ok(Some((slot, look)))
+                }
                 Err(errno) => {
                     let _ = locked.undo_start();
                     record.abandon(claim);
@@ -232,7 +235,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         Ok(Some(Sent { id, slot: Some(slot), progress, is_own: true, waits }))
     }
 
-    fn fly(
+    fn leave_in_flight(
         &self,
         record: &Record,
         claim: Claim,
