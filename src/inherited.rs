@@ -12,31 +12,28 @@ use crate::sys::{self, Errno};
 pub enum Fate {
     /// It is closed; 0, 1 and 2 are /dev/null now. Or that failed.
     Withheld(Result<(), Errno>),
+    /// It stays as it is.
+    Inherited,
     /// It is a UDP socket that is bound to the loopback interface, and stays.
     Confined,
 }
 
-/// Withholds what `settings` say, and tells of these descriptors and of UDP sockets that stay.
+/// Withholds what `settings` say, and tells of each descriptor what has become of it.
 pub fn withhold(settings: &Settings, mut tell: impl FnMut(i32, Fate)) {
-    sys::each_open_descriptor(|fd| {
-        if let Some(fate) = fate(fd, settings) {
-            tell(fd, fate);
-        }
-    });
+    sys::each_open_descriptor(|fd| tell(fd, fate(fd, settings)));
 }
 
-/// `None` for what is inherited as it is.
-fn fate(fd: i32, settings: &Settings) -> Option<Fate> {
+fn fate(fd: i32, settings: &Settings) -> Fate {
     // A sandbox that permits fstat may end the program for a question about sockets.
     if sys::is_socket(fd) == Ok(false) || net::is_unix(fd) {
-        return None;
+        return Fate::Inherited;
     }
     let kind = kind(fd);
     let is_confined = || net::is_confined(fd);
     match kind {
-        _ if !pass::inherit(kind, is_confined, settings) => Some(Fate::Withheld(take_away(fd))),
-        Answer::Is(kind) if kind.is_udp() && is_confined() => Some(Fate::Confined),
-        _ => None,
+        _ if !pass::inherit(kind, is_confined, settings) => Fate::Withheld(take_away(fd)),
+        Answer::Is(kind) if kind.is_udp() && is_confined() => Fate::Confined,
+        _ => Fate::Inherited,
     }
 }
 

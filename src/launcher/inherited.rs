@@ -8,7 +8,7 @@ use crate::failure::warn;
 /// Closes them, where they are standard input, output or error in favour of /dev/null, and says so.
 pub fn withhold(settings: &Settings) {
     inherited::withhold(settings, |fd, fate| match fate {
-        Fate::Confined => {}
+        Fate::Inherited | Fate::Confined => {}
         Fate::Withheld(Ok(())) => warn(format!(
             "descriptor {fd} is a network socket that can't go through Tor: the program does not get \
              it (PassedSockets allow lets it)"

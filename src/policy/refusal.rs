@@ -41,6 +41,8 @@ pub enum Refusal {
     InsideLibc,
     /// A network socket from another process, which may not go through Tor.
     Passed,
+    /// A TCP socket that was connected past every hook.
+    Beside,
     /// An address of another family than the socket's.
     AddressFamily,
     /// A descriptor of which the kernel does not tell what it is.
@@ -63,6 +65,7 @@ impl Refusal {
             | Refusal::Repair
             | Refusal::InsideLibc
             | Refusal::Untold
+            | Refusal::Beside
             | Refusal::Inbound => libc::EPERM,
             Refusal::Passed => libc::EACCES,
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
@@ -113,6 +116,9 @@ impl fmt::Display for Refusal {
             Refusal::Passed => f.write_str(
                 "a network socket that was passed would bypass Tor; PassedSockets permits it",
             ),
+            Refusal::Beside => {
+                f.write_str("the connection was made beside Tor, past the C library")
+            }
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
             Refusal::Untold => f.write_str("the kernel does not tell what kind of socket it is"),
         }

@@ -2,10 +2,11 @@
 
 use core::net::SocketAddr;
 
-use super::connect::{NAME_SERVER_PORT, datagram};
+use super::address::is_localhost;
+use super::connect::{Known, NAME_SERVER_PORT, datagram};
 use super::socket::stays_local;
 use super::{Address, Refusal, SocketKind};
-use crate::config::Settings;
+use crate::config::{Inbound, Settings};
 
 /// Decision about data with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,31 @@ pub fn without_address(
         _ if !socket.is_inet() => Some(Refusal::Family(socket.domain)),
         Some(Address::Inet(peer)) => datagram(peer, settings),
         _ => Some(Refusal::NotAStream),
+    }
+}
+
+/// Decides on data for a TCP socket that no hook has led through Tor: it was made, connected or passed
+/// past every hook. Gives the reason why they are not sent, if they are not. `peer` is the kernel's, `is_connecting` whether it may get one
+/// soon. It may lead to this machine, where `known` and the settings let a program go without Tor, and
+/// anywhere if everybody may come in: then a peer may have come by itself.
+pub fn on_unknown_stream(
+    peer: Option<Address>,
+    is_connecting: bool,
+    known: &impl Known,
+    settings: &Settings,
+) -> Option<Refusal> {
+    match peer {
+        _ if settings.allow_inbound == Inbound::All => None,
+        None if is_connecting => Some(Refusal::Beside),
+        // The kernel refuses data without a peer.
+        None => None,
+        Some(Address::Inet(peer)) => {
+            let is_fine = is_localhost(peer.ip().to_canonical())
+                || settings.is_tor(peer)
+                || known.is_direct(peer);
+            (!is_fine).then_some(Refusal::Beside)
+        }
+        Some(_) => Some(Refusal::Beside),
     }
 }
 
@@ -126,6 +152,36 @@ mod tests {
         for socket in [TCP, (libc::AF_UNIX, libc::SOCK_DGRAM, 0)] {
             assert_eq!(decide(socket, None, &Settings::DEFAULT), None);
         }
+    }
+
+    #[test]
+    fn a_stream_that_no_hook_has_led_sends_to_this_machine_and_where_the_user_lets_it() {
+        struct Direct;
+        impl Known for Direct {
+            fn is_cookie(&self, _: SocketAddr) -> bool {
+                false
+            }
+            fn is_direct(&self, address: SocketAddr) -> bool {
+                address.ip().to_string() == "192.0.2.7"
+            }
+            fn is_answer(&self, _: SocketAddr) -> bool {
+                true
+            }
+        }
+        let refused = Some(Refusal::Beside);
+        let settings = Settings::DEFAULT;
+        let to = |address, settings| on_unknown_stream(Some(at(address)), false, &Direct, settings);
+        for address in ["192.0.2.1:80", "[2001:db8::1]:80", "10.0.0.1:9050", "[::ffff:192.0.2.1]:1"]
+        {
+            assert_eq!(to(address, &settings), refused, "{address}");
+        }
+        for address in ["127.0.0.1:9050", "127.0.0.2:80", "[::1]:1", "192.0.2.7:80"] {
+            assert_eq!(to(address, &settings), None, "{address}");
+        }
+        let none = |is_connecting| on_unknown_stream(None, is_connecting, &Direct, &settings);
+        assert_eq!((none(true), none(false)), (refused, None));
+        let inbound = Settings { allow_inbound: Inbound::All, ..Settings::DEFAULT };
+        assert_eq!(to("192.0.2.1:80", &inbound), None);
     }
 
     #[test]

@@ -191,6 +191,16 @@ pub fn has_peer(fd: i32) -> bool {
     peer_address(fd, &mut [0; size_of::<libc::sockaddr_in6>()]).is_ok()
 }
 
+/// Tells whether the TCP socket `fd` may get a peer without another call: it is connecting. True also where the
+/// kernel does not tell.
+pub fn is_connecting(fd: i32) -> bool {
+    /// tcpi_state (netinet/tcp.h), the first byte of a tcp_info.
+    const SYN_SENT_OR_RECEIVED: [u8; 2] = [2, 3];
+    // SAFETY: any byte is one.
+    let state = unsafe { option::<u8>(fd, libc::IPPROTO_TCP, libc::TCP_INFO) };
+    state.map_or(true, |state| SYN_SENT_OR_RECEIVED.contains(&state))
+}
+
 /// Reads a socket option of plain data; see getsockopt(2).
 ///
 /// # Safety

@@ -27,7 +27,7 @@ fn udp_sockets_send_nothing() {
     play("datagrams", "own", &echoing_proxy());
 }
 
-/// promise: UDP sockets that no hook has seen
+/// promise: Sockets that no hook has seen
 #[test]
 fn sockets_that_no_hook_has_seen_send_nothing() {
     play("datagrams", "foreign", &echoing_proxy());

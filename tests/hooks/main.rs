@@ -29,4 +29,5 @@ mod symbols;
 mod table;
 mod tables;
 mod tor_port;
+mod unseen_sockets;
 mod unusual_programs;

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
 
+use crate::harmless;
 use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
 
@@ -61,6 +62,7 @@ pub fn is_known(fd: i32) -> bool {
 /// Remembers that `fd` is a UDP socket. Errors: `ENOBUFS`.
 pub fn remember(fd: i32) -> Result<(), Errno> {
     TABLE.get_or_map()?.descriptors.insert(fd as usize);
+    harmless::remove(fd);
     Ok(())
 }
 

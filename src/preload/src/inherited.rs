@@ -4,11 +4,12 @@
 use epochsocks::inherited::{self, Fate};
 
 use crate::log::{log, refused};
-use crate::{datagrams, runtime};
+use crate::{datagrams, harmless, runtime};
 
 /// Withholds them. Called once, by the constructor.
 pub fn withhold() {
     inherited::withhold(runtime::loaded(), |fd, fate| match fate {
+        Fate::Inherited => drop(harmless::insert_at_load(fd)),
         Fate::Confined => drop(datagrams::remember(fd)),
         Fate::Withheld(Ok(())) => refused!(
             Warning,

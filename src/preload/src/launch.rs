@@ -132,6 +132,11 @@ pub fn keep_to_oneself() {
     KEEPS_TO_ITSELF.store(true, Relaxed);
 }
 
+/// Tells whether a filter may forbid this process what it does not call itself.
+pub fn keeps_to_itself() -> bool {
+    KEEPS_TO_ITSELF.load(Relaxed)
+}
+
 /// Store that this process shares with the others of its launch. `None` before the constructor, and
 /// where the process uses its own names only. Async-signal-safe.
 pub fn store() -> Option<Store> {

@@ -34,6 +34,7 @@ mod destinations;
 mod environment;
 mod errno;
 pub mod exports;
+mod harmless;
 mod hooks;
 mod inheritance;
 mod inherited;

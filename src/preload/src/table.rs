@@ -197,7 +197,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
         "stdio.h", real: lookup, handler: descriptors::streams::fdopen,
         why: "libc reads and writes the stream's descriptor inside",
-        policy: "waits for a handshake in flight",
+        policy: "waits for a handshake in flight; EPERM for a socket that write is refused for",
         test: "nonblocking::a_stream_begins_after_the_handshake",
     }
     alias _IO_fdopen = fdopen, test: "nonblocking::a_stream_begins_after_the_handshake";
@@ -312,7 +312,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "unistd.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_write),
         handler: data::outgoing::write,
         why: "the program's data must not come between a handshake's, nor leave by a UDP socket",
-        policy: "as read; on a UDP socket that is connected to a name server a question, on another one that could send them beside Tor EPERM",
+        policy: "as read; on a UDP socket that is connected to a name server a question, on another one and on a TCP socket that was connected past the hooks EPERM, unless they stay on this machine",
         test: "nonblocking::data_wait_for_the_handshake",
     }
     alias __write = write, test: "nonblocking::libcs_other_names_take_the_same_way";

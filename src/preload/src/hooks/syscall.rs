@@ -105,6 +105,11 @@ pub unsafe fn syscall(
             }
             #[cfg(target_arch = "x86_64")]
             number if is_x32(number) => absent("the x32 table of system calls"),
+            libc::SYS_write
+            | libc::SYS_writev
+            | libc::SYS_pwritev2
+            | libc::SYS_sendfile
+            | libc::SYS_splice => return in_flight(number, a, b, c, d, e, f),
             _ if !none_in_flight() || datagrams::exist() => {
                 return in_flight(number, a, b, c, d, e, f);
             }
@@ -137,7 +142,8 @@ unsafe fn as_fork(
     fork::around(|| unsafe { real::syscall(number, a, b, c, d, e, f) as _ }).into()
 }
 
-/// Handles calls that matter only while a handshake is in flight, or where there are UDP sockets.
+/// Handles data calls, and those that matter only while a handshake is in flight, or where there are UDP
+/// sockets.
 ///
 /// # Safety
 /// As syscall(2).

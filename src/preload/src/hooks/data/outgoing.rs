@@ -1,8 +1,6 @@
 //! `send`, `write` and their kin: data without an address. A socket that could send them beside Tor is
-//! refused: a UDP socket of this process's own, and any that was connected past the hooks.
-//!
-//! The calls of sockets look at every descriptor that the registry does not know. `write`, which is
-//! called for files and pipes as well, looks at those that are known to be UDP sockets.
+//! refused: a UDP socket of this process's own, and any that was connected past the hooks. What a
+//! descriptor is, is asked when data first go to it; see [`crate::harmless`].
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::net::SocketAddr;
@@ -10,19 +8,21 @@ use core::net::SocketAddr;
 use epochsocks::bytes::Bytes;
 use epochsocks::config::PassedSockets;
 use epochsocks::policy::address::MAX_LENGTH;
-use epochsocks::policy::send::without_address;
+use epochsocks::policy::send::{on_unknown_stream, without_address};
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
+use epochsocks::sockets::{Progress, Record};
 use epochsocks::sys::net::{self, Answer};
-use epochsocks::sys::{Errno, copy_from_program};
+use epochsocks::sys::{self, Errno, copy_from_program};
 use libc::{iovec, off_t, size_t, ssize_t};
 
 use super::transfer;
+use crate::destinations::Destinations;
 use crate::hooks::arguments::socket_kind;
 use crate::log::refused;
 use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
-use crate::{datagrams, environment, errno, runtime};
+use crate::{datagrams, environment, errno, harmless, launch, runtime};
 
 /// The way of data without an address.
 pub enum Way {
@@ -32,34 +32,74 @@ pub enum Way {
     NameServer(c_int, SocketAddr),
 }
 
-/// The way of data without an address on `fd`, or why they are not sent.
-#[inline]
-pub fn way(fd: c_int) -> Result<Way, Errno> {
-    if may_be_any_socket(fd) { look(fd) } else { Ok(Way::Kernel) }
+/// A call that sends: what it is for, so what a descriptor may be that it is called with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Sockets. No sandbox forbids sendmsg(2), by which they are asked, to a program that calls it.
+    OfSockets,
+    /// Files of any kind. A process that has put itself under a filter may not even ask with fstat(2).
+    OfFiles,
 }
 
-/// Tells whether `fd` is not known to be TCP.
-#[inline(always)]
-fn may_be_any_socket(fd: c_int) -> bool {
-    !SOCKETS.registry().contains(fd) || datagrams::is_known(fd)
+/// Finding about a descriptor that data without an address are for.
+enum Look {
+    /// They may go, and what follows them.
+    Harmless,
+    /// They go this way, this time.
+    This(Way),
+}
+
+/// The way of data without an address on the socket `fd`, or why they are not sent.
+#[inline]
+pub fn way(fd: c_int) -> Result<Way, Errno> {
+    if harmless::has(fd) { Ok(Way::Kernel) } else { look(fd, Call::OfSockets) }
 }
 
 #[inline(never)]
-fn look(fd: c_int) -> Result<Way, Errno> {
-    let settings = runtime::loaded();
-    let is_known = datagrams::is_known(fd);
-    if settings.passed_sockets == PassedSockets::Allow && !is_known {
+fn look(fd: c_int, call: Call) -> Result<Way, Errno> {
+    let is_filtered = launch::keeps_to_itself();
+    if is_filtered && call == Call::OfFiles && !datagrams::is_known(fd) {
         return Ok(Way::Kernel);
+    }
+    match examine(fd, call)? {
+        Look::This(way) => Ok(way),
+        Look::Harmless => {
+            // Another thread may have closed it meanwhile, and made another file of the number: what is
+            // seen now is true until a hook takes the bit away.
+            if !is_filtered
+                && harmless::insert(fd)
+                && !matches!(examine(fd, call), Ok(Look::Harmless))
+            {
+                harmless::remove(fd);
+            }
+            Ok(Way::Kernel)
+        }
+    }
+}
+
+fn examine(fd: c_int, call: Call) -> Result<Look, Errno> {
+    let is_known = datagrams::is_known(fd);
+    if call == Call::OfFiles && !is_known {
+        match sys::is_socket(fd) {
+            Ok(false) => return Ok(Look::Harmless),
+            Err(Errno(libc::EBADF)) => return Ok(Look::This(Way::Kernel)),
+            // Where a filter forbids the question, the socket's own may be allowed.
+            Ok(true) | Err(_) => {}
+        }
+    }
+    let settings = runtime::loaded();
+    if settings.passed_sockets == PassedSockets::Allow && !is_known {
+        return Ok(Look::Harmless);
     }
     // Most sockets without an entry are, and no sandbox forbids this question.
     if !is_known && net::is_unix(fd) {
-        return Ok(Way::Kernel);
+        return Ok(Look::Harmless);
     }
     let kind = match socket_kind(fd) {
-        Answer::Is(kind) if kind.is_tcp() => return Ok(Way::Kernel),
+        Answer::Is(kind) if kind.is_tcp() => return stream(fd),
         Answer::Is(kind) => kind,
         // The kernel says so as well.
-        Answer::NotASocket(_) => return Ok(Way::Kernel),
+        Answer::NotASocket(_) => return Ok(Look::This(Way::Kernel)),
         Answer::Unknown(errno) => {
             refused!(
                 Warning,
@@ -72,17 +112,43 @@ fn look(fd: c_int) -> Result<Way, Errno> {
     };
     let server = if kind.is_udp() { nameserver::peer(fd) } else { Peer::Kernels };
     let peer = match server {
-        Peer::Server(address) => return Ok(Way::NameServer(kind.domain, address)),
+        Peer::Server(address) => return Ok(Look::This(Way::NameServer(kind.domain, address))),
         Peer::Kernels if kind.is_inet() => peer(fd),
         Peer::Kernels | Peer::None => None,
     };
     match without_address(kind, peer, settings) {
-        None => Ok(Way::Kernel),
+        // It may get another peer.
+        None if kind.is_inet() => Ok(Look::This(Way::Kernel)),
+        None => Ok(Look::Harmless),
         Some(refusal) => {
             match peer {
                 Some(Address::Inet(peer)) => refuse(peer, refusal),
                 _ => refused!(Debug, Data, "data on descriptor {fd} refused: {refusal}"),
             }
+            Err(refusal.errno())
+        }
+    }
+}
+
+/// Looks at a TCP socket that data are for. One that this process connects through Tor has a record that says so.
+#[inline(never)]
+fn stream(fd: c_int) -> Result<Look, Errno> {
+    let progress = SOCKETS.registry().borrow(fd, Record::progress);
+    match progress.filter(|_| SOCKETS.is_current(fd)) {
+        Some(Progress::Connected) => return Ok(Look::Harmless),
+        // They wait.
+        Some(Progress::Busy | Progress::Waiting(_) | Progress::Failed(_)) => {
+            return Ok(Look::This(Way::Kernel));
+        }
+        Some(Progress::Unconnected) | None => {}
+    }
+    let peer = peer(fd);
+    let is_connecting = peer.is_none() && net::is_connecting(fd);
+    match on_unknown_stream(peer, is_connecting, &Destinations, runtime::loaded()) {
+        None if peer.is_some() => Ok(Look::Harmless),
+        None => Ok(Look::This(Way::Kernel)),
+        Some(refusal) => {
+            refused!(Warning, Data, "data on descriptor {fd} refused: {refusal}");
             Err(refusal.errno())
         }
     }
@@ -96,14 +162,23 @@ fn peer(fd: c_int) -> Option<Address> {
 
 /// Waits until `fd` may be written to as by `write`, or says why not.
 pub fn ready(fd: c_int) -> Result<(), Errno> {
-    if datagrams::is_known(fd) {
-        match look(fd)? {
+    if !harmless::has(fd) {
+        match look(fd, Call::OfFiles)? {
             Way::Kernel => {}
             // libc writes it inside.
             Way::NameServer(..) => return Err(Refusal::NotAStream.errno()),
         }
     }
     transfer::ready_to_write(fd)
+}
+
+/// Tells whether libc may write to `fd` where no hook sees it, or why not. A UDP socket of this process's own is
+/// bound to the loopback interface.
+pub fn may_write_unseen(fd: c_int) -> Result<(), Errno> {
+    if !harmless::has(fd) && !datagrams::is_known(fd) {
+        look(fd, Call::OfFiles)?;
+    }
+    Ok(())
 }
 
 /// Tells that datagrams to `destination` are refused, once a port where the user sees it.
@@ -187,16 +262,16 @@ unsafe fn gather(
 }
 
 macro_rules! outgoing_hooks {
-    ($($name:ident($fd:ident $(, $argument:ident: $type:ty)*), $is_concerned:path, $pieces:expr;)*) => {
+    ($($name:ident($fd:ident $(, $argument:ident: $type:ty)*), $call:ident, $pieces:expr;)*) => {
         $(
             /// # Safety
             /// As the C function's.
             pub unsafe fn $name($fd: c_int $(, $argument: $type)*) -> ssize_t {
                 // SAFETY: the caller's contract.
                 unsafe {
-                    match $is_concerned($fd) {
-                        true => looked_at::$name($fd $(, $argument)*),
-                        false => transfer::$name($fd $(, $argument)*),
+                    match harmless::has($fd) {
+                        true => transfer::$name($fd $(, $argument)*),
+                        false => looked_at::$name($fd $(, $argument)*),
                     }
                 }
             }
@@ -208,7 +283,7 @@ macro_rules! outgoing_hooks {
             $(
                 #[inline(never)]
                 pub unsafe fn $name($fd: c_int $(, $argument: $type)*) -> ssize_t {
-                    match look($fd) {
+                    match look($fd, Call::$call) {
                         // SAFETY: the caller's contract.
                         Ok(Way::Kernel) => unsafe { transfer::$name($fd $(, $argument)*) },
                         // SAFETY: as above.
@@ -233,11 +308,11 @@ fn many(pieces: *const iovec, count: c_int) -> Pieces {
 }
 
 outgoing_hooks! {
-    send(fd, data: *const c_void, size: size_t, flags: c_int), may_be_any_socket, one(data, size);
-    write(fd, data: *const c_void, size: size_t), datagrams::is_known, one(data, size);
-    writev(fd, pieces: *const iovec, count: c_int), datagrams::is_known, many(pieces, count);
-    pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int), datagrams::is_known, many(pieces, count);
-    sendfile(target, source: c_int, offset: *mut off_t, size: size_t), datagrams::is_known, Pieces::File;
+    send(fd, data: *const c_void, size: size_t, flags: c_int), OfSockets, one(data, size);
+    write(fd, data: *const c_void, size: size_t), OfFiles, one(data, size);
+    writev(fd, pieces: *const iovec, count: c_int), OfFiles, many(pieces, count);
+    pwritev2(fd, pieces: *const iovec, count: c_int, offset: off_t, flags: c_int), OfFiles, many(pieces, count);
+    sendfile(target, source: c_int, offset: *mut off_t, size: size_t), OfFiles, Pieces::File;
 }
 
 /// # Safety
@@ -250,8 +325,8 @@ pub unsafe fn splice(
     size: size_t,
     flags: c_uint,
 ) -> ssize_t {
-    if datagrams::is_known(target) {
-        match look(target) {
+    if !harmless::has(target) {
+        match look(target, Call::OfFiles) {
             Ok(Way::Kernel) => {}
             Ok(Way::NameServer(..)) => return errno::fail(Refusal::NotAStream.errno()),
             Err(errno) => return errno::fail(errno),

@@ -15,7 +15,7 @@ use crate::hooks::arguments::{is_readable, passed_kind};
 use crate::hooks::descriptors::duplicate::follow;
 use crate::log::refused;
 use crate::sockets::SOCKETS;
-use crate::{destination_tag, errno, real, runtime};
+use crate::{destination_tag, errno, harmless, real, runtime};
 
 /// # Safety
 /// As recvmsg(2).
@@ -94,6 +94,8 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
 
 /// Decides on a descriptor that has just come in, and closes it if it is not taken.
 fn judge(fd: c_int) -> PassDecision {
+    // Of another file, which was closed by a raw system call.
+    harmless::remove(fd);
     let settings = runtime::loaded();
     if settings.passed_sockets == PassedSockets::Allow && !SOCKETS.is_used() {
         // It is taken in any case, and it is not a socket of this process.

@@ -247,6 +247,8 @@ unsafe fn judge(
     let copy = unsafe { AddressArgument::copy(address, length)? };
     let is_fast_open = flags & libc::MSG_FASTOPEN != 0;
     match policy::send(kind, copy.parse(), is_fast_open, runtime::loaded()) {
+        // TCP does not look at the address.
+        SendDecision::Libc if kind.is_tcp() => outgoing::way(fd).map(|_| Way::Plain(copy)),
         SendDecision::Libc => Ok(Way::Plain(copy)),
         SendDecision::NameServer(server) => Ok(Way::NameServer(kind.domain, server)),
         // SAFETY: a whole copy.

@@ -10,7 +10,7 @@ use libc::c_uint;
 use super::tables;
 
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, real};
+use crate::{datagrams, errno, harmless, real};
 
 unsafe extern "C" {
     safe fn pthread_testcancel();
@@ -19,6 +19,7 @@ unsafe extern "C" {
 /// # Safety
 /// As close(2).
 pub unsafe fn close(fd: c_int) -> c_int {
+    harmless::remove(fd);
     if SOCKETS.registry().contains(fd) {
         return close_tracked(fd);
     }
@@ -49,6 +50,9 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         tables::leave();
     }
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
+    if closes {
+        harmless::remove_range(first, last);
+    }
     if !closes || first > last || !SOCKETS.any_in(first, last) && next_owned(first, last).is_none()
     {
         // SAFETY: the caller's contract.
@@ -93,6 +97,7 @@ pub unsafe fn closefrom(first: c_int) {
     // SAFETY: the caller's contract. libc's closes all, or ends the process.
     unsafe {
         if next_owned(0, c_uint::MAX).is_none() || close_range(lowest, c_uint::MAX, 0) != 0 {
+            harmless::remove_range(lowest, c_uint::MAX);
             SOCKETS.forget_range(lowest, c_uint::MAX);
             real::closefrom(first);
         }

@@ -4,12 +4,13 @@ use core::ffi::c_int;
 
 use epochsocks::registry::Registry;
 
-use crate::errno;
 use crate::sockets::SOCKETS;
+use crate::{errno, harmless};
 
 /// Runs `call`, which closes `fds` if it succeeds and leaves them open if it answers -1: their
 /// entries are gone meanwhile (guarantee I).
 pub fn replaced<const N: usize>(fds: [c_int; N], call: impl FnOnce() -> c_int) -> c_int {
+    fds.iter().for_each(|fd| harmless::remove(*fd));
     let before = fds.map(|fd| SOCKETS.registry().detach(fd).map(|entry| (fd, entry)));
     let result = call();
     let saved = errno::get();

@@ -8,7 +8,7 @@ use epochsocks::sys::{Errno, own_descriptors};
 use super::dup_over::replaced;
 use crate::log::log;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, real};
+use crate::{datagrams, errno, harmless, real};
 
 /// # Safety
 /// As dup(2).
@@ -47,8 +47,11 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
 fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let held = SOCKETS.hold(source);
     let copy = call();
-    if copy >= 0 && copy != source && datagrams::exist() {
-        datagrams::follow(source, copy);
+    if copy >= 0 && copy != source {
+        harmless::remove(copy);
+        if datagrams::exist() {
+            datagrams::follow(source, copy);
+        }
     }
     let is_strange = held.is_none()
         && !SOCKETS.registry().contains(source)

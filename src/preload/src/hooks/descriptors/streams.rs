@@ -6,10 +6,11 @@ use core::ffi::{c_char, c_int};
 use epochsocks::registry::Registry;
 use libc::FILE;
 
+use crate::hooks::data::outgoing;
 use crate::hooks::exec::pipe;
 use crate::hooks::waits::wait_loop::wait_for_handshake;
 use crate::sockets::{SOCKETS, none_in_flight};
-use crate::{errno, real, unhooked};
+use crate::{errno, harmless, real, unhooked};
 
 /// Waits for the handshake of `fd` if one is in flight, as a call that moves data does on a blocking
 /// socket, whatever this one is: what the stream moved meanwhile would be the proxy's. A handshake that
@@ -22,6 +23,9 @@ pub unsafe fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
         && SOCKETS.is_connecting(fd)
         && let Err(errno) = wait_for_handshake(fd, libc::SO_SNDTIMEO)
     {
+        return errno::fail(errno);
+    }
+    if let Err(errno) = outgoing::may_write_unseen(fd) {
         return errno::fail(errno);
     }
     // SAFETY: the caller's contract.
@@ -74,5 +78,6 @@ unsafe fn forget(stream: *mut FILE) {
     // SAFETY: an open stream; one without a descriptor answers -1, which has no entry.
     let fd = unsafe { unhooked::fileno(stream) };
     errno::set(saved);
+    harmless::remove(fd);
     SOCKETS.registry().remove(fd);
 }

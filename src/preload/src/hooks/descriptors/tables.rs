@@ -8,7 +8,7 @@ use epochsocks::sys::copy_from_program;
 use libc::pid_t;
 
 use crate::hooks::c_types::CloneEntry;
-use crate::real;
+use crate::{harmless, real};
 
 /// Set if there is or was such a table. Stored before the call that makes it, and copied to the
 /// child or seen by the thread that this call starts: Relaxed.
@@ -24,6 +24,7 @@ pub fn diverge() -> bool {
 /// Notes that the calling thread is about to get a table of its own.
 pub fn leave() {
     DIVERGE.store(true, Relaxed);
+    harmless::clear();
 }
 
 /// # Safety

@@ -9,8 +9,8 @@ use libc::{termios, winsize};
 
 use super::dup_over::replaced;
 use crate::hooks::exec::fork;
-use crate::real;
 use crate::sockets::SOCKETS;
+use crate::{harmless, real};
 
 const STANDARD: RangeInclusive<c_int> = libc::STDIN_FILENO..=libc::STDERR_FILENO;
 
@@ -44,6 +44,7 @@ pub unsafe fn forkpty(
     let child = fork::around(|| unsafe { real::forkpty(terminal, name, attributes, size) });
     if child == 0 {
         for fd in STANDARD {
+            harmless::remove(fd);
             SOCKETS.registry().remove(fd);
         }
     }

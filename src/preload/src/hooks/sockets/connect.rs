@@ -19,7 +19,7 @@ use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
 use crate::log::refused;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, destination_tag, errno, exports, nameserver, real, runtime};
+use crate::{datagrams, destination_tag, errno, exports, harmless, nameserver, real, runtime};
 
 /// # Safety
 /// As connect(2).
@@ -60,6 +60,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
             // SAFETY: a whole copy of the caller's address.
             None => unsafe {
                 let result = real::connect(fd, address.as_ptr(), address.length());
+                if kind.is_tcp() && (result == 0 || errno::get() == libc::EINPROGRESS) {
+                    harmless::insert(fd);
+                }
                 if result == 0 && datagrams::is_known(fd) {
                     nameserver::let_go(fd);
                 }
@@ -158,6 +161,8 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
         if datagrams::is_known(fd) {
             nameserver::let_go(fd);
         }
+        // Of its duplicates some may be among them.
+        SOCKETS.entries().1.chain([fd]).for_each(harmless::remove);
         destination_tag::forget(fd);
         if let Err(errno) = SOCKETS.dissolve(fd) {
             return errno::fail(errno);

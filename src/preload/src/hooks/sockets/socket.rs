@@ -10,11 +10,21 @@ use epochsocks::sys::{self, Errno, net};
 
 use crate::log::refused;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, real, runtime};
+use crate::{datagrams, errno, harmless, real, runtime};
 
 /// # Safety
 /// As socket(2).
 pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    let fd = unsafe { open(domain, kind, protocol) };
+    // The bit is another file's, which was closed by a raw system call.
+    harmless::remove(fd);
+    fd
+}
+
+/// # Safety
+/// As socket(2).
+unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     match policy::open(domain, kind, protocol) {
         // SAFETY: the caller's contract.
         SocketDecision::Libc => unsafe { real::socket(domain, kind, protocol) },
