@@ -189,6 +189,7 @@ fn event(sockets: &Subject, epoll: i32, timeout: i32) -> Option<u64> {
     }
 }
 
+/// promise: A second descriptor
 #[test]
 fn an_epoll_set_tells_the_end_and_nothing_before() {
     let sockets = sockets();

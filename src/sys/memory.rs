@@ -116,7 +116,7 @@ fn each_other_page(start: usize, length: usize, probe: Probe) -> Result<(), Errn
     core::iter::once(start).chain(next_pages).try_for_each(probe)
 }
 
-/// Access to the page of an address: for a read, or for a write.
+/// Probe of the page of an address, for a read or for a write.
 type Probe = fn(usize) -> Result<(), Errno>;
 
 /// An address in the frame of the caller.

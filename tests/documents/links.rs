@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Text, documents, place, root};
+use crate::words::has_word;
+use crate::{Text, documents, place, root, texts};
 
 /// Folders of the checkout by which a path in backticks is recognised.
 const FOLDERS: [&str; 6] = ["src/", "tests/", "benches/", "design/", "manual/", "packaging/"];
@@ -35,9 +36,43 @@ fn anchors(text: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with('#')).map(heading).map(anchor).collect()
 }
 
-fn check(document: &Text, line: &str, wrong: &mut impl FnMut(&str)) {
+/// The last part of a Rust path such as `module::function`, perhaps with `(…)` behind it.
+fn last_part(name: &str) -> Option<&str> {
+    let name = name.split('(').next()?;
+    let (_, last) = name.rsplit_once("::")?;
+    let is_identifier = |part: &str| {
+        !part.is_empty() && part.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+    };
+    name.split("::").all(is_identifier).then_some(last)
+}
+
+/// The files of the checkout that documents may name.
+struct Sources(Vec<Text>);
+
+impl Sources {
+    fn read() -> Sources {
+        Sources(texts(&["src", "tests", "benches"], &["rs", "c", "h", "py"]))
+    }
+
+    /// Tells whether a file's path ends in `path`, such as `sockets/record.rs`.
+    fn has_file(&self, path: &str) -> bool {
+        self.0.iter().any(|text| text.path.ends_with(path))
+    }
+
+    /// Tells whether a file has the word `name`.
+    fn has_word(&self, name: &str) -> bool {
+        self.0.iter().any(|text| has_word(&text.text, &name.to_lowercase()))
+    }
+}
+
+fn check(document: &Text, line: &str, sources: &Sources, wrong: &mut impl FnMut(&str)) {
     for path in in_backticks(line) {
-        if FOLDERS.iter().any(|folder| path.starts_with(folder)) && !exists(path) {
+        let is_missing = match path {
+            path if FOLDERS.iter().any(|folder| path.starts_with(folder)) => !exists(path),
+            path if path.ends_with(".rs") => !sources.has_file(path),
+            path => last_part(path).is_some_and(|name| !sources.has_word(name)),
+        };
+        if is_missing {
             wrong(path);
         }
     }
@@ -59,11 +94,12 @@ fn check(document: &Text, line: &str, wrong: &mut impl FnMut(&str)) {
 #[test]
 fn every_path_and_link_in_the_documents_exists() {
     let mut found = Vec::new();
+    let sources = Sources::read();
     for document in documents() {
         for (number, line) in document.text.lines().enumerate() {
             let mut wrong =
                 |path: &str| found.push(format!("{}: {path}", place(&document, number)));
-            check(&document, line, &mut wrong);
+            check(&document, line, &sources, &mut wrong);
         }
     }
     assert!(found.is_empty(), "missing:\n{}", found.join("\n"));
@@ -72,4 +108,10 @@ fn every_path_and_link_in_the_documents_exists() {
 #[test]
 fn a_link_to_a_heading_is_that_of_a_heading() {
     assert_eq!(anchors("# What it does\ntext\n## `a` and B-c"), ["what-it-does", "a-and-b-c"]);
+}
+
+#[test]
+fn the_name_at_the_end_of_a_path_is_found() {
+    assert_eq!(last_part("Record::complete(end)"), Some("complete"));
+    assert_eq!(last_part("a sentence with :: in it"), None);
 }

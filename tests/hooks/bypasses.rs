@@ -64,6 +64,7 @@ fn what_glibc_exports_for_itself_is_refused() {
 }
 
 /// promise: other calls by syscall(2)
+/// promise: io_uring and SIGIO
 #[test]
 fn liburing_answers_as_without_io_uring() {
     play("bypasses", "liburing", &echoing_proxy());

@@ -61,11 +61,13 @@ fn a_thread_sees_the_answer_to_what_another_has_asked() {
     play("threads");
 }
 
+/// promise: A socket of parent and child
 #[test]
 fn parent_and_child_are_both_answered() {
     play("fork");
 }
 
+/// promise: Direct waits and questions
 #[test]
 fn with_connect_wait_the_answer_is_there_when_the_question_is_sent() {
     let tor = Tor::answering(1, &[192, 0, 2, 7]);

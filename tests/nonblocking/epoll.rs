@@ -22,16 +22,19 @@ fn one_of_many_threads_that_wait_on_a_set_is_told_of_an_edge() {
 }
 
 /// promise: invariant 7
+/// promise: Spent single shots
 #[test]
 fn a_single_shot_comes_once() {
     play(PROBE, "oneshot");
 }
 
+/// promise: Sets in sets
 #[test]
 fn a_set_in_a_set_tells_the_end() {
     play(PROBE, "nested");
 }
 
+/// promise: A dissolved connection in a set
 #[test]
 fn a_registration_outlives_a_dissolved_connection() {
     play(PROBE, "dissolved");

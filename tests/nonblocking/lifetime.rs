@@ -16,6 +16,7 @@ fn duplicates_share_the_handshake() {
 }
 
 /// promise: invariant 1
+/// promise: Handshakes that a child drove
 #[test]
 fn a_parent_and_its_child_both_see_the_end_of_one_handshake() {
     play(PROBE, "fork");
@@ -28,13 +29,14 @@ fn a_handshake_outlives_the_parent_of_a_daemon() {
 }
 
 #[test]
-fn a_program_that_is_executed_gets_no_half_spoken_socket() {
+fn a_program_that_is_executed_gets_no_half_connected_socket() {
     play(PROBE, "exec");
 }
 
 /// promise: invariant 4
+/// promise: Duplicates by file actions
 #[test]
-fn a_program_that_is_spawned_gets_no_half_spoken_socket_under_another_number() {
+fn a_program_that_is_spawned_gets_no_half_connected_socket_under_another_number() {
     play(PROBE, "spawned-by-another-number");
 }
 
@@ -44,7 +46,7 @@ fn flags_of_descriptors_are_the_programs_own_while_a_thread_is_in_system() {
 }
 
 #[test]
-fn wordexps_shells_get_no_half_spoken_socket() {
+fn wordexps_shells_get_no_half_connected_socket() {
     play(PROBE, "expanded");
 }
 
@@ -59,6 +61,7 @@ fn a_connect_that_may_wait_gives_up_after_the_programs_own_timeout_and_goes_on()
 }
 
 /// promise: invariant 4
+/// promise: Clean-up of a cancelled thread
 #[test]
 fn a_cancelled_thread_holds_no_handshake() {
     play(PROBE, "cancelled");
@@ -81,7 +84,7 @@ fn clearing_o_nonblock_makes_the_next_call_wait() {
 }
 
 #[test]
-fn a_program_that_is_started_gets_no_half_spoken_socket() {
+fn a_program_that_is_started_gets_no_half_connected_socket() {
     play(PROBE, "spawned");
 }
 

@@ -28,6 +28,14 @@ pub fn sections() -> Vec<Section> {
             promises: bullets("manual/limits.md", "Recognition of direct system calls"),
         },
         Section { title: "Limits", promises: bullets("manual/limits.md", "Known limits") },
+        Section {
+            title: "Limits of a connect that does not wait",
+            promises: bullets("design/nonblocking.md", "Limits"),
+        },
+        Section {
+            title: "Limits of questions to a name server",
+            promises: bullets("design/datagrams.md", "Limits"),
+        },
     ]
 }
 

@@ -31,6 +31,10 @@ const NOT_TESTABLE: &[(&str, &str)] = &[
     ("Libraries by a bare name", "the dynamic linker loads them before any hook runs"),
     ("Systems", "needs other kernels and processors"),
     ("UDP before Linux 5.7", "needs an older kernel"),
+    ("Direct epoll waits of a library", "no hook sees the wait"),
+    ("Unconnected sockets of a child", "no hook of the child sees the connect"),
+    ("A close while another thread forks", "a race that no test can order"),
+    ("Sleepers before the first question", "no hook sees a thread that sleeps already"),
 ];
 
 fn root() -> &'static Path {

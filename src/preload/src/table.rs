@@ -106,7 +106,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn shutdown(fd: c_int, how: c_int) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_shutdown),
         handler: sockets::state::shutdown,
-        why: "a half-spoken handshake is of no use",
+        why: "a half-connected handshake is of no use",
         policy: "ends a handshake that is in flight, as Linux does with a connecting socket",
         test: "nonblocking::shutdown_ends_a_handshake",
     }
