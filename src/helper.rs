@@ -106,10 +106,10 @@ mod tests {
         let file = directory.join("tool");
         std::fs::write(&file, "").unwrap();
         let path = file.to_str().unwrap();
-        assert!(!is_listed(path, "tool"), "/tmp is everybody's");
+        assert!(!is_listed(path, "tool"), "all users may write to /tmp");
         assert!(is_listed(path, path), "the user's own file by its path");
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
-        assert!(!is_listed(path, path), "everybody's file");
+        assert!(!is_listed(path, path), "all users may write to the file");
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

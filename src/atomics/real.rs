@@ -23,7 +23,7 @@ pub fn map_array<T: Zeroed>(count: usize) -> Option<NonNull<T>> {
     crate::sys::map_zeroed(length).ok().map(NonNull::cast)
 }
 
-/// Gives an array back that nobody else has seen.
+/// Gives an array back that no other thread has seen.
 ///
 /// # Safety
 /// `array` and `count` are as [`map_array`] gave them, and nothing points into the array.
@@ -54,7 +54,7 @@ impl<'b> SharedBytes<'b> {
     /// `length` bytes from `offset` on, if there are so many.
     ///
     /// # Safety
-    /// Nobody writes them any more.
+    /// No thread writes them any more.
     pub unsafe fn get(self, offset: u32, length: u32) -> Option<&'b [u8]> {
         let end = offset.checked_add(length)?;
         if end > self.length {
@@ -68,7 +68,7 @@ impl<'b> SharedBytes<'b> {
     }
 
     /// # Safety
-    /// The byte is within the memory, and nobody else reads or writes it.
+    /// The byte is within the memory, and no other thread reads or writes it.
     pub unsafe fn set(self, offset: u32, value: u8) {
         // SAFETY: as the caller says.
         unsafe { self.start.add(offset as usize).write(value) };

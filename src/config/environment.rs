@@ -15,7 +15,7 @@ impl<'a> Environment<'a> {
     ///
     /// # Safety
     /// `block` is null, or points to pointers to C strings and ends with a null pointer; for `'a`
-    /// nobody changes or frees any of it.
+    /// no thread changes or frees any of it.
     pub const unsafe fn from_raw(block: *const *const c_char) -> Environment<'a> {
         Environment { block, lifetime: PhantomData }
     }

@@ -87,7 +87,7 @@ pub enum ConfigError<'a> {
     IsolatedTwice,
     /// A socket file in place of the port in this directive.
     SocketFile(Origin<'a>, &'static str),
-    /// `TorAddress` is the name of a host, and nobody is here to look it up.
+    /// `TorAddress` is the name of a host, and the library does not look it up.
     HostName(Excerpt),
     /// The network for onion names contains this address, which is needed for itself.
     OnionRangeTaken(Network, IpAddr),

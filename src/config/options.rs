@@ -326,7 +326,7 @@ options! {
         kind: Kind::LocalDestinations,
         default: "refuse",
         help: "Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, \
-               ...): refuse answers them without asking anybody, tor asks Tor.",
+               ...): refuse answers them without asking Tor, tor asks Tor.",
         set: |settings, value| {
             store(&mut settings.local_destinations, kind::local_destinations(value))
         },

@@ -46,7 +46,7 @@ pub enum Inbound {
     Never,
     /// This machine: a program that would let in others is bound to the loopback address.
     Loopback,
-    /// Everybody.
+    /// All addresses.
     All,
 }
 

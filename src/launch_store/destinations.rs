@@ -2,7 +2,7 @@
 //! another program, and read where one has come from elsewhere.
 //!
 //! The socket carries nothing. The kernel gives each its `SO_COOKIE`, which it never gives twice, and
-//! tells whoever holds the socket; where that one leads is written behind the cookie. There are so
+//! tells a process that holds the socket; where that one leads is written behind the cookie. There are so
 //! many entries, and the newest one stays: a program may pass sockets on for ever.
 
 use core::fmt::Write;

@@ -39,7 +39,7 @@ impl Store {
         };
         let Some(page) = lock() else { return };
         if HELD.compare_exchange(null_mut(), page.as_ptr(), Relaxed, Relaxed).is_err() {
-            // SAFETY: nobody has seen this one.
+            // SAFETY: no other thread has seen this one.
             unsafe { sys::unmap(page, PAGE) };
         }
     }
@@ -145,7 +145,7 @@ fn goes_on(store: Store, directory: &Path) -> bool {
         });
         !found
     });
-    // Without /proc nobody can tell.
+    // Without /proc this can't be known.
     found || looked.is_err()
 }
 

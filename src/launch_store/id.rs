@@ -21,7 +21,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A launch that `process` begins, with two numbers that nobody can guess. Neither of them can be
+    /// A launch that `process` begins, with two numbers that can't be guessed. Neither of them can be
     /// told from it.
     pub const fn new(process: i32, random: [u64; 2]) -> Launch {
         Launch { id: random[0].rotate_left(29) ^ random[1], first: process }

@@ -148,7 +148,7 @@ impl<'a> Obstacle<'a> {
                 refusal.remedy()
             ),
             Reason::Unknown(Errno(libc::EACCES)) => {
-                format!("{who} can't be read, so nobody can tell whether it would go through Tor")
+                format!("{who} can't be read, so it can't be known whether it would go through Tor")
             }
             Reason::Unknown(errno) => format!("{who} can't be inspected: {}", describe(errno)),
         };

@@ -40,7 +40,7 @@ pub fn recorded(changes: Changes, current: Lookup<'_>) -> Changes {
     changes.into_iter().chain([record]).collect()
 }
 
-/// The changes that `off` makes: each variable gets the value from before `on`, unless somebody has
+/// The changes that `off` makes: each variable gets the value from before `on`, unless the user has
 /// changed it since. The library leaves LD_PRELOAD in any case.
 pub fn undone(current: Lookup<'_>) -> Changes {
     let entries = record(current);

@@ -177,7 +177,7 @@ fn behind() -> impl Iterator<Item = &'static LinkMap> {
 
 fn list(first: *const LinkMap) -> impl Iterator<Item = &'static LinkMap> {
     // SAFETY: the list's objects up to libc are never unloaded, so their entries and the pointers
-    // between them stay as they are. New ones are put behind them, where nobody reads here.
+    // between them stay as they are. New ones are put behind them, where no thread reads here.
     core::iter::successors(unsafe { first.as_ref() }, |map| unsafe { map.next.as_ref() })
 }
 

@@ -1,4 +1,4 @@
-//! The log file: what a program reaches stands in it, so nobody else may have chosen it or read it.
+//! The log file: what a program reaches stands in it, so no other user may have chosen it or read it.
 
 use core::ffi::CStr;
 use core::fmt;

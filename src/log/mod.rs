@@ -3,7 +3,7 @@
 //! - [`subject`]: what a line is about; its key never changes
 //! - [`limit`]: how many lines of one subject are written
 //! - [`mod@line`]: a line's text: plain, coloured, JSON, or as systemd's journal takes it
-//! - [`mod@file`]: the log file, which nobody else may have chosen or read
+//! - [`mod@file`]: the log file, which no other user may have chosen or read
 //!
 //! Nothing here allocates or waits for a lock; every function is async-signal-safe.
 

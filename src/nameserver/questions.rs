@@ -53,9 +53,9 @@ pub struct Questions {
 
 /// | state | who may touch `waiting` |
 /// | --- | --- |
-/// | [`FREE`] | nobody |
+/// | [`FREE`] | none |
 /// | [`BUSY`] | the thread that has made it so, with signals blocked |
-/// | [`WAITING`] | nobody |
+/// | [`WAITING`] | none |
 struct Place {
     state: AtomicU32,
     /// Until when it waits, in nanoseconds since boot. A fact by itself: Relaxed.

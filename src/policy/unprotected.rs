@@ -1,7 +1,7 @@
 //! May a program run that the library can't protect? If it is on the list of those that speak no IP.
 //!
 //! A file name stands for root's program in directories that only root can write; a path for the
-//! file that the user means, which nobody else may write.
+//! file that the user means, which no other user may write.
 
 use super::exec::ExecRefusal;
 
@@ -14,7 +14,7 @@ pub struct Candidate<'a> {
     pub owner: u32,
     /// `st_mode`.
     pub mode: u32,
-    /// Each directory above it is root's, and nobody else may write to it.
+    /// Each directory above it is root's, and no other user may write to it.
     pub in_system_directory: bool,
     /// The user that the program would be executed by.
     pub user: u32,

@@ -152,7 +152,7 @@ impl<T: Payload> Counted<T> {
         }
     }
 
-    /// Gives up `count` references; whoever gives up the last makes the node free (guarantee E).
+    /// Gives up `count` references; the thread that gives up the last one makes the node free (guarantee E).
     #[inline(always)]
     fn put(&self, node: NonNull<Node<T>>, count: u64) {
         // AcqRel: every holder's use comes before the reuse.

@@ -23,7 +23,7 @@ use super::variant::{self, Variant};
 use super::{Payload, SocketId};
 use crate::atomics::thread_hash;
 
-/// Handles that may be claimed; whoever finds all taken registers one for the time of its guard.
+/// Handles that may be claimed; a thread that finds all taken registers one for the time of its guard.
 const HANDLES: usize = 256;
 
 /// A handle, alone on its cache line.

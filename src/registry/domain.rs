@@ -31,7 +31,7 @@ pub unsafe trait Domain: Sync {
     /// Protects a node of which the caller owns a slot count.
     fn hold(&self, node: NonNull<Node<Self::Payload>>) -> Self::Guard<'_>;
 
-    /// A revived node that nobody else can see; `None` without memory.
+    /// A revived node that no other thread can see; `None` without memory.
     fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node<Self::Payload>>>;
 
     /// Lets `slot`, which names nothing and was seen to say `seen`, name a new record.
@@ -45,7 +45,7 @@ pub unsafe trait Domain: Sync {
         insert_old(self, slot, seen, cookie)
     }
 
-    /// Takes a node back that nobody else has ever seen since `allocate`.
+    /// Takes a node back that no other thread has ever seen since `allocate`.
     fn release(&self, node: NonNull<Node<Self::Payload>>);
 
     /// Takes a node that is in no slot any more: gives up the registry's reference once no guard
@@ -61,7 +61,7 @@ pub unsafe trait Domain: Sync {
 
 /// A domain that can count what is not free yet.
 pub trait Unreclaimed {
-    /// Retired nodes that are not free yet, in the arenas that nobody holds at this moment.
+    /// Retired nodes that are not free yet, in the arenas that no thread holds at this moment.
     fn in_limbo(&self) -> u32;
 }
 

@@ -16,7 +16,7 @@ pub type Slot<T> = AtomicPtr<Node<T>>;
 /// ```text
 ///            insert: CAS            remove: CAS
 ///   EMPTY -------------> YOUNG ---------------------> REMOVED --> EMPTY, and the count given up:
-///     |                   |  ^                         |   |      whoever noted the slot looks again
+///     |                   |  ^                         |   |      the thread that listed it looks again
 ///     |    looked at again|  +------- insert: CAS -----+   +----> or another entry, likewise
 ///     |                   v
 ///     +---------------> OLD ---> EMPTY
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_word_says_whether_it_names_a_node_and_whether_it_is_noted() {
-        // Any address that a node can have; nobody looks there.
+        // Any address that a node can have; no thread looks there.
         let node = NonNull::<Node<u8>>::dangling();
         let (young, old) = (Entry::young(node), Entry::old(node));
         let removed = young.removed();

@@ -8,7 +8,7 @@ use super::epoch::policy::{Epoch, Era, Hazard, Policy};
 use super::support::{self, Slots, bare, child_succeeds, churn, fork};
 use super::{Guarantee, InsertError, Owned, Payload, Registry, SocketId};
 
-/// A child that nobody tells that it is one.
+/// A child whose fork no hook has seen.
 fn raw_fork() -> i32 {
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }
@@ -167,7 +167,7 @@ fn vfork_child_changes_nothing_of_its_parent() {
     assert!(REGISTRY.contains(3) && !REGISTRY.contains(5));
 }
 
-/// J: nor may it where nobody has changed anything yet.
+/// J: nor may it where no process has changed anything yet.
 #[test]
 fn vfork_child_is_not_the_first_to_change_anything() {
     static REGISTRY: Slots = Slots::new();

@@ -101,7 +101,7 @@ fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
     churn_in_threads(&registry, 4, 20_000);
     let grown = registry.domain().nodes() - nodes;
     assert!(grown <= 4 * ARENA, "{nodes} nodes grew by {grown}");
-    assert_eq!(registry.claims(), abandoned as usize, "nobody else's claim is left");
+    assert_eq!(registry.claims(), abandoned as usize, "no other claim is left");
     (registry.domain().nodes(), registry.unreclaimed())
 }
 
@@ -340,7 +340,7 @@ fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&Owned::<support::MutexSlots>::new());
 }
 
-/// Counted in a child, where nobody else connects: records that are told of the close of their last
+/// Counted in a child, where no other test connects: records that are told of the close of their last
 /// descriptor, also if it was closed before they asked for that.
 fn closed_records_are_told<R: Registry<Payload = TestRecord>>(make: impl Fn() -> R) {
     let all_told = child_succeeds(fork, || {

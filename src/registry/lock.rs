@@ -11,7 +11,7 @@ pub struct PthreadMutex<T> {
 
 // SAFETY: the value is touched only under the lock.
 unsafe impl<T: Send> Sync for PthreadMutex<T> {}
-// SAFETY: moved only while nobody borrows it, so unlocked.
+// SAFETY: moved only while no thread borrows it, so unlocked.
 unsafe impl<T: Send> Send for PthreadMutex<T> {}
 
 impl<T> PthreadMutex<T> {

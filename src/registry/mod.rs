@@ -12,7 +12,7 @@
 //! - **C** A counted lookup raises the count, and never from 0.
 //! - **D** Remove makes the entry invisible first, then gives up the registry's reference (with the
 //!   last descriptor) without having raised it.
-//! - **E** A record is freed once, by whoever puts the last reference.
+//! - **E** A record is freed once, by the thread that puts the last reference.
 //! - **F** Its memory is reused only when no reader that could still see it is pinned.
 //! - **G** Insert refuses a descriptor that has an entry, in one atomic step.
 //! - **H** No operation blocks, calls the host's malloc or uses thread-local storage; each may run

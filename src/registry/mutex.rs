@@ -415,7 +415,7 @@ unsafe impl<T: Payload> Registry for Mutex<T> {
                     // Another socket's, since the lock was left.
                     return None;
                 }
-                // SAFETY: nobody else knows `next`; `rename` counts its names anew.
+                // SAFETY: no other thread knows `next`; `rename` counts its names anew.
                 unsafe { (*next.as_ptr()).names = 0 };
                 Some(chains.rename(old.as_ptr(), next.as_ptr()).then_some(old))
             });

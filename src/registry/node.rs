@@ -90,7 +90,7 @@ impl<T> Node<T> {
 }
 
 impl<T: Payload> Node<T> {
-    /// Makes a new record in a node that nobody else can see: count 1, one slot.
+    /// Makes a new record in a node that no other thread can see: count 1, one slot.
     #[inline]
     pub fn revive(&self, cookie: SocketId, birth: u64) {
         // Relaxed throughout: the CAS or swap that puts the node into a slot releases them.
@@ -114,7 +114,7 @@ impl<T: Payload> Node<T> {
 
     /// Gives up one slot count; says whether it was the last, and the caller must retire the node.
     ///
-    /// The last count is left standing, which spares `remove` an atomic operation: whoever raises
+    /// The last count is left standing, which spares `remove` an atomic operation: a thread that raises
     /// it later (see `add_slot`) finds its source slot changed and takes its raise back, and never
     /// meets a count of 1 in doing so.
     #[inline]
@@ -169,7 +169,7 @@ impl<T: Payload> Node<T> {
     #[inline(always)]
     pub fn record(&self) -> &T {
         self.witness.reads();
-        // SAFETY: whoever has a reference to the node got it from a slot, after `revive`.
+        // SAFETY: a thread with a reference to the node got it from a slot, after `revive`.
         unsafe { (*self.record.get()).assume_init_ref() }
     }
 
@@ -227,7 +227,7 @@ pub struct List<T> {
     length: u32,
 }
 
-// SAFETY: a list owns its nodes, whoever has it.
+// SAFETY: a list owns its nodes, whichever thread has it.
 unsafe impl<T> Send for List<T> {}
 
 impl<T> Default for List<T> {

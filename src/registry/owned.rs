@@ -9,7 +9,7 @@ use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_a
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a
-/// forked child that nobody has told, the negated number in one that was told and has changed nothing.
+/// forked child whose fork no hook has seen, the negated number in one that was told and has changed nothing.
 struct Owner(AtomicI32);
 
 // SAFETY: a zeroed number.
@@ -26,16 +26,16 @@ unsafe impl Zeroed for Owner {
 /// The backend `R`, kept from being changed by a `vfork` or `CLONE_VM` child, which shares the
 /// memory but not the descriptors of its parent (guarantee J): each change compares the process id,
 /// asked of the kernel, with the owner's. A child of `fork` becomes the owner of its own copy, also
-/// if nobody tells it that it is one.
+/// if no hook sees the fork.
 ///
 /// Reads make no system call and are the backend's own. Two processes with one id in different pid
 /// namespaces that share memory are not told apart. Where a filter forbids unshare(2), a child of a
-/// fork that nobody tells, of a parent that has changed nothing, is taken for a `vfork` child, and a
+/// fork that no hook sees, of a parent that has changed nothing, is taken for a `vfork` child, and a
 /// `vfork` child of another such child for that child itself.
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,
-    /// The process that may be the first to change it; 0 for whoever comes first.
+    /// The process that may be the first to change it; 0 for the process that comes first.
     bound: AtomicI32,
     /// The process that changes it; null before the first change, which most processes never make.
     owner: AtomicPtr<Owner>,
@@ -129,7 +129,7 @@ impl<R: Registry> Owned<R> {
 
     #[cold]
     fn first_owner(&self) -> Option<&Owner> {
-        // A forked child that nobody has told has a copy of the memory that was bound.
+        // A forked child whose fork no hook has seen has a copy of the memory that was bound.
         if !self.is_bound() && sys::is_vfork_child() != Some(false) {
             return None;
         }
@@ -151,7 +151,7 @@ impl<R: Registry> Owned<R> {
         {
             Ok(_) => fresh.as_ptr(),
             Err(other) => {
-                // SAFETY: another caller's page won; nobody has seen this one.
+                // SAFETY: another caller's page won; no other thread has seen this one.
                 unsafe { unmap_array(fresh, 1) };
                 other
             }

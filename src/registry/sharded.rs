@@ -49,7 +49,7 @@ impl<T: Payload> Named<T> {
         Named(NonNull::from(Box::leak(node)))
     }
 
-    /// The node, for somebody who is pinned or has a count.
+    /// The node, for a thread that is pinned or has a count.
     fn node(&self) -> &Node<T> {
         // SAFETY: as the callers vouch.
         unsafe { self.0.as_ref() }
@@ -71,7 +71,7 @@ impl<T: Payload> Named<T> {
             // Acquire pairs with `supersede`.
             let next = NonNull::new(self.node().successor.load(Acquire));
             self.node().died();
-            // SAFETY: `new` leaked it, and nobody else has a reference.
+            // SAFETY: `new` leaked it, and no other thread has a reference.
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
             if let Some(next) = next {
                 Named(next).forget();

@@ -65,7 +65,7 @@ impl<T> Slab<T> {
         }
         for number in (first..first + BATCH).rev() {
             if let Some(node) = self.node(number) {
-                // SAFETY: never unmapped; nobody else has this number.
+                // SAFETY: never unmapped; no other thread has this number.
                 unsafe { node.as_ref() }.number.set(number);
                 list.push(node);
             }
@@ -132,7 +132,7 @@ impl<T> Slab<T> {
         // Acquire pairs with the AcqRel in `push`.
         let mut link = self.spilled.load(Acquire) as u32;
         while let Some(first) = link.checked_sub(1).and_then(|number| self.node(number)) {
-            // SAFETY: never unmapped; the caller vouches that nobody takes the batch meanwhile.
+            // SAFETY: never unmapped; the caller vouches that no thread takes the batch meanwhile.
             let head = unsafe { first.as_ref() };
             List::of(first, head.batch.get()).each(&mut visit);
             // Relaxed: ordered by the Acquire above.
@@ -171,7 +171,7 @@ fn map_chunk<T>(chunk: &AtomicPtr<Node<T>>, index: usize) -> Option<NonNull<Node
     match chunk.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
         Ok(_) => Some(fresh),
         Err(other) => {
-            // SAFETY: another caller's chunk won; nobody has seen this one.
+            // SAFETY: another caller's chunk won; no other thread has seen this one.
             unsafe { unmap_array(fresh, length) };
             NonNull::new(other)
         }

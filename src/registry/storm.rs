@@ -13,7 +13,7 @@ fn operations_survive_a_signal_storm<R: Registry + Audit>(registry: &'static R, 
     const WORKERS: i32 = 2;
     const SIGNALS: u32 = 1_000;
     for signal in STORM_SIGNALS {
-        // SAFETY: a zeroed sigaction with a handler of the right type, for a signal nobody else
+        // SAFETY: a zeroed sigaction with a handler of the right type, for a signal no other test
         // uses. Each signal keeps itself out, so that handlers nest two deep.
         unsafe {
             let mut action: libc::sigaction = core::mem::zeroed();

@@ -128,7 +128,7 @@ fn map_page<T: Zeroed>(place: &AtomicPtr<T>, count: usize) -> Result<*mut T, Ins
     match place.replace_total(core::ptr::null_mut(), fresh.as_ptr()) {
         Ok(()) => Ok(fresh.as_ptr()),
         Err(other) => {
-            // SAFETY: another caller's page won; nobody has seen this one.
+            // SAFETY: another caller's page won; no other thread has seen this one.
             unsafe { unmap_array(fresh, count) };
             Ok(other)
         }

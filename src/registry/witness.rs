@@ -2,7 +2,7 @@
 
 #[cfg(not(crossbeam_loom))]
 mod real {
-    /// Nothing: in a program nobody watches.
+    /// Nothing: in a program no test watches.
     pub struct Witness;
 
     impl Witness {

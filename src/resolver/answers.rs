@@ -9,7 +9,7 @@
 //! - **d** The table is the process's own. A forked child knows what its parent knew; no other process
 //!   can change which name a connect takes.
 //!
-//! Each slot is a sequence lock: its sequence is odd while somebody writes, and a reader takes only
+//! Each slot is a sequence lock: its sequence is odd while a thread writes, and a reader takes only
 //! what has the same even sequence before and after.
 
 use core::net::IpAddr;
@@ -117,7 +117,7 @@ impl Answers {
             let slots = mapped.cast().as_ptr();
             // Release pairs with the Acquire in `table`.
             if self.slots.compare_exchange(null_mut(), slots, Release, Relaxed).is_err() {
-                // SAFETY: nobody has seen the mapping that lost.
+                // SAFETY: no other thread has seen the mapping that lost.
                 unsafe { sys::unmap(mapped, size) };
             }
         }
@@ -176,7 +176,7 @@ impl Slot {
         Some(Entry { address, name })
     }
 
-    /// Writes unless somebody else does: then nothing is noted.
+    /// Writes unless another thread does: then nothing is noted.
     fn write(&self, entry: Entry) {
         // Relaxed: the exchange below decides.
         let sequence = self.sequence.load(Relaxed);

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
-use super::node::BadName;
+use super::name_class::BadName;
 use crate::sys::Errno;
 use crate::tor::ResolveError;
 
@@ -47,11 +47,11 @@ impl core::fmt::Display for PoolError {
 /// Why a lookup has no answer. `Display` is one line, fit for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupError {
-    /// The name is nobody's.
+    /// The name does not exist.
     Bad(BadName),
     /// The name exists, but not in the wanted family.
     NoAddress,
-    /// An address of the onion range that was given to nobody.
+    /// An address of the onion range that stands for no name.
     UnknownCookie,
     /// Tor's answer is loopback, unspecified or of the cookie range: no exit's word leads there.
     LocalAnswer(IpAddr),

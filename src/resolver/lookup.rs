@@ -1,9 +1,9 @@
-//! From a node to its addresses: what getaddrinfo(3) and gethostbyname(3) have in common.
+//! From a host to its addresses: what getaddrinfo(3) and gethostbyname(3) have in common.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::error::{LookupError, PoolError};
-use super::node::{BadName, Node};
+use super::name_class::{BadName, NameClass};
 use super::onion_pool::Lookup as Cookied;
 use super::reverse::is_host_name;
 use crate::policy::address::is_private;
@@ -107,25 +107,29 @@ impl Pair {
     }
 }
 
-/// The addresses of `node` that `wanted` admits. Only [`Node::Ask`] asks anybody, unless `names` asks
+/// The addresses of `host` that `wanted` admits. Only [`NameClass::Ask`] asks Tor, unless `names` asks
 /// for local names as well, and an answer that is local counts as none. A caller that takes both families gets the IPv4 cookie of an onion name.
-pub fn lookup(node: Node<'_>, wanted: Wanted, names: &impl Names) -> Result<Answer, LookupError> {
+pub fn lookup(
+    host: NameClass<'_>,
+    wanted: Wanted,
+    names: &impl Names,
+) -> Result<Answer, LookupError> {
     if wanted.nothing() {
         return Err(LookupError::NoAddress);
     }
-    match node {
-        Node::Numeric { address, scope: None } => wanted.admit(address).map(Answer::from),
+    match host {
+        NameClass::Numeric { address, scope: None } => wanted.admit(address).map(Answer::from),
         // These callers have nowhere to put a scope.
-        Node::Numeric { scope: Some(_), .. } => Err(LookupError::Bad(BadName::Character)),
-        Node::Bad(reason) => Err(LookupError::Bad(reason)),
-        Node::Localhost => both(wanted, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
-        Node::Onion(name) => cookie(name, wanted, names),
-        Node::Local(name) | Node::Ask(name) => {
+        NameClass::Numeric { scope: Some(_), .. } => Err(LookupError::Bad(BadName::Character)),
+        NameClass::Bad(reason) => Err(LookupError::Bad(reason)),
+        NameClass::Localhost => both(wanted, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
+        NameClass::Onion(name) => cookie(name, wanted, names),
+        NameClass::Local(name) | NameClass::Ask(name) => {
             let local = names.in_hosts_file(name);
             if local != Pair::default() {
                 return pair(wanted, local);
             }
-            if matches!(node, Node::Local(_)) && !names.asks_for_local() {
+            if matches!(host, NameClass::Local(_)) && !names.asks_for_local() {
                 return Err(LookupError::LocalName);
             }
             ask(name, wanted, names)
@@ -201,7 +205,7 @@ pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError>
         Cookied::Ordinary if address.is_loopback() => {
             Name::new(b"localhost").map_err(|_| LookupError::NoAddress)
         }
-        // 0.0.0.0 and :: are nobody's address.
+        // 0.0.0.0 and :: are no host's address.
         Cookied::Ordinary if address.is_unspecified() => Err(LookupError::NoAddress),
         Cookied::Ordinary if is_private(address) && !names.asks_for_local() => {
             Err(LookupError::LocalAddress)
@@ -245,9 +249,9 @@ mod tests {
             }
         }
 
-        fn lookup(&self, node: &str, wanted: Wanted) -> Result<Vec<String>, LookupError> {
-            let node = Node::classify(node.as_bytes(), b"this-machine");
-            let answer = lookup(node, wanted, self)?;
+        fn lookup(&self, host: &str, wanted: Wanted) -> Result<Vec<String>, LookupError> {
+            let host = NameClass::classify(host.as_bytes(), b"this-machine");
+            let answer = lookup(host, wanted, self)?;
             Ok(answer.addresses().map(|address| address.to_string()).collect())
         }
     }
@@ -411,9 +415,9 @@ mod tests {
     #[test]
     fn only_names_of_the_outside_are_asked_for() {
         let world = World::new("192.0.2.1");
-        for node in ["localhost", "this-machine", "127.1", "::1", "x.onion", "a..b", "", "1.2.3.4."]
+        for host in ["localhost", "this-machine", "127.1", "::1", "x.onion", "a..b", "", "1.2.3.4."]
         {
-            let _ = world.lookup(node, wanted(libc::AF_UNSPEC));
+            let _ = world.lookup(host, wanted(libc::AF_UNSPEC));
         }
         assert_eq!(world.asked.get(), 0);
         let _ = world.lookup("a.example", wanted(libc::AF_UNSPEC));

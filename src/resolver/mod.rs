@@ -1,7 +1,7 @@
 //! Host names: what a name is, the addresses that stand for onion names, and the C structures that
 //! carry an answer.
 //!
-//! - [`node`]: what a program's host name is, decided without asking anybody
+//! - [`name_class`]: classes of host names, decided without a question to Tor
 //! - [`ipv4_text`]: the numeric forms of IPv4 that libc accepts
 //! - [`cookie_range`]: the two networks that cookie addresses come from
 //! - [`onion_pool`]: cookie address <-> name, lock-free, over an `onion_table`
@@ -10,11 +10,11 @@
 //! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
-//! - [`lookup`]: from a node to its addresses, whoever is asked
+//! - [`lookup`]: from a host to its addresses
 //! - [`query`]: from a DNS question to its reply
 //! - [`error`]: why there is no answer, and the codes that say so in C
 //!
-//! Nothing here asks anybody; that is [`crate::tor`]'s. Everything may be entered from a signal
+//! Nothing here asks Tor; [`crate::tor`] does. Everything may be entered from a signal
 //! handler.
 
 pub mod answers;
@@ -27,7 +27,7 @@ pub mod ipv4_text;
 pub mod lookup;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
-pub mod node;
+pub mod name_class;
 pub mod onion_pool;
 mod onion_table;
 pub mod query;

@@ -10,7 +10,7 @@
 //!
 //! - **a** A cookie is never handed to two names: its slot is written by one CAS, from 0.
 //! - **b** A name never gets two cookies: its probe sequence is fixed and slots never empty, so
-//!   everybody who looks for it meets the same slot first.
+//!   every thread that looks for it meets the same slot first.
 //! - **c** A cookie is never taken back.
 //! - **d** A forked child knows its parent's names. What another process of the launch looks up is
 //!   asked of the [`Store`] when its address comes up, and taken over once: an address that this
@@ -19,7 +19,7 @@
 
 use super::cookie_range::{Cookie, CookieRange};
 use super::error::PoolError;
-use super::node::MAX_NAME;
+use super::name_class::MAX_NAME;
 use super::onion_table::Table;
 use crate::atomics::SharedBytes;
 use crate::launch_store::Store;
@@ -161,14 +161,14 @@ impl OnionPool {
         let size = bytes(capacity, arena);
         let mapped = sys::map_zeroed(size).map_err(PoolError::NoMemory)?.cast::<Header>();
         let header = Header { capacity, arena: arena as u32, taken: AtomicU32::new(0) };
-        // SAFETY: the fresh mapping is page-aligned, longer than a header and nobody else's yet.
+        // SAFETY: the fresh mapping is page-aligned, longer than a header and no other thread's yet.
         unsafe { mapped.write(header) };
         // Release pairs with the Acquire in `table`.
         match self.mapping.compare_exchange(null_mut(), mapped.as_ptr(), Release, Relaxed) {
             // SAFETY: as in `table`; it is published for good now.
             Ok(_) => Ok(unsafe { view(mapped) }),
             Err(_) => {
-                // SAFETY: nobody has seen the mapping that lost.
+                // SAFETY: no other thread has seen the mapping that lost.
                 unsafe { sys::unmap(mapped.cast(), size) };
                 self.table().ok_or(PoolError::NoMemory(Errno(libc::ENOMEM)))
             }

@@ -29,7 +29,7 @@ impl<'p> Table<'p> {
     /// The name that slot value `slot` points to.
     fn entry(self, slot: u32) -> Option<&'p [u8]> {
         let offset = slot.checked_sub(1)?;
-        // SAFETY: nobody writes a published name.
+        // SAFETY: no thread writes a published name.
         unsafe {
             let length = u32::from(*self.arena.get(offset, 1)?.first()?);
             self.arena.get(offset + 1, length)
@@ -90,7 +90,7 @@ impl<'p> Table<'p> {
         let length = u8::try_from(name.len()).ok()?;
         let size = 1 + u32::from(length);
         let offset = self.take(size)?;
-        // SAFETY: these bytes of the arena were given to nobody else.
+        // SAFETY: these bytes of the arena were given to no other thread.
         unsafe {
             self.arena.set(offset, length);
             for (place, byte) in (offset + 1..).zip(name) {

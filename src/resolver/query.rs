@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::dns::{Kind, Question, Reply};
 use super::error::{LookupError, PoolError, h_errno};
 use super::lookup::{Names, Pair, Wanted, lookup, reverse};
-use super::node::Node;
+use super::name_class::NameClass;
 use super::onion_pool::Lookup;
 use super::reverse;
 use crate::socks5::{Answer, Name, Request};
@@ -41,7 +41,7 @@ fn address(
     wanted: Result<Wanted, LookupError>,
     names: &impl Names,
 ) -> Result<Reply, LookupError> {
-    let answer = lookup(Node::classify(question.name().as_bytes(), own), wanted?, names)?;
+    let answer = lookup(NameClass::classify(question.name().as_bytes(), own), wanted?, names)?;
     Ok(answer.addresses().next().map_or(Reply::NoData, Reply::Address))
 }
 

@@ -11,7 +11,7 @@ pub fn gettid() -> i32 {
 
 /// Tells whether the kernel still knows a process or thread `id`.
 pub fn exists(id: i32) -> bool {
-    // SAFETY: signal 0 is sent to nobody.
+    // SAFETY: signal 0 is not sent.
     let result = unsafe { syscall6(libc::SYS_kill, id as usize, 0, 0, 0, 0, 0) };
     Errno::check(result) != Err(Errno(libc::ESRCH))
 }

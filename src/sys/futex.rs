@@ -15,7 +15,7 @@ pub fn wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) -> Result<
     unsafe { call(word, libc::FUTEX_WAIT, expected, limit) }
 }
 
-/// Wakes whoever sleeps on `word`.
+/// Wakes the threads that sleep on `word`.
 pub fn wake_all(word: &AtomicU32) {
     // SAFETY: the kernel looks at no memory for it.
     let _ = unsafe { call(word, libc::FUTEX_WAKE, i32::MAX as u32, core::ptr::null()) };

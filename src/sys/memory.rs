@@ -59,7 +59,7 @@ pub fn is_vfork_child() -> Option<bool> {
 /// Unmaps what a map call gave. Async-signal-safe.
 ///
 /// # Safety
-/// `start` and `size` are a whole mapping that nobody uses any more.
+/// `start` and `size` are a whole mapping that no thread uses any more.
 pub unsafe fn unmap(start: NonNull<u8>, size: usize) {
     // SAFETY: the caller vouches for the mapping; munmap of a whole mapping can't fail.
     unsafe { syscall6(libc::SYS_munmap, start.as_ptr() as usize, size, 0, 0, 0, 0) };
@@ -99,7 +99,7 @@ pub fn may_write(start: *const u8, length: usize) -> bool {
 }
 
 /// Asks `probe` for each page that the bytes lie in. The page that this function's own frame lies in
-/// can be read and written: nobody is asked for it, and most arguments of system calls are there.
+/// can be read and written: the kernel is not asked for it, and most arguments of system calls are there.
 #[inline(always)]
 fn each_page(start: usize, length: usize, probe: Probe) -> Result<(), Errno> {
     if (start ^ stack_pointer()) < PAGE && length <= PAGE - start % PAGE {
@@ -231,13 +231,13 @@ fn probe_for_writing(address: usize) -> Result<(), Errno> {
     /// Or with 0 (linux/futex.h), and wake if it was less than 0.
     const NOTHING: usize =
         (libc::FUTEX_OP_OR as usize) << 28 | (libc::FUTEX_OP_CMP_LT as usize) << 24;
-    // Nobody sleeps on it.
-    let nobody = 0u32;
+    // No thread sleeps on it.
+    let unused = 0u32;
     let operation = (libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG) as usize;
     let half = address & !3;
     // SAFETY: a word of ours is looked at, and the half stays as it is.
     let written = Errno::check(unsafe {
-        syscall6(libc::SYS_futex, (&raw const nobody) as usize, operation, 0, 0, half, NOTHING)
+        syscall6(libc::SYS_futex, (&raw const unused) as usize, operation, 0, 0, half, NOTHING)
     });
     match written {
         Err(Errno(libc::EFAULT)) => Err(Errno(libc::EFAULT)),
@@ -271,7 +271,7 @@ mod tests {
         }
         assert_eq!(copy(b"", 2 * PAGE), Ok(()));
         for nowhere in [0, 7, usize::MAX - 1, usize::MAX / 2, 1 << 63] {
-            // SAFETY: nobody maps anything there.
+            // SAFETY: no other thread maps anything there.
             let copied = unsafe { copy_to_program(b"abc", nowhere as *mut u8) };
             assert_eq!(copied, Err(Errno(libc::EFAULT)), "{nowhere:#x}");
         }
@@ -300,7 +300,7 @@ mod tests {
     fn unmapped_memory_is_efault() {
         let mut target = [0; 16];
         for nowhere in [0, 7, 16, usize::MAX - 3, usize::MAX / 2] {
-            // SAFETY: nobody maps anything there.
+            // SAFETY: no other thread maps anything there.
             let copied = unsafe { copy_from_program(nowhere as *const u8, &mut target) };
             assert_eq!(copied, Err(Errno(libc::EFAULT)), "{nowhere:#x}");
         }
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(readable_bytes(core::ptr::null(), 1), 0);
         let open: *const c_char = end.wrapping_sub(4).cast();
         let has = |string| {
-            // SAFETY: nobody else unmaps the memory.
+            // SAFETY: no other thread unmaps the memory.
             unsafe { ProgramStrings::default().has(string) }
         };
         let have = |array: &[*const c_char]| {

@@ -180,7 +180,7 @@ fn places_or_new() -> Option<&'static Places> {
         let fresh: NonNull<Places> = map_zeroed(size_of::<Places>()).ok()?.cast();
         // AcqRel: Release publishes the zeroes, Acquire sees another caller's mapping.
         if OWNED.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire).is_err() {
-            // SAFETY: nobody has seen it.
+            // SAFETY: no other thread has seen it.
             unsafe { unmap(fresh.cast(), size_of::<Places>()) };
         }
         places()

@@ -60,7 +60,7 @@ fn unlink(path: &CStr, flags: usize) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Makes a directory that nobody but the user may enter. Errors: those of mkdir(2).
+/// Makes a directory that only the user may enter. Errors: those of mkdir(2).
 pub fn make_private_directory(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the path ends with a NUL and outlives the call.
     Errno::check(unsafe { syscall6(libc::SYS_mkdirat, HERE, address(path), 0o700, 0, 0, 0) })

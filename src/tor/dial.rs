@@ -36,7 +36,7 @@ impl fmt::Display for DialError {
         match self {
             DialError::Refused(refusal) => refusal.fmt(f),
             DialError::Connect(Errno(libc::ECONNREFUSED)) => {
-                f.write_str("nobody listens: is the Tor daemon running, and TorPort its SocksPort?")
+                f.write_str("nothing listens there: is the Tor daemon running, and TorPort its SocksPort?")
             }
             DialError::Connect(errno) => errno.fmt(f),
             DialError::Wait(error) => error.fmt(f),

@@ -12,7 +12,7 @@ fn a_connected_socket_cannot_be_connected_again_not_even_through_a_duplicate() {
     let seen = Subject::new(probe("connect")).args(ECHO).succeed_where_it_would_leak(network);
     let stdout = seen.stdout();
     assert!(stdout.contains("again EISCONN\nduplicate EISCONN\necho echo\n"), "{stdout}");
-    assert_eq!(seen.asked.len(), 1, "the second connect asks nobody: {:#?}", seen.asked);
+    assert_eq!(seen.asked.len(), 1, "the second connect asks nothing of Tor: {:#?}", seen.asked);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_listed_program_runs_with_a_notice() {
     }
 }
 
-/// Anybody can give a file of his own that name.
+/// Any user can give a file of his own that name.
 #[test]
 fn a_listed_name_is_that_of_roots_program_in_a_system_directory() {
     let workshop = Workshop::new("name");
@@ -58,7 +58,7 @@ fn a_listed_name_is_that_of_roots_program_in_a_system_directory() {
         assert_eq!(ended, EPERM, "{form}: {all}");
         assert!(all.contains("is setuid") && all.contains("UnprotectedHelpers"), "{form}: {all}");
         let (ended, all) = execute(form, &open, open.to_str().expect("a path of text"));
-        assert_eq!(ended, EPERM, "everybody may write to it: {form}: {all}");
+        assert_eq!(ended, EPERM, "all users may write to it: {form}: {all}");
     }
 }
 

@@ -101,7 +101,7 @@ fn a_program_that_can_not_be_read_is_refused() {
     let program = workshop.program_with_mode("secret", 0o111);
     let mut launcher = workshop.without_capabilities();
     outcome(launcher.arg(program))
-        .assert_ended(126, &["/secret can't be read, so nobody can tell"]);
+        .assert_ended(126, &["/secret can't be read, so it can't be known"]);
 }
 
 #[test]

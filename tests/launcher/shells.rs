@@ -224,7 +224,7 @@ fn fish_completes_flags_their_values_and_the_words() {
     );
 }
 
-/// Zsh completes only where somebody types: in a terminal of its own, whose line is then printed.
+/// Zsh completes only in a terminal: in one of its own, whose line is then printed.
 const ZSH: &str = r#"
     zmodload zsh/zpty
     zpty z "exec zsh -f -i"

@@ -99,7 +99,7 @@ impl Workshop {
         command
     }
 
-    /// The launcher, run by somebody who can read no more than a file's mode says: root could read
+    /// The launcher, run by a user who can read no more than a file's mode says: root could read
     /// all.
     pub fn without_capabilities(&self) -> Command {
         let launcher = self.launcher();

@@ -112,7 +112,7 @@ fn asked_for(name: &str) -> Vec<(u8, String)> {
     vec![(RESOLVE, name.to_owned())]
 }
 
-/// Asserts that nobody was asked.
+/// Asserts that no server was asked.
 #[track_caller]
 fn without_asking(tor: &Tor) {
     assert_eq!(tor.asked(), []);
@@ -284,7 +284,7 @@ fn an_exits_answer_leads_to_no_local_service_and_no_other_name() {
 
 #[test]
 fn without_tor_a_lookup_is_a_temporary_failure() {
-    // Bound but not listening: nobody else can take the port meanwhile.
+    // Bound but not listening: no other process can take the port meanwhile.
     // SAFETY: a socket of our own, bound to a port that the kernel picks.
     let port = unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
@@ -362,7 +362,7 @@ fn an_exits_answer_that_is_no_host_name_is_none() {
     }
 }
 
-/// Runs the probe `name` with and without us: it must print the same, and nobody be asked.
+/// Runs the probe `name` with and without us: it must print the same, and ask no server.
 fn is_the_same_without_us(name: &'static str) {
     let tor = Tor::with_name();
     let program = probe(name);

@@ -1,4 +1,4 @@
-//! A handshake in flight belongs to the socket, whoever has it, and to nobody else.
+//! A handshake in flight belongs to the socket, in whichever process, and to no other socket.
 
 use crate::scene::{command, ends, late_proxy, play};
 

@@ -81,7 +81,7 @@ fn record<S: Subject>(subject: &S, seed: u64) -> Vec<Call> {
     })
 }
 
-/// Returns in all threads as nearly at once as can be: who sleeps comes too late to meet anybody.
+/// Returns in all threads as nearly at once as can be: a thread that sleeps comes too late to meet another.
 fn meet(waiting: &AtomicUsize) {
     waiting.fetch_add(1, SeqCst);
     let mut spins = 0;

@@ -198,11 +198,11 @@ pub fn seen<S: Subject>(subject: &S) -> [Seen; FDS] {
 /// Faults in the memory of a subject at rest that has no entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Nodes that are nowhere, or retired with references that nobody has.
+    /// Nodes that are nowhere, or retired with references that no handle has.
     pub lost: usize,
     /// Nodes that are in two lists, or in one and still in use.
     pub doubled: usize,
-    /// Claims that nobody holds.
+    /// Claims that no thread holds.
     pub claims: usize,
     /// Nodes that wait for readers which are not there.
     pub retired: usize,

@@ -29,7 +29,7 @@ pub fn directory() -> (PathBuf, File) {
         let path = create_directory();
         let name = path.join("lock");
         let lock = lock(&name);
-        // Whoever held the lock may have removed the directory before letting go.
+        // The process that held the lock may have removed the directory before letting go.
         let inode = |metadata: fs::Metadata| metadata.ino();
         if fs::metadata(&name).map(inode).ok() == lock.metadata().map(inode).ok() {
             return (path, lock);
@@ -52,7 +52,7 @@ fn create_directory() -> PathBuf {
     }
     let owner = fs::metadata(&path).expect("the run's directory is there").uid();
     // SAFETY: getuid has no preconditions.
-    assert_eq!(owner, unsafe { libc::getuid() }, "{} is somebody else's", path.display());
+    assert_eq!(owner, unsafe { libc::getuid() }, "{} belongs to another user", path.display());
     path
 }
 

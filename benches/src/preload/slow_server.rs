@@ -1,5 +1,5 @@
 //! Servers that take a while for each connection, all of them at once: a SOCKS5 proxy that answers
-//! late and then says hello to whoever asks for a page, and a web server that says hello late.
+//! late and then says hello to a client that asks for a page, and a web server that says hello late.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

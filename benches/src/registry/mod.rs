@@ -1,6 +1,6 @@
 //! The registry's backends and their external peers, and what they are made to do.
 //!
-//! - [`subject`]: what a registry can do here, whoever made it; [`measured`]: one of any kind
+//! - [`subject`]: what a registry can do here, from whichever library; [`measured`]: one of any kind
 //! - [`backends`]: one file a registry
 //! - [`workloads`]: one file a workload
 //! - [`throughput`], [`latency`], [`garbage`], [`fork`]: the experiments

@@ -146,7 +146,7 @@ fn sample(
 
 /// Comes back when all threads are here; spins, since a sleeper would start late.
 fn wait_for_all(line: &AtomicU32, threads: u32) {
-    // AcqRel and Acquire: nobody starts before the last one has come.
+    // AcqRel and Acquire: no thread starts before the last one has come.
     line.fetch_add(1, AcqRel);
     let mut turns = 0;
     while line.load(Acquire) < threads {

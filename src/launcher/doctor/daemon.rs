@@ -25,7 +25,7 @@ const UNKNOWN_COMMAND: u8 = 7;
 #[derive(Debug)]
 pub enum Problem {
     /// Nothing listens there.
-    Nobody,
+    Refused,
     /// It can't be reached.
     Unreachable(io::Error),
     /// It does not speak SOCKS5, or does not let us in.
@@ -96,7 +96,7 @@ fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Problem {
         match error.kind() {
-            io::ErrorKind::ConnectionRefused => Problem::Nobody,
+            io::ErrorKind::ConnectionRefused => Problem::Refused,
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Problem::Silent,
             _ => Problem::Unreachable(error),
         }
@@ -107,7 +107,7 @@ impl fmt::Display for Problem {
     /// To be put behind the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Nobody => f.write_str(
+            Problem::Refused => f.write_str(
                 "nothing listens there: start Tor (Debian: apt install tor), or name its port \
                  with --port",
             ),

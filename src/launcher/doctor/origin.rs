@@ -1,5 +1,5 @@
 //! The far end of the self-test: a web server that knows who came through the proxy, and two traps
-//! for whoever comes directly. All on loopback.
+//! for clients that come directly. All on loopback.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};

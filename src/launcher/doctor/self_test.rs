@@ -207,7 +207,7 @@ impl Seen {
     }
 }
 
-/// A program that everybody has.
+/// A program that every system has.
 fn curl(bench: &Bench<'_>, report: &mut Report) {
     let path = std::env::var_os("PATH");
     let Ok(program) = search(OsStr::new("curl"), path.as_deref()) else {

@@ -13,7 +13,7 @@ extern "C" fn constructor() {
     log::remember_standard_error();
     real::resolve_at_load();
     let environment = environment::at_load();
-    // SAFETY: nobody else uses it before a constructor of the program's has run.
+    // SAFETY: no other thread uses it before a constructor of the program's has run.
     let launch = unsafe { launch::begin(environment) };
     inheritance::remember(environment, launch.as_ref().map(Bytes::as_slice));
     // Bad settings end the program before it has begun.

@@ -39,7 +39,7 @@ pub fn at_start(name: &str) -> Option<&'static [u8]> {
 /// The environment that the process was started with.
 ///
 /// # Safety
-/// Nobody has changed it.
+/// No thread has changed it.
 unsafe fn initial() -> *const *const c_char {
     // SAFETY: the dynamic linker has set it before any other code of the process runs.
     unsafe {

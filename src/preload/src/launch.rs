@@ -52,7 +52,7 @@ pub type Entry = Bytes<64>;
 /// constructor.
 ///
 /// # Safety
-/// Nobody else uses the environment meanwhile.
+/// No other thread uses the environment meanwhile.
 pub unsafe fn begin(environment: Environment<'_>) -> Option<Entry> {
     // SAFETY: the caller's contract.
     if let Some((launch, is_alone)) = unsafe { inherited(environment) } {
@@ -73,7 +73,7 @@ fn remember(launch: Launch, is_alone: bool) {
 }
 
 /// The launch that the environment names, and whether this is its first program. What says so is
-/// taken out: the next program is not the first, whoever executes it.
+/// taken out: the next program is not the first, whichever process executes it.
 ///
 /// # Safety
 /// As for [`begin`].

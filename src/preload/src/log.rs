@@ -60,7 +60,7 @@ pub fn line(level: Level, subject: Subject, message: fmt::Arguments<'_>) {
 }
 
 /// Writes a line where the settings say; to standard error where that can't be had, as an unheard
-/// line helps nobody.
+/// line helps no reader.
 fn write(settings: &Settings, head: &Head, message: fmt::Arguments<'_>) {
     let written = match settings.log_file.as_ref().map(Bytes::as_slice) {
         None => false,

@@ -46,7 +46,7 @@ impl<T: Sync> Mapped<T> {
             // SAFETY: zeroes, which are a T by the contract of `new`; the mapping stays.
             Ok(_) => Ok(unsafe { fresh.cast().as_ref() }),
             Err(first) => {
-                // SAFETY: nobody has seen ours, and the first one stays.
+                // SAFETY: no other thread has seen ours, and the first one stays.
                 unsafe {
                     sys::unmap(fresh, size_of::<T>());
                     Ok(&*first)

@@ -95,7 +95,7 @@ pub fn peer(fd: i32) -> Peer {
     found().unwrap_or(Peer::Kernels)
 }
 
-/// Tells whether an unconnected UDP socket can get datagrams from nobody but us.
+/// Tells whether an unconnected UDP socket can get datagrams only from the library.
 fn is_exclusive() -> bool {
     let settings = runtime::loaded();
     settings.allow_inbound != Inbound::All

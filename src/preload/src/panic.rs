@@ -9,7 +9,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 // The prebuilt core is made for unwinding and names this routine; without link-time optimisation
-// the name stays. Hidden, so that it is nobody else's. A cancelled thread's unwinding that meets it
+// the name stays. Hidden, so that no other object uses it. A cancelled thread's unwinding that meets it
 // goes on (_URC_CONTINUE_UNWIND is 8).
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(

@@ -27,7 +27,7 @@ impl Real {
         self.next.load(Relaxed)
     }
 
-    /// The next definition of `symbol`, looked for if it is not known; null if nobody has it.
+    /// The next definition of `symbol`, looked for if it is not known; null if no object has it.
     /// Async-signal-safe where the loaded objects' tables can be read.
     #[inline]
     pub fn get_or_find(&self, symbol: Symbol) -> *mut c_void {
@@ -46,7 +46,7 @@ impl Real {
         self.keep(linkage::next(symbol).unwrap_or(null_mut()))
     }
 
-    /// Asks the dynamic linker, which knows what the tables don't tell: null if nobody has it. Not
+    /// Asks the dynamic linker, which knows what the tables don't tell: null if no object has it. Not
     /// async-signal-safe.
     #[cold]
     #[inline(never)]

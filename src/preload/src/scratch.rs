@@ -78,7 +78,7 @@ impl Block {
         // Relaxed: the compare-and-swap tells whether it was still so.
         let mut next = BLOCKS.load(Relaxed);
         loop {
-            // SAFETY: a fresh mapping, of which nobody else knows yet.
+            // SAFETY: a fresh mapping, of which no other thread knows yet.
             unsafe { start.write(Block { holder: AtomicU64::new(holder.to_word()), room, next }) };
             // AcqRel: Release publishes the block, Acquire sees the one behind it.
             match BLOCKS.compare_exchange_weak(next, start, AcqRel, Relaxed) {

@@ -52,7 +52,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_bind),
         handler: sockets::listen::bind,
-        why: "a server that lets everybody in can be kept to this machine",
+        why: "a server that listens on all addresses can be kept to this machine",
         policy: "with AllowInbound loopback a TCP socket is bound to the loopback address instead of one that is not local",
         test: "hooks::with_inbound_on_loopback_servers_listen_there",
     }
@@ -586,7 +586,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn gethostid() -> c_long {
         "unistd.h", handler: names::gethostid,
         why: "libc would ask a name server for the machine's own name",
-        policy: "the number of a machine whose address is 127.0.0.1: it identifies nobody",
+        policy: "the number of a machine whose address is 127.0.0.1: it identifies no machine",
         test: "names::the_host_id_identifies_nobody",
     }
 
@@ -1060,7 +1060,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     }
     fn _IO_proc_open() -> *mut c_void {
         handler: sockets::refused_libc::_IO_proc_open,
-        why: "libc starts a shell inside, whose environment nobody has completed", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
+        why: "libc starts a shell inside, whose environment no hook has completed", policy: "EPERM", test: "hooks::what_glibc_exports_for_itself_is_refused",
     }
     fn __res_context_query() -> c_int {
         handler: sockets::refused_libc::__res_context_query,

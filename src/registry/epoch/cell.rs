@@ -105,7 +105,7 @@ pub struct Mutator<T> {
     arena: UnsafeCell<Arena<T>>,
 }
 
-/// Plain memory of whoever holds the cell.
+/// Plain memory of the thread that holds the cell.
 #[derive(Debug)]
 pub struct Arena<T> {
     /// Nodes to allocate from.
@@ -134,7 +134,7 @@ impl<T> Arena<T> {
 }
 
 impl<T: Payload> Arena<T> {
-    /// Takes a node back that nobody else has seen since it was revived.
+    /// Takes a node back that no other thread has seen since it was revived.
     pub fn give_back(&mut self, node: NonNull<Node<T>>) {
         // SAFETY: nodes are never unmapped; this one is the caller's.
         unsafe { node.as_ref() }.died();

@@ -178,7 +178,7 @@ impl<T> Generation<T> {
         });
     }
 
-    /// Nodes in the limbo lists of all arenas that nobody holds at this moment.
+    /// Nodes in the limbo lists of all arenas that no thread holds at this moment.
     pub fn in_limbo(&self) -> u32 {
         let mut count = 0;
         self.mutators.each_used(|cell| {
@@ -201,7 +201,7 @@ impl<T> Generation<T> {
     /// # Safety
     /// As [`Audit::each_node`](crate::registry::Audit::each_node).
     pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena<T>)) {
-        // SAFETY: nobody holds a claim, as the caller vouches.
+        // SAFETY: no thread holds a claim, as the caller vouches.
         self.mutators.each_used(|cell| visit(unsafe { &*cell.arena() }));
     }
 

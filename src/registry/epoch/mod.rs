@@ -10,7 +10,7 @@
 //! - [`generation`]: all the cells of one process, and the counter for when they are all taken;
 //! - [`reclaim`]: the limbo lists, and when a node in them may be reused.
 //!
-//! Readers never reclaim. Whoever retires the sixteenth node of its arena does.
+//! Readers never reclaim. The thread that retires the sixteenth node of its arena does.
 
 pub mod cell;
 pub mod generation;
@@ -150,7 +150,7 @@ impl<P, T> EpochDomain<P, T> {
         let current = match place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
             Ok(_) => fresh.as_ptr(),
             Err(other) => {
-                // SAFETY: another caller's won; nobody has seen this one.
+                // SAFETY: another caller's won; no other thread has seen this one.
                 unsafe { unmap_array(fresh, 1) };
                 other
             }
@@ -386,7 +386,7 @@ impl<P: Policy, T: Payload> Audit for EpochDomain<P, T> {
             }
         }
         let mut orphan = self.orphans.load(Acquire);
-        // SAFETY: nodes are never unmapped, and nobody adopts these meanwhile.
+        // SAFETY: nodes are never unmapped, and no thread adopts these meanwhile.
         while let Some(node) = unsafe { orphan.as_ref() } {
             // SAFETY: as the caller vouches.
             unsafe { node.visit_retired(visit) };

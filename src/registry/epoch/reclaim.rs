@@ -3,7 +3,7 @@
 //! A node in limbo is in no slot, so no new guard can find it. It is free when
 //! 1. no reader is without a cell, and the cells that are looked at are the current ones,
 //! 2. no cell's word holds it back, and then, in this order,
-//! 3. its count is 1: whoever raised it did so under a guard, which step 2 has seen end.
+//! 3. its count is 1: the thread that raised it did so under a guard, which step 2 has seen end.
 //!
 //! Every step comes after the unlinking of every node in the list (total order).
 
@@ -24,7 +24,7 @@ use crate::registry::sizes::{BATCH, ORPHANS_AT, RECLAIM_AT};
 
 /// Marks the nodes that a claim may protect.
 fn mark_protected<P: Policy, T>(generation: &Generation<T>, limbo: &List<T>) {
-    // Most often nobody has published anything.
+    // Most often no thread has published anything.
     let mut span = None;
     generation.each_published(|word| {
         if P::may_hold_back(word, span.get_or_insert_with(|| Span::of(limbo))) {
@@ -254,7 +254,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
 
     /// Takes all the orphans into `limbo`.
     fn adopt_orphans(&self, limbo: &mut List<T>) {
-        // Relaxed: whoever misses them finds them next time.
+        // Relaxed: a sweep that misses them finds them next time.
         if self.orphans.load(Relaxed).is_null() {
             return;
         }
@@ -270,7 +270,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         }
     }
 
-    /// Frees what nobody can see any more.
+    /// Frees what no thread can see any more.
     #[cold]
     fn reclaim(&self, generation: &Generation<T>, arena: &mut Arena<T>) {
         self.adopt_orphans(&mut arena.limbo);
@@ -290,7 +290,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
             mark_protected::<P, T>(generation, &arena.limbo);
             self.free_unprotected(arena);
         }
-        // When many survive, they are looked at again only when as many have come. When nobody
+        // When many survive, they are looked at again only when as many have come. When no thread
         // has looked at them, it costs nothing to ask soon again whether one may.
         let survivors = arena.limbo.len();
         let more = if looks { RECLAIM_AT.max(survivors) } else { RECLAIM_AT };

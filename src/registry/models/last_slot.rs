@@ -1,4 +1,4 @@
-//! E: the end of a node's last slot, in three threads. Whoever empties the slot and whoever raises the
+//! E: the end of a node's last slot, in three threads. The thread that empties the slot and the one that raises the
 //! slot count to duplicate it race for the one "retire".
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -60,7 +60,7 @@ impl Source {
 }
 
 /// One remover and two that share: the node is retired once, by the last who has a count, and by
-/// nobody as long as one has.
+/// no thread as long as one has.
 fn one_retire() {
     let source = Source::new();
     let sharers = [(); 2].map(|()| {

@@ -41,7 +41,7 @@ const fn fail(errno: i32) -> sock_filter {
 }
 
 /// In this process and its children a wait for a lock raises SIGSYS: for those with one thread that
-/// runs, where nobody else would ever give a lock back.
+/// runs, where no other thread would ever give a lock back.
 pub fn forbid_waits() {
     install(&mut [
         load(NUMBER),

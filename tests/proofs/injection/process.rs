@@ -1,4 +1,4 @@
-//! Processes of their own for what may crash, or wait for a lock that nobody will ever give back.
+//! Processes of their own for what may crash, or wait for a lock that no thread will ever give back.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,7 +70,7 @@ impl<T: Default> Shared<T> {
     ) -> (T, End) {
         // SAFETY: the mapping is ours, and no child lives at this point.
         unsafe { self.0.write(T::default()) };
-        // SAFETY: the child leaves by `_exit` and returns to nobody.
+        // SAFETY: the child leaves by `_exit` and does not return.
         let child = unsafe { fork() };
         if child != 0 {
             let end = wait(child);

@@ -52,7 +52,7 @@ impl Subject for Seize {
         // AcqRel releases the record to `guarded`.
         let vacant = slot.compare_exchange(null_mut(), record, AcqRel, Relaxed).is_ok();
         if !vacant {
-            // SAFETY: nobody has seen it.
+            // SAFETY: no other thread has seen it.
             drop(unsafe { Box::from_raw(record) });
         }
         vacant

@@ -1,4 +1,4 @@
-//! `close`, `close_range`, `closefrom`: the entries go first, so that whoever gets a number next
+//! `close`, `close_range`, `closefrom`: the entries go first, so that a thread that gets a number next
 //! finds none.
 
 use core::ffi::c_int;

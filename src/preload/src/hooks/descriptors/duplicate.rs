@@ -85,7 +85,7 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
         return call();
     }
     if own_descriptors::contains(target) {
-        // dup(2): what a race with whoever is about to use the number gives; it is free soon.
+        // dup(2): what a race with a thread that is about to use the number gives; it is free soon.
         return errno::fail(Errno(libc::EBUSY));
     }
     copied(source, || replaced([target], call))

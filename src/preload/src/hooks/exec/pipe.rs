@@ -99,7 +99,7 @@ fn open(command: &CStr, mode: Mode) -> Result<*mut FILE, Errno> {
             if stream.is_null() {
                 let _ = sys::close(ours);
             } else {
-                // SAFETY: nobody else has the stream.
+                // SAFETY: no other thread has the stream.
                 unsafe { real::fclose(stream) };
             }
             Err(errno)

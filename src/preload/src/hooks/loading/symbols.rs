@@ -19,7 +19,7 @@ type Versioned = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char)
 static NEXT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static NEXT_VERSIONED: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
-/// libc's dlsym, which both hooks stand in front of: nobody else could be asked for it.
+/// libc's dlsym, which both hooks stand in front of: no other function could be asked for it.
 fn resolve() -> *mut c_void {
     found(&NEXT, const { Symbol::new(c"dlsym") })
 }
@@ -205,7 +205,7 @@ enum Asker {
     Wrapper,
     /// Of the last one of these, behind which is libc.
     LastWrapper,
-    /// Of anybody else.
+    /// Of another object.
     Other,
 }
 

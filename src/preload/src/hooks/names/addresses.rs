@@ -9,7 +9,7 @@ use core::ptr::null_mut;
 use epochsocks::bytes::Bytes;
 use epochsocks::resolver::error::LookupError;
 use epochsocks::resolver::lookup::{Answer, Wanted};
-use epochsocks::resolver::node::Node;
+use epochsocks::resolver::name_class::NameClass;
 use epochsocks::socks5::Name;
 use libc::addrinfo;
 
@@ -44,15 +44,15 @@ pub unsafe fn getaddrinfo(
     // SAFETY: a C string or null. glibc takes "*" for null.
     let name = if node.is_null() { b"*" } else { unsafe { c_bytes(node) } };
     if name == b"*" {
-        // SAFETY: without a node libc asks nobody.
+        // SAFETY: without a host libc asks no name server.
         return unsafe { real::getaddrinfo(core::ptr::null(), service, hints, result) };
     }
     // SAFETY: null or a valid structure.
     let hints = Hints::read(unsafe { hints.as_ref() });
     let saved = errno::get();
     let code = classified(name, |classified| match classified {
-        // SAFETY: the caller's pointers, and a node that needs no lookup.
-        Node::Numeric { .. } => unsafe {
+        // SAFETY: the caller's pointers, and a host that needs no lookup.
+        NameClass::Numeric { .. } => unsafe {
             real::getaddrinfo(node, service, &hints.numeric(), result)
         },
         // SAFETY: the caller's service.
@@ -91,10 +91,10 @@ unsafe fn mistake(service: *const c_char, hints: &Hints) -> c_int {
     }
 }
 
-fn resolve(name: &[u8], node: Node<'_>, hints: &Hints) -> Result<Answer, LookupError> {
+fn resolve(name: &[u8], host: NameClass<'_>, hints: &Hints) -> Result<Answer, LookupError> {
     let mapped = hints.0.ai_flags & libc::AI_V4MAPPED != 0;
     let ipv6 = runtime::loaded().enable_ipv6;
-    find(name, node, Wanted::new(hints.0.ai_family, mapped, ipv6)?)
+    find(name, host, Wanted::new(hints.0.ai_family, mapped, ipv6)?)
 }
 
 fn failed(error: LookupError) -> c_int {
@@ -129,7 +129,7 @@ impl Hints {
         Hints(own)
     }
 
-    /// For a node in numbers.
+    /// For a host in numbers.
     fn numeric(&self) -> addrinfo {
         let flags = self.0.ai_flags & !NOT_LIBCS | libc::AI_NUMERICHOST;
         addrinfo { ai_flags: flags, ..self.0 }
@@ -200,7 +200,7 @@ impl List {
 
     fn append(&mut self, part: *mut addrinfo) {
         let mut end = &mut self.0;
-        // SAFETY: the parts are lists of libc's that nobody else has seen.
+        // SAFETY: the parts are lists of libc's that no other thread has seen.
         while let Some(entry) = unsafe { end.as_mut() } {
             end = &mut entry.ai_next;
         }

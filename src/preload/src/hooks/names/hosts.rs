@@ -72,7 +72,7 @@ impl Place {
         let buffer = if self.buffer.is_null() {
             &mut []
         } else {
-            // SAFETY: the caller's buffer of that length, which nobody else uses meanwhile.
+            // SAFETY: the caller's buffer of that length, which no other thread uses meanwhile.
             unsafe { core::slice::from_raw_parts_mut(self.buffer.cast::<u8>(), self.length) }
         };
         let name = found.name.as_bytes();
@@ -194,7 +194,7 @@ fn by_name(name: &[u8], family: c_int) -> Result<Host, LookupError> {
         return Err(LookupError::Family);
     }
     let wanted = Wanted::new(family, false, runtime::loaded().enable_ipv6)?;
-    let answer = classified(name, |node| find(name, node, wanted))?;
+    let answer = classified(name, |host| find(name, host, wanted))?;
     let address = answer.addresses().next().ok_or(LookupError::NoAddress)?;
     // What was found has a name that fits.
     let name = Name::new(name).map_err(|_| LookupError::NoAddress)?;

@@ -28,7 +28,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::resolver::error::LookupError;
 use epochsocks::resolver::lookup::{Answer, Wanted, lookup};
-use epochsocks::resolver::node::Node;
+use epochsocks::resolver::name_class::NameClass;
 use epochsocks::sys;
 
 use crate::log::log;
@@ -56,13 +56,13 @@ pub fn with_own_name<T>(read: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 /// Calls `read` with what `name` is on this machine.
-fn classified<T>(name: &[u8], read: impl FnOnce(Node<'_>) -> T) -> T {
-    with_own_name(|own| read(Node::classify(name, own)))
+fn classified<T>(name: &[u8], read: impl FnOnce(NameClass<'_>) -> T) -> T {
+    with_own_name(|own| read(NameClass::classify(name, own)))
 }
 
-/// The addresses of `node`, a failure in the log.
-fn find(name: &[u8], node: Node<'_>, wanted: Wanted) -> Result<Answer, LookupError> {
-    lookup(node, wanted, &ThroughTor)
+/// The addresses of `host`, a failure in the log.
+fn find(name: &[u8], host: NameClass<'_>, wanted: Wanted) -> Result<Answer, LookupError> {
+    lookup(host, wanted, &ThroughTor)
         .inspect_err(|error| report(error, format_args!("{}", name.escape_ascii())))
 }
 

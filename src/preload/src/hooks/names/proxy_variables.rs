@@ -108,7 +108,7 @@ struct Value {
     text: Bytes<1_601>,
 }
 
-/// The last values that were made; the earlier ones stay, since somebody may be reading them.
+/// The last values that were made; the earlier ones stay, since a thread may be reading them.
 static URL: AtomicPtr<Value> = AtomicPtr::new(null_mut());
 static LIST: AtomicPtr<Value> = AtomicPtr::new(null_mut());
 

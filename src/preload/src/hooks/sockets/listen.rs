@@ -1,4 +1,4 @@
-//! `bind`, `listen`, `accept`, `accept4`: nobody comes in beside Tor.
+//! `bind`, `listen`, `accept`, `accept4`: no connection comes in past Tor.
 
 use core::ffi::c_int;
 use core::net::SocketAddr;

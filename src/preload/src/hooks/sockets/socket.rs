@@ -50,7 +50,7 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     }
 }
 
-/// Binds the UDP socket `fd` to the loopback interface. Where everybody may come in it stays free;
+/// Binds the UDP socket `fd` to the loopback interface. Where every host may connect it stays free;
 /// where the kernel refuses to bind it, it is good for localhost if that is allowed.
 fn confine(fd: c_int) -> Result<(), Errno> {
     let settings = runtime::loaded();

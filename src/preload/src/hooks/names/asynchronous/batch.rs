@@ -79,7 +79,7 @@ impl Batch {
         let workers = self.add_workers(self.head().count.min(MOST_WORKERS));
         if workers == 0 {
             for index in 0..self.head().count {
-                // SAFETY: nobody works on them.
+                // SAFETY: no thread works on them.
                 unsafe { finish(self.place(index).read(), null_mut(), libc::EAI_AGAIN) };
             }
             announce();
@@ -128,7 +128,7 @@ impl Batch {
             };
             // SAFETY: as above.
             unsafe { finish(request, result, code) };
-            // AcqRel: whoever sees 0 sees what all others did. Between the two, as `announce` may
+            // AcqRel: the thread that sees 0 sees what all others did. Between the two, as `announce` may
             // wake one who waits for 0.
             let is_last = head.unfinished.fetch_sub(1, AcqRel) == 1;
             announce();
@@ -172,7 +172,7 @@ impl Batch {
         let size = size_of_batch(self.head().count);
         // AcqRel: what the others did comes before the unmap.
         if self.head().holders.fetch_sub(1, AcqRel) == 1 {
-            // SAFETY: nobody has it any more.
+            // SAFETY: no thread has it any more.
             unsafe { sys::unmap(self.0.cast(), size) };
         }
     }

@@ -4,7 +4,7 @@
 //! are looked up in threads of ours, and all four functions answer from what these write into the
 //! requests; libc never sees one.
 //!
-//! A request under way can't be cancelled. In a forked child nobody works on its parent's requests:
+//! A request under way can't be cancelled. In a forked child no thread works on its parent's requests:
 //! there they are `EAI_CANCELED`.
 
 mod batch;
@@ -182,7 +182,7 @@ unsafe fn outcome(request: *mut gaicb) -> c_int {
 /// Puts a request under way.
 ///
 /// # Safety
-/// `request` is a request that nobody works on.
+/// `request` is a request that no thread works on.
 unsafe fn begin(request: *mut gaicb) {
     // SAFETY: the caller's contract.
     unsafe {
@@ -205,7 +205,7 @@ unsafe fn finish(request: *mut gaicb, result: *mut libc::addrinfo, code: c_int) 
     }
 }
 
-/// Wakes whoever waits for requests; after `finish`.
+/// Wakes the threads that wait for requests; after `finish`.
 fn announce() {
     // Release pairs with the Acquire in `suspend` and in `Batch::run_and_wait`.
     FINISHED.fetch_add(1, Release);

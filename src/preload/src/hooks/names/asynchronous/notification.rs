@@ -51,7 +51,7 @@ impl Notification {
     }
 
     /// Sends the signal, or starts `thread` with `argument`; `thread` must then [`Notification::call`].
-    /// Returns whether it was started. A thread that can't be made is reported to nobody, as libc does.
+    /// Returns whether it was started. A thread that can't be made is not reported, as libc does.
     pub fn send(
         &self,
         thread: extern "C" fn(*mut c_void) -> *mut c_void,

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
 pub const MAX_NAME: usize = 255;
 
-/// Why a name is nobody's.
+/// Why a name can't exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// Empty, or a lone dot.
@@ -38,7 +38,7 @@ impl core::fmt::Display for BadName {
 
 /// A host name, as what is to be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Node<'n> {
+pub enum NameClass<'n> {
     /// An address in any form that libc accepts; `scope` is what follows the `%` of an IPv6 one.
     Numeric {
         /// The address.
@@ -46,7 +46,7 @@ pub enum Node<'n> {
         /// An interface's name or index.
         scope: Option<&'n [u8]>,
     },
-    /// This machine: answered with a loopback address, asked of nobody.
+    /// This machine: answered with a loopback address, without a question.
     Localhost,
     /// A name below `.onion`, without a trailing dot: answered with a cookie (RFC 7686).
     Onion(&'n [u8]),
@@ -60,28 +60,28 @@ pub enum Node<'n> {
     Bad(BadName),
 }
 
-impl<'n> Node<'n> {
-    /// Classifies `node`. `own` is the machine's own name, as uname(2) gives it: to ask for it would
+impl<'n> NameClass<'n> {
+    /// Classifies `host`. `own` is the machine's own name, as uname(2) gives it: to ask for it would
     /// tell it to an exit, so it is this machine. Neither /etc/hosts nor search domains are looked
     /// at here. Async-signal-safe.
-    pub fn classify(node: &'n [u8], own: &[u8]) -> Node<'n> {
-        if let Some(address) = ipv4_text::parse(node) {
-            return Node::Numeric { address: address.into(), scope: None };
+    pub fn classify(host: &'n [u8], own: &[u8]) -> NameClass<'n> {
+        if let Some(address) = ipv4_text::parse(host) {
+            return NameClass::Numeric { address: address.into(), scope: None };
         }
-        if node.contains(&b':') {
-            return numeric_ipv6(node).unwrap_or(Node::Bad(BadName::Character));
+        if host.contains(&b':') {
+            return numeric_ipv6(host).unwrap_or(NameClass::Bad(BadName::Character));
         }
-        let name = node.strip_suffix(b".").unwrap_or(node);
+        let name = host.strip_suffix(b".").unwrap_or(host);
         if let Some(reason) = fault(name) {
-            Node::Bad(reason)
+            NameClass::Bad(reason)
         } else if is_localhost(name) || name.eq_ignore_ascii_case(own) {
-            Node::Localhost
+            NameClass::Localhost
         } else if is_below(name, b"onion") {
-            Node::Onion(name)
+            NameClass::Onion(name)
         } else if is_local(name) {
-            Node::Local(name)
+            NameClass::Local(name)
         } else {
-            Node::Ask(name)
+            NameClass::Ask(name)
         }
     }
 }
@@ -91,15 +91,15 @@ pub fn loopback(ipv6: bool) -> IpAddr {
     if ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
-fn numeric_ipv6(node: &[u8]) -> Option<Node<'_>> {
-    let mut halves = node.splitn(2, |byte| *byte == b'%');
+fn numeric_ipv6(host: &[u8]) -> Option<NameClass<'_>> {
+    let mut halves = host.splitn(2, |byte| *byte == b'%');
     let text = core::str::from_utf8(halves.next()?).ok()?;
     let scope = halves.next();
     if scope == Some(b"") {
         return None;
     }
     let address: Ipv6Addr = text.parse().ok()?;
-    Some(Node::Numeric { address: address.into(), scope })
+    Some(NameClass::Numeric { address: address.into(), scope })
 }
 
 fn fault(name: &[u8]) -> Option<BadName> {
@@ -150,8 +150,8 @@ fn is_below(name: &[u8], domain: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn classify(node: &str) -> Node<'_> {
-        Node::classify(node.as_bytes(), b"debian")
+    fn classify(host: &str) -> NameClass<'_> {
+        NameClass::classify(host.as_bytes(), b"debian")
     }
 
     #[test]
@@ -166,10 +166,10 @@ mod tests {
             ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
         ] {
             let address = address.parse().unwrap();
-            assert_eq!(classify(text), Node::Numeric { address, scope: None }, "{text}");
+            assert_eq!(classify(text), NameClass::Numeric { address, scope: None }, "{text}");
         }
         let address = "fe80::1".parse().unwrap();
-        assert_eq!(classify("fe80::1%eth0"), Node::Numeric { address, scope: Some(b"eth0") });
+        assert_eq!(classify("fe80::1%eth0"), NameClass::Numeric { address, scope: Some(b"eth0") });
     }
 
     #[test]
@@ -184,12 +184,12 @@ mod tests {
             "debian",
             "Debian.",
         ] {
-            assert_eq!(classify(name), Node::Localhost, "{name}");
+            assert_eq!(classify(name), NameClass::Localhost, "{name}");
         }
         for name in
             ["mylocalhost.example", "localhost.example", "debian.org", "ip6-loopback.example"]
         {
-            assert_eq!(classify(name), Node::Ask(name.as_bytes()));
+            assert_eq!(classify(name), NameClass::Ask(name.as_bytes()));
         }
     }
 
@@ -210,34 +210,34 @@ mod tests {
             "dc.corp",
             "a.alt",
         ] {
-            assert_eq!(classify(name), Node::Local(name.as_bytes()), "{name}");
+            assert_eq!(classify(name), NameClass::Local(name.as_bytes()), "{name}");
         }
         for name in ["mylan.example", "a.lan.example", "home.example", "arpa.example", "a.xlan"] {
-            assert_eq!(classify(name), Node::Ask(name.as_bytes()), "{name}");
+            assert_eq!(classify(name), NameClass::Ask(name.as_bytes()), "{name}");
         }
     }
 
     #[test]
     fn an_unknown_own_name_makes_nothing_local() {
-        assert_eq!(Node::classify(b"example.org", b""), Node::Ask(b"example.org"));
-        assert_eq!(Node::classify(b"", b""), Node::Bad(BadName::Empty));
+        assert_eq!(NameClass::classify(b"example.org", b""), NameClass::Ask(b"example.org"));
+        assert_eq!(NameClass::classify(b"", b""), NameClass::Bad(BadName::Empty));
     }
 
     #[test]
     fn onion_names_are_told_from_others() {
-        assert_eq!(classify("abc.onion"), Node::Onion(b"abc.onion"));
-        assert_eq!(classify("www.abc.ONION."), Node::Onion(b"www.abc.ONION"));
-        assert_eq!(classify("abc.xonion"), Node::Ask(b"abc.xonion"));
-        assert_eq!(classify("abc.onion.example"), Node::Ask(b"abc.onion.example"));
-        assert_eq!(classify("onion"), Node::Bad(BadName::BareOnion));
-        assert_eq!(classify(".onion"), Node::Bad(BadName::EmptyLabel));
+        assert_eq!(classify("abc.onion"), NameClass::Onion(b"abc.onion"));
+        assert_eq!(classify("www.abc.ONION."), NameClass::Onion(b"www.abc.ONION"));
+        assert_eq!(classify("abc.xonion"), NameClass::Ask(b"abc.xonion"));
+        assert_eq!(classify("abc.onion.example"), NameClass::Ask(b"abc.onion.example"));
+        assert_eq!(classify("onion"), NameClass::Bad(BadName::BareOnion));
+        assert_eq!(classify(".onion"), NameClass::Bad(BadName::EmptyLabel));
     }
 
     #[test]
     fn names_are_asked_for_as_given_but_for_the_trailing_dot() {
-        assert_eq!(classify("Example.ORG."), Node::Ask(b"Example.ORG"));
-        assert_eq!(classify("bücher.example"), Node::Ask("bücher.example".as_bytes()));
-        assert_eq!(classify("_sip._tcp.example"), Node::Ask(b"_sip._tcp.example"));
+        assert_eq!(classify("Example.ORG."), NameClass::Ask(b"Example.ORG"));
+        assert_eq!(classify("bücher.example"), NameClass::Ask("bücher.example".as_bytes()));
+        assert_eq!(classify("_sip._tcp.example"), NameClass::Ask(b"_sip._tcp.example"));
     }
 
     #[test]
@@ -258,15 +258,15 @@ mod tests {
             ("1.2.3.4.", BadName::NotAnAddress),
             ("1.2.3.4.5", BadName::NotAnAddress),
         ] {
-            assert_eq!(classify(name), Node::Bad(reason), "{name}");
+            assert_eq!(classify(name), NameClass::Bad(reason), "{name}");
         }
     }
 
     #[test]
     fn the_longest_name_has_255_bytes_and_perhaps_a_dot() {
         let longest = format!("{}.a", "a".repeat(253));
-        assert_eq!(classify(&longest), Node::Ask(longest.as_bytes()));
-        assert_eq!(classify(&format!("{longest}.")), Node::Ask(longest.as_bytes()));
-        assert_eq!(classify(&"a".repeat(256)), Node::Bad(BadName::TooLong));
+        assert_eq!(classify(&longest), NameClass::Ask(longest.as_bytes()));
+        assert_eq!(classify(&format!("{longest}.")), NameClass::Ask(longest.as_bytes()));
+        assert_eq!(classify(&"a".repeat(256)), NameClass::Bad(BadName::TooLong));
     }
 }
