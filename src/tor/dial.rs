@@ -35,9 +35,9 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DialError::Refused(refusal) => refusal.fmt(f),
-            DialError::Connect(Errno(libc::ECONNREFUSED)) => {
-                f.write_str("nothing listens there: is the Tor daemon running, and TorPort its SocksPort?")
-            }
+            DialError::Connect(Errno(libc::ECONNREFUSED)) => f.write_str(
+                "nothing listens there: is the Tor daemon running, and TorPort its SocksPort?",
+            ),
             DialError::Connect(errno) => errno.fmt(f),
             DialError::Wait(error) => error.fmt(f),
         }
