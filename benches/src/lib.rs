@@ -7,7 +7,7 @@
 //! | [`preload`] | processes under our library, torsocks and proxychains4 |
 //! | [`report`] | results in, CSV and one HTML page out |
 //!
-//! README.md beside this says how to run it all and how to add a backend or a workload.
+//! README.md next to this says how to run it all and how to add a backend or a workload.
 
 pub mod measure;
 pub mod preload;

@@ -296,7 +296,7 @@ options! {
         torsocks_variable: None,
         kind: Kind::Localhost,
         default: "0",
-        help: "Allow connections to the loopback interface beside Tor: \
+        help: "Allow connections to the loopback interface past Tor: \
                0 none, 1 TCP, 2 TCP and UDP.",
         set: |settings, value| {
             store(&mut settings.allow_outbound_localhost, kind::localhost(value))

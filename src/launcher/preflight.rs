@@ -11,7 +11,7 @@ use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
 use epochsocks::policy::exec::{decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::{Kind, Script};
-use epochsocks::sys::{Errno, acts_for_another, asks_for_another_domain};
+use epochsocks::sys::{Errno, has_changed_ids, has_requested_exec_domain};
 
 use crate::failure::{Failure, Status, describe, warn};
 use crate::search::search;
@@ -107,7 +107,7 @@ fn judge(file: &Path) -> Result<Kind, Obstacle<'_>> {
         judge_path(libc::AT_FDCWD, &name).map_err(|blocked| Obstacle::of(file, &blocked))?;
     let tunables = std::env::var_os("GLIBC_TUNABLES").unwrap_or_default();
     decide_tunables(tunables.as_bytes())
-        .and_then(|()| decide_process(acts_for_another(), asks_for_another_domain()))
+        .and_then(|()| decide_process(has_changed_ids(), has_requested_exec_domain()))
         .map(|()| facts.kind)
         .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
 }

@@ -156,7 +156,7 @@ impl Questions {
     }
 
     /// Time limit of a wait for the questions.
-    pub fn patience(&self) -> Option<Duration> {
+    pub fn longest_wait(&self) -> Option<Duration> {
         let waiting = self.places.iter().filter(|place| place.is_waiting());
         let next = waiting.map(|place| place.deadline.load(Relaxed)).min()?;
         Some(Duration::from_nanos(next.saturating_sub(time::monotonic_nanoseconds())))

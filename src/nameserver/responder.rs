@@ -21,9 +21,9 @@ pub struct Responder {
 
 const READY: u32 = 2;
 /// Number of looks whether another thread has made it.
-const PATIENCE: u32 = 1_000;
+const LOOKS: u32 = 1_000;
 /// Time limit of a connection on the same machine.
-const PATIENCE_TO_ACCEPT: core::time::Duration = core::time::Duration::from_secs(1);
+const ACCEPT_LIMIT: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// The responders of a process.
 pub struct Responders {
@@ -141,7 +141,7 @@ impl Responder {
     /// Its address, made at `ip` if there is none. Errors: those of socket(2) and bind(2); `EAGAIN`
     /// where what was interrupted is about to make it.
     fn address(&self, ip: IpAddr) -> Result<SocketAddr, Errno> {
-        for _ in 0..PATIENCE {
+        for _ in 0..LOOKS {
             // Acquire pairs with the Release in `make`.
             match self.state.load(Acquire) {
                 READY if self.is_there() => {
@@ -217,7 +217,7 @@ fn stream_at(fd: i32, ip: IpAddr, seen: IpAddr) -> Result<(OwnedSocket, Result<(
                 Err(errno) => return Err(errno),
             };
             let own = local(fd)?;
-            let _ = net::poll(listener.fd(), libc::POLLIN, PATIENCE_TO_ACCEPT);
+            let _ = net::poll(listener.fd(), libc::POLLIN, ACCEPT_LIMIT);
             let end = OwnedSocket::kept_connection(listener.fd())?;
             match peer(end.fd()) {
                 // Another program may have found the port.

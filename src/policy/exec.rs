@@ -128,8 +128,8 @@ pub fn decide_tunables(value: &[u8]) -> Result<(), ExecRefusal> {
 /// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
 /// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
 /// so. Async-signal-safe.
-pub fn decide_process(acts_for_another: bool, changes_domain: bool) -> Result<(), ExecRefusal> {
-    match (acts_for_another, changes_domain) {
+pub fn decide_process(has_changed_ids: bool, changes_domain: bool) -> Result<(), ExecRefusal> {
+    match (has_changed_ids, changes_domain) {
         (true, _) => Err(ExecRefusal::OtherIds),
         (false, true) => Err(ExecRefusal::OtherDomain),
         (false, false) => Ok(()),

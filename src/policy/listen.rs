@@ -7,7 +7,7 @@ use super::{Address, Refusal};
 use crate::config::{Inbound, Settings};
 
 /// Why waiting for connections on a socket bound to `local` is refused, if it is: an inet address
-/// that is not local would be reached beside Tor.
+/// that is not local would be reached past Tor.
 pub fn inbound(local: Address, settings: &Settings) -> Option<Refusal> {
     match local {
         Address::Inet(address)

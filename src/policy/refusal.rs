@@ -11,7 +11,7 @@ pub enum Refusal {
     NotAStream,
     /// A stream protocol other than TCP (MPTCP, SCTP, DCCP).
     StreamProtocol(i32),
-    /// A socket family that may leave the machine beside Tor.
+    /// A socket family that may leave the machine past Tor.
     Family(i32),
     /// A local address, without AllowOutboundLocalhost.
     Localhost,
@@ -83,7 +83,7 @@ impl fmt::Display for Refusal {
                 write!(f, "protocol {number} can't go through Tor, TCP can")
             }
             Refusal::Family(family) => {
-                write!(f, "sockets of family {family} could leave the machine beside Tor")
+                write!(f, "sockets of family {family} could leave the machine past Tor")
             }
             Refusal::Localhost => f.write_str(
                 "local address; AllowOutboundLocalhost permits it, AllowDirect a single port",

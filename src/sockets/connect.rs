@@ -272,7 +272,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         }
     }
 
-    /// The answer to a connect beside Tor on a socket that an earlier one leads through Tor; `None` if
+    /// The answer to a connect past Tor on a socket that an earlier one leads through Tor; `None` if
     /// none does. The kernel would answer success once, as it knows of the connection to Tor's port
     /// alone.
     pub fn occupied(&self, fd: i32) -> Option<Errno> {

@@ -40,7 +40,7 @@ fn swap(number: i64, id: u32) -> u32 {
 }
 
 /// Tells whether the effective user or group id is not the real one.
-pub fn acts_for_another() -> bool {
+pub fn has_changed_ids() -> bool {
     let (user, group) = (Ids::user(), Ids::group());
     user.real != user.effective || group.real != group.effective
 }
@@ -52,7 +52,7 @@ pub fn effective_user() -> u32 {
 }
 
 /// Tells whether this thread has named an AppArmor profile or an SELinux context for its next exec.
-pub fn asks_for_another_domain() -> bool {
+pub fn has_requested_exec_domain() -> bool {
     let mut byte = [0];
     File::open_at(libc::AT_FDCWD, c"/proc/thread-self/attr/exec")
         .and_then(|file| file.read_at(&mut byte, 0))

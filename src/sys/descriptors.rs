@@ -10,14 +10,14 @@ pub fn gettid() -> i32 {
 }
 
 /// Tells whether the kernel still knows a process or thread `id`.
-pub fn exists(id: i32) -> bool {
+pub fn is_alive(id: i32) -> bool {
     // SAFETY: signal 0 is not sent.
     let result = unsafe { syscall6(libc::SYS_kill, id as usize, 0, 0, 0, 0, 0) };
     Errno::check(result) != Err(Errno(libc::ESRCH))
 }
 
 /// Tells whether this process has a thread `id`.
-pub fn thread_exists(id: i32) -> bool {
+pub fn thread_is_alive(id: i32) -> bool {
     let process = super::getpid() as usize;
     // SAFETY: signal 0 is sent to no thread.
     let result = unsafe { syscall6(libc::SYS_tgkill, process, id as usize, 0, 0, 0, 0) };
@@ -140,7 +140,7 @@ struct KernelAction {
 
 /// Tells whether a system call that a signal has interrupted is to go on: every handler of the
 /// process was installed with SA_RESTART. The kernel does not tell which handler has run.
-pub fn handlers_restart() -> bool {
+pub fn all_handlers_restart() -> bool {
     (1..=64).all(|signal: usize| {
         let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
         // SAFETY: the kernel writes one action of its own layout; its mask is 8 bytes.

@@ -1,6 +1,6 @@
 //! A thread that holds something without a destructor, because it may be cancelled or jump away meanwhile.
 
-use super::{exists, gettid, is_on_signal_stack};
+use super::{gettid, is_alive, is_on_signal_stack};
 
 /// A thread and the depth of its stack, in one word: what it holds may be taken over once it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Holder {
             return false;
         }
         if self.thread != now.thread {
-            return !exists(self.thread);
+            return !is_alive(self.thread);
         }
         let is_below = (now.frame.wrapping_sub(self.frame) as i32) < 0;
         // A handler on a stack of its own has interrupted what is on the other one.

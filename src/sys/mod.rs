@@ -34,12 +34,12 @@ pub use arch::syscall6;
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;
-pub use credentials::{acts_for_another, as_after_exec, asks_for_another_domain, effective_user};
+pub use credentials::{as_after_exec, effective_user, has_changed_ids, has_requested_exec_domain};
 pub use descriptors::{
-    Disposition, StatusFlags, block_signal, block_signals, descriptor_limit, drop_handlers,
-    duplicate, duplicate_from, epoll_ctl, exists, gettid, handlers_restart, is_close_on_exec,
+    Disposition, StatusFlags, all_handlers_restart, block_signal, block_signals, descriptor_limit,
+    drop_handlers, duplicate, duplicate_from, epoll_ctl, gettid, is_alive, is_close_on_exec,
     is_on_signal_stack, set_close_on_exec, set_descriptor_limit, set_signals, status_flags,
-    thread_exists, without_blocking, without_signals, yield_now,
+    thread_is_alive, without_blocking, without_signals, yield_now,
 };
 pub use errno::Errno;
 pub use files::{

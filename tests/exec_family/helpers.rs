@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::support::process::{finish, probe, text};
 use super::support::torify;
-use super::{EPERM, Workshop};
+use super::{EPERM, Sandbox};
 
 /// Lets the probe execute `program` by `form`, with `list` as UnprotectedHelpers, and tells how it
 /// ended.
@@ -31,11 +31,11 @@ fn with_mode(program: PathBuf, mode: u32) -> PathBuf {
 /// promise: Helpers that speak no IP
 #[test]
 fn a_listed_program_runs_with_a_notice() {
-    let workshop = Workshop::new("listed");
+    let sandbox = Sandbox::new("listed");
     let programs = [
-        with_mode(workshop.ends_with("setuid", 42, &[]), 0o4755),
-        with_mode(workshop.ends_with("setgid", 42, &[]), 0o2755),
-        workshop.ends_with("static", 42, &["-static"]),
+        with_mode(sandbox.ends_with("setuid", 42, &[]), 0o4755),
+        with_mode(sandbox.ends_with("setgid", 42, &[]), 0o2755),
+        sandbox.ends_with("static", 42, &["-static"]),
     ];
     for program in programs {
         let list = format!("+other,{}", program.display());
@@ -50,9 +50,9 @@ fn a_listed_program_runs_with_a_notice() {
 /// Any user can give a file of his own that name.
 #[test]
 fn a_listed_name_is_that_of_roots_program_in_a_system_directory() {
-    let workshop = Workshop::new("name");
-    let program = with_mode(workshop.ends_with("fusermount3", 77, &[]), 0o4755);
-    let open = with_mode(workshop.ends_with("open", 77, &["-static"]), 0o777);
+    let sandbox = Sandbox::new("name");
+    let program = with_mode(sandbox.ends_with("fusermount3", 77, &[]), 0o4755);
+    let open = with_mode(sandbox.ends_with("open", 77, &["-static"]), 0o777);
     for form in FORMS {
         let (ended, all) = execute(form, &program, "fusermount3");
         assert_eq!(ended, EPERM, "{form}: {all}");
@@ -96,8 +96,8 @@ fn installed(name: &str) -> Option<PathBuf> {
 /// Some set-ID programs can't be read: their owner and mode tell enough.
 #[test]
 fn a_listed_program_need_not_be_readable() {
-    let workshop = Workshop::new("unreadable");
-    let program = with_mode(workshop.ends_with("secret", 42, &[]), 0o4711);
+    let sandbox = Sandbox::new("unreadable");
+    let program = with_mode(sandbox.ends_with("secret", 42, &[]), 0o4711);
     // SAFETY: can't fail.
     if unsafe { libc::geteuid() } != 0 {
         return;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::support::process::{finish, text};
 use super::support::{self, torify};
-use super::{NOT_EXECUTED, Workshop};
+use super::{NOT_EXECUTED, Sandbox};
 
-/// `program` with a copy of the library in the workshop, whose path is the last argument.
-fn with_copy(workshop: &Workshop, program: &str, arguments: &[&str]) -> Command {
-    let library = workshop.0.join("libepochsocks_preload.so");
+/// `program` with a copy of the library in the sandbox, whose path is the last argument.
+fn with_copy(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Command {
+    let library = sandbox.0.join("libepochsocks_preload.so");
     fs::copy(support::preload_library(), &library).expect("the library can be copied");
     let mut command = torify(program);
     command.args(arguments).arg(&library).env("EPOCHSOCKS_LIBRARY", &library);
@@ -25,19 +25,19 @@ fn ends_of(mut command: Command) -> String {
 /// promise: ld.so, which fails open
 #[test]
 fn another_file_in_the_librarys_place_is_not_the_library() {
-    let workshop = Workshop::new("replaced");
-    let other = workshop.ends_with("other.so", 0, &["-shared", "-fPIC"]);
+    let sandbox = Sandbox::new("replaced");
+    let other = sandbox.ends_with("other.so", 0, &["-shared", "-fPIC"]);
     let script = format!("mv {} \"$0\"; /bin/true; echo status $?", other.display());
-    let all = ends_of(with_copy(&workshop, "/bin/sh", &["-c", &script]));
+    let all = ends_of(with_copy(&sandbox, "/bin/sh", &["-c", &script]));
     assert!(all.contains(NOT_EXECUTED) && all.contains("another file is in its place"), "{all}");
 }
 
 #[test]
 fn a_library_that_is_cut_short_is_not_loaded() {
-    let workshop = Workshop::new("cut");
+    let sandbox = Sandbox::new("cut");
     let script =
         "head -c 8192 \"$0\" > \"$0.cut\"; mv \"$0.cut\" \"$0\"; /bin/true; echo status $?";
-    let all = ends_of(with_copy(&workshop, "/bin/sh", &["-c", script]));
+    let all = ends_of(with_copy(&sandbox, "/bin/sh", &["-c", script]));
     assert!(all.contains(NOT_EXECUTED) && all.contains("can't be loaded from here"), "{all}");
 }
 
@@ -48,7 +48,7 @@ fn a_library_that_only_capabilities_open_is_not_there_for_what_loses_them() {
     if unsafe { libc::geteuid() } != 0 {
         return;
     }
-    let workshop = Workshop::new("capabilities");
+    let sandbox = Sandbox::new("capabilities");
     let script = "import ctypes, os\n\
         libc = ctypes.CDLL(None)\n\
         libc.prctl(8, 1)\n\
@@ -59,8 +59,8 @@ fn a_library_that_only_capabilities_open_is_not_there_for_what_loses_them() {
         assert libc.capset(head, sets) == 0\n\
         try: os.execv('/bin/echo', ['echo', 'ran'])\n\
         except PermissionError: print('refused')\n";
-    let command = with_copy(&workshop, "python3", &["-c", script]);
-    fs::set_permissions(&workshop.0, fs::Permissions::from_mode(0o700)).expect("a mode can be set");
+    let command = with_copy(&sandbox, "python3", &["-c", script]);
+    fs::set_permissions(&sandbox.0, fs::Permissions::from_mode(0o700)).expect("a mode can be set");
     let all = ends_of(command);
     assert!(all.contains("refused") && all.contains("can't be loaded from here"), "{all}");
 }

@@ -52,31 +52,31 @@ const EPERM: &str = "errno 1";
 const ENOEXEC: &str = "errno 8";
 
 /// A directory of the test's own, gone at its end.
-struct Workshop(PathBuf);
+struct Sandbox(PathBuf);
 
-impl Workshop {
+impl Sandbox {
     /// The program at `path` in it, which ends with `status`, made by the C compiler with `flags`.
     fn ends_with(&self, path: &str, status: u8, flags: &[&str]) -> PathBuf {
         let program = self.0.join(path);
         let source = self.0.join("source.c");
-        fs::create_dir_all(program.parent().expect("a path in the workshop")).expect("a folder");
+        fs::create_dir_all(program.parent().expect("a path in the sandbox")).expect("a folder");
         let text = format!("int main(void) {{ return {status}; }}\n");
-        fs::write(&source, text).expect("the workshop takes files");
+        fs::write(&source, text).expect("the sandbox takes files");
         let output = Command::new("cc").args(flags).arg("-o").args([&program, &source]).output();
         assert!(output.expect("a C compiler is installed").status.success());
         program
     }
 
-    fn new(name: &str) -> Workshop {
+    fn new(name: &str) -> Sandbox {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("exec-{name}.{}", std::process::id()));
         fs::create_dir_all(&path).expect("the scratch directory takes directories");
-        Workshop(path)
+        Sandbox(path)
     }
 
     fn script(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
-        fs::write(&path, content).expect("the workshop takes files");
+        fs::write(&path, content).expect("the sandbox takes files");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
         path
     }
@@ -86,7 +86,7 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -103,8 +103,8 @@ fn execute(form: &str, program: &Path) -> (String, String) {
 
 #[test]
 fn every_form_keeps_the_library() {
-    let workshop = Workshop::new("keeps");
-    let check = workshop.script(
+    let sandbox = Sandbox::new("keeps");
+    let check = sandbox.script(
         "check",
         "#!/bin/sh\n\
          case $LD_PRELOAD in *libepochsocks_preload*) ;; *) exit 1 ;; esac\n\
@@ -126,8 +126,8 @@ fn every_form_refuses_what_would_run_in_the_dynamic_linkers_secure_mode() {
     if unsafe { libc::geteuid() } != 0 {
         return;
     }
-    let workshop = Workshop::new("ids");
-    let script = workshop.script("script", "#!/bin/sh\nexit 42\n");
+    let sandbox = Sandbox::new("ids");
+    let script = sandbox.script("script", "#!/bin/sh\nexit 42\n");
     for form in FORMS {
         let mut command = torify(probe("exec_family"));
         command.arg(form).arg(&script).env("OTHER_IDS", "1");
@@ -146,8 +146,8 @@ fn every_form_refuses_what_would_run_in_the_dynamic_linkers_secure_mode() {
 /// From glibc 2.39 on; before, a program that asks for them must find that they don't work.
 #[test]
 fn spawning_with_a_pidfd_is_judged_or_absent() {
-    let workshop = Workshop::new("pidfd");
-    let program = workshop.compiled("static", &["-static"]);
+    let sandbox = Sandbox::new("pidfd");
+    let program = sandbox.compiled("static", &["-static"]);
     for form in ["pidfd_spawn", "pidfd_spawnp"] {
         let (ended, all) = execute(form, &program);
         assert_eq!(ended, EPERM, "{form}: {all}");
@@ -159,8 +159,8 @@ fn spawning_with_a_pidfd_is_judged_or_absent() {
 /// promise: static programs, Go programs
 #[test]
 fn every_form_refuses_a_static_program() {
-    let workshop = Workshop::new("static");
-    let program = workshop.compiled("static", &["-static"]);
+    let sandbox = Sandbox::new("static");
+    let program = sandbox.compiled("static", &["-static"]);
     for form in FORMS {
         let (ended, all) = execute(form, &program);
         let expected = if BY_SHELL.contains(&form) { NOT_EXECUTED } else { EPERM };
@@ -188,8 +188,8 @@ fn the_dynamic_linker_is_refused_where_it_would_run_a_program() {
 /// promise: setuid programs
 #[test]
 fn a_setuid_program_is_refused() {
-    let workshop = Workshop::new("setuid");
-    let program = workshop.compiled("setuid", &[]);
+    let sandbox = Sandbox::new("setuid");
+    let program = sandbox.compiled("setuid", &[]);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).expect("a mode can be set");
     for form in ["execve", "execvp", "posix_spawn", "fexecve"] {
         let (ended, all) = execute(form, &program);
@@ -200,9 +200,9 @@ fn a_setuid_program_is_refused() {
 
 #[test]
 fn a_script_is_refused_for_its_static_interpreter() {
-    let workshop = Workshop::new("interpreter");
-    let interpreter = workshop.compiled("interpreter", &["-static"]);
-    let script = workshop.script("script", &format!("#!{}\n", interpreter.display()));
+    let sandbox = Sandbox::new("interpreter");
+    let interpreter = sandbox.compiled("interpreter", &["-static"]);
+    let script = sandbox.script("script", &format!("#!{}\n", interpreter.display()));
     let (ended, all) = execute("execve", &script);
     assert_eq!(ended, EPERM, "{all}");
 }
@@ -223,9 +223,9 @@ fn a_missing_program_is_enoent_in_every_form() {
 /// The C library runs such a script by the shell, or the kernel's ENOEXEC is told.
 #[test]
 fn a_script_that_names_no_interpreter_is_run_by_a_protected_shell_or_not_at_all() {
-    let workshop = Workshop::new("no-interpreter");
+    let sandbox = Sandbox::new("no-interpreter");
     let check = "case $LD_PRELOAD in *libepochsocks_preload*) exit 42 ;; esac\nexit 1\n";
-    let script = workshop.script("script", check);
+    let script = sandbox.script("script", check);
     for form in FORMS {
         let (ended, all) = execute(form, &script);
         let by_a_shell =
@@ -259,8 +259,8 @@ fn env_i_keeps_the_library() {
 /// promise: ld.so, which fails open
 #[test]
 fn a_program_that_can_no_longer_load_the_library_is_not_executed() {
-    let workshop = Workshop::new("moved");
-    let library = workshop.0.join("libepochsocks_preload.so");
+    let sandbox = Sandbox::new("moved");
+    let library = sandbox.0.join("libepochsocks_preload.so");
     fs::copy(support::preload_library(), &library).expect("the library can be copied");
     let mut command = torify("/bin/sh");
     command

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::Workshop;
+use super::Sandbox;
 use super::support::process::{finish, probe, text};
 use super::support::torify;
 
 fn play(scene: &str) {
-    let workshop = Workshop::new(&format!("streams-{scene}"));
+    let sandbox = Sandbox::new(&format!("streams-{scene}"));
     let mut command = torify(probe("shells"));
-    let output = finish(command.arg(scene).current_dir(&workshop.0), Duration::from_secs(60));
+    let output = finish(command.arg(scene).current_dir(&sandbox.0), Duration::from_secs(60));
     let seen = text(&output);
     assert!(output.status.success() && seen.contains("done\n"), "{}: {seen}", output.status);
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::support::process::{finish, probe, text};
 use super::support::torify;
-use super::{Workshop, execute};
+use super::{Sandbox, execute};
 
 /// Plays `scene` of tests/probes/what_is_executed.c beside a program that can be protected and one
 /// that can't.
 fn play(scene: &str) {
-    let workshop = Workshop::new(&format!("executed-{scene}"));
-    workshop.ends_with("a/prog", 42, &[]);
-    workshop.ends_with("b/prog", 77, &["-static"]);
+    let sandbox = Sandbox::new(&format!("executed-{scene}"));
+    sandbox.ends_with("a/prog", 42, &[]);
+    sandbox.ends_with("b/prog", 77, &["-static"]);
     let mut command = torify(probe("what_is_executed"));
-    let output = finish(command.arg(scene).current_dir(&workshop.0), Duration::from_secs(60));
+    let output = finish(command.arg(scene).current_dir(&sandbox.0), Duration::from_secs(60));
     let seen = text(&output);
     assert!(
         output.status.success() && seen.ends_with("done\n") || seen.contains("done\n"),
@@ -70,12 +70,12 @@ fn an_exec_in_a_child_that_shares_memory_leaves_none_behind() {
 /// A static program is none of glibc's linkers, whatever its name and whatever it is asked.
 #[test]
 fn a_static_program_that_is_named_like_the_dynamic_linker_is_refused() {
-    let workshop = Workshop::new("linker");
+    let sandbox = Sandbox::new("linker");
     for (name, flags) in [
         ("ld-linux.so", &["-static"][..]),
         ("ld-linux-x86-64.so.2", &["-static-pie", "-Wl,-soname,ld-linux-x86-64.so.2"]),
     ] {
-        let program = workshop.ends_with(name, 77, flags);
+        let program = sandbox.ends_with(name, 77, flags);
         for (mode, traces) in [
             ("--version", false),
             ("--list", false),
@@ -107,10 +107,10 @@ fn a_static_program_that_is_named_like_the_dynamic_linker_is_refused() {
 /// The kernel starts it in the program's place.
 #[test]
 fn a_program_whose_dynamic_linker_is_another_program_is_refused() {
-    let workshop = Workshop::new("other-linker");
-    let linker = workshop.ends_with("ld-linux-x86-64.so.2", 77, &["-static-pie"]);
+    let sandbox = Sandbox::new("other-linker");
+    let linker = sandbox.ends_with("ld-linux-x86-64.so.2", 77, &["-static-pie"]);
     let flag = format!("-Wl,--dynamic-linker={}", linker.display());
-    let program = workshop.ends_with("program", 42, &[&flag]);
+    let program = sandbox.ends_with("program", 42, &[&flag]);
     for form in ["execve", "execvp", "fexecve", "posix_spawn"] {
         let (ended, all) = execute(form, &program);
         assert_eq!(ended, super::EPERM, "{form}: {all}");
@@ -120,11 +120,11 @@ fn a_program_whose_dynamic_linker_is_another_program_is_refused() {
 
 #[test]
 fn a_copy_of_the_dynamic_linker_is_one_under_any_name() {
-    let workshop = Workshop::new("copied-linker");
+    let sandbox = Sandbox::new("copied-linker");
     let linker = "$(ls /lib64/ld-linux* /lib/ld-linux*so* 2>/dev/null | head -n1)";
     let script = format!("cp {linker} ./copy; ./copy --list /bin/sh; ./copy /bin/echo ran");
     let mut command = torify("sh");
-    command.args(["-c", &script]).current_dir(&workshop.0);
+    command.args(["-c", &script]).current_dir(&sandbox.0);
     let all = text(&finish(&mut command, Duration::from_secs(30)));
     assert!(all.contains("libc.so.6 =>"), "{all}");
     assert!(all.contains("is statically linked") && !all.contains("ran\n"), "{all}");
@@ -133,13 +133,13 @@ fn a_copy_of_the_dynamic_linker_is_one_under_any_name() {
 /// Shells and libraries try the name in each folder of PATH.
 #[test]
 fn a_refused_name_is_told_once_for_all_folders() {
-    let workshop = Workshop::new("once");
-    workshop.ends_with("a/tool", 77, &["-static"]);
-    workshop.ends_with("b/tool", 77, &["-static"]);
+    let sandbox = Sandbox::new("once");
+    sandbox.ends_with("a/tool", 77, &["-static"]);
+    sandbox.ends_with("b/tool", 77, &["-static"]);
     let mut command = torify("python3");
     let script = "import os\nfor folder in 'ab':\n try: os.execv(folder + '/tool', ['tool'])\n \
                   except PermissionError: pass";
-    command.args(["-c", script]).current_dir(&workshop.0);
+    command.args(["-c", script]).current_dir(&sandbox.0);
     let all = text(&finish(&mut command, Duration::from_secs(30)));
     assert_eq!(all.matches("tool is statically linked").count(), 1, "{all}");
 }
@@ -147,8 +147,8 @@ fn a_refused_name_is_told_once_for_all_folders() {
 /// A child's standard error is what its file actions make it.
 #[test]
 fn the_reason_is_told_where_the_childs_standard_error_is_elsewhere() {
-    let workshop = Workshop::new("told");
-    let program = workshop.ends_with("tool", 77, &["-static"]);
+    let sandbox = Sandbox::new("told");
+    let program = sandbox.ends_with("tool", 77, &["-static"]);
     let mut command = torify("python3");
     let script = "import os, sys\nnull = [(os.POSIX_SPAWN_OPEN, 2, '/dev/null', os.O_WRONLY, 0)]\n\
                   try: os.posix_spawn(sys.argv[1], ['tool'], os.environ, file_actions=null)\n\

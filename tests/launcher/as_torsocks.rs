@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::workshop::{Workshop, outcome};
+use crate::sandbox::{Sandbox, outcome};
 
 /// A folder for PATH with the script `torsocks` and the launcher.
-fn folder(workshop: &Workshop) -> PathBuf {
+fn folder(sandbox: &Sandbox) -> PathBuf {
     let script = include_bytes!("../../packaging/torsocks");
-    workshop.file("bin/torsocks", script, 0o755);
-    let launcher = workshop.path.join("bin/epochsocks");
+    sandbox.file("bin/torsocks", script, 0o755);
+    let launcher = sandbox.path.join("bin/epochsocks");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_epochsocks"), launcher).unwrap();
-    workshop.path.join("bin")
+    sandbox.path.join("bin")
 }
 
 /// `shell -c SCRIPT` with that folder in front.
-fn shell(workshop: &Workshop, name: &str) -> Command {
-    let launcher = workshop.launcher();
+fn shell(sandbox: &Sandbox, name: &str) -> Command {
+    let launcher = sandbox.launcher();
     let mut command = Command::new(name);
     for (name, value) in launcher.get_envs() {
         match value {
@@ -25,7 +25,7 @@ fn shell(workshop: &Workshop, name: &str) -> Command {
         };
     }
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}", folder(workshop).display()));
+    command.env("PATH", format!("{}:{path}", folder(sandbox).display()));
     command.arg(if name == "zsh" { "-fc" } else { "-c" });
     command
 }
@@ -46,9 +46,9 @@ fn its_exit_statuses_are_those_of_torsocks() {
         ("torsocks show", 0),
         ("torsocks --version", 0),
     ] {
-        let workshop = Workshop::new();
-        let mut command = shell(&workshop, "sh");
-        let outcome = outcome(command.arg(script).current_dir(&workshop.path));
+        let sandbox = Sandbox::new();
+        let mut command = shell(&sandbox, "sh");
+        let outcome = outcome(command.arg(script).current_dir(&sandbox.path));
         assert_eq!(outcome.status, Some(status), "{script}: {outcome:?}");
     }
 }
@@ -60,11 +60,11 @@ fn it_switches_the_shell_that_sources_it() {
             crate::support::skip::skip(&format!("{name} is not installed"));
             continue;
         }
-        let workshop = Workshop::new();
+        let sandbox = Sandbox::new();
         let script =
             ". torsocks on; echo $?; . torsocks show; . torsocks off; echo $?; . torsocks sh";
-        let outcome = outcome(shell(&workshop, name).arg(script));
-        let library = workshop.path.join("libepochsocks_preload.so");
+        let outcome = outcome(shell(&sandbox, name).arg(script));
+        let library = sandbox.path.join("libepochsocks_preload.so");
         let expected = format!("0\nLD_PRELOAD=\"{}\"\n0\nLD_PRELOAD=\"\"\n", library.display());
         assert_eq!(outcome.stdout, expected, "{name}: {outcome:?}");
         assert!(outcome.stderr.contains("Tor mode is on"), "{outcome:?}");

@@ -1,33 +1,33 @@
 //! Usage errors, exit statuses, and what is printed about the command.
 
-use crate::workshop::{Workshop, bare, outcome};
+use crate::sandbox::{Sandbox, bare, outcome};
 
 #[test]
 fn usage_errors_end_with_status_2_and_a_hint() {
-    let workshop = Workshop::new();
-    workshop.run::<[&str; 0]>([]).assert_ended(2, &["no command", "--help"]);
-    workshop.run(["--nonsense", "true"]).assert_ended(2, &["--nonsense", "--help"]);
-    workshop.run(["-Z", "true"]).assert_ended(2, &["-Z", "--help"]);
-    workshop.run(["--port"]).assert_ended(2, &["--port", "--help"]);
-    workshop.run(["--registry", "x", "true"]).assert_ended(2, &["\"x\"", "slots"]);
-    workshop.run(["--shell", "true"]).assert_ended(2, &["--shell", "true"]);
+    let sandbox = Sandbox::new();
+    sandbox.run::<[&str; 0]>([]).assert_ended(2, &["no command", "--help"]);
+    sandbox.run(["--nonsense", "true"]).assert_ended(2, &["--nonsense", "--help"]);
+    sandbox.run(["-Z", "true"]).assert_ended(2, &["-Z", "--help"]);
+    sandbox.run(["--port"]).assert_ended(2, &["--port", "--help"]);
+    sandbox.run(["--registry", "x", "true"]).assert_ended(2, &["\"x\"", "slots"]);
+    sandbox.run(["--shell", "true"]).assert_ended(2, &["--shell", "true"]);
 }
 
 #[test]
 fn what_is_not_found_is_status_127_and_what_is_no_program_126() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let name = "epochsocks-no-such-program";
-    workshop.run([name]).assert_ended(127, &[name, "not found"]);
-    workshop.run(["./nothing"]).assert_ended(127, &["./nothing", "No such file"]);
-    workshop.run(["/"]).assert_ended(126, &["/ is not an executable file"]);
-    let plain = workshop.file("plain", "x", 0o644);
-    workshop.run([plain]).assert_ended(126, &["/plain is not an executable file"]);
+    sandbox.run([name]).assert_ended(127, &[name, "not found"]);
+    sandbox.run(["./nothing"]).assert_ended(127, &["./nothing", "No such file"]);
+    sandbox.run(["/"]).assert_ended(126, &["/ is not an executable file"]);
+    let plain = sandbox.file("plain", "x", 0o644);
+    sandbox.run([plain]).assert_ended(126, &["/plain is not an executable file"]);
 }
 
 #[test]
 fn two_dashes_end_the_options() {
-    let workshop = Workshop::new();
-    let outcome = workshop.run(["--", "echo", "--", "-d"]);
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run(["--", "echo", "--", "-d"]);
     assert_eq!(outcome.stdout, "-- -d\n");
 }
 

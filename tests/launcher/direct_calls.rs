@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use epochsocks::program::{DirectCalls, Kind, elf};
 use epochsocks::sys::File;
 
+use crate::sandbox::Sandbox;
 use crate::support::process::probe_as;
-use crate::workshop::Workshop;
 
 #[test]
 fn a_program_that_connects_by_calls_of_its_own_is_refused() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     for (name, flags) in [
         ("direct", &["-O0"] as &[_]),
         ("direct_o2", &["-O2"]),
@@ -24,7 +24,7 @@ fn a_program_that_connects_by_calls_of_its_own_is_refused() {
         ("ring_with_libc", &["-O2", "-DRING", "-DWITH_LIBC"]),
     ] {
         let program = probe_as(name, "direct_calls", flags);
-        workshop
+        sandbox
             .run([program])
             .assert_ended(126, &["connects by system calls of its own", "not run"]);
     }
@@ -34,20 +34,20 @@ fn a_program_that_connects_by_calls_of_its_own_is_refused() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_program_that_hands_numbers_to_what_calls_is_refused() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     for (name, flags) in [("gate", ["-O2", "-DBY_GATE"]), ("gate_os", ["-Os", "-DBY_GATE"])] {
         let program = probe_as(name, "direct_calls", &flags);
-        workshop.run([program]).assert_ended(126, &["connects by system calls of its own"]);
+        sandbox.run([program]).assert_ended(126, &["connects by system calls of its own"]);
     }
 }
 
 /// promise: Both kinds of calls in one program
 #[test]
 fn a_program_that_also_connects_by_libc_or_only_waits_runs() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     for (name, flag) in [("direct_with_libc", "-DWITH_LIBC"), ("waits", "-DWAITS")] {
         let program = probe_as(name, "direct_calls", &["-O2", flag]);
-        workshop.run([program]).assert_ran();
+        sandbox.run([program]).assert_ran();
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use crate::sandbox::{Outcome, Sandbox, outcome};
 use crate::support::preload;
-use crate::workshop::{Outcome, Workshop, outcome};
 
 /// A server on loopback that hands each connection to `serve`; gives its port.
 fn server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
@@ -30,7 +30,7 @@ fn unused_port() -> String {
 }
 
 fn doctor(port: &str) -> Outcome {
-    Workshop::new().run(["--port", port, "doctor"])
+    Sandbox::new().run(["--port", port, "doctor"])
 }
 
 /// The line of `step`.
@@ -55,11 +55,11 @@ fn a_port_that_answers_as_tor_does_is_well() {
 fn what_goes_beside_tor_is_named() {
     let port = socks(4);
     let quiet = doctor(&port);
-    assert!(!quiet.stdout.contains("beside Tor"), "{quiet:?}");
+    assert!(!quiet.stdout.contains("past Tor"), "{quiet:?}");
     let direct = ["--allow-direct", "nas.lan:445", "--allow-outbound-localhost", "1"];
     let open = ["--allow-inbound", "--port", &port, "doctor"];
-    let outcome = Workshop::new().run([direct.as_slice(), &open].concat());
-    let lines = outcome.stdout.lines().filter(|line| line.starts_with("note    beside Tor"));
+    let outcome = Sandbox::new().run([direct.as_slice(), &open].concat());
+    let lines = outcome.stdout.lines().filter(|line| line.starts_with("note    past Tor"));
     assert_eq!(lines.count(), 3, "{outcome:?}");
     assert!(outcome.stdout.contains("nas.lan:445"), "{outcome:?}");
 }
@@ -103,8 +103,8 @@ fn a_port_that_is_not_tors_is_told() {
 
 #[test]
 fn a_missing_library_and_a_bad_configuration_are_found_together() {
-    let workshop = Workshop::new();
-    let mut launcher = workshop.launcher();
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.launcher();
     launcher.arg("doctor").env("EPOCHSOCKS_LIBRARY", "/nonexistent/library.so");
     let outcome = outcome(launcher.env("EPOCHSOCKS_TOR_PORT", "x"));
     assert_eq!(outcome.status, Some(1), "{outcome:?}");
@@ -116,7 +116,7 @@ fn a_missing_library_and_a_bad_configuration_are_found_together() {
 
 #[test]
 fn a_library_that_does_nothing_fails_the_self_test() {
-    let outcome = Workshop::new().run(["--port", &unused_port(), "doctor", "--self-test"]);
+    let outcome = Sandbox::new().run(["--port", &unused_port(), "doctor", "--self-test"]);
     assert_eq!(outcome.status, Some(1), "{outcome:?}");
     for step in ["name", "onion name", "direct TCP", "direct UDP", "nothing direct"] {
         assert!(line(&outcome, step).starts_with("FAILED "), "{outcome:?}");
@@ -154,9 +154,9 @@ fn findings(outcome: &Outcome) -> Vec<[String; 3]> {
 
 #[test]
 fn the_report_in_json_has_the_same_keys_whatever_is_found() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     for (port, outcome) in [(socks(4), "ok"), (unused_port(), "failed")] {
-        let outcome_of = workshop.run(["--port", &port, "doctor", "--json"]);
+        let outcome_of = sandbox.run(["--port", &port, "doctor", "--json"]);
         let found = findings(&outcome_of);
         let keys: Vec<_> = found.iter().map(|[key, ..]| key.as_str()).collect();
         let expected = [
@@ -178,9 +178,9 @@ fn the_report_in_json_has_the_same_keys_whatever_is_found() {
 
 #[test]
 fn each_setting_is_told_with_where_it_comes_from() {
-    let workshop = Workshop::new();
-    let file = workshop.file("conf", "LogLevel 4\nTorPort 1\nSOCKS5Username u\n", 0o600);
-    let mut launcher = workshop.launcher();
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("conf", "LogLevel 4\nTorPort 1\nSOCKS5Username u\n", 0o600);
+    let mut launcher = sandbox.launcher();
     launcher.env("EPOCHSOCKS_CONF_FILE", &file).env("TORSOCKS_TOR_ADDRESS", "127.0.0.2");
     launcher.env("EPOCHSOCKS_PASSWORD", "geheim");
     let outcome = outcome(launcher.args(["--port", &unused_port(), "doctor"]));
@@ -198,11 +198,11 @@ fn each_setting_is_told_with_where_it_comes_from() {
 
 #[test]
 fn programs_are_judged_as_they_would_be_when_run() {
-    let workshop = Workshop::new();
-    let fixed = workshop.program("fixed", &["-static"]);
-    let script = workshop.script("script", "#!/bin/sh");
-    let gpg = workshop.program("gpg", &[]);
-    let mut launcher = workshop.launcher();
+    let sandbox = Sandbox::new();
+    let fixed = sandbox.program("fixed", &["-static"]);
+    let script = sandbox.script("script", "#!/bin/sh");
+    let gpg = sandbox.program("gpg", &[]);
+    let mut launcher = sandbox.launcher();
     launcher.args(["--port", &socks(4), "doctor", "--json"]);
     let outcome = outcome(launcher.args([&fixed, &script, &gpg]).arg("no-such-program"));
     assert_eq!(outcome.status, Some(1));
@@ -221,11 +221,11 @@ fn programs_are_judged_as_they_would_be_when_run() {
 
 #[test]
 fn a_library_that_other_users_can_not_read_is_noted() {
-    let workshop = Workshop::new();
-    let library = workshop.library("libepochsocks_preload.so");
+    let sandbox = Sandbox::new();
+    let library = sandbox.library("libepochsocks_preload.so");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(&library, mode).unwrap();
-    let outcome = workshop.run(["--port", &socks(4), "doctor"]);
+    let outcome = sandbox.run(["--port", &socks(4), "doctor"]);
     assert_eq!(outcome.status, Some(0), "{outcome:?}");
     assert!(line(&outcome, "library mode").starts_with("note "), "{outcome:?}");
 }

@@ -1,6 +1,6 @@
 //! The `epochsocks` command, run as a user runs it.
 //!
-//! - [`workshop`]: a scratch directory, programs compiled into it, the launcher
+//! - [`sandbox`]: a scratch directory, programs compiled into it, the launcher
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
 //! - [`direct_calls`]: programs that enter the kernel themselves
@@ -33,4 +33,4 @@ mod support {
     pub mod run;
     pub mod skip;
 }
-mod workshop;
+mod sandbox;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::workshop::{bare, outcome};
+use crate::sandbox::{bare, outcome};
 
 /// The files below packaging/, and the flags that print them.
 const FILES: [(&str, &[&str]); 7] = [
@@ -34,8 +34,8 @@ fn the_files_of_packages_are_those_of_the_launcher_as_the_readme() {
 
 #[test]
 fn the_sample_configuration_is_taken_also_with_every_line_uncommented() {
-    let workshop = crate::workshop::Workshop::new();
-    let sample = workshop.run(["--sample-configuration"]).stdout;
+    let sandbox = crate::sandbox::Sandbox::new();
+    let sample = sandbox.run(["--sample-configuration"]).stdout;
     let values = |line: &&str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
     // Isolations exclude each other, and a log file is made.
     let apart = ["#SOCKS5", "#IsolationKey", "#LogFile"];
@@ -43,8 +43,8 @@ fn the_sample_configuration_is_taken_also_with_every_line_uncommented() {
     let taken = lines.iter().filter(|line| !apart.iter().any(|start| line.starts_with(start)));
     let text: String = taken.map(|line| format!("{}\n", &line[1..])).collect();
     assert!(text.lines().count() > 10, "{sample}");
-    let file = workshop.file("conf", text, 0o600);
-    let mut launcher = workshop.launcher();
+    let file = sandbox.file("conf", text, 0o600);
+    let mut launcher = sandbox.launcher();
     let outcome = outcome(launcher.arg("true").env("EPOCHSOCKS_CONF_FILE", file));
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
 }

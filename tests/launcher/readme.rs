@@ -6,8 +6,8 @@ use std::path::Path;
 
 use epochsocks::config::{FlagSpec, OPTIONS, OptionSpec};
 
+use crate::sandbox::{Sandbox, outcome};
 use crate::support::preload;
-use crate::workshop::{Workshop, outcome};
 
 const START: &str = "<!-- options -->\n";
 const END: &str = "<!-- end of options -->\n";
@@ -89,7 +89,7 @@ fn the_readme_shows_what_the_self_test_prints() {
 
 #[test]
 fn the_readme_shows_how_a_program_is_refused() {
-    let outcome = Workshop::new().run(["/sbin/ldconfig"]);
+    let outcome = Sandbox::new().run(["/sbin/ldconfig"]);
     let shown = shown_below("/sbin/ldconfig");
     let [line] = shown.as_slice() else { panic!("not one line: {shown:?}") };
     let start = line.strip_suffix('…').expect("its end is left out");

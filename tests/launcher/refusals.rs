@@ -3,46 +3,46 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::sandbox::{Sandbox, outcome};
 use crate::support::process::search_path;
 use crate::support::skip::skip;
-use crate::workshop::{Workshop, outcome};
 
 #[test]
 fn a_dynamic_program_runs() {
-    let workshop = Workshop::new();
-    workshop.run([workshop.program("dynamic", &[])]).assert_ran();
-    workshop.run([workshop.program("fixed", &["-no-pie"])]).assert_ran();
+    let sandbox = Sandbox::new();
+    sandbox.run([sandbox.program("dynamic", &[])]).assert_ran();
+    sandbox.run([sandbox.program("fixed", &["-no-pie"])]).assert_ran();
 }
 
 /// promise: static programs, Go programs
 /// promise: Code that does not call the C library
 #[test]
 fn static_programs_are_refused_position_independent_or_not() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     for flags in [["-static", "-no-pie"], ["-static-pie", "-fPIE"]] {
-        let program = workshop.program("static", &flags);
-        workshop.run([&program]).assert_ended(126, &["/static is statically linked", "not run"]);
+        let program = sandbox.program("static", &flags);
+        sandbox.run([&program]).assert_ended(126, &["/static is statically linked", "not run"]);
     }
 }
 
 /// promise: setuid programs
 #[test]
 fn set_id_programs_are_refused() {
-    let workshop = Workshop::new();
-    let program = workshop.program_with_mode("setuid", 0o4755);
-    workshop.run([program]).assert_ended(126, &["/setuid is setuid"]);
-    let program = workshop.program_with_mode("setgid", 0o2755);
-    workshop.run([program]).assert_ended(126, &["/setgid is setgid"]);
+    let sandbox = Sandbox::new();
+    let program = sandbox.program_with_mode("setuid", 0o4755);
+    sandbox.run([program]).assert_ended(126, &["/setuid is setuid"]);
+    let program = sandbox.program_with_mode("setgid", 0o2755);
+    sandbox.run([program]).assert_ended(126, &["/setgid is setgid"]);
 }
 
 #[test]
 fn a_program_with_file_capabilities_is_refused() {
-    let workshop = Workshop::new();
-    let program = workshop.program("capable", &[]);
+    let sandbox = Sandbox::new();
+    let program = sandbox.program("capable", &[]);
     if !give_capabilities(&program) {
         return skip("setcap is missing or not permitted");
     }
-    workshop.run([program]).assert_ended(126, &["/capable has file capabilities"]);
+    sandbox.run([program]).assert_ended(126, &["/capable has file capabilities"]);
 }
 
 /// A user other than root can give those of a user namespace of his own.
@@ -60,90 +60,90 @@ fn give_capabilities(program: &Path) -> bool {
 /// promise: Code that does not call the C library
 #[test]
 fn go_programs_are_refused_static_or_dynamic_stripped_or_not() {
-    let workshop = Workshop::new();
-    workshop.file("main.go", "package main\nfunc main() { println(\"ran\") }\n", 0o644);
+    let sandbox = Sandbox::new();
+    sandbox.file("main.go", "package main\nfunc main() { println(\"ran\") }\n", 0o644);
     let dynamic =
         "package main\n// void nothing(void) {}\nimport \"C\"\nfunc main() { C.nothing() }\n";
-    workshop.file("dynamic.go", dynamic, 0o644);
+    sandbox.file("dynamic.go", dynamic, 0o644);
     for (source, cgo, linker) in [("main.go", "0", "-s -w"), ("dynamic.go", "1", "")] {
         let mut go = Command::new("go");
         go.args(["build", "-ldflags", linker, "-o", "program", source]);
-        go.current_dir(&workshop.path).env("CGO_ENABLED", cgo).env("GO111MODULE", "off");
-        go.env("GOCACHE", workshop.path.join("cache"));
+        go.current_dir(&sandbox.path).env("CGO_ENABLED", cgo).env("GO111MODULE", "off");
+        go.env("GOCACHE", sandbox.path.join("cache"));
         if !go.status().is_ok_and(|status| status.success()) {
             return skip("there is no working Go compiler");
         }
-        let program = workshop.path.join("program");
-        workshop.run([program]).assert_ended(126, &["/program is a Go program"]);
+        let program = sandbox.path.join("program");
+        sandbox.run([program]).assert_ended(126, &["/program is a Go program"]);
     }
 }
 
 /// promise: systems other than Linux with glibc on 64 bits
 #[test]
 fn programs_for_another_word_size_processor_or_c_library_are_refused() {
-    let workshop = Workshop::new();
-    let native = std::fs::read(workshop.program("native", &[])).unwrap();
+    let sandbox = Sandbox::new();
+    let native = std::fs::read(sandbox.program("native", &[])).unwrap();
     let mut small = native.clone();
     small[4] = 1;
-    let small = workshop.file("small", small, 0o755);
-    workshop.run([small]).assert_ended(126, &["/small is a 32-bit program"]);
+    let small = sandbox.file("small", small, 0o755);
+    sandbox.run([small]).assert_ended(126, &["/small is a 32-bit program"]);
     let mut foreign = native;
     foreign[18..20].copy_from_slice(&[21, 0]);
-    let foreign = workshop.file("foreign", foreign, 0o755);
-    workshop.run([foreign]).assert_ended(126, &["/foreign is a program for another processor"]);
-    let musl = workshop.program("musl", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]);
-    workshop.run([musl]).assert_ended(126, &["/musl is linked to a C library that is not glibc"]);
+    let foreign = sandbox.file("foreign", foreign, 0o755);
+    sandbox.run([foreign]).assert_ended(126, &["/foreign is a program for another processor"]);
+    let musl = sandbox.program("musl", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]);
+    sandbox.run([musl]).assert_ended(126, &["/musl is linked to a C library that is not glibc"]);
 }
 
 #[test]
 fn a_program_that_can_not_be_read_is_refused() {
-    let workshop = Workshop::new();
-    let program = workshop.program_with_mode("secret", 0o111);
-    let mut launcher = workshop.without_capabilities();
+    let sandbox = Sandbox::new();
+    let program = sandbox.program_with_mode("secret", 0o111);
+    let mut launcher = sandbox.without_capabilities();
     outcome(launcher.arg(program))
         .assert_ended(126, &["/secret can't be read, so it can't be known"]);
 }
 
 #[test]
 fn damaged_programs_and_other_formats_are_refused() {
-    let workshop = Workshop::new();
-    let cut = workshop.file("cut", &std::fs::read("/bin/sh").unwrap()[..100], 0o755);
-    workshop.run([cut]).assert_ended(126, &["/cut is neither an ELF program nor a script"]);
-    let archive = workshop.file("archive", b"PK\x03\x04\0\0\0\0", 0o755);
-    workshop.run([archive]).assert_ended(126, &["/archive is neither an ELF program nor a script"]);
+    let sandbox = Sandbox::new();
+    let cut = sandbox.file("cut", &std::fs::read("/bin/sh").unwrap()[..100], 0o755);
+    sandbox.run([cut]).assert_ended(126, &["/cut is neither an ELF program nor a script"]);
+    let archive = sandbox.file("archive", b"PK\x03\x04\0\0\0\0", 0o755);
+    sandbox.run([archive]).assert_ended(126, &["/archive is neither an ELF program nor a script"]);
 }
 
 #[test]
 fn scripts_run_if_their_interpreters_can_be_protected() {
-    let workshop = Workshop::new();
-    let script = workshop.script("script", "#!/bin/sh");
-    workshop.run([&script]).assert_ran();
-    let nested = workshop.script("nested", &format!("#! {}", script.display()));
-    workshop.run([nested]).assert_ran();
-    workshop.run([workshop.script("by-env", "#!/usr/bin/env sh")]).assert_ran();
-    workshop.run([workshop.script("text", "")]).assert_ran();
+    let sandbox = Sandbox::new();
+    let script = sandbox.script("script", "#!/bin/sh");
+    sandbox.run([&script]).assert_ran();
+    let nested = sandbox.script("nested", &format!("#! {}", script.display()));
+    sandbox.run([nested]).assert_ran();
+    sandbox.run([sandbox.script("by-env", "#!/usr/bin/env sh")]).assert_ran();
+    sandbox.run([sandbox.script("text", "")]).assert_ran();
 }
 
 #[test]
 fn the_interpreter_of_a_script_is_checked_and_named() {
-    let workshop = Workshop::new();
-    let program = workshop.program("static", &["-static"]);
+    let sandbox = Sandbox::new();
+    let program = sandbox.program("static", &["-static"]);
     let interpreter = format!("its interpreter {} is statically linked", program.display());
-    let script = workshop.script("script", &format!("#!{}", program.display()));
-    workshop.run([&script]).assert_ended(126, &["/script: ", &interpreter]);
-    let nested = workshop.script("nested", &format!("#!{}", script.display()));
-    workshop.run([nested]).assert_ended(126, &["/nested: ", &interpreter]);
-    let missing = workshop.script("missing", "#!/nonexistent/sh");
-    workshop.run([missing]).assert_ended(126, &["interpreter /nonexistent/sh", "No such file"]);
+    let script = sandbox.script("script", &format!("#!{}", program.display()));
+    sandbox.run([&script]).assert_ended(126, &["/script: ", &interpreter]);
+    let nested = sandbox.script("nested", &format!("#!{}", script.display()));
+    sandbox.run([nested]).assert_ended(126, &["/nested: ", &interpreter]);
+    let missing = sandbox.script("missing", "#!/nonexistent/sh");
+    sandbox.run([missing]).assert_ended(126, &["interpreter /nonexistent/sh", "No such file"]);
 }
 
 #[test]
 fn the_program_behind_env_is_checked_and_named() {
-    let workshop = Workshop::new();
-    workshop.program("fixed", &["-static"]);
-    let script = workshop.script("script", "#!/usr/bin/env fixed");
-    let mut launcher = workshop.launcher();
-    launcher.arg(script).env("PATH", format!("/bin:{}", workshop.path.display()));
+    let sandbox = Sandbox::new();
+    sandbox.program("fixed", &["-static"]);
+    let script = sandbox.script("script", "#!/usr/bin/env fixed");
+    let mut launcher = sandbox.launcher();
+    launcher.arg(script).env("PATH", format!("/bin:{}", sandbox.path.display()));
     let parts = ["/script runs ", "/fixed is statically linked"];
     outcome(&mut launcher).assert_ended(126, &parts);
 }

@@ -3,20 +3,20 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
-use crate::workshop::{Workshop, outcome};
+use crate::sandbox::{Sandbox, outcome};
 
 #[test]
 fn the_programs_own_status_comes_back() {
-    let workshop = Workshop::new();
-    assert_eq!(workshop.run(["sh", "-c", "exit 7"]).status, Some(7));
-    let killed = workshop.launcher().args(["sh", "-c", "kill -USR1 $$"]).status().unwrap();
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(["sh", "-c", "exit 7"]).status, Some(7));
+    let killed = sandbox.launcher().args(["sh", "-c", "kill -USR1 $$"]).status().unwrap();
     assert_eq!(killed.signal(), Some(libc::SIGUSR1));
 }
 
 #[test]
 fn no_parent_is_left_behind() {
-    let workshop = Workshop::new();
-    let mut launcher = workshop.launcher();
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.launcher();
     launcher.args(["sh", "-c", "echo $$"]).stdout(Stdio::piped());
     let child = launcher.spawn().unwrap();
     let id = child.id();
@@ -26,19 +26,19 @@ fn no_parent_is_left_behind() {
 
 #[test]
 fn the_program_sees_its_name_and_arguments_as_they_were_typed() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let show = r#"printf '%s|' "$0" "$@""#;
-    let outcome = workshop.run(["sh", "-c", show, "name", "", "-P", "--", "a b", "\n"]);
+    let outcome = sandbox.run(["sh", "-c", show, "name", "", "-P", "--", "a b", "\n"]);
     assert_eq!(outcome.stdout, "name||-P|--|a b|\n|");
-    let by_name = workshop.run(["cat", "/proc/self/cmdline"]);
+    let by_name = sandbox.run(["cat", "/proc/self/cmdline"]);
     assert_eq!(by_name.stdout, "cat\0/proc/self/cmdline\0");
 }
 
 #[test]
 fn our_library_is_preloaded_first_and_once_and_the_users_is_kept() {
-    let workshop = Workshop::new();
-    let ours = workshop.library("libepochsocks_preload.so");
-    let users = workshop.foreign_library("libusers.so");
+    let sandbox = Sandbox::new();
+    let ours = sandbox.library("libepochsocks_preload.so");
+    let users = sandbox.foreign_library("libusers.so");
     let (ours, users) = (ours.display(), users.display());
     for (before, after) in [
         (String::new(), format!("{ours}")),
@@ -46,20 +46,20 @@ fn our_library_is_preloaded_first_and_once_and_the_users_is_kept() {
         (format!("{users} {ours}"), format!("{ours}:{users}")),
         (format!("{ours}:{users}"), format!("{ours}:{users}")),
     ] {
-        let mut launcher = workshop.launcher();
+        let mut launcher = sandbox.launcher();
         launcher.args(["printenv", "LD_PRELOAD"]).env("LD_PRELOAD", before);
         assert_eq!(outcome(&mut launcher).stdout, format!("{after}\n"));
     }
-    let maps = workshop.run(["cat", "/proc/self/maps"]).stdout;
+    let maps = sandbox.run(["cat", "/proc/self/maps"]).stdout;
     assert!(maps.contains("libepochsocks_preload.so"), "{maps}");
 }
 
 #[test]
 fn a_launcher_under_a_launcher_changes_nothing() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let launcher = env!("CARGO_BIN_EXE_epochsocks");
     let environment = |words: &[&str]| {
-        let output = workshop.run(words).stdout;
+        let output = sandbox.run(words).stdout;
         // Each command without a launch around it begins one.
         let lines = output.lines().filter(|line| !line.starts_with("_EPOCHSOCKS_LAUNCH="));
         let mut lines: Vec<_> = lines.map(str::to_owned).collect();
@@ -72,7 +72,7 @@ fn a_launcher_under_a_launcher_changes_nothing() {
 
 #[test]
 fn signals_pass_through_as_they_were() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let signals = |launcher: &mut Command, ignored: bool| {
         // SAFETY: signal(2) is async-signal-safe.
         unsafe {
@@ -86,14 +86,14 @@ fn signals_pass_through_as_they_were() {
     for ignored in [false, true] {
         let wanted = ["grep", "-E", "^Sig(Ign|Blk|Cgt)", "/proc/self/status"];
         let plain = signals(Command::new(wanted[0]).args(&wanted[1..]), ignored);
-        assert_eq!(signals(workshop.launcher().args(wanted), ignored), plain);
+        assert_eq!(signals(sandbox.launcher().args(wanted), ignored), plain);
         assert_eq!(plain.lines().count(), 3);
     }
 }
 
 #[test]
 fn no_descriptor_of_the_launcher_reaches_the_program() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let list = ["sh", "-c", "cd /proc/$$/fd; echo *"];
     for closed in [&[][..], &[0, 2]] {
         let descriptors = |command: &mut Command| {
@@ -107,18 +107,18 @@ fn no_descriptor_of_the_launcher_reaches_the_program() {
             outcome(command).stdout
         };
         let plain = descriptors(Command::new(list[0]).args(&list[1..]));
-        assert_eq!(descriptors(workshop.launcher().args(list)), plain);
+        assert_eq!(descriptors(sandbox.launcher().args(list)), plain);
         assert_ne!(plain, "");
     }
 }
 
 #[test]
 fn the_users_shell_is_run_on_request() {
-    let workshop = Workshop::new();
-    let shell = workshop.script("my shell", "#!/bin/sh");
-    let mut launcher = workshop.launcher();
+    let sandbox = Sandbox::new();
+    let shell = sandbox.script("my shell", "#!/bin/sh");
+    let mut launcher = sandbox.launcher();
     outcome(launcher.arg("--shell").env("SHELL", shell)).assert_ran();
-    let mut launcher = workshop.launcher();
+    let mut launcher = sandbox.launcher();
     launcher.arg("--shell").env_remove("SHELL").stdin(Stdio::null());
     assert_eq!(outcome(&mut launcher).status, Some(0));
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::sandbox::{Outcome, Sandbox, outcome};
 use crate::support::skip::{missing, skip};
-use crate::workshop::{Outcome, Workshop, outcome};
 
 const SHELLS: [&str; 4] = ["bash", "zsh", "dash", "fish"];
 
@@ -20,8 +20,8 @@ fn shells() -> impl Iterator<Item = &'static str> {
 }
 
 /// `shell` without the user's own files, in an environment like the launcher's; `$IT` is the launcher.
-fn shell(workshop: &Workshop, shell: &str) -> Command {
-    let launcher = workshop.launcher();
+fn shell(sandbox: &Sandbox, shell: &str) -> Command {
+    let launcher = sandbox.launcher();
     let mut command = Command::new(shell);
     for (name, value) in launcher.get_envs() {
         match value {
@@ -37,8 +37,8 @@ fn shell(workshop: &Workshop, shell: &str) -> Command {
     });
     command.env("IT", env!("CARGO_BIN_EXE_epochsocks"));
     // The C library must not be asked for a user, whom it may look up by the network.
-    command.env("HOME", &workshop.path).env("XDG_CONFIG_HOME", workshop.path.join("config"));
-    command.current_dir(&workshop.path);
+    command.env("HOME", &sandbox.path).env("XDG_CONFIG_HOME", sandbox.path.join("config"));
+    command.current_dir(&sandbox.path);
     command
 }
 
@@ -52,8 +52,8 @@ const ENVIRONMENT: &str = "env | grep -v -e '^_=' -e '^SHLVL=' -e '^PWD=' -e '^O
 #[test]
 fn off_restores_what_the_user_had_before_on() {
     for name in shells() {
-        let workshop = Workshop::new();
-        let users = workshop.foreign_library("libusers.so");
+        let sandbox = Sandbox::new();
+        let users = sandbox.foreign_library("libusers.so");
         let script = format!(
             r#"
             {ENVIRONMENT} > before
@@ -66,11 +66,11 @@ fn off_restores_what_the_user_had_before_on() {
             cmp before after
             "#
         );
-        let mut command = shell(&workshop, name);
+        let mut command = shell(&sandbox, name);
         command.env("LD_PRELOAD", &users).env("EPOCHSOCKS_TOR_PORT", "9150");
-        command.env("EPOCHSOCKS_LOG_FILE_PATH", workshop.path.join("it's a \\ log"));
+        command.env("EPOCHSOCKS_LOG_FILE_PATH", sandbox.path.join("it's a \\ log"));
         let outcome = run(command.env_remove("EPOCHSOCKS_CONF_FILE"), &script);
-        let ours = workshop.path.join("libepochsocks_preload.so");
+        let ours = sandbox.path.join("libepochsocks_preload.so");
         let (ours, users) = (ours.display(), users.display());
         let expected =
             format!("LD_PRELOAD=\"{ours}:{users}\"\n9151\nnone\nLD_PRELOAD=\"{users}\"\n");
@@ -86,8 +86,8 @@ fn a_script_does_not_go_on_where_it_can_not_be_protected() {
         for (flags, library) in
             [("-P 0", None), ("--nonsense", None), ("--port", None), ("", Some("/nonexistent"))]
         {
-            let workshop = Workshop::new();
-            let mut command = shell(&workshop, name);
+            let sandbox = Sandbox::new();
+            let mut command = shell(&sandbox, name);
             if let Some(library) = library {
                 command.env("EPOCHSOCKS_LIBRARY", library);
             }
@@ -107,15 +107,15 @@ fn a_script_does_not_go_on_where_it_can_not_be_protected() {
 fn the_form_for_scripts_in_the_manual_stops_without_set_e_and_without_the_launcher() {
     let line = manual_line("on=$(epochsocks on)");
     for name in shells().filter(|name| *name != "fish") {
-        let workshop = Workshop::new();
+        let sandbox = Sandbox::new();
         for launcher in ["'/nonexistent'", "\"$IT\" -P 0"] {
             let script = format!("{}\necho went on", line.replace("epochsocks", launcher));
-            let outcome = run(&mut shell(&workshop, name), &script);
+            let outcome = run(&mut shell(&sandbox, name), &script);
             assert_eq!(outcome.stdout, "", "{name}: {outcome:?}");
             assert_ne!(outcome.status, Some(0), "{name}: {outcome:?}");
         }
         let script = format!("{}\n\"$IT\" show", line.replace("epochsocks", "\"$IT\""));
-        let outcome = run(&mut shell(&workshop, name), &script);
+        let outcome = run(&mut shell(&sandbox, name), &script);
         assert!(outcome.stdout.contains("libepochsocks_preload.so"), "{name}: {outcome:?}");
     }
 }
@@ -144,18 +144,18 @@ fn the_prompt_of_the_manual_shows_that_the_shell_is_torified() {
                 (define + &manual_line("functions --copy fish_prompt"), "fish_prompt")
             }
         };
-        let workshop = Workshop::new();
+        let sandbox = Sandbox::new();
         let script = format!("{define}\n{show}\neval \"$($IT -q on)\"\n{show}");
-        let outcome = run(&mut shell(&workshop, name), &script);
+        let outcome = run(&mut shell(&sandbox, name), &script);
         assert_eq!(outcome.stdout, "$ \n(tor) $ \n", "{name}: {outcome:?}");
     }
 }
 
 #[test]
 fn a_shell_under_the_library_is_told_that_it_can_not_be_switched_off() {
-    let workshop = Workshop::new();
+    let sandbox = Sandbox::new();
     let script = r#"switched=$("$0" off); echo "$? $switched""#;
-    let outcome = workshop.run(["sh", "-c", script, env!("CARGO_BIN_EXE_epochsocks")]);
+    let outcome = sandbox.run(["sh", "-c", script, env!("CARGO_BIN_EXE_epochsocks")]);
     assert_eq!(outcome.stdout, "125 false\n", "{outcome:?}");
     assert!(outcome.stderr.contains("this shell runs under epochsocks itself"), "{outcome:?}");
 }
@@ -189,8 +189,8 @@ fn bash_completes_flags_their_values_and_the_words() {
     }
     script +=
         "COMP_WORDS=(epochsocks curl --pa) COMP_CWORD=2; _epochsocks; echo \"${COMPREPLY[*]}\"";
-    let workshop = Workshop::new();
-    let outcome = run(&mut shell(&workshop, "bash"), &script);
+    let sandbox = Sandbox::new();
+    let outcome = run(&mut shell(&sandbox, "bash"), &script);
     let mut lines = outcome.stdout.lines();
     for (line, word) in COMPLETED {
         let mut offered = lines.next().unwrap_or_default().split(' ');
@@ -210,8 +210,8 @@ fn fish_completes_flags_their_values_and_the_words() {
     }
     script += "complete -c curl -l path-as-is\n\
         echo (complete -C 'epochsocks -P 1 curl --path-as' | cut -f 1)";
-    let workshop = Workshop::new();
-    let outcome = run(&mut shell(&workshop, "fish"), &script);
+    let sandbox = Sandbox::new();
+    let outcome = run(&mut shell(&sandbox, "fish"), &script);
     let mut lines = outcome.stdout.lines();
     for (line, word) in COMPLETED {
         let mut offered = lines.next().unwrap_or_default().split([' ', '=']);
@@ -248,8 +248,8 @@ fn zsh_completes_flags_their_values_and_the_words_also_when_evaluated() {
     }
     let lines: Vec<_> = COMPLETED.iter().map(|(line, _)| format!("'{line}'")).collect();
     let script = format!("lines=({})\n{ZSH}", lines.join(" "));
-    let workshop = Workshop::new();
-    let outcome = run(shell(&workshop, "zsh").env("TERM", "dumb"), &script);
+    let sandbox = Sandbox::new();
+    let outcome = run(shell(&sandbox, "zsh").env("TERM", "dumb"), &script);
     let mut completed = outcome.stdout.lines();
     for (line, word) in COMPLETED {
         let whole = completed.next().unwrap_or_default().trim_end_matches([' ', '=']);

@@ -5,10 +5,10 @@
 mod support;
 
 mod calls;
-mod crowd;
 mod epoll;
 mod failures;
 mod lifetime;
+mod many_connects;
 mod pollers;
 mod programs;
 mod proxies;

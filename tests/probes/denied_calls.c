@@ -1,5 +1,5 @@
 /* Denies one system call to a flow after the other, with one errno after the other, by a seccomp filter
-   as of a sandbox. A flow may fail, or wait. It must not reach anything beside the proxy, succeed where it
+   as of a sandbox. A flow may fail, or wait. It must not reach anything past the proxy, succeed where it
    has not, or give the program bytes of the proxy's. Each trial has a child of its own; one scene for
    each flow. */
 #define _GNU_SOURCE 1
@@ -449,7 +449,7 @@ static void set_up_passed_datagrams(void)
 static void set_up_passed_stream(void)
 {
     set_up_visited();
-    /* Connected beside the proxy. */
+    /* Connected past the proxy. */
     pass_own(pair[0]);
 }
 

@@ -71,7 +71,7 @@ static void scene_connects(void)
     EXPECT(reach(fd, "192.0.2.1", 80) == 0 && echoes(fd));
 }
 
-/* Reaches DIRECT_PORT of 127.0.0.1 beside the proxy, and no other port. */
+/* Reaches DIRECT_PORT of 127.0.0.1 past the proxy, and no other port. */
 static void scene_direct(void)
 {
     int port = atoi(getenv("DIRECT_PORT"));

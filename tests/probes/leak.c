@@ -1,4 +1,4 @@
-/* leak WAY: one way to reach 198.51.100.1 beside Tor; what comes of it only the network sees. */
+/* leak WAY: one way to reach 198.51.100.1 past Tor; what comes of it only the network sees. */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
 #include <dlfcn.h>

@@ -158,7 +158,7 @@ fn sample(
     Ok([*total, *gap, longest.ok_or_else(|| failed("the stopwatch saw nothing"))? / 1e6])
 }
 
-/// The medians beside each other, and the most of the gaps.
+/// The medians next to each other, and the most of the gaps.
 fn table(results: &Results, loops: &[Loop], torifiers: &[Torifier]) -> String {
     let mut text = String::from(
         "| loop | under | time of all, ms | longest gap, ms: median (most) | longest call, processor ms |\n\

@@ -32,7 +32,7 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
 
 /// Notes what the settings let past Tor.
 fn note_what_is_direct(settings: &Settings, report: &mut Report) {
-    let mut note = |text: &str| report.note("beside Tor", text);
+    let mut note = |text: &str| report.note("past Tor", text);
     if let Some(direct) = &settings.allow_direct {
         note(&format!("AllowDirect: {direct} is reached by TCP without Tor"));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use epochsocks::socks5::{Command, Credentials, Error, Handshake, Host, ReplyCode, Request, Step};
 
 /// Time limit of an answer of Tor that needs no network.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// The name of the local host: Tor refuses to look it up, at once and without a line in its log.
 /// Other SOCKS servers don't know the command.
@@ -48,8 +48,8 @@ pub fn examine(address: SocketAddr, credentials: Option<&Credentials>) -> Result
 }
 
 fn speaks_http(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n")?;
     let mut start = [0; 5];
     stream.read_exact(&mut start)?;
@@ -57,9 +57,9 @@ fn speaks_http(address: SocketAddr) -> io::Result<bool> {
 }
 
 fn ask(address: SocketAddr, credentials: Option<&Credentials>) -> Result<(), Problem> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
+    stream.set_write_timeout(Some(TIME_LIMIT))?;
     let mut handshake = Handshake::new(&QUESTION, credentials);
     loop {
         let mut buffer = [0; 512];
@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
             Problem::Silent => write!(
                 f,
                 "no answer within {} s to what Tor answers at once: is it Tor's SocksPort?",
-                PATIENCE.as_secs()
+                TIME_LIMIT.as_secs()
             ),
         }
     }

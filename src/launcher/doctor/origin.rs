@@ -12,7 +12,7 @@ use std::time::Duration;
 pub const PAGE: &str = "epochsocks self-test\n";
 
 /// Time limit of a client's silence.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Clients of the web server.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ fn count(visits: &Mutex<Visits>, stream: &TcpStream) {
 
 /// Answers one HTTP request, whatever it is.
 fn serve(stream: TcpStream) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     let mut reader = BufReader::new(&stream);
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 && line != "\r\n" {

@@ -13,7 +13,7 @@ use super::origin::PAGE;
 use super::proxy::{NAME, ONION, PORT};
 
 /// Time limit of a server's silence.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the probe; its arguments are the addresses of the TCP and the UDP trap.
 pub fn run(arguments: &[OsString]) -> i32 {
@@ -40,7 +40,7 @@ fn visit(name_step: &str, peer_step: &str, page_step: &str, name: &str) {
 }
 
 fn fetch(mut stream: TcpStream, host: &str) -> io::Result<&'static str> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -18,7 +18,7 @@ pub const ONION: &str = "epochsocksselftestaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 pub const PORT: u16 = 80;
 
 /// Time limit of a client's silence.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 const CONNECT: u8 = 1;
 const RESOLVE: u8 = 0xF0;
@@ -79,7 +79,7 @@ impl Proxy {
 }
 
 fn serve(mut client: TcpStream, record: &Mutex<Vec<Asked>>, door: &Door) -> io::Result<()> {
-    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_read_timeout(Some(TIME_LIMIT))?;
     client.set_nodelay(true)?;
     let [_, methods] = take(&mut client)?;
     client.read_exact(&mut vec![0; usize::from(methods)])?;

@@ -15,7 +15,7 @@ use crate::locate;
 use crate::search::search;
 
 /// Time limit of a child.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIME_LIMIT: Duration = Duration::from_secs(40);
 
 /// Time limit of a connection, in seconds.
 const HANDSHAKE_TIMEOUT: &str = "10";
@@ -42,9 +42,9 @@ pub fn run(library: &Path, report: &mut Report) {
     report.step(
         "nothing direct",
         match bench.origin.direct() {
-            [0, 0, 0] => Ok("no connection and no datagram came beside the proxy"),
+            [0, 0, 0] => Ok("no connection and no datagram came past the proxy"),
             [web, tcp, udp] => Err(format!(
-                "{} connections and {udp} datagrams came beside the proxy",
+                "{} connections and {udp} datagrams came past the proxy",
                 web.saturating_add(tcp)
             )),
         },
@@ -78,16 +78,17 @@ impl Bench<'_> {
 /// Waits for a child that ends when its output does, and ends it when it takes too long.
 fn finish(mut child: Child) -> io::Result<Output> {
     let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
-    let outputs = stdout.recv_timeout(PATIENCE).and_then(|stdout| {
-        let stderr = stderr.recv_timeout(PATIENCE)?;
+    let outputs = stdout.recv_timeout(TIME_LIMIT).and_then(|stdout| {
+        let stderr = stderr.recv_timeout(TIME_LIMIT)?;
         Ok((stdout, stderr))
     });
     if outputs.is_err() {
         child.kill()?;
     }
     let status = child.wait()?;
-    let (stdout, stderr) = outputs
-        .map_err(|_| io::Error::other(format!("it did not end within {} s", PATIENCE.as_secs())))?;
+    let (stdout, stderr) = outputs.map_err(|_| {
+        io::Error::other(format!("it did not end within {} s", TIME_LIMIT.as_secs()))
+    })?;
     Ok(Output { status, stdout, stderr })
 }
 

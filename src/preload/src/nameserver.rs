@@ -285,8 +285,8 @@ pub fn sleep(
     let Some((last, own)) = entries.split_last_mut() else { return Slept::Over };
     *last = libc::pollfd { fd: set, events: libc::POLLIN, revents: 0 };
     let count = own.len() + 1;
-    let patience = questions.filter(|questions| questions.any()).and_then(Questions::patience);
-    let time = limit.into_iter().chain(patience).min();
+    let longest = questions.filter(|questions| questions.any()).and_then(Questions::longest_wait);
+    let time = limit.into_iter().chain(longest).min();
     let spelled = time.map(time::timespec);
     let spelled = spelled.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
     let saved = errno::get();

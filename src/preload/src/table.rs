@@ -289,7 +289,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
     fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
         "sys/socket.h", cancellation_point: yes, async_signal_safe: yes, real: kernel(SYS_recvmsg),
         handler: data::receive::recvmsg,
-        why: "network sockets of other processes come in beside Tor",
+        why: "network sockets of other processes come in past Tor",
         policy: "EACCES and only they are closed, or as PassedSockets says; what is known to be connected through Tor is taken; while a handshake is in flight as read",
         test: "hooks::a_passed_network_socket_is_refused",
     }
@@ -461,7 +461,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/epoll.h", async_signal_safe: yes, real: kernel(SYS_epoll_ctl),
         handler: waits::epoll::epoll_ctl,
         why: "the kernel would report the steps of a handshake",
-        policy: "while a handshake is in flight the kernel has a token in place of the wish; ENOSPC for more than 8 registrations of one such socket",
+        policy: "while a handshake is in flight the kernel has a token in place of the program's events; ENOSPC for more than 8 registrations of one such socket",
         test: "nonblocking::epoll_sees_a_connect_as_the_kernel_would",
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout: c_int) -> c_int {
@@ -495,7 +495,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         result: *mut *mut addrinfo,
     ) -> c_int {
         "netdb.h", real: lookup, handler: names::getaddrinfo,
-        why: "libc's resolver would ask a name server beside Tor",
+        why: "libc's resolver would ask a name server past Tor",
         policy: "names go to Tor's RESOLVE, onion names get a cookie address, libc makes the list of numeric addresses",
         test: "names::getaddrinfo_asks_tor_and_libc_adds_the_service",
     }

@@ -166,7 +166,7 @@ impl Slot {
     pub fn register_waiter(&self, me: i32) -> bool {
         // Relaxed throughout: decides nothing but the errno of the threads that don't wait.
         let seen = self.waiter.load(Relaxed);
-        let is_free = seen == 0 || seen == me || !sys::thread_exists(seen);
+        let is_free = seen == 0 || seen == me || !sys::thread_is_alive(seen);
         is_free && self.waiter.compare_exchange(seen, me, Relaxed, Relaxed).is_ok()
     }
 
@@ -178,7 +178,7 @@ impl Slot {
 
     pub(super) fn has_waiter(&self) -> bool {
         let waiter = self.waiter.load(Relaxed);
-        waiter != 0 && sys::thread_exists(waiter)
+        waiter != 0 && sys::thread_is_alive(waiter)
     }
 }
 

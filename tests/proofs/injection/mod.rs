@@ -5,10 +5,10 @@
 //! same descriptors, and then frees and reuses all that may be freed. The child goes on to the next
 //! instruction when its copy has ended.
 
-mod beside;
+mod crash_report;
 mod filter;
-mod post_mortem;
 mod process;
+mod second_thread;
 mod step;
 mod trial;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 
-use super::post_mortem;
+use super::crash_report;
 
 /// End of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl<T: Default> Shared<T> {
             // SAFETY: the child is gone, and what it left is the caller's.
             return (unsafe { self.0.read() }, end);
         }
-        post_mortem::handle_crashes();
+        crash_report::handle_crashes();
         limit_time(DEADLINE);
         // SAFETY: the parent does not touch it until the child is gone.
         let report = unsafe { &mut *self.0.as_ptr() };
@@ -131,7 +131,7 @@ fn wait(child: libc::pid_t) -> End {
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     match status {
         0 => End::Done,
-        _ if post_mortem::has_waited(libc::WEXITSTATUS(status)) => End::Deadlock,
+        _ if crash_report::has_waited(libc::WEXITSTATUS(status)) => End::Deadlock,
         _ => End::Crash,
     }
 }

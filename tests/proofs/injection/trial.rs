@@ -7,10 +7,10 @@ use std::thread;
 
 use epochsocks::registry::SocketId;
 
-use crate::injection::beside::Beside;
+use crate::injection::crash_report::in_case_of_a_crash;
 use crate::injection::filter;
-use crate::injection::post_mortem::in_case_of_a_crash;
 use crate::injection::process;
+use crate::injection::second_thread::SecondThread;
 use crate::injection::step::{Boundary, step};
 use crate::model::{Answer, FDS, Model, Operation, Run, Seen};
 use crate::subject::{self, Account, Held, Subject, is_signal_safe, perform};
@@ -111,7 +111,7 @@ fn run_on<S: Subject>(
     }
 
     let (mut answer, other) = (Answer::Torn, OnceLock::new());
-    let beside = Beside::default();
+    let second_thread = SecondThread::default();
     let boundaries = thread::scope(|scope| {
         let mut interrupted = || answer = perform(subject, &held, scene.interrupted);
         let boundaries = step(&mut interrupted, &mut |boundary| {
@@ -124,11 +124,11 @@ fn run_on<S: Subject>(
             };
             match scene.who {
                 Who::Handler => inject(),
-                Who::Thread => beside.begin(scope, inject, || churn(subject, BESIDE, 1)),
+                Who::Thread => second_thread.begin(scope, inject, || churn(subject, BESIDE, 1)),
             }
             ControlFlow::Break(())
         });
-        beside.end();
+        second_thread.end();
         boundaries
     });
 

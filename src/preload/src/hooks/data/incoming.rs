@@ -74,7 +74,7 @@ impl Waiter for Arrival {
     }
 
     fn goes_on_after_signal(&self) -> bool {
-        sys::handlers_restart()
+        sys::all_handlers_restart()
     }
 
     fn drive(&mut self) -> bool {

@@ -163,7 +163,7 @@ fn process(environment: Environment<'_>) -> Result<(), Obstacle> {
     environment
         .values("GLIBC_TUNABLES")
         .try_for_each(decide_tunables)
-        .and_then(|()| decide_process(sys::acts_for_another(), sys::asks_for_another_domain()))
+        .and_then(|()| decide_process(sys::has_changed_ids(), sys::has_requested_exec_domain()))
         .map_err(Obstacle::Process)
 }
 

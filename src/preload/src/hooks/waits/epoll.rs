@@ -29,16 +29,16 @@ pub unsafe fn epoll_ctl(
     if !SOCKETS.has_own_epoll_entries(fd) {
         return real();
     }
-    let mut wish = [0; size_of::<epoll_event>()];
+    let mut wanted = [0; size_of::<epoll_event>()];
     if operation != libc::EPOLL_CTL_DEL
         // SAFETY: the caller's contract; what can't be read is EFAULT of the kernel.
-        && unsafe { copy_from_program(event.cast(), &mut wish) }.is_err()
+        && unsafe { copy_from_program(event.cast(), &mut wanted) }.is_err()
     {
         return real();
     }
     // SAFETY: an epoll_event is plain data.
-    let wish = unsafe { wish.as_ptr().cast::<epoll_event>().read_unaligned() };
-    let interest = Interest { events: wish.events, data: wish.u64 };
+    let wanted = unsafe { wanted.as_ptr().cast::<epoll_event>().read_unaligned() };
+    let interest = Interest { events: wanted.events, data: wanted.u64 };
     match SOCKETS.epoll_ctl(&EpollControl { epoll, operation, fd, interest }) {
         Ok(()) => 0,
         Err(errno) => errno::fail(errno),

@@ -154,7 +154,7 @@ impl Waiter for OneSocket {
     }
 
     fn goes_on_after_signal(&self) -> bool {
-        sys::handlers_restart()
+        sys::all_handlers_restart()
     }
 
     fn drive(&mut self) -> bool {

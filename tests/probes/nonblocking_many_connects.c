@@ -1,4 +1,4 @@
-/* nonblocking_crowd COUNT WAIT ERROR: so many connects in flight at once, awaited by `epoll` or
+/* nonblocking_many_connects COUNT WAIT ERROR: COUNT connects in flight at once, awaited by `epoll` or
  * `poll`. The proxy answers none before it has the requests of all. With ERROR 0 each connection must
  * lead to its own destination, whose port the proxy sends right behind its answer; otherwise each must
  * fail with that errno. Prints what it took. */

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::process::{finish, probe, text};
 use crate::support::{skip, torify};
 
-const CROWD: usize = 10_000;
+const MANY: usize = 10_000;
 /// Connections that the kernel accepts before the proxy does.
 const BACKLOG: i32 = 4_096;
 const LIMIT: Duration = Duration::from_secs(120);
@@ -24,36 +24,36 @@ const TIMEOUT: &str = "5";
 #[test]
 fn ten_thousand_connects_are_in_flight_at_once() {
     for wait in ["epoll", "poll"] {
-        // The smaller crowd is there for its figures: what ten times as many take.
-        crowd(CROWD / 10, wait, 0, 0);
-        crowd(CROWD, wait, 0, 0);
+        // The smaller number is there for its figures: what ten times as many take.
+        connect_many(MANY / 10, wait, 0, 0);
+        connect_many(MANY, wait, 0, 0);
     }
 }
 
 #[test]
 fn ten_thousand_connects_fail_at_once() {
-    crowd(CROWD, "epoll", 5, libc::ECONNREFUSED);
-    crowd(CROWD, "poll", 5, libc::ECONNREFUSED);
+    connect_many(MANY, "epoll", 5, libc::ECONNREFUSED);
+    connect_many(MANY, "poll", 5, libc::ECONNREFUSED);
 }
 
 #[test]
 fn ten_thousand_connects_run_out_of_time() {
-    crowd(CROWD, "epoll", SILENT, libc::ETIMEDOUT);
-    crowd(CROWD, "poll", SILENT, libc::ETIMEDOUT);
+    connect_many(MANY, "epoll", SILENT, libc::ETIMEDOUT);
+    connect_many(MANY, "poll", SILENT, libc::ETIMEDOUT);
 }
 
 /// One after the other, so that their time is their own.
-fn crowd(asked: usize, wait: &str, code: u8, errno: i32) {
+fn connect_many(asked: usize, wait: &str, code: u8, errno: i32) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // In an epoll set each socket has a descriptor of the library's own, too.
     let each = if wait == "epoll" { 2 } else { 1 };
     let count = asked.min(files().saturating_sub(100) / each);
     if count < asked / 3 {
-        return skip::skip("fewer descriptors are allowed than such a crowd needs");
+        return skip::skip("fewer descriptors are allowed than so many connects need");
     }
     let port = start_proxy(count, code).expect("loopback has ports");
-    let mut command = torify(probe("nonblocking_crowd"));
+    let mut command = torify(probe("nonblocking_many_connects"));
     command.args([count.to_string(), wait.to_owned(), errno.to_string()]);
     command.env("EPOCHSOCKS_TOR_PORT", port.to_string()).env("EPOCHSOCKS_LOG_LEVEL", "1");
     if code == SILENT {
@@ -84,7 +84,7 @@ fn start_proxy(count: usize, code: u8) -> io::Result<u16> {
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         if let Err(error) = serve(&listener, count, code) {
-            eprintln!("the proxy of the crowd: {error}");
+            eprintln!("the proxy: {error}");
         }
     });
     Ok(port)

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A directory of one test's own, gone at the test's end.
-pub struct Workshop {
+pub struct Sandbox {
     /// The directory.
     pub path: PathBuf,
 }
@@ -23,15 +23,15 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-impl Workshop {
-    pub fn new() -> Workshop {
+impl Sandbox {
+    pub fn new() -> Sandbox {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Relaxed: only the number itself matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("epochsocks-launcher-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
-        Workshop { path }
+        Sandbox { path }
     }
 
     /// A file with this content and mode.
@@ -124,7 +124,7 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }

@@ -5,12 +5,12 @@ use std::thread::{self, Scope};
 
 /// Signals between the two threads about their progress.
 #[derive(Default)]
-pub struct Beside {
+pub struct SecondThread {
     done: AtomicBool,
     over: AtomicBool,
 }
 
-impl Beside {
+impl SecondThread {
     /// Returns when a new thread has done `work`; from then on that does `idle` again and again.
     pub fn begin<'scope>(
         &'scope self,
