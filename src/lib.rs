@@ -25,6 +25,7 @@
 //! | [`backstop`] | the seccomp filter of a launch, and the secret that its hooks' calls carry | yes |
 //! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
 //! | `atomics` | the atomics of a program or of a model, and the memory orderings | yes |
+//! | `atomics` | the atomics of [`registry`] and [`sockets`], real and loom's, and their orderings | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the

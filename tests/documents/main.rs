@@ -1,6 +1,7 @@
 //! Documents and comments keep the rules of CONTRIBUTING: plain words, and paths that exist.
 
 mod links;
+mod maps;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,39 @@
+//! The lists of modules and pages name all of them.
+
+use std::path::Path;
+
+use crate::{root, texts};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_maps_have_every_module() {
+    let library = read("src/lib.rs");
+    let design = read("design/README.md");
+    let (_, design) = design.split_once("## The modules").expect("the section");
+    let (design, _) = design.split_once("\n## ").unwrap_or((design, ""));
+    let modules = library.lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
+    for module in modules {
+        let has_row = |row: &str| library.contains(&format!("//! | {row} |"));
+        let has_it = has_row(&format!("[`{module}`]")) || has_row(&format!("`{module}`"));
+        assert!(has_it, "src/lib.rs' table: {module}");
+        let has_it =
+            design.split(|it: char| !it.is_alphanumeric() && it != '_').any(|it| it == module);
+        assert!(has_it, "design/README.md's list: {module}");
+    }
+}
+
+#[test]
+fn the_lists_of_pages_have_every_page() {
+    for (folder, list) in [("design", "design/README.md"), ("manual", "README.md")] {
+        let list = read(list);
+        for page in texts(&[folder], &["md"]) {
+            let name = page.path.file_name().expect("a file");
+            let is_listed = list.contains(&format!("{})", Path::new(name).display()));
+            let is_other = page.path.starts_with("design/report") || name == "README.md";
+            assert!(is_listed || is_other, "{} is in no list", page.path.display());
+        }
+    }
+}
