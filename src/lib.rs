@@ -7,7 +7,7 @@
 //!
 //! | module | what it is for | from a signal handler? |
 //! | --- | --- | --- |
-//! | [`registry`] | which descriptor names which connection; one backend a file | yes, where the backend lists guarantee H |
+//! | [`registry`] | which descriptor names which connection; one backend a file | yes, unless the backend lacks guarantee H |
 //! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
 //! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
 //! | [`sockets`] | what this process knows of its sockets: their records, and the life of a connect | yes |

@@ -163,7 +163,7 @@ pub struct Detached(pub(crate) core::ptr::NonNull<()>);
 /// The registry: descriptor -> record.
 ///
 /// # Safety
-/// An implementation keeps every guarantee that it lists.
+/// An implementation keeps every guarantee that its [`Variant`] does not list as missing.
 pub unsafe trait Registry: Sync {
     /// Target of an entry.
     type Payload: Payload;

@@ -99,7 +99,7 @@ impl<T> Slab<T> {
     }
 
     fn pop_batch(&self) -> Option<List<T>> {
-        // Acquire pairs with the AcqRel in `spill`.
+        // Acquire pairs with the AcqRel in `push`.
         let mut top = self.spilled.load(Acquire);
         loop {
             let node = self.node((top as u32).checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! The preload library: the only crate that exports C names, and as thin as it can be.
+//! The preload library: the only crate that exports C names. Decisions and states are in the library.
 //!
 //! | module | what it holds |
 //! | --- | --- |
