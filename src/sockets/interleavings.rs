@@ -18,7 +18,7 @@ use super::{EpollControl, Progress, SocketId};
 use crate::registry::Registry;
 use crate::sys::{self, boundary, net, own_descriptors};
 
-/// What is at the number when the call begins.
+/// File that has the number when the call begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Unconnected,
@@ -34,7 +34,7 @@ enum Before {
 const STATES: [Before; 5] =
     [Before::Unconnected, Before::InFlight, Before::Answered, Before::Connected, Before::Refused];
 
-/// How the other thread closes the number, and what it opens there.
+/// Call by which the other thread closes the number, and file that it opens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reuse {
     /// close, then a connected TCP socket that was made elsewhere.
@@ -70,7 +70,7 @@ impl Peer {
         .expect("the peer is connected");
     }
 
-    /// What has come from the reused file.
+    /// Data that have come from the reused file.
     fn pending(&mut self) -> usize {
         let mut bytes = [0; 64];
         match self {
@@ -88,7 +88,7 @@ impl Peer {
 }
 
 const UNTOUCHED: &[u8] = b"\x05\x00hello";
-/// What the program asks to be told of the reused file.
+/// Events of the reused file that the program asks for.
 const DATA: u64 = 99;
 
 fn flags(fd: i32) -> i32 {
@@ -117,7 +117,7 @@ fn pair() -> (TcpStream, TcpStream) {
     (one, listener.accept().unwrap().0)
 }
 
-/// What the other thread does.
+/// Steps of the other thread.
 fn reuse(sockets: &Subject, fd: i32, epoll: i32, how: Reuse, silent: SocketAddr) -> Reused {
     let peer = match how {
         Reuse::Stream => {
@@ -185,7 +185,7 @@ impl Reused {
     }
 }
 
-/// Whether the event of the reused file comes out of the set at once.
+/// Tells whether the event of the reused file comes out of the set at once.
 fn is_told(epoll: i32) -> bool {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
     // SAFETY: as many events as there are.
@@ -263,7 +263,7 @@ impl Scene {
         }
     }
 
-    /// What is left of the first socket when the number is closed, too.
+    /// Checks what is left of the first socket when the number is closed, too.
     fn leftover(self) -> Option<String> {
         close(&self.sockets, self.fd);
         let mut slots = 0;

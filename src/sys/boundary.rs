@@ -11,7 +11,7 @@ use super::arch;
 type Other = Box<dyn FnOnce() + Send>;
 
 std::thread_local! {
-    /// How many system calls of this thread are to come before the other thread runs.
+    /// Number of system calls of this thread that come before the other thread runs.
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
     static OTHER: RefCell<Option<Other>> = const { RefCell::new(None) };
 }
