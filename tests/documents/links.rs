@@ -36,14 +36,13 @@ fn anchors(text: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with('#')).map(heading).map(anchor).collect()
 }
 
-/// The last part of a Rust path such as `module::function`, perhaps with `(…)` behind it.
-fn last_part(name: &str) -> Option<&str> {
-    let name = name.split('(').next()?;
-    let (_, last) = name.rsplit_once("::")?;
-    let is_identifier = |part: &str| {
+/// The parts of a Rust path such as `module::function`, perhaps with `(…)` behind it; none of another text.
+fn parts(name: &str) -> Vec<&str> {
+    let parts: Vec<_> = name.split('(').next().unwrap_or_default().split("::").collect();
+    let is_identifier = |part: &&str| {
         !part.is_empty() && part.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
     };
-    name.split("::").all(is_identifier).then_some(last)
+    if parts.len() > 1 && parts.iter().all(is_identifier) { parts } else { Vec::new() }
 }
 
 /// The files of the checkout that documents may name.
@@ -70,7 +69,7 @@ fn check(document: &Text, line: &str, sources: &Sources, wrong: &mut impl FnMut(
         let is_missing = match path {
             path if FOLDERS.iter().any(|folder| path.starts_with(folder)) => !exists(path),
             path if path.ends_with(".rs") => !sources.has_file(path),
-            path => last_part(path).is_some_and(|name| !sources.has_word(name)),
+            path => parts(path).iter().any(|part| !sources.has_word(part)),
         };
         if is_missing {
             wrong(path);
@@ -111,7 +110,7 @@ fn a_link_to_a_heading_is_that_of_a_heading() {
 }
 
 #[test]
-fn the_name_at_the_end_of_a_path_is_found() {
-    assert_eq!(last_part("Record::complete(end)"), Some("complete"));
-    assert_eq!(last_part("a sentence with :: in it"), None);
+fn the_parts_of_a_path_are_found() {
+    assert_eq!(parts("Record::complete(end)"), ["Record", "complete"]);
+    assert!(parts("a sentence with :: in it").is_empty());
 }
