@@ -51,7 +51,7 @@ impl<'b> SharedBytes<'b> {
         self.length
     }
 
-    /// `length` bytes from `offset` on, if there are so many.
+    /// `length` bytes from `offset` on, if there are that many.
     ///
     /// # Safety
     /// No thread writes them any more.

@@ -213,7 +213,7 @@ impl Object {
     /// The symbol at `index`, if it is the meant one.
     ///
     /// # Safety
-    /// The table has so many symbols.
+    /// Number of symbols in the table.
     unsafe fn definition(&self, index: usize, name: &CStr) -> Option<Definition> {
         // SAFETY: both tables have as many entries, as the caller vouches.
         let (symbol, version) = unsafe {

@@ -19,7 +19,7 @@ const LEFT_OUT: u64 = (1 << WRITTEN) - 1;
 /// Decision about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is written; so many were left out before it.
+    /// It is written; this number of lines was left out before it.
     Written(u32),
     /// It is written, and those that follow within the second are left out.
     Last(u32),

@@ -35,7 +35,7 @@ pub const fn symbol_hash(name: &CStr) -> u32 {
 
 /// The size of an entry (elf.h): a tag and a value.
 const ENTRY: usize = 16;
-/// So many are read at once, as each read is a system call.
+/// Number that is read at once, as each read is a system call.
 const BLOCK: usize = 32;
 /// More entries than this no linker makes.
 const MOST: usize = 1024;

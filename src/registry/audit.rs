@@ -5,7 +5,7 @@
 pub enum Use {
     /// A descriptor names it.
     Named,
-    /// No descriptor names it; it waits until no thread sees it. So many references are counted: in a
+    /// No descriptor names it; it waits until no thread sees it. The value is the number of references counted: in a
     /// registry at rest 1, its own.
     Retired(u64),
     /// A retired record keeps it, as its successor or a successor of that.

@@ -143,7 +143,7 @@ fn an_abandoned_reader_keeps_no_arena() {
     assert!(nodes <= ARENA, "they are used again, but {nodes} nodes were");
 }
 
-/// Each costs its cell and the nodes of its arena: so many and no more.
+/// Each costs its cell and the nodes of its arena: that and no more.
 #[test]
 fn an_abandoned_mutation_costs_one_arena() {
     const ABANDONED: u32 = 500;

@@ -27,7 +27,7 @@ pub fn bare<P: Policy>() -> Bare<P> {
     SlotRegistry::over(EpochDomain::new())
 }
 
-/// Opens and closes `fd` so many times.
+/// Opens and closes `fd` repeatedly.
 pub fn churn(registry: &impl Registry, fd: i32, times: u64) {
     for cookie in 0..times {
         registry.insert(fd, SocketId(cookie)).expect("a vacant descriptor");

@@ -106,7 +106,7 @@ impl Answers {
     fn table(&self) -> Option<&[Slot]> {
         // Acquire pairs with the Release in `table_or_open`. The memory is zeroed.
         let slots = NonNull::new(self.slots.load(Acquire))?;
-        // SAFETY: a mapping of so many slots, which is never unmapped while `self` is borrowed.
+        // SAFETY: a mapping of that many slots, which is never unmapped while `self` is borrowed.
         Some(unsafe { core::slice::from_raw_parts(slots.as_ptr(), SETS * WAYS) })
     }
 

@@ -11,7 +11,7 @@ use crate::atomics::models::{fails, holds, models};
 use crate::atomics::mutant::Mutant;
 use crate::atomics::{AtomicU32, SharedBytes};
 
-/// An empty table for so many names, in leaked memory.
+/// An empty table for a number of names, in leaked memory.
 fn table(capacity: usize) -> Table<'static> {
     let slots: Vec<AtomicU32> = (0..capacity).map(|_| AtomicU32::new(0)).collect();
     Table {

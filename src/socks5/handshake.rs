@@ -57,7 +57,7 @@ enum State {
 pub enum Step<'a> {
     /// Send these bytes, never none; any part of them will do.
     Send(&'a [u8]),
-    /// Receive at least one byte and at most so many: no more belong to the handshake, for the
+    /// Receive at least one byte and at most this number: no more belong to the handshake, for the
     /// byte after it is the application's.
     Receive(usize),
     /// The proxy did what was asked.

@@ -17,7 +17,7 @@ std::thread_local! {
 }
 
 /// Lets `other` run in a thread of its own, from its beginning to its end, before the system call
-/// number `index` that `work` makes, counted from 0. Says whether `work` has made so many.
+/// number `index` that `work` makes, counted from 0. Says whether `work` has made that many.
 pub fn run_before(index: u32, other: Other, work: impl FnOnce()) -> bool {
     LEFT.set(Some(index));
     OTHER.set(Some(other));

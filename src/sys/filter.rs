@@ -39,6 +39,6 @@ pub fn install(instructions: &[sock_filter], flags: usize) -> Result<usize, Errn
         filter: instructions.as_ptr().cast_mut(),
     };
     let program = &raw const program as usize;
-    // SAFETY: the kernel reads so many instructions, and checks them.
+    // SAFETY: the kernel reads that number of instructions, and checks them.
     Errno::check(unsafe { syscall6(libc::SYS_seccomp, SET_MODE_FILTER, flags, program, 0, 0, 0) })
 }

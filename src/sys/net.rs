@@ -267,7 +267,7 @@ pub fn confine(fd: i32) -> Result<(), Errno> {
 
 /// The name of the interface that `fd` is bound to, up to a NUL; empty if there is none.
 fn interface(fd: i32) -> Result<[u8; libc::IFNAMSIZ], Errno> {
-    // SAFETY: a name of so many bytes.
+    // SAFETY: a name of that length.
     unsafe { option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE) }
 }
 

@@ -13,7 +13,7 @@ const ROOM: usize = 2_048;
 /// The offsets of length and name in the kernel's `linux_dirent64`.
 const LENGTH: usize = 16;
 const NAME: usize = 19;
-/// Without /proc so many descriptors are tried.
+/// Number of descriptors that are tried without /proc.
 const TRIED: i32 = 1_024;
 /// Descriptors below this are tried before the directory is listed, which takes longer.
 const LOW: i32 = 8;

@@ -33,7 +33,7 @@ static HIGHEST: AtomicI32 = AtomicI32::new(-1);
 pub fn duplicate(fd: i32) -> Result<i32, Errno> {
     let words = words_or_new().ok_or(Errno(libc::ENOMEM))?;
     let own = match duplicate_from(fd, LOWEST) {
-        // The process may not have so many descriptors, or has.
+        // The process may not have that many descriptors, or has.
         Err(Errno(libc::EINVAL | libc::EMFILE)) => duplicate_beyond_limit(fd)?,
         own => own?,
     };

@@ -212,7 +212,7 @@ pub fn close_owned_sockets() {
 mod tests {
     use super::*;
 
-    /// Makes so many sockets, each by a caller of the last one's, and tells whether all had places.
+    /// Makes this number of sockets, each by a caller of the last one's, and tells whether all had places.
     fn have_places(count: usize) -> bool {
         let socket = OwnedSocket::stream(libc::AF_INET).unwrap();
         let (fd, is_placed) = (socket.fd(), socket.place.is_some());

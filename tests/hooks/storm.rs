@@ -79,7 +79,7 @@ fn a_lookup_that_a_handler_jumps_out_of_stops_plain_epochs() {
     assert!(seen.contains("not so: after - before"), "{seen}");
 }
 
-/// `program` with the settings of a scene of so many rounds, without the launcher.
+/// `program` with the settings of a scene of `rounds` rounds, without the launcher.
 fn unlaunched(program: &Path, scene: &str, rounds: u32) -> Command {
     let proxy = echoing_proxy();
     let mut command = Command::new(program);

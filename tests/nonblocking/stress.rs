@@ -1,6 +1,6 @@
 //! Threads that connect, close, duplicate and fork among many handshakes in flight.
 //! `EPOCHSOCKS_STRESS=50000 cargo test --release --test nonblocking stress -- --nocapture` is the long
-//! form: so many connects in each of the four threads.
+//! form: that many connects in each of the four threads.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ const CHURN: u64 = 20_000;
 const READERS: i32 = 50;
 const CHURNED: i32 = READERS;
 
-/// Runs `work` inside of `depth` guards, as if so many handlers had each interrupted a reader.
+/// Runs `work` inside of `depth` guards, as if that many handlers had each interrupted a reader.
 fn inside_guards<S: Subject>(subject: &S, depth: usize, work: &mut dyn FnMut()) {
     match depth {
         0 => work(),

@@ -171,7 +171,7 @@ mod misses {
 
 /// Children of a process whose threads are in the midst of everything.
 const CHILDREN: usize = 30;
-/// The same for backends whose children may wait for ever: one of so many does.
+/// The same for backends whose children may wait for ever: one of many does.
 const MANY_CHILDREN: usize = 3_000;
 
 /// J: a child of fork does everything at once; or, where that is not promised, some child waits for

@@ -101,7 +101,7 @@ enum Progress {
     Answered,
 }
 
-/// A point of the search: so many moments have passed, and these calls are under way.
+/// A point of the search: a number of moments have passed, and these calls are under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     moment: usize,

@@ -30,7 +30,7 @@ impl EventLoop {
         EventLoop { program, script: None, variant }
     }
 
-    /// Its arguments for so many connections to port 80.
+    /// Its arguments for a number of connections to port 80.
     pub fn arguments(&self, count: u32, address: &str) -> Vec<OsString> {
         let script = self.script.iter().map(OsString::from);
         let numbers = [count.to_string(), address.to_owned(), "80".to_owned()].map(OsString::from);

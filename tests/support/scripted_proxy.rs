@@ -22,7 +22,7 @@ pub enum Action {
     Trickle(Vec<u8>),
     /// Waits.
     Delay(Duration),
-    /// Waits until so many connections have come this far.
+    /// Waits until this number of connections have come this far.
     Gather(u32),
     /// Sends back what comes until the client closes.
     Echo,

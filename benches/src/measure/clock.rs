@@ -64,7 +64,7 @@ pub fn time(clock: &impl Clock, work: impl FnOnce()) -> Duration {
 }
 
 /// The smallest number of operations, doubled from `first`, that takes `target` or more; at most
-/// `limit`. `run` does so many operations and says what they took.
+/// `limit`. `run` does a number of operations and says what they took.
 pub fn calibrate(
     target: Duration,
     (first, limit): (u32, u32),

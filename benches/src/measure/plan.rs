@@ -42,7 +42,7 @@ impl Plan {
         Plan { effort, rounds, sample: Duration::from_millis(sample), threads, entries }
     }
 
-    /// The settings: entries, and the thread counts to measure with so many. Only the full plan
+    /// The settings: entries, and the thread counts to measure with that many. Only the full plan
     /// crosses all of both.
     pub fn settings(&self) -> Vec<(u32, Vec<u32>)> {
         let threads = |entries| match self.effort {

@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// An experiment of so many steps.
+    /// An experiment of a number of steps.
     pub fn new(experiment: &str, steps: usize) -> Progress {
         Progress { experiment: experiment.to_owned(), steps, done: 0, started: Instant::now() }
     }

@@ -73,7 +73,7 @@ fn copied() -> Option<&'static [u8]> {
     let start = NonNull::new(START.load(Acquire))?;
     // Relaxed: ordered by the Acquire above.
     let length = LENGTH.load(Relaxed);
-    // SAFETY: so many bytes were written before the address was published, and stay.
+    // SAFETY: that many bytes were written before the address was published, and stay.
     Some(unsafe { core::slice::from_raw_parts(start.as_ptr(), length) })
 }
 

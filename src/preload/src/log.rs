@@ -36,7 +36,7 @@ pub fn count(subject: Subject) {
     }
 }
 
-/// Writes one line if the settings' level lets it through. Of each subject so many are written in a
+/// Writes one line if the settings' level lets it through. Of each subject a limited number is written in a
 /// second, but all of them where everything is asked for.
 pub fn line(level: Level, subject: Subject, message: fmt::Arguments<'_>) {
     let settings = settings::get().unwrap_or(&Settings::DEFAULT);

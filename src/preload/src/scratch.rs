@@ -49,7 +49,7 @@ impl Block {
         // SAFETY: null, or a block, of which none is ever unmapped.
         while let Some(block) = unsafe { next.as_ref() } {
             if block.room >= count && block.take(holder, me) {
-                // SAFETY: the block is the caller's, and has room for so many words.
+                // SAFETY: the block is the caller's, and has room for that many words.
                 unsafe { block.words().write_bytes(0, count) };
                 return Ok(block);
             }

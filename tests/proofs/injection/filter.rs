@@ -26,7 +26,7 @@ const fn load(offset: u32) -> sock_filter {
     statement(BPF_LD | BPF_W | BPF_ABS, offset)
 }
 
-/// Skips so many instructions, by whether what was loaded is `value`.
+/// Skips instructions, by whether what was loaded is `value`.
 const fn jump(value: i64, equal: u8, other: u8) -> sock_filter {
     let code = (BPF_JMP | BPF_JEQ | BPF_K) as u16;
     sock_filter { code, jt: equal, jf: other, k: value as u32 }

@@ -71,7 +71,7 @@ unsafe fn admit(message: &mut msghdr) -> PassDecision {
     if message.msg_control.is_null() || message.msg_controllen == 0 {
         return PassDecision::Take;
     }
-    // SAFETY: the kernel has written so many bytes there.
+    // SAFETY: the kernel has written that many bytes there.
     let control = unsafe {
         core::slice::from_raw_parts_mut(message.msg_control.cast::<u8>(), message.msg_controllen)
     };

@@ -63,7 +63,7 @@ fn on_stack<R>(call: impl FnOnce(&mut Pointers<'_>) -> R) -> R {
 fn in_block<R>(room: usize, call: impl FnOnce(&mut Pointers<'_>) -> R) -> Result<R, Errno> {
     let me = Holder::thread();
     let block = Block::claim(room, me, me)?;
-    // SAFETY: so many zeroed words, which are null pointers and this call's own until it gives them back.
+    // SAFETY: that many zeroed words, which are null pointers and this call's own until it gives them back.
     let slots = unsafe { core::slice::from_raw_parts_mut(block.words().cast().as_ptr(), room) };
     let result = call(&mut Pointers { slots, count: 0 });
     block.give_back();

@@ -88,7 +88,7 @@ unsafe fn in_child(words: &CStr, expanded: *mut wordexp_t, flags: c_int) -> Resu
     }
     let size = result.length()? + 1;
     let memory = sys::map_zeroed(size)?;
-    // SAFETY: a fresh mapping of so many zeroes.
+    // SAFETY: a fresh mapping of zeroes.
     let text = unsafe { core::slice::from_raw_parts_mut(memory.as_ptr(), size) };
     let read = result.read_at(text.split_last_mut().map_or(&mut [], |(_, text)| text), 0);
     drop(result);

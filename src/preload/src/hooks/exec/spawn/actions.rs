@@ -107,7 +107,7 @@ impl<'a> Actions<'a> {
     pub unsafe fn of(actions: *const posix_spawn_file_actions_t) -> Actions<'a> {
         // SAFETY: the caller's contract, and glibc's layout.
         let list = match unsafe { actions.cast::<List>().as_ref() } {
-            // SAFETY: as above; so many are initialised.
+            // SAFETY: as above; that many are initialised.
             Some(list) if list.used > 0 => unsafe {
                 core::slice::from_raw_parts(list.actions.cast(), list.used as usize)
             },
