@@ -9,7 +9,7 @@ use super::Action;
 pub const VARIABLE: &str = "_EPOCHSOCKS_BACKSTOP";
 
 /// A random number, which the hooks put into the unused last argument of their system calls and the
-/// filter compares. It tells calls apart, and is no password: each process of the launch knows it.
+/// filter compares. It tells calls apart, and is not a password: each process of the launch knows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(NonZeroU64);
 

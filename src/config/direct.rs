@@ -65,7 +65,7 @@ impl Direct {
         self.items().any(|item| item.hosts.contains(ip))
     }
 
-    /// Tells whether the list has an item that is no network: then the machine's hosts file is
+    /// Tells whether the list has an item that is not a network: then the machine's hosts file is
     /// looked at.
     pub fn has_names(&self) -> bool {
         self.items().any(|item| !matches!(item.hosts, Hosts::Network(..)))

@@ -12,7 +12,7 @@ pub type CookieName = Bytes<255>;
 
 impl Store {
     /// Lets `address` stand for `name`, unless it stands for another one already: that name. Errors:
-    /// as for [`Store::make`], and `EIO` for an entry that is no name.
+    /// as for [`Store::make`], and `EIO` for an entry that is not a name.
     pub fn claim(self, address: Ipv4Addr, name: &[u8]) -> Result<CookieName, Errno> {
         let mut own = CookieName::EMPTY;
         if !name.iter().all(|byte| own.extend(&[byte.to_ascii_lowercase()])) {

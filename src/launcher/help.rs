@@ -20,7 +20,7 @@ pub const WORDS: [(&str, &str); 6] = [
     ("epochsocks show", "print LD_PRELOAD"),
 ];
 
-/// The words that are no programs, each with the arguments that it takes.
+/// The words that are not programs, each with the arguments that it takes.
 pub const OWN_WORDS: [(&str, &[&str]); 5] = [
     ("on", &SHELLS),
     ("off", &SHELLS),

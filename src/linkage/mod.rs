@@ -6,7 +6,7 @@
 //! and stay. They are read here, without a lock, in the order in which the dynamic linker searches
 //! them, so that another library that stands before libc's function is found first.
 //!
-//! Only glibc's layout is known. Whatever is not as expected is no answer, and its asker has the
+//! Only glibc's layout is known. Where something is not as expected there is no answer, and its asker has the
 //! dynamic linker left.
 
 mod object;

@@ -37,7 +37,7 @@ const SHN_ABS: u16 = 0xfff1;
 
 /// In a version index: only who names the version is meant.
 const HIDDEN: u16 = 0x8000;
-/// The highest version index that is no version: local, or global without one.
+/// The highest version index that is not a version: local, or global without one.
 const UNVERSIONED: u16 = 1;
 
 /// Where an object's tables are. They are read-only and the object stays loaded.

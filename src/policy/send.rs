@@ -32,7 +32,7 @@ pub fn send(
     match address {
         _ if !socket.is_inet() && stays_local(socket.domain) => Libc,
         _ if !socket.is_inet() => Refuse(Refusal::Family(socket.domain)),
-        // What is no inet address fails in the kernel.
+        // An address of another family than inet fails in the kernel.
         Address::Inet(_) if socket.is_tcp() && is_fast_open => ConnectFirst,
         _ if socket.is_tcp() => Libc,
         Address::Inet(destination) if socket.is_udp() && destination.port() == NAME_SERVER_PORT => {

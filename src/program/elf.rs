@@ -80,7 +80,7 @@ impl Interpreter {
         CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
     }
 
-    /// Tells whether its file name is one of glibc's linkers, which is no proof that the file is
+    /// Tells whether its file name is one of glibc's linkers, which is not a proof that the file is
     /// one.
     pub fn is_named_as_glibcs(&self) -> bool {
         let name = self.path().to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();

@@ -149,7 +149,7 @@ unsafe impl<T: Payload> Registry for Snapshot<T> {
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        // Relaxed: only that each call has a number of its own matters. 0 is no pointer.
+        // Relaxed: only that each call has a number of its own matters. 0 is not a pointer.
         let number = NonZeroUsize::MIN.saturating_add(self.detaches.fetch_add(1, Relaxed));
         self.change(|map| {
             let record = map.named.remove(&fd)?;

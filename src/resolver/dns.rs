@@ -209,7 +209,7 @@ impl Question {
 }
 
 /// The answer to a query that [`Question::parse`] does not read: REFUSED, or NOTIMP for another
-/// operation than a query. `None` for what is no query at all.
+/// operation than a query. `None` for what is not a query at all.
 pub fn refusal(query: &[u8]) -> Option<Bytes<HEADER>> {
     let &[a, b, flags, more, ..] = query.first_chunk::<HEADER>()?;
     let operation = flags & 0x78;

@@ -59,7 +59,7 @@ pub enum LookupError {
     LocalName,
     /// The address is one of a private network, whose names no exit knows.
     LocalAddress,
-    /// Tor's answer is no name that a host can have.
+    /// Tor's answer is not a name that a host can have.
     NameAnswer,
     /// No cookie is left.
     Pool(PoolError),

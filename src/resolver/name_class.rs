@@ -17,7 +17,7 @@ pub enum BadName {
     EmptyLabel,
     /// A space, a control character, or a character of an address that is none.
     Character,
-    /// Ends in a number but is no address.
+    /// Ends in a number but is not an address.
     NotAnAddress,
     /// `onion` alone.
     BareOnion,

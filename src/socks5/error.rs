@@ -29,7 +29,7 @@ pub enum Error {
     NoAcceptableMethod,
     /// The server chose a method that was not offered.
     UnofferedMethod(u8),
-    /// The answer to user name and password starts with a byte that is no version of RFC 1929.
+    /// The answer to user name and password starts with a byte that is not a version of RFC 1929.
     AuthenticationVersion(u8),
     /// User name and password were rejected with this status.
     AuthenticationRejected(u8),

@@ -30,7 +30,7 @@ impl File {
         File::open_with(directory, path, libc::O_WRONLY, 0)
     }
 
-    /// Opens `path`, which is no symbolic link, for appending, made with mode 0600 if it is not
+    /// Opens `path`, which is not a symbolic link, for appending, made with mode 0600 if it is not
     /// there. Errors: `ELOOP` for a symbolic link, those of openat(2).
     pub fn append_to(path: &CStr) -> Result<File, Errno> {
         File::append(path, libc::O_NOFOLLOW)

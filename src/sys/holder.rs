@@ -50,7 +50,7 @@ impl Holder {
         u64::from(self.thread as u32) << 32 | u64::from(self.frame)
     }
 
-    /// Reads what [`Holder::to_word`] gave; `None` for 0, which is no holder.
+    /// Reads what [`Holder::to_word`] gave; `None` for 0, which is not a holder.
     pub fn from_word(word: u64) -> Option<Holder> {
         (word != 0).then_some(Holder { thread: (word >> 32) as i32, frame: word as u32 })
     }

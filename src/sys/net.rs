@@ -13,7 +13,7 @@ use super::{Errno, syscall6};
 pub enum Answer<T> {
     /// The descriptor is a socket, of which this is true.
     Is(T),
-    /// The descriptor is no socket: `EBADF` or `ENOTSOCK`, with which every call on a socket fails.
+    /// The descriptor is not a socket: `EBADF` or `ENOTSOCK`, with which every call on a socket fails.
     NotASocket(Errno),
     /// The kernel does not tell.
     Unknown(Errno),

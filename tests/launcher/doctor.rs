@@ -122,7 +122,7 @@ fn a_library_that_does_nothing_fails_the_self_test() {
         assert!(line(&outcome, step).starts_with("FAILED "), "{outcome:?}");
     }
     assert!(!outcome.stdout.contains("the real thing"), "{outcome:?}");
-    // A missing daemon is no failure of the self-test.
+    // A missing daemon is not a failure of the self-test.
     assert!(line(&outcome, "Tor daemon").starts_with("note "), "{outcome:?}");
 }
 

@@ -17,7 +17,7 @@ mod x86_64 {
         [&[0xb8], &number.to_le_bytes()[..]].concat()
     }
 
-    /// Code in which `bytes` other bytes stand between the number and the call.
+    /// Code in which `between` other bytes stand between the number and the call.
     fn call(number: &[u8], between: usize) -> Vec<u8> {
         [&[0x90; 100], number, &vec![0x90; between], SYSCALL, &[0x90; 100]].concat()
     }

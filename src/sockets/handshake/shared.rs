@@ -79,7 +79,7 @@ impl Shared {
         let next = now.saturating_add(LEASE).max(1);
         // Relaxed: a first guess for the CAS.
         let seen = self.lease.load(Relaxed);
-        // Another process may have looked at the clock a little later. A much later time is no lease.
+        // Another process may have looked at the clock a little later. A much later time is not a lease.
         if seen > now && seen <= next.saturating_add(LEASE) {
             return TryLease::Busy;
         }

@@ -148,7 +148,7 @@ pub unsafe fn res_nquerydomain(
     unsafe { res_querydomain(name, domain, class, kind, answer, size) }
 }
 
-/// See res_send(3): the length of the answer, whatever it says. A message that is no plain query is
+/// See res_send(3): the length of the answer, whatever it says. A message that is not a plain query is
 /// `EPERM`: it could only go to a name server.
 ///
 /// # Safety

@@ -44,7 +44,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         // No address leads a socket of another family to where it could be judged.
         // SAFETY: the caller's contract.
         Answer::Is(_) => return unsafe { real::connect(fd, address, length) },
-        // Of what is no socket the kernel looks at the address first.
+        // Of what is not a socket the kernel looks at the address first.
         Answer::NotASocket(Errno(libc::ENOTSOCK)) => {
             return errno::fail(copied.err().unwrap_or(Errno(libc::ENOTSOCK)));
         }

@@ -146,7 +146,7 @@ unsafe extern "C" {
 
 const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
 
-/// Makes `call`, a system call that is no cancellation point of libc's, one. Nothing is held.
+/// Makes `call`, a system call that is not a cancellation point of libc's, one. Nothing is held.
 fn cancellable<T>(call: impl FnOnce() -> T) -> T {
     let mut before = 0;
     pthread_testcancel();
