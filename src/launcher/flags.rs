@@ -123,7 +123,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
 }
 
-/// The rest of the line, if it is the command's: it starts with `--` or with what is not a option.
+/// The rest of the line, if it is the command's: it starts with `--` or with a word that is not an option.
 fn command(parser: &mut Parser) -> Option<Command> {
     let rest = parser.try_raw_args()?;
     let first = rest.peek()?;

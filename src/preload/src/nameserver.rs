@@ -126,7 +126,7 @@ pub fn server_behind(fd: i32, source: SocketAddr, id: Option<u16>) -> Option<Soc
 }
 
 /// Answers `message`, which the program sends to `server` on the UDP socket `fd` of the family
-/// `domain`: at once or, if Tor must be asked, later. what is not a query is lost. Errors: those of
+/// `domain`: at once or, if Tor must be asked, later. Data that are not a query are lost. Errors: those of
 /// connect(2) and bind(2), `ENOBUFS`.
 pub fn ask(fd: i32, domain: i32, server: SocketAddr, message: &[u8]) -> Result<(), Errno> {
     // A vfork child's memory is its parent's.
