@@ -25,6 +25,11 @@ fn a_tcp_socket_that_no_hook_has_connected_sends_on_this_machine() {
 }
 
 #[test]
+fn an_inherited_connection_sends_under_every_number() {
+    play(PROBE, "inherited", &echoing_proxy());
+}
+
+#[test]
 fn a_number_that_was_a_files_is_looked_at_again() {
     play(PROBE, "numbers", &echoing_proxy());
 }

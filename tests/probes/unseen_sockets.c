@@ -121,6 +121,8 @@ static void sends_nothing(int fd, int other)
     }
     errno = 0;
     EXPECT(fdopen(fd, "w") == NULL && errno == EPERM);
+    FAILS(dup2(fd, 1), EPERM);
+    FAILS(dup3(fd, 2, O_CLOEXEC), EPERM);
     EXPECT(raw(SYS_recvfrom, other, (long)&byte, 1, MSG_DONTWAIT) == -EAGAIN);
 }
 
@@ -187,6 +189,25 @@ static void scene_local(void)
     sends(pair[0], pair[1]);
 }
 
+/* A connection that was there when the program began is the user's, under whatever number. */
+static void scene_inherited(void)
+{
+    char *arguments[] = {"unseen_sockets", "inherits", NULL};
+    int other, fd = stream(own_address(), &other);
+    EXPECT(raw(SYS_dup3, fd, 60, 0, 0) == 60 && raw(SYS_dup3, other, 61, 0, 0) == 61);
+    execv("/proc/self/exe", arguments);
+    EXPECT(!"executed");
+}
+
+static void scene_inherits(void)
+{
+    sends(60, 61);
+    sends(dup(60), 61);
+    EXPECT(dup2(60, 70) == 70);
+    sends(70, 61);
+    sends(fcntl(70, F_DUPFD, 80), 61);
+}
+
 /* A number that was written to as a file's is looked at again, whatever has closed it. */
 static void scene_numbers(void)
 {
@@ -217,6 +238,7 @@ int main(int count, char **arguments)
     static const struct scene scenes[] = {
         {"datagrams", scene_datagrams}, {"stream", scene_stream},   {"connected", scene_connected},
         {"dissolved", scene_dissolved}, {"local", scene_local},     {"numbers", scene_numbers},
+        {"inherited", scene_inherited}, {"inherits", scene_inherits},
         {0},
     };
     return play(scenes, count, arguments);

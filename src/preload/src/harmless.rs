@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use epochsocks::registry::Registry;
 
 use crate::hooks::descriptors::tables;
+use crate::launch;
 use crate::mapped::Mapped;
 use crate::sockets::SOCKETS;
 
@@ -48,10 +49,13 @@ fn in_rest(fd: i32) -> Option<&'static AtomicU64> {
 }
 
 /// Remembers that `fd` is harmless; says whether it does. A vfork child, whose numbers are its own, and
-/// threads with tables of their own keep nothing.
+/// threads with tables of their own keep nothing, nor does a process under a filter of its own.
 #[cold]
 pub fn insert(fd: i32) -> bool {
-    !tables::diverge() && SOCKETS.registry().may_change() && insert_at_load(fd)
+    !tables::diverge()
+        && !launch::keeps_to_itself()
+        && SOCKETS.registry().may_change()
+        && insert_at_load(fd)
 }
 
 /// As [`insert`], before the program has begun.
@@ -92,4 +96,11 @@ pub fn remove_range(first: u32, last: u32) {
 pub fn clear() {
     let rest = REST.get().map(|rest| rest.0.as_slice()).unwrap_or_default();
     FIRST.iter().chain(rest).for_each(|word| word.store(0, Relaxed));
+}
+
+/// Notes that `copy` is another name of what `source` names.
+pub fn follow(source: i32, copy: i32) {
+    if !has(source) || !insert(copy) {
+        remove(copy);
+    }
 }

@@ -57,19 +57,18 @@ pub fn way(fd: c_int) -> Result<Way, Errno> {
 
 #[inline(never)]
 fn look(fd: c_int, call: Call) -> Result<Way, Errno> {
-    let is_filtered = launch::keeps_to_itself();
-    if is_filtered && call == Call::OfFiles && !datagrams::is_known(fd) {
-        return Ok(Way::Kernel);
+    if launch::keeps_to_itself() && !datagrams::is_known(fd) {
+        // What a filter may forbid is not asked: of a file, or of a socket that a hook has made.
+        if call == Call::OfFiles || SOCKETS.registry().contains(fd) {
+            return Ok(Way::Kernel);
+        }
     }
     match examine(fd, call)? {
         Look::This(way) => Ok(way),
         Look::Harmless => {
             // Another thread may have closed it meanwhile, and made another file of the number: what is
             // seen now is true until a hook takes the bit away.
-            if !is_filtered
-                && harmless::insert(fd)
-                && !matches!(examine(fd, call), Ok(Look::Harmless))
-            {
+            if harmless::insert(fd) && !matches!(examine(fd, call), Ok(Look::Harmless)) {
                 harmless::remove(fd);
             }
             Ok(Way::Kernel)

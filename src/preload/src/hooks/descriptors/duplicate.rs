@@ -6,6 +6,7 @@ use epochsocks::registry::{InsertError, Registry};
 use epochsocks::sys::{Errno, own_descriptors};
 
 use super::dup_over::replaced;
+use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, errno, harmless, real};
@@ -48,7 +49,7 @@ fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let held = SOCKETS.hold(source);
     let copy = call();
     if copy >= 0 && copy != source {
-        harmless::remove(copy);
+        harmless::follow(source, copy);
         if datagrams::exist() {
             datagrams::follow(source, copy);
         }
@@ -87,6 +88,12 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
     if own_descriptors::contains(target) {
         // dup(2): what a race with a thread that is about to use the number gives; it is free soon.
         return errno::fail(Errno(libc::EBUSY));
+    }
+    if matches!(target, libc::STDOUT_FILENO | libc::STDERR_FILENO)
+        && let Err(errno) = outgoing::may_write_unseen(source)
+    {
+        // libc writes to these inside.
+        return errno::fail(errno);
     }
     copied(source, || replaced([target], call))
 }
