@@ -149,6 +149,14 @@ pub fn is_readable() -> bool {
     read.any(|object| object.is_named(LIBC))
 }
 
+/// The path of each object that is loaded, as the dynamic linker knows it; empty for the program.
+pub fn paths() -> impl Iterator<Item = &'static CStr> {
+    // SAFETY: set by the dynamic linker before any other code of the process runs.
+    let maps = list(unsafe { _r_debug.first });
+    // SAFETY: the dynamic linker keeps the string while the object is loaded.
+    maps.filter(|map| !map.name.is_null()).map(|map| unsafe { CStr::from_ptr(map.name) })
+}
+
 /// The path of this object, as the dynamic linker knows it; empty for a program.
 /// Async-signal-safe.
 pub fn path() -> Option<&'static CStr> {

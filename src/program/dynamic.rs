@@ -13,10 +13,15 @@ use crate::sys::Errno;
 unsafe impl Plain for Elf64_Sym {}
 // SAFETY: as above.
 unsafe impl Plain for [u32; 4] {}
+// SAFETY: as above.
+unsafe impl Plain for [u64; 2] {}
 
 const NULL: u64 = 0;
 const STRTAB: u64 = 5;
 const SYMTAB: u64 = 6;
+const NEEDED: u64 = 1;
+const RPATH: u64 = 15;
+const RUNPATH: u64 = 29;
 const SONAME: u64 = 14;
 const GNU_HASH: u64 = 0x6fff_fef5;
 const DEPAUDIT: u64 = 0x6fff_fefb;
@@ -37,6 +42,8 @@ pub const fn symbol_hash(name: &CStr) -> u32 {
 const ENTRY: usize = 16;
 /// Number that is read at once, as each read is a system call.
 const BLOCK: usize = 32;
+/// The longest name of a library that is read, with its NUL.
+const LONGEST_NAME: usize = 256;
 /// More entries than this no linker makes.
 const MOST: usize = 1024;
 
@@ -55,6 +62,12 @@ pub(super) struct Dynamic {
     symbols: Option<u64>,
     hashes: Option<u64>,
     name: Option<u64>,
+    /// Place of the section in the file.
+    start: Option<u64>,
+    /// Directories in which the dynamic linker looks for what the file needs (`DT_RUNPATH`).
+    run_path: Option<u64>,
+    /// The same, where there are none of these (`DT_RPATH`).
+    old_run_path: Option<u64>,
 }
 
 impl Dynamic {
@@ -67,6 +80,7 @@ impl Dynamic {
     ) -> Result<Dynamic, Errno> {
         let mut dynamic = Dynamic::default();
         let Some(start) = offset_of(address)? else { return Ok(dynamic) };
+        dynamic.start = Some(start);
         for block in (0..MOST).step_by(BLOCK) {
             let Some(offset) = start.checked_add((block * ENTRY) as u64) else { break };
             let mut bytes = [0; BLOCK * ENTRY];
@@ -80,6 +94,8 @@ impl Dynamic {
                     SYMTAB => dynamic.symbols = offset_of(value)?,
                     GNU_HASH => dynamic.hashes = offset_of(value)?,
                     SONAME => dynamic.name = Some(value),
+                    RUNPATH => dynamic.run_path = Some(value),
+                    RPATH => dynamic.old_run_path = Some(value),
                     AUDIT | DEPAUDIT => dynamic.audits = true,
                     _ => {}
                 }
@@ -103,6 +119,39 @@ impl Dynamic {
             }
         }
         Ok(false)
+    }
+
+    /// Reads the list of directories in which the dynamic linker looks for what the file needs, between colons;
+    /// empty without one. Longer than `N` it is cut off.
+    pub(super) fn directories<const N: usize>(
+        &self,
+        file: &(impl ReadAt + ?Sized),
+    ) -> Result<[u8; N], Errno> {
+        let place = self.run_path.or(self.old_run_path);
+        place.map_or(Ok([0; N]), |place| self.string(file, place))
+    }
+
+    /// Calls `visit` with the name of each library that the file needs.
+    pub(super) fn each_needed(
+        &self,
+        file: &(impl ReadAt + ?Sized),
+        mut visit: impl FnMut(&CStr),
+    ) -> Result<(), Errno> {
+        let Some(start) = self.start else { return Ok(()) };
+        for index in 0..MOST as u64 {
+            let Some([tag, value]) = entry::<[u64; 2]>(file, start, index)? else { break };
+            match tag {
+                NULL => break,
+                NEEDED => {
+                    let name: [u8; LONGEST_NAME] = self.string(file, value)?;
+                    if let Ok(name) = CStr::from_bytes_until_nul(&name) {
+                        visit(name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether the hooks stand for what the file exports, by the name that it gives itself.

@@ -179,6 +179,28 @@ impl Library {
     }
 }
 
+/// The directories in which the dynamic linker looks for what an ELF file needs, between colons and with
+/// NULs behind them.
+pub type Directories = [u8; 512];
+
+/// Reads the directories that a file, [`inspect`]ed to be native, names for what it needs
+/// (`DT_RUNPATH`, or else `DT_RPATH`), and calls `visit` with the name of each library that it needs.
+/// Errors: those of pread(2).
+pub fn needed(
+    file: &(impl ReadAt + ?Sized),
+    visit: impl FnMut(&CStr),
+) -> Result<Directories, Errno> {
+    let header = read::<Elf64_Ehdr>(file, 0)?.filter(has_segments);
+    match header.map(|header| dynamic(file, header)).transpose()?.flatten() {
+        Some(dynamic) => {
+            let directories = dynamic.directories(file)?;
+            dynamic.each_needed(file, visit)?;
+            Ok(directories)
+        }
+        None => Ok([0; 512]),
+    }
+}
+
 /// A file and where its segments are.
 struct Segments<'f> {
     file: &'f File,

@@ -18,6 +18,7 @@ mod helper;
 #[cfg(target_arch = "x86_64")]
 mod injection;
 mod left_behind;
+mod loaded_libraries;
 mod log;
 mod passing;
 mod proxy_variables;

@@ -2,6 +2,7 @@
 
 use epochsocks::bytes::Bytes;
 
+use crate::hooks::loading::libraries;
 use crate::sockets::SOCKETS;
 use crate::{environment, inheritance, inherited, launch, log, real, runtime, settings};
 
@@ -21,6 +22,7 @@ extern "C" fn constructor() {
         runtime::load_now();
     }
     inherited::withhold();
+    libraries::judge_loaded();
     // Before the first vfork, so that no child is taken for the registry's owner.
     SOCKETS.registry().bind();
 }

@@ -7,6 +7,7 @@ use epochsocks::policy::exec::{ExecRefusal, decide_library};
 use epochsocks::program::{DirectCalls, Kind, elf};
 use epochsocks::sys::{self, File};
 
+use super::search;
 use super::symbols::{absent, object_of};
 use crate::log::refused;
 use crate::real::Real;
@@ -43,13 +44,14 @@ pub unsafe extern "C" fn dlopen() -> *mut c_void {
         "push rsi",
         "push rdi",
         "mov rdi, rsp",
+        "mov rsi, [rsp + 16]",
         "sub rsp, 8",
         "call {judge}",
         "add rsp, 8",
         "pop rdi",
         "pop rsi",
         "jmp rax",
-        judge = sym judge,
+        judge = sym permit_in_program,
     )
 }
 
@@ -66,12 +68,13 @@ pub unsafe extern "C" fn dlopen() -> *mut c_void {
         "stp x0, x1, [sp, #-32]!",
         "str x30, [sp, #16]",
         "mov x0, sp",
+        "mov x1, x30",
         "bl {judge}",
         "mov x9, x0",
         "ldr x30, [sp, #16]",
         "ldp x0, x1, [sp], #32",
         "br x9",
-        judge = sym judge,
+        judge = sym permit_in_program,
     )
 }
 
@@ -88,12 +91,13 @@ pub unsafe extern "C" fn dlmopen() -> *mut c_void {
         "push rsi",
         "push rdi",
         "mov rdi, rsp",
+        "mov rsi, [rsp + 24]",
         "call {judge}",
         "pop rdi",
         "pop rsi",
         "pop rdx",
         "jmp rax",
-        judge = sym judge_in_namespace,
+        judge = sym permit_in_namespace,
     )
 }
 
@@ -109,12 +113,13 @@ pub unsafe extern "C" fn dlmopen() -> *mut c_void {
         "stp x0, x1, [sp, #-32]!",
         "stp x2, x30, [sp, #16]",
         "mov x0, sp",
+        "mov x1, x30",
         "bl {judge}",
         "mov x9, x0",
         "ldp x2, x30, [sp, #16]",
         "ldp x0, x1, [sp], #32",
         "br x9",
-        judge = sym judge_in_namespace,
+        judge = sym permit_in_namespace,
     )
 }
 
@@ -122,18 +127,21 @@ pub unsafe extern "C" fn dlmopen() -> *mut c_void {
 ///
 /// # Safety
 /// As dlopen(3).
-unsafe extern "C" fn judge(load: &mut Load) -> *mut c_void {
+unsafe extern "C" fn permit_in_program(load: &mut Load, caller: *const c_void) -> *mut c_void {
     // SAFETY: the caller's contract.
-    unsafe { permit(load) };
+    unsafe { permit(load, caller) };
     static NEXT: Real = Real::new();
     next(&NEXT, const { Symbol::new(c"dlopen") })
 }
 
-/// As [`judge`], for dlmopen.
+/// As [`permit_in_program`], for dlmopen.
 ///
 /// # Safety
 /// As dlmopen(3).
-unsafe extern "C" fn judge_in_namespace(arguments: &mut LoadInNamespace) -> *mut c_void {
+unsafe extern "C" fn permit_in_namespace(
+    arguments: &mut LoadInNamespace,
+    caller: *const c_void,
+) -> *mut c_void {
     if arguments.namespace != BASE_NAMESPACE {
         refused!(
             Error,
@@ -143,7 +151,7 @@ unsafe extern "C" fn judge_in_namespace(arguments: &mut LoadInNamespace) -> *mut
         arguments.namespace = NO_NAMESPACE;
     }
     // SAFETY: the caller's contract.
-    unsafe { permit(&mut arguments.load) };
+    unsafe { permit(&mut arguments.load, caller) };
     static NEXT: Real = Real::new();
     next(&NEXT, const { Symbol::new(c"dlmopen") })
 }
@@ -158,14 +166,14 @@ fn next(real: &Real, symbol: Symbol) -> *mut c_void {
 ///
 /// # Safety
 /// As dlopen(3).
-unsafe fn permit(load: &mut Load) {
+unsafe fn permit(load: &mut Load, caller: *const c_void) {
     load.mode &= !libc::RTLD_DEEPBIND;
     if load.file.is_null() {
         return;
     }
     // SAFETY: the caller's contract.
     let file = unsafe { CStr::from_ptr(load.file) };
-    if let Err(refusal) = judge_file(file) {
+    if let Err(refusal) = judge(file, caller) {
         refused!(Error, Load, "not loaded: {} {refusal}", file.to_bytes().escape_ascii());
         load.file = not_loaded(refusal).as_ptr();
     }
@@ -184,22 +192,113 @@ fn not_loaded(refusal: ExecRefusal) -> &'static CStr {
     }
 }
 
-/// Judges a library by its file. Of a name that the dynamic linker looks for only the name is known;
-/// a C library that is found in this way has the hooks before its functions all the same.
-fn judge_file(name: &CStr) -> Result<(), ExecRefusal> {
+/// Depth to which the libraries are looked for that a library needs, which need others.
+const DEEPEST: u32 = 3;
+
+/// Judges the library that the code at `caller` gets for `name`, and those that come with it. A C library that is found by
+/// a bare name has the hooks before its functions all the same.
+fn judge(name: &CStr, caller: *const c_void) -> Result<(), ExecRefusal> {
     const OTHER_LIBCS: [&[u8]; 2] = [b"libc.musl-", b"ld-musl-"];
     let bytes = name.to_bytes();
-    if !bytes.contains(&b'/') {
-        let is_other = OTHER_LIBCS.iter().any(|start| bytes.starts_with(start));
-        return if is_other { Err(ExecRefusal::SecondLibc) } else { Ok(()) };
+    if bytes.contains(&b'/') {
+        let Ok(file) = File::open_at(libc::AT_FDCWD, name) else { return Ok(()) };
+        return judge_file(&file, Named::ByPath).and_then(|()| judge_needs(&file, bytes, DEEPEST));
     }
-    let Ok(file) = File::open_at(libc::AT_FDCWD, name) else { return Ok(()) };
-    let Ok(Kind::Elf(elf)) = Kind::of(&file) else { return Ok(()) };
+    if OTHER_LIBCS.iter().any(|start| bytes.starts_with(start)) {
+        return Err(ExecRefusal::SecondLibc);
+    }
+    match found_by_caller(name, caller) {
+        Some((file, path)) => judge_file(&file, Named::ByName)
+            .and_then(|()| judge_needs(&file, path.as_slice(), DEEPEST)),
+        None => Ok(()),
+    }
+}
+
+/// The library that the object at `caller`, or else the program, finds by `name`.
+#[inline(never)]
+fn found_by_caller(name: &CStr, caller: *const c_void) -> Option<(File, search::Path)> {
+    let object = object_of(caller);
+    // SAFETY: the dynamic linker's name of an object that has just called.
+    let path = object.map(|object| unsafe { CStr::from_ptr(object.dli_fname) });
+    [path, Some(c"/proc/self/exe")].into_iter().flatten().find_map(|path| {
+        let file = File::open_at(libc::AT_FDCWD, path).ok()?;
+        let directories = elf::needed(&file, |_| {}).ok()?;
+        let directories = text(&directories);
+        search::find(name, search::Asker { directories, path: path.to_bytes() })
+    })
+}
+
+/// A text up to its NULs.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// Judges the libraries that `file`, at `path`, needs.
+#[inline(never)]
+fn judge_needs(file: &File, path: &[u8], deepest: u32) -> Result<(), ExecRefusal> {
+    if deepest == 0 || !matches!(Kind::of(file), Ok(Kind::Elf(elf)) if elf.is_native()) {
+        return Ok(());
+    }
+    let Ok(directories) = elf::needed(file, |_| {}) else { return Ok(()) };
+    let asker = search::Asker { directories: text(&directories), path };
+    let mut judged = Ok(());
+    let _ = elf::needed(file, |name| {
+        if judged.is_ok() {
+            judged = judge_need(name, asker, deepest);
+        }
+    });
+    judged
+}
+
+#[inline(never)]
+fn judge_need(name: &CStr, asker: search::Asker<'_>, deepest: u32) -> Result<(), ExecRefusal> {
+    match search::find(name, asker) {
+        Some((file, path)) => judge_file(&file, Named::ByName)
+            .and_then(|()| judge_needs(&file, path.as_slice(), deepest - 1)),
+        None => Ok(()),
+    }
+}
+
+/// Way in which the dynamic linker comes to a library.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// By a path: it loads that file.
+    ByPath,
+    /// By a name, of which it may have the library already.
+    ByName,
+}
+
+/// Judges a library by its file.
+fn judge_file(file: &File, named: Named) -> Result<(), ExecRefusal> {
+    let Ok(Kind::Elf(elf)) = Kind::of(file) else { return Ok(()) };
     // What can't be read is taken for the worst.
     let unknown = DirectCalls { network: true, epoll_waits: true };
-    let Ok(library) = elf::Library::of(&file) else { return Ok(()) };
-    let calls = || elf::direct_calls(&file).unwrap_or(unknown);
-    decide_library(&elf, library, || is_loaded(&file), calls)
+    let Ok(library) = elf::Library::of(file) else { return Ok(()) };
+    let calls = || elf::direct_calls(file).unwrap_or(unknown);
+    decide_library(&elf, library, || named == Named::ByName || is_loaded(file), calls)
+}
+
+/// The exit status of a program that is not run: the launcher's.
+const NOT_RUN: i32 = 126;
+
+/// Ends the program if it has come with a library whose calls do not meet the hooks: it is linked to it, or
+/// it is preloaded. The dynamic linker has found them; those in the system's directories are not looked at.
+/// Called once, by the constructor.
+pub fn judge_loaded() {
+    let others = linkage::paths().filter(|path| Some(*path) != linkage::path());
+    for path in others.filter(|path| !search::is_systems(path)) {
+        let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { continue };
+        if let Err(refusal) = judge_file(&file, Named::ByName) {
+            refused!(
+                Error,
+                Load,
+                "not run: it is linked to {}, which {refusal}: {}",
+                path.to_bytes().escape_ascii(),
+                refusal.remedy()
+            );
+            sys::exit_group(NOT_RUN);
+        }
+    }
 }
 
 /// Tells whether `file` is the process's own libc or dynamic linker.
