@@ -1,4 +1,4 @@
-//! Runs loom's models, each beside twins in which a mutant is planted.
+//! Runs loom's models, each with twins in which a mutant is planted.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

@@ -34,7 +34,7 @@ enum Unless {
     NoAddress,
 }
 
-/// The calls that a supervisor is told of, beside those that make sockets.
+/// The calls that a supervisor is told of, besides those that make sockets.
 const SUPERVISED: [(i64, Unless); 5] = [
     (libc::SYS_connect, Unless::Secret),
     (libc::SYS_getpeername, Unless::Secret),

@@ -32,7 +32,7 @@ pub enum ExecRefusal {
     DirectCalls,
     /// Has the dynamic linker load an audit library, whose C library has no hooks.
     Audit,
-    /// A C library or dynamic linker, to be loaded beside the one that the process has.
+    /// A C library or dynamic linker, to be loaded in addition to the one that the process has.
     SecondLibc,
     /// ELF of the other class (32 bits).
     OtherClass,
@@ -210,7 +210,7 @@ impl fmt::Display for ExecRefusal {
                 "has an audit library loaded (DT_AUDIT), which calls a C library without hooks"
             }
             ExecRefusal::SecondLibc => {
-                "is a C library beside the one of this process, and would be called without hooks"
+                "is a second C library in this process, and would be called without hooks"
             }
             ExecRefusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
             ExecRefusal::OtherMachine => "is a program for another processor",

@@ -117,7 +117,7 @@ impl fmt::Display for Refusal {
                 "a network socket that was passed would bypass Tor; PassedSockets permits it",
             ),
             Refusal::Beside => {
-                f.write_str("the connection was made beside Tor, past the C library")
+                f.write_str("the connection was made without Tor, past the C library")
             }
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
             Refusal::Untold => f.write_str("the kernel does not tell what kind of socket it is"),

@@ -105,7 +105,7 @@ fn after_abandoned_readers<P: Policy>(abandoned: i32) -> (u32, u32) {
     (registry.domain().nodes(), registry.unreclaimed())
 }
 
-/// Nodes that an arena has at most beside what guards and handles keep: three free batches, one in
+/// Nodes that an arena has at most besides those that guards and handles keep: three free batches, one in
 /// limbo, and eight in slots.
 const ARENA: u32 = 72;
 /// Of those, the ones that are retired.

@@ -144,7 +144,7 @@ impl<T: Payload> Node<T> {
 
     /// Tells whether the slot where it was found is the only one that owns a count.
     pub fn is_in_one_slot(&self) -> bool {
-        // Relaxed: for an audit, beside which nothing else runs.
+        // Relaxed: for an audit, during which no other thread runs.
         self.slots.load(Relaxed) == 1
     }
 

@@ -78,7 +78,7 @@ impl<R: Registry> Owned<R> {
     fn adopt(&self) -> bool {
         let Some(owner) = self.owner() else { return false };
         // Relaxed: the number is compared with one that only this process has, and what the one who
-        // wrote it does next is safe beside everything that others do.
+        // wrote it does next is safe whatever others do at the same time.
         owner.0.load(Relaxed) == sys::getpid() || self.adopt_now(owner)
     }
 

@@ -26,7 +26,7 @@ pub trait Payload: Send + Sync + Sized + 'static {
     /// its last descriptor. Async-signal-safe.
     ///
     /// # Safety
-    /// A record was made at `memory` before. [`Payload::renew`] may run beside this: both access the
+    /// A record was made at `memory` before. [`Payload::renew`] may run at the same time: both access the
     /// memory atomically where they overlap.
     #[inline(always)]
     unsafe fn must_hear_of_close(_memory: *const Self) -> bool {

@@ -120,7 +120,7 @@ fn fault(name: &[u8]) -> Option<BadName> {
     }
 }
 
-/// RFC 6761 section 6.3, and the names that distributions put beside it in /etc/hosts.
+/// RFC 6761 section 6.3, and the names that distributions put next to it in /etc/hosts.
 fn is_localhost(name: &[u8]) -> bool {
     let others: [&[u8]; 4] =
         [b"localhost", b"localhost.localdomain", b"ip6-localhost", b"ip6-loopback"];

@@ -176,7 +176,7 @@ impl File {
         }
     }
 
-    /// Locks the file beside others that do so, until the last reference to this opening of it is
+    /// Locks the file, as other processes may at the same time, until the last reference to this opening of it is
     /// gone; never waits. Errors: `EWOULDBLOCK` while another has it for itself.
     pub fn lock_shared(&self) -> Result<(), Errno> {
         self.lock(libc::LOCK_SH)

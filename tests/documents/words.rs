@@ -18,22 +18,24 @@ const METAPHORS: &[(&str, &str)] = &[
 ];
 
 fn sources() -> Vec<Text> {
-    let mut found = texts(&["src", "tests", "benches"], &["rs", "c", "h"]);
+    let mut found = texts(&["src", "tests", "benches"], &["rs", "c", "h", "py"]);
     // This list.
     found.retain(|text| !text.path.ends_with(file!()));
     found
 }
 
-/// The comment on a line: after `//` (with `/` or `!`), or inside `/* … */`.
+/// The comment on a line: behind `//` (with `/` or `!`), `/*`, `#` or the quotes of a docstring.
 fn comment(line: &str) -> Option<&str> {
-    let (_, comment) = line.split_once("//").or_else(|| line.split_once("/*"))?;
+    let starts = ["//", "/*", "# ", "\"\"\""];
+    let (_, comment) = starts.iter().find_map(|start| line.split_once(start))?;
     Some(comment.trim_start_matches(['/', '!', '*']).trim())
 }
 
-/// The text of a line that holds nothing but a doc comment.
+/// The text of a line that holds nothing but a doc comment, or begins a comment of C or a docstring.
 fn doc_comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim)
+    let starts = ["///", "//!", "/*", "\"\"\""];
+    starts.iter().find_map(|start| line.strip_prefix(start)).map(str::trim)
 }
 
 pub fn has_word(text: &str, word: &str) -> bool {

@@ -146,18 +146,18 @@ def vote_now(authority):
 
 
 def known_relays(authority):
-    """How many relays' descriptors the authority holds, its own among them."""
+    """Number of relays' descriptors that the authority holds, its own among them."""
     return sum(line.startswith("router ") for line in
                authority.getinfo("desc/all-recent").splitlines())
 
 
 def has_consensus(authority):
-    """Whether the authority has published a consensus."""
+    """Tells whether the authority has published a consensus."""
     return authority.getinfo("consensus/valid-after") != ""
 
 
 def bootstrapped(tor):
-    """Whether a tor has built its first circuit."""
+    """Tells whether a tor has built its first circuit."""
     return "PROGRESS=100" in tor.getinfo("status/bootstrap-phase")
 
 

@@ -1,4 +1,4 @@
-"""What the world's servers need on disk: certificate, repositories, keys, ssh and rsync servers."""
+"""Files of the world's servers: certificate, repositories, keys, ssh and rsync servers."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ def make_packages(directory):
 
 
 def make_key_server(directory):
-    """What a key server says, whatever key it is asked for."""
+    """Answer of a key server, whatever key it is asked for."""
     answer = directory / "files" / "pks" / "lookup"
     answer.parent.mkdir()
     answer.write_bytes(GREETING)

@@ -32,10 +32,10 @@ from namespaces import TRAPPED_RESOLVER, Namespaces
 from streams import requests
 from trap import Trap
 
-# How long the network waits for the next client while the runner lives, and after it has gone
+# Time for which the network waits for the next client while the runner lives, and after it has gone
 # (seconds).
 GRACE, GRACE_WITHOUT_RUNNER = 60, 0.5
-# How long one attempt to reach the world may take (seconds).
+# Time limit of one attempt to reach the world (seconds).
 ECHO_LIMIT = 5
 ONION_PORTS = ((80, "127.0.0.1:80"), (7, "127.0.0.1:7"), (22, "127.0.0.1:22"))
 
@@ -83,7 +83,7 @@ class Network:
         self.client.take_events()
 
     def end(self):
-        """What happened since `begin`."""
+        """Returns what happened since `begin`."""
         return {"leaks": self.trap.take(), "asked": requests(self.client.take_events())}
 
 
@@ -110,7 +110,7 @@ def wait_for_echo(directory, hosts, timeout=30):
 
 
 def echoes(socks, host):
-    """Whether one attempt to reach the echo server of `host` succeeds (RFC 1928, by name)."""
+    """Tells whether one attempt to reach the echo server of `host` succeeds (RFC 1928, by name)."""
     name = host.encode()
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as stream:
         connection.settimeout(ECHO_LIMIT)
@@ -181,7 +181,7 @@ class Lobby:
 
 
 def hung_up(connection):
-    """Whether the peer has closed."""
+    """Tells whether the peer has closed."""
     return bool(select.select([connection], [], [], 0)[0]) and \
         connection.recv(1, socket.MSG_PEEK) == b""
 

@@ -1,4 +1,4 @@
-"""What tor was asked, from its STREAM events (torspec control-spec, section 4.1.2)."""
+"""Requests that tor got, from its STREAM events (torspec control-spec, section 4.1.2)."""
 
 import re
 

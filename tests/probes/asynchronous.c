@@ -71,7 +71,7 @@ static void scene_under_way(void)
     EXPECT(gai_suspend(waited, count, NULL) == EAI_INTR);
     EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
 
-    /* What needs no Tor is done all the same, and what is wrong is told. */
+    /* Requests that need no Tor are done all the same, and wrong ones are told. */
     struct gaicb number = {.ar_name = "192.0.2.9"}, *one = &number;
     EXPECT(getaddrinfo_a(GAI_WAIT, &one, 1, NULL) == 0 && gai_error(one) == 0);
     freeaddrinfo(number.ar_result);

@@ -188,7 +188,7 @@ static void scene_options(void)
     EXPECT(reach(fd, "192.0.2.1", 80) == 0 && echoes(fd) && peer_is(fd, "192.0.2.1", 80));
 }
 
-/* What sendmsg answers for four bytes to here, with `size` bytes of ancillary data; in every form. */
+/* Answer of sendmsg for four bytes to here, with `size` bytes of ancillary data; in every form. */
 static int control(int fd, const void *here, socklen_t length, int level, int kind, const void *value, size_t size)
 {
     char text[] = "leak", room[CMSG_SPACE(64)] = {0}, seen[8];
@@ -205,7 +205,7 @@ static int control(int fd, const void *here, socklen_t length, int level, int ki
     EXPECT(result > 0 || errno == error);
     EXPECT((errno = 0, sendmmsg(fd, many + 1, 1, 0)) == (result > 0 ? 1 : -1));
     EXPECT(result > 0 || errno == error);
-    /* What comes before it is sent. */
+    /* The bytes before it are sent. */
     EXPECT(sendmmsg(fd, many, 2, 0) == (result > 0 ? 2 : 1) && many[0].msg_len == 4);
     while (recv(fd, seen, sizeof seen, MSG_DONTWAIT) == 4)
         ;
@@ -404,7 +404,7 @@ static void scene_versions(void)
         EXPECT((void *)found == (void *)connect);
         EXPECT(dlvsym(ways[i], "dlsym", OLDEST) == (void *)dlsym);
         EXPECT(dlvsym(ways[i], "dlvsym", OLDEST) == (void *)dlvsym);
-        /* What has no hook is libc's, what does not exist is nobody's. */
+        /* A function without a hook is libc's; one that does not exist is not found. */
         size_t (*length)(const char *, size_t) = dlvsym(ways[i], "strnlen", OLDEST);
         EXPECT(length && length("four", 9) == 4);
         EXPECT(dlvsym(ways[i], "connect", "GLIBC_0.1") == NULL && strstr(dlerror(), "GLIBC_0.1"));

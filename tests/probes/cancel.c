@@ -309,7 +309,7 @@ static void scene_fcntl(void)
     both(lock_file);
 }
 
-/* Who is cancelled in close has not closed: the descriptor is open and has its entry. */
+/* A thread that is cancelled in close has not closed: the descriptor is open and has its entry. */
 static void scene_close(void)
 {
     fd = connected("192.0.2.1", 80);

@@ -25,7 +25,7 @@
 #define SYS_pidfd_getfd 438
 #endif
 
-/* What the hooks ask the kernel for. */
+/* System calls of the hooks. */
 static const struct {
     int number;
     const char *name;
@@ -92,7 +92,7 @@ static char text[256];
 enum { LAST = 64 };
 
 static int proxy_port;
-/* What a flow begins with; all but FD is the probe's own. */
+/* Start of a flow; all but FD is the probe's own. */
 static int fd, pair[2], denied, datagrams, before;
 static struct sockaddr_in datagram_address;
 
@@ -106,7 +106,7 @@ static int count_open(void)
     return count;
 }
 
-/* Whether the kernel's socket leads to the proxy, 0 or 1, or nowhere, -1. */
+/* 1 if the kernel's socket leads to the proxy, 0 if elsewhere, -1 if nowhere. */
 static int leads_to_proxy(int number)
 {
     struct sockaddr_in peer;
@@ -129,7 +129,7 @@ static int is_stream(int number)
         && own(SYS_recvmsg, number, (long)&in, MSG_WAITALL, 0, 0) == 6 && strcmp(answer, "hello") == 0;
 }
 
-/* What a program is told of a connection to `host`. */
+/* Answers to a program about a connection to `host`. */
 static void check_connection(int number, const char *host)
 {
     struct sockaddr_in expected = v4(host, 80), seen = {0};

@@ -41,7 +41,7 @@ static void permit(const int *calls)
     EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-/* What the calls are made with: a UNIX pair with a byte on its way to pair[0], a pipe likewise, a
+/* Objects of the calls: a UNIX pair with a byte on its way to pair[0], a pipe likewise, a
    memory file, an epoll set, a listener that a client has connected to. */
 static int pair[2], ends[2], memory, set, listener;
 static struct sockaddr_un name = {.sun_family = AF_UNIX};

@@ -85,7 +85,7 @@ static void scene_fork(void) { amid_threads(by_fork); }
 static void scene_Fork(void) { amid_threads(by_Fork); }
 static void scene_clone(void) { amid_threads(by_clone); }
 
-/* What the child's socket() gave: a number that has no entry in the parent. */
+/* Result of the child's socket(): a number that has no entry in the parent. */
 static volatile int given;
 
 /* Closes, replaces, duplicates into empty slots and connects in one. */
@@ -229,7 +229,7 @@ static void scene_first_threads(void)
 #endif
 }
 
-/* How many mappings another process may see this one write to. */
+/* Number of mappings that this process shares with others and can write to. */
 static int shared_mappings(void)
 {
     char line[512];

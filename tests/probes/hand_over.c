@@ -234,7 +234,7 @@ static void scene_receiver(void)
     }
 }
 
-/* What a socket leads to is what it led to when it was passed. */
+/* A socket leads to what it led to when it was passed. */
 static void scene_again(void)
 {
     int ends[2];

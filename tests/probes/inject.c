@@ -83,7 +83,7 @@ static void churn(void)
     }
 }
 
-/* What the kernel says of fd must be what the library says. */
+/* The kernel and the library must say the same of fd. */
 static void agrees(int fd)
 {
     struct sockaddr_storage seen;

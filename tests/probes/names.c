@@ -158,7 +158,7 @@ static int forked(char **a)
     return print(gethostbyaddr(bytes, 4, AF_INET));
 }
 
-/* What programs call that were linked before glibc 2.34: no header declares it, the linker finds no
+/* Functions of programs that were linked before glibc 2.34: no header declares it, the linker finds no
    default version of it, and the dynamic linker does. */
 typedef int query(const char *, int, int, unsigned char *, int);
 typedef int nquery(res_state, const char *, int, int, unsigned char *, int);
@@ -175,7 +175,7 @@ typedef struct hostent *by_name(const char *), *by_name2(const char *, int), *by
 #define OLDEST "GLIBC_2.17"
 #endif
 
-/* Whether `host`, if it is one, has one address. */
+/* True if `host` is a host with one address. */
 static int is_found(const struct hostent *host)
 {
     return host && host->h_addr_list[0] && !host->h_addr_list[1];

@@ -28,7 +28,7 @@ static size_t ask_for(const char *label, int id, int type)
     return end + 13;
 }
 
-/* Whether what was received answers the last question with 192.0.2.7. */
+/* True if the received bytes answer the last question with 192.0.2.7. */
 static int is_answer(ssize_t length, size_t asked, int id)
 {
     return length == (ssize_t)asked + 16 && answer[0] == id >> 8 && answer[1] == (id & 255)
@@ -399,7 +399,7 @@ static void scene_fork(void)
     EXPECT(is_answer(recv(fd, answer, sizeof answer, 0), length, 4));
 }
 
-/* What is no question that Tor can answer. */
+/* Messages that are not questions that Tor can answer. */
 static void scene_others(void)
 {
     int fd = connected_to(53, 0);

@@ -1,4 +1,4 @@
-/* What the scenes of a connect that does not wait share. The proxy behind them answers late, so that
+/* Code that the scenes of a connect that does not wait share. The proxy behind them answers late, so that
    the handshake is in flight when a scene looks for the first time. */
 #ifndef NONBLOCKING_H
 #define NONBLOCKING_H
@@ -14,7 +14,7 @@
 
 #include "scene.h"
 
-/* What a socket is ready for within so many milliseconds, -1 for ever. */
+/* Events that a socket is ready for within some milliseconds, -1 for ever. */
 typedef int ready(int fd, int limit);
 
 static const char *const HOST = "192.0.2.1";

@@ -1,4 +1,4 @@
-/* What calls on a socket answer while its handshake is in flight, and when it has failed. */
+/* Answers of calls on a socket while its handshake is in flight, and when it has failed. */
 #include "nonblocking.h"
 
 #include <linux/sockios.h>
@@ -354,7 +354,7 @@ static void scene_signalled(void)
     }
 }
 
-/* What pselect6 takes as its sixth argument. */
+/* Sixth argument of pselect6. */
 struct sized_mask {
     const sigset_t *mask;
     size_t size;

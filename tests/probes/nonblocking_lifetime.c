@@ -171,7 +171,7 @@ static int number_of(int fd, int level, int name)
     return value;
 }
 
-/* What the program has set is as it was, on a socket that waits and on one that doesn't. */
+/* The program's settings are as they were, on a socket that waits and on one that doesn't. */
 static void scene_options(void)
 {
     for (int kind = 0; kind < 2; kind++) {

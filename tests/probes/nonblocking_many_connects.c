@@ -58,7 +58,7 @@ static void end(int index)
     entries[index].fd = -1;
 }
 
-/* How many have come to their end. */
+/* Number of connects that have ended. */
 static int turn(void)
 {
     struct epoll_event events[256];

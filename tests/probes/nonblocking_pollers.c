@@ -1,4 +1,4 @@
-/* What waits for a socket sees nothing of its handshake, and then the connection. */
+/* A call that waits for a socket sees nothing of its handshake, and then the connection. */
 #include "nonblocking.h"
 
 #include <stdatomic.h>
@@ -193,7 +193,7 @@ static void scene_asleep(void)
     for (int i = 0; i < SLEEPERS; i++)
         wait_until_asleep(&sleepers[i]);
     FAILS(reach(fd, HOST, 80), EINPROGRESS);
-    /* Whoever takes it sees it once; then each of the others is woken by an edge of its own, which
+    /* The thread that takes it sees it once; then each of the others is woken by an edge of its own, which
        comes only when the one before was seen: two that meet are one. */
     EXPECT(by_poll(fd, -1) & POLLOUT);
     is_connected(fd);

@@ -114,7 +114,7 @@ static void refused_by(ssize_t (*form)(int, struct msghdr *, int))
     pass('a', mixed, 3);
     struct msghdr message = empty(sizeof control);
     FAILS(form(ends[1], &message, 0), EACCES);
-    /* What was harmless has come, as has the message's text. */
+    /* The harmless descriptors have come, as has the message's text. */
     EXPECT(text == 'a' && descriptors_of(&message, got) == 2);
     EXPECT(inode(got[0]) == first && inode(got[1]) == last);
     close_all(got, 2);

@@ -6,7 +6,7 @@
 #include "scene.h"
 
 #ifdef OF_GO
-/* What tells Go's libraries, in a library that makes no system calls past libc. */
+/* The mark of Go's libraries, in a library that makes no system calls past libc. */
 __asm__(".section .note.go.buildid, \"a\", %note\n .long 4, 4, 4\n .asciz \"Go\\0\"\n .long 0\n .previous");
 #endif
 

@@ -1,4 +1,4 @@
-/* What the scenes of a probe share. A scene does what a program may do and ends it at the first thing
+/* Code that the scenes of a probe share. A scene does what a program may do and ends it at the first thing
    that it does not expect; the proxy behind it accepts every connection and echoes. */
 #ifndef SCENE_H
 #define SCENE_H
@@ -58,7 +58,7 @@ static inline int connected(const char *text, int port)
     return fd;
 }
 
-/* Whether the peer of fd is that address, as the program sees it. */
+/* True if the peer of fd is that address, as the program sees it. */
 static inline int peer_is(int fd, const char *text, int port)
 {
     struct sockaddr_in expected = v4(text, port), seen;
@@ -98,7 +98,7 @@ static inline long raw(long number, long a, long b, long c, long d)
 #endif
 }
 
-/* Whether fd, which is closed, has left no entry: the peer of a UNIX socket there is UNIX. */
+/* True if fd, which is closed, has left no entry: the peer of a UNIX socket there is UNIX. */
 static inline int is_forgotten(int fd)
 {
     int pair[2];

@@ -167,7 +167,7 @@ static void scene_raw_close(void)
     EXPECT(reach(fd, "192.0.2.2", 80) == 0);
     EXPECT(peer_is(fd, "192.0.2.2", 80));
 
-    /* What is there now is judged, not what was. */
+    /* The file that is there now is judged, not the one that was. */
     EXPECT(raw(SYS_close, fd, 0, 0, 0) == 0);
     EXPECT(raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0) == fd);
     FAILS(reach(fd, "192.0.2.3", 80), EPERM);
@@ -362,7 +362,7 @@ static void scene_signals(void)
     EXPECT(setitimer(ITIMER_REAL, &never, NULL) == 0);
 }
 
-/* How a child ends that does `work` where the kernel kills whoever makes a system call. */
+/* Runs `work` in a child that the kernel kills at its first system call, and tells how it ends. */
 static int without_system_calls(int (*work)(int), int fd)
 {
     int status;
@@ -386,7 +386,7 @@ static int asks(int fd)
 
 static int closes(int fd) { return close(fd) == 0; }
 
-/* What lies on the page of the stack pointer can be written: the kernel is not asked whether. */
+/* The page of the stack pointer can be written: the kernel is not asked. */
 static int asks_on_one_page(int fd)
 {
     volatile char *room = alloca(((uintptr_t)__builtin_frame_address(0) + 1024) % 4096 + 16);

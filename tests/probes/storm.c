@@ -104,7 +104,7 @@ static void scene_signals(void)
     EXPECT(handled > 10);
 }
 
-/* What a child does: its registry works at once, and changes nothing of its parent's. */
+/* Work of a child: its registry works at once, and changes nothing of its parent's. */
 static int child_is_right(void)
 {
     return shared_are_right() && come_and_go(LAST_SHARED + 20) && close(FIRST) == 0

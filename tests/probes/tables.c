@@ -15,7 +15,7 @@
 
 static int fd, way;
 
-/* What is told of fd is true, or it is the proxy. */
+/* The answer about fd is true, or it is the proxy. */
 static int tells_no_other(const char *host)
 {
     struct sockaddr_in seen;

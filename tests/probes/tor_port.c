@@ -79,7 +79,7 @@ static void scene_forms(void)
     EXPECT(close(fd) == 0);
 }
 
-/* What leads through Tor already is not led to Tor's port. */
+/* A connection that leads through Tor already is not led to Tor's port. */
 static void scene_occupied(void)
 {
     struct sockaddr_in there = v4("192.0.2.1", 80);

@@ -25,7 +25,7 @@ static int is_cookie(const void *address)
     return !memcmp(address, "\x7f\x2a\x2a", 3); /* 127.42.42.0/24 */
 }
 
-/* What the lookup functions say of a name; 0 where they don't agree with each other. */
+/* Answer of the lookup functions for a name; 0 where they don't agree with each other. */
 static struct in_addr found(const char *name)
 {
     static const struct in_addr none;

@@ -70,7 +70,7 @@ static void scene_allocator(void)
         EXPECT(pthread_join(threads[i], NULL) == 0);
 }
 
-/* What libc's own functions do, with another library between. */
+/* Libc's own functions, with another library between. */
 static void scene_interposer(void)
 {
     int fds[2];

@@ -83,7 +83,7 @@ static void path(const char *value)
     EXPECT(setenv("PATH", value, 1) == 0);
 }
 
-/* What the kernel refuses, libc passes over: the next candidate is judged in its turn. */
+/* Libc passes over a file that the kernel refuses: the next candidate is judged in its turn. */
 static void scene_search(void)
 {
     file("noexec", "", 0644);

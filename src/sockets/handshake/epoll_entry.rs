@@ -13,7 +13,7 @@ use crate::sys::{self, Errno, own_descriptors};
 const INITIAL: u32 = (libc::EPOLLIN | libc::EPOLLOUT) as u32;
 /// The token has fired and is not armed.
 const FIRED: u32 = 0;
-/// The events that may stand beside EPOLLEXCLUSIVE (epoll_ctl(2)).
+/// The events that may go with EPOLLEXCLUSIVE (epoll_ctl(2)).
 const WITH_EXCLUSIVE: u32 = (libc::EPOLLIN
     | libc::EPOLLOUT
     | libc::EPOLLERR

@@ -1,4 +1,4 @@
-//! `send`, `write` and their kin: data without an address. A socket that could send them beside Tor is
+//! `send`, `write` and their kin: data without an address. A socket that could send them past Tor is
 //! refused: a UDP socket of this process's own, and any that was connected past the hooks. What a
 //! descriptor is, is asked when data first go to it; see [`crate::harmless`].
 
