@@ -181,7 +181,11 @@ fn event(sockets: &Subject, epoll: i32, timeout: i32) -> Option<u64> {
         // SAFETY: one event.
         match unsafe { libc::epoll_wait(epoll, &raw mut event, 1, timeout) } {
             1 => match Token::decode(event.u64) {
-                Some(token) => sockets.token_fired(epoll, token),
+                Some(token) => {
+                    if let Some(instead) = sockets.token_fired(epoll, token) {
+                        return Some(instead.data);
+                    }
+                }
                 None => return Some(event.u64),
             },
             _ => return None,

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 
-use super::handshake::{Look, Owner, Slot, TABLE, Token};
+use super::handshake::{Interest, Look, Owner, Slot, TABLE, Token};
 use super::progress::until;
 use super::verified::compare;
 use super::{
@@ -11,8 +11,8 @@ use super::{
     Unverified, in_flight_count,
 };
 use crate::registry::{InsertError, Registry};
-use crate::sys::Errno;
 use crate::sys::net::{self, Answer};
+use crate::sys::{self, Errno};
 
 /// The sockets of this process: a registry of their records, and what the log is told by.
 pub struct Sockets<R, L> {
@@ -368,14 +368,17 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     }
 
     /// A token has come out of the set `epoll`: its handshake is driven. A stale token ends here: it
-    /// fires once.
+    /// fires once. Returns the event for the program in place of the token where a filter keeps the
+    /// kernel from ever telling it: the connect has failed.
     #[cold]
-    pub fn token_fired(&self, epoll: i32, token: Token) {
-        let Some(slot) = TABLE.get(token.slot) else { return };
-        if slot.has_serial(token.serial) {
-            slot.token_fired(token.index, epoll);
-            self.drive_slot(token.slot, slot);
+    pub fn token_fired(&self, epoll: i32, token: Token) -> Option<Interest> {
+        let slot = TABLE.get(token.slot)?;
+        if !slot.has_serial(token.serial) {
+            return None;
         }
+        slot.token_fired(token.index, epoll);
+        self.drive_slot(token.slot, slot);
+        if slot.is_stuck(token.index) { last_event(slot, token) } else { None }
     }
 
     /// Drives a handshake for its own sake. Its record is told if the descriptor by which it was last
@@ -411,6 +414,21 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         });
         TABLE.after_fork_in_child();
     }
+}
+
+/// The event of an entry that the kernel will tell nothing of: an error, and what the program waits for.
+#[inline(never)]
+fn last_event(slot: &Slot, token: Token) -> Option<Interest> {
+    const TOLD: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP) as u32;
+    sys::without_signals(|| {
+        let mut locked = slot.lock_of(token.slot, slot.id())?;
+        let entry = locked.entries_mut().get_mut(token.index as usize);
+        let requested = entry.map(|entry| entry.requested());
+        locked.unlock();
+        let Interest { events, data } = requested?;
+        let failed = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+        Some(Interest { events: events & TOLD | failed, data })
+    })
 }
 
 /// Takes off a TCP socket what would lead its packets past Tor's port.

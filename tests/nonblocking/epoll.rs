@@ -39,3 +39,8 @@ fn a_set_in_a_set_tells_the_end() {
 fn a_registration_outlives_a_dissolved_connection() {
     play(PROBE, "dissolved");
 }
+
+#[test]
+fn where_a_filter_keeps_a_set_from_telling_the_end_the_connect_fails() {
+    play(PROBE, "denied");
+}

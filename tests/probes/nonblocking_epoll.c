@@ -1,8 +1,12 @@
 /* A socket in flight in several epoll sets, and several threads that wait on one. */
 #include "nonblocking.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 static int waits_on(int epoll, int limit, struct epoll_event *event)
 {
@@ -176,6 +180,34 @@ static void scene_dissolved(void)
     }
 }
 
+/* From here on epoll_ctl is EPERM. */
+static void forbid_changes(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* Where a filter keeps a set from telling the end, the connect fails, and the set tells that. */
+static void scene_denied(void)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.u64 = 77};
+    int set = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), error;
+    socklen_t size = sizeof error;
+    EXPECT(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    forbid_changes();
+    EXPECT(waits_on(set, -1, &event) == 1 && event.data.u64 == 77);
+    EXPECT((event.events & (EPOLLERR | EPOLLHUP | EPOLLOUT)) == (EPOLLERR | EPOLLHUP | EPOLLOUT));
+    EXPECT(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == EPERM);
+}
+
 static const struct scene scenes[] = {
     {"several-sets", scene_several_sets},
     {"too-many-sets", scene_too_many_sets},
@@ -183,6 +215,7 @@ static const struct scene scenes[] = {
     {"oneshot", scene_oneshot},
     {"nested", scene_nested},
     {"dissolved", scene_dissolved},
+    {"denied", scene_denied},
     {NULL, NULL},
 };
 

@@ -153,6 +153,7 @@ impl<'s> Locked<'s> {
         self.slot.state.assign();
         // Relaxed: tokens of the last socket have another serial number.
         self.slot.fired.store(0, Relaxed);
+        self.slot.stuck.store(0, Relaxed);
     }
 
     /// Puts a handshake into the slot: from here on the kernel's epoll entries of the socket carry
@@ -259,6 +260,11 @@ impl<'s> Locked<'s> {
                 last = self.step();
             }
             self.sync();
+            if self.slot.stuck.load(Relaxed) != 0 && self.slot.is_in_flight() {
+                // A set would tell of nothing more, and its program wait for ever.
+                last = self.fail(Some(DriveError::Socket(Errno(libc::EPERM))));
+                self.sync();
+            }
             self.end_if_closed();
             let progress = match self.slot.stage() {
                 Stage::InFlight if last.progress == Progress::Busy => Progress::Busy,
@@ -433,7 +439,9 @@ impl<'s> Locked<'s> {
         // SAFETY: mapped until `release_shared`, which needs the run lock.
         let shared = inner.shared.map(|shared| unsafe { shared.as_ref() });
         inner.entries.tokens_fired(fired, fired_in);
-        inner.entries.sync(&Target { slot, serial, waits_for, shared });
+        let stuck = inner.entries.sync(&Target { slot, serial, waits_for, shared });
+        // Relaxed: see `Slot::is_stuck`.
+        self.slot.stuck.store(stuck, Relaxed);
         if !in_flight {
             self.close_own();
             self.release_shared();

@@ -88,8 +88,10 @@ impl Entries {
         }
     }
 
-    /// Makes the kernel's entries what `target` says.
-    pub(super) fn sync(&mut self, target: &Target<'_>) {
+    /// Makes the kernel's entries what `target` says; returns those that can't be changed any more, one
+    /// bit for each index.
+    pub(super) fn sync(&mut self, target: &Target<'_>) -> u32 {
+        let mut stuck = 0;
         for (index, entry) in self.0.iter_mut().enumerate() {
             let Some(entry) = entry else { continue };
             let token = Token::new(target.slot, target.serial, index as u32);
@@ -104,6 +106,8 @@ impl Entries {
                 }
                 (None, false) => {}
             }
+            stuck |= u32::from(entry.is_stuck()) << index;
         }
+        stuck
     }
 }

@@ -64,13 +64,17 @@ pub struct EpollEntry {
     requested: Interest,
     /// A process that was forked while the handshake was in flight has the kernel's entry, too.
     is_shared: bool,
+    /// The kernel's entry can't be changed any more, as a filter forbids it: it tells nothing of what is
+    /// to come.
+    is_stuck: bool,
 }
 
 impl EpollEntry {
     /// An entry of the program's `fd` in `epoll` that the kernel knows by `own`, with what the
     /// program asked for. The kernel does not have it yet.
     pub fn new(epoll: i32, fd: i32, own: i32, requested: Interest) -> EpollEntry {
-        EpollEntry { epoll, fd, own, kernel: Kernel::Requested, requested, is_shared: false }
+        let kernel = Kernel::Requested;
+        EpollEntry { epoll, fd, own, kernel, requested, is_shared: false, is_stuck: false }
     }
 
     /// Tells whether it is the entry of `fd` in `epoll`.
@@ -101,6 +105,11 @@ impl EpollEntry {
     /// A forked process has the kernel's entry from now on, too.
     pub fn share(&mut self) {
         self.is_shared = true;
+    }
+
+    /// Tells whether a filter keeps the kernel's entry from being changed.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
     }
 
     /// Tells whether a forked process has the kernel's entry, too.
@@ -135,7 +144,9 @@ impl EpollEntry {
     /// Gives the kernel's entry a token, armed for what comes first.
     pub fn hide(&mut self, token: Token) -> Result<(), Errno> {
         self.kernel = Kernel::Token(INITIAL);
-        self.modify(armed(token, INITIAL))
+        let result = self.modify(armed(token, INITIAL));
+        self.note(result);
+        result
     }
 
     /// Arms the token for `events`, unless it is.
@@ -145,8 +156,14 @@ impl EpollEntry {
             && armed_for != INITIAL
         {
             self.kernel = Kernel::Token(events);
-            let _ = self.modify(armed(token, events));
+            self.note(self.modify(armed(token, events)));
         }
+    }
+
+    /// Takes note of what became of a change.
+    fn note(&mut self, result: Result<(), Errno>) {
+        // What only a filter or a security module answers for an entry that is there.
+        self.is_stuck = matches!(result, Err(Errno(libc::EPERM | libc::EACCES | libc::ENOSYS)));
     }
 
     /// Gives the kernel what the program asked for: it reports what is ready by then by itself.
@@ -156,7 +173,7 @@ impl EpollEntry {
         if in_kernel && self.modify(self.requested).is_err() {
             // It has gone from the set, or a filter forbids to modify it.
             let _ = self.control(libc::EPOLL_CTL_DEL, self.requested);
-            let _ = self.control(libc::EPOLL_CTL_ADD, self.requested);
+            self.note(self.control(libc::EPOLL_CTL_ADD, self.requested));
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Script {
 ///
 /// | field | written by |
 /// | --- | --- |
-/// | `state`, `id`, `deadline`, `events`, `is_shared`, `inner` | the holder of the run lock |
+/// | `state`, `id`, `deadline`, `events`, `is_shared`, `stuck`, `inner` | the holder of the run lock |
 /// | `cancel`, `fired` | every thread, before it tries the run lock |
 /// | `waiter` | the thread whose connect waits |
 #[repr(C)]
@@ -56,6 +56,8 @@ pub struct Slot {
     pub(super) is_shared: AtomicU32,
     /// A descriptor of the program by which the socket was used.
     pub(super) last_descriptor: AtomicI32,
+    /// Entries that the kernel keeps as they are, as a filter forbids to change them: one bit for each.
+    pub(super) stuck: AtomicU32,
     pub(super) inner: UnsafeCell<Inner>,
 }
 
@@ -160,6 +162,12 @@ impl Slot {
         // Relaxed, then Release: pairs with the Acquire in `sync`; the caller drives next.
         self.fired_in.store(epoll, Relaxed);
         self.fired.fetch_or(1 << index, Release);
+    }
+
+    /// Tells whether a filter keeps the kernel's entry `index` from being changed. Relaxed: the caller has
+    /// just driven, or looks again under the run lock.
+    pub fn is_stuck(&self, index: u32) -> bool {
+        self.stuck.load(Relaxed) >> index & 1 != 0
     }
 
     /// Makes the thread `me` the one whose connect waits for the end, unless another one is.

@@ -175,8 +175,14 @@ impl<C> Events<C> {
             match Token::decode(event.u64) {
                 Some(token) => {
                     let saved = errno::get();
-                    SOCKETS.token_fired(self.epoll, token);
+                    let instead = SOCKETS.token_fired(self.epoll, token);
                     errno::set(saved);
+                    if let Some(Interest { events, data }) = instead {
+                        let event = epoll_event { events, u64: data };
+                        // SAFETY: `kept` is at most `index`.
+                        unsafe { self.events.add(kept).write_unaligned(event) };
+                        kept += 1;
+                    }
                 }
                 None => {
                     if kept != index {
