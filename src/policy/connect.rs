@@ -22,7 +22,7 @@ pub enum ConnectDecision {
     /// The socket goes to Tor, which is asked for the name behind the cookie address.
     ThroughTorByCookie(SocketAddr),
     /// The socket is to ask this name server, for which we answer: any by UDP, by TCP one that Tor can't
-    /// reach.
+    /// reach, and this system's.
     NameServer(SocketAddr),
     /// It is refused.
     Refuse(Refusal),
@@ -36,6 +36,8 @@ pub trait Known {
     fn is_direct(&self, address: SocketAddr) -> bool;
     /// Tells whether it is Tor's answer to a name.
     fn is_answer(&self, address: SocketAddr) -> bool;
+    /// Whether it is a name server of this system.
+    fn is_name_server(&self, address: SocketAddr) -> bool;
 }
 
 /// Decides on a connect of `socket` to `address`.
@@ -78,7 +80,9 @@ fn stream(destination: SocketAddr, known: &impl Known, settings: &Settings) -> C
         ThroughTorByCookie(destination)
     } else if known.is_direct(destination) {
         Libc
-    } else if destination.port() == NAME_SERVER_PORT && (is_localhost(ip) || is_private(ip)) {
+    } else if destination.port() == NAME_SERVER_PORT
+        && (is_localhost(ip) || is_private(ip) || known.is_name_server(destination))
+    {
         NameServer(destination)
     } else if is_localhost(ip) {
         match settings.allow_outbound_localhost {
@@ -140,6 +144,10 @@ mod tests {
 
         fn is_answer(&self, address: SocketAddr) -> bool {
             address.ip().to_string() == "10.192.0.1"
+        }
+
+        fn is_name_server(&self, address: SocketAddr) -> bool {
+            address.ip().to_string() == "192.0.2.53"
         }
     }
 
@@ -267,9 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_server_that_tor_can_not_reach_is_ours_by_tcp() {
+    fn a_name_server_of_this_system_or_that_tor_can_not_reach_is_ours_by_tcp() {
         for settings in [Settings::DEFAULT, allowing(OutboundLocalhost::All)] {
-            for server in ["127.0.0.53:53", "10.0.0.1:53", "192.168.1.1:53"] {
+            for server in ["127.0.0.53:53", "10.0.0.1:53", "192.168.1.1:53", "192.0.2.53:53"] {
                 let expected = ConnectDecision::NameServer(server.parse().unwrap());
                 assert_eq!(decide(TCP4, server, &settings), expected);
             }

@@ -2,37 +2,15 @@
 
 use core::net::IpAddr;
 
-use crate::bytes::Bytes;
-
-/// The longest line; of a longer one the rest is not seen.
-const LINE: usize = 1024;
-/// Number of bytes that are read at once.
-const PIECE: usize = 1024;
+use super::lines;
 
 /// Calls `each` with every address and name of the file, until it answers true; says whether it did.
 /// `read` reads at an offset, and answers 0 at the end or where it can't.
 pub fn any(
-    mut read: impl FnMut(&mut [u8], u64) -> usize,
+    read: impl FnMut(&mut [u8], u64) -> usize,
     mut each: impl FnMut(IpAddr, &[u8]) -> bool,
 ) -> bool {
-    let (mut piece, mut offset) = ([0; PIECE], 0);
-    let (mut line, mut is_cut) = (Bytes::<LINE>::EMPTY, false);
-    loop {
-        let count = read(&mut piece, offset);
-        for byte in piece.get(..count).unwrap_or_default() {
-            if *byte != b'\n' {
-                is_cut |= !line.extend(&[*byte]);
-            } else if entry(line.as_slice(), core::mem::take(&mut is_cut), &mut each) {
-                return true;
-            } else {
-                line = Bytes::EMPTY;
-            }
-        }
-        if count == 0 {
-            return entry(line.as_slice(), is_cut, &mut each);
-        }
-        offset += count as u64;
-    }
+    lines::any(read, |line, is_cut| entry(line, is_cut, &mut each))
 }
 
 /// One line, of which the last word is only a part if it was cut.
@@ -87,7 +65,7 @@ mod tests {
 
     #[test]
     fn no_part_of_a_name_is_taken_for_a_name() {
-        let long = format!("10.0.0.1 {} last\n10.0.0.2 next", "n".repeat(LINE - 12));
+        let long = format!("10.0.0.1 {} last\n10.0.0.2 next", "n".repeat(lines::LINE - 12));
         assert_eq!(entries(&long, usize::MAX).last().unwrap(), "10.0.0.2 next");
         assert!(entries(&long, usize::MAX).iter().all(|entry| !entry.ends_with(" l")));
     }

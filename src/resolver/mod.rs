@@ -7,6 +7,8 @@
 //! - [`onion_pool`]: cookie address <-> name, lock-free, over an `onion_table`
 //! - [`answers`]: the names that Tor has resolved to addresses
 //! - [`hosts_file`]: what /etc/hosts says
+//! - [`resolv_conf`]: the name servers of /etc/resolv.conf
+//! - `lines`: the lines of both
 //! - [`dns`]: DNS messages, for res_query(3)
 //! - [`hostent`]: `struct hostent` in a caller's buffer
 //! - [`reverse`]: the names of PTR records
@@ -24,6 +26,7 @@ pub mod error;
 pub mod hostent;
 pub mod hosts_file;
 pub mod ipv4_text;
+mod lines;
 pub mod lookup;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
@@ -31,4 +34,5 @@ pub mod name_class;
 pub mod onion_pool;
 mod onion_table;
 pub mod query;
+pub mod resolv_conf;
 pub mod reverse;

@@ -24,6 +24,19 @@ fn tools_that_ask_a_name_server_by_themselves_are_answered_by_tor() {
     }
 }
 
+/// resolv.conf names a server with a public address, which Tor could reach.
+#[test]
+fn dig_is_answered_by_tor_where_it_asks_this_systems_name_server_by_tcp() {
+    let Some(network) = network_with(&["dig"]) else { return };
+    let dig = Subject::new("dig").args(["+tcp", "+short"]);
+    let seen = dig.arg("v4only.test").succeed_where_it_would_leak(network);
+    assert_eq!(seen.stdout(), "198.51.100.1\n", "{seen:#?}");
+    assert!(seen.asked.iter().all(|asked| asked.kind == "resolve"), "{seen:#?}");
+    let onion = Subject::new("dig").args(["+tcp", "+short", network.onion()]).succeed(network);
+    assert!(onion.stdout().starts_with("127.42.42."), "{onion:#?}");
+    assert!(onion.asked.is_empty(), "{onion:#?}");
+}
+
 #[test]
 fn a_hundred_and_fifty_threads_resolve_at_once() {
     let Some(network) = network_with(&["python3"]) else { return };

@@ -1,11 +1,12 @@
 //! Facts about addresses and names that the settings don't tell: cookie addresses, Tor's answers,
 //! and what `AllowDirect` lets a program reach without Tor.
 
+use core::ffi::CStr;
 use core::net::{IpAddr, SocketAddr};
 
 use epochsocks::policy::connect::Known;
-use epochsocks::resolver::hosts_file;
 use epochsocks::resolver::lookup::Pair;
+use epochsocks::resolver::{hosts_file, resolv_conf};
 use epochsocks::sys::File;
 
 use crate::runtime;
@@ -30,6 +31,12 @@ impl Known for Destinations {
     #[inline(never)]
     fn is_answer(&self, address: SocketAddr) -> bool {
         runtime::ANSWERS.name(address.ip()).is_some()
+    }
+
+    /// In a frame of its own: a piece of /etc/resolv.conf is read there.
+    #[inline(never)]
+    fn is_name_server(&self, address: SocketAddr) -> bool {
+        read_by(c"/etc/resolv.conf", |read| resolv_conf::names(address.ip(), read))
     }
 }
 
@@ -63,7 +70,13 @@ fn is_cookie(ip: IpAddr) -> bool {
 
 /// Tells whether `each` returns true for an entry of /etc/hosts.
 fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
-    let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/hosts") else { return false };
-    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset).unwrap_or(0);
-    hosts_file::any(read, |address, name| each(address.to_canonical(), name))
+    read_by(c"/etc/hosts", |read| {
+        hosts_file::any(read, |address, name| each(address.to_canonical(), name))
+    })
+}
+
+/// What `look` finds by reading the file at `path`; nothing where it can't be opened.
+fn read_by(path: &CStr, look: impl FnOnce(&dyn Fn(&mut [u8], u64) -> usize) -> bool) -> bool {
+    let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { return false };
+    look(&|buffer, offset| file.read_at(buffer, offset).unwrap_or(0))
 }
