@@ -1,31 +1,38 @@
 //! Programs that act for others, and are reached by UNIX sockets: what they do goes through Tor only if
 //! they run under this library themselves.
 
+/// A program that acts for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Helper {
+    /// What the user calls it.
+    pub name: &'static str,
+    /// What the kernel calls its process (`/proc/PID/comm`), where it puts itself into the background after it
+    /// has begun to listen; empty for others.
+    pub process: &'static [u8],
+}
+
 /// Which helper a program named `program` (the last part of its path) reaches by the socket at `path`,
 /// if that is a well-known one; `is_agent` tells whether a path is that of ssh's agent.
 /// Async-signal-safe.
-pub fn at(
-    program: &[u8],
-    path: &[u8],
-    is_agent: impl FnOnce(&[u8]) -> bool,
-) -> Option<&'static str> {
+pub fn at(program: &[u8], path: &[u8], is_agent: impl Fn(&[u8]) -> bool) -> Option<Helper> {
     let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let has = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
     let is_bus = matches!(file, b"bus" | b"system_bus_socket");
-    match (program, file) {
-        (_, b"docker.sock" | b"podman.sock" | b"containerd.sock") => Some("the container daemon"),
-        (_, b"S.dirmngr") => Some("dirmngr"),
-        (_, b"S.gpg-agent") => Some("gpg-agent"),
-        (_, b"SingletonSocket") => Some("a browser that is open"),
-        (_, b"snapd.socket" | b"snapd-snap.socket") => Some("snapd"),
-        (_, b"private") if path.ends_with(b"/systemd/private") => Some("systemd"),
-        (b"systemd-run" | b"systemctl", _) if is_bus => Some("systemd"),
-        (b"emacsclient", _) => Some("an Emacs server"),
-        (b"ssh" | b"scp" | b"sftp", _) => (!is_agent(path)).then_some("ssh's master connection"),
-        _ if has(b"/tmux-") => Some("the tmux server"),
-        _ if has(b"/run/screen/") || has(b"/.screen/") => Some("the screen session"),
-        _ => None,
-    }
+    let (name, process): (_, &[u8]) = match (program, file) {
+        (_, b"docker.sock" | b"podman.sock" | b"containerd.sock") => ("the container daemon", b""),
+        (_, b"S.dirmngr") => ("dirmngr", b"dirmngr"),
+        (_, b"S.gpg-agent") => ("gpg-agent", b"gpg-agent"),
+        (_, b"SingletonSocket") => ("a browser that is open", b""),
+        (_, b"snapd.socket" | b"snapd-snap.socket") => ("snapd", b""),
+        (_, b"private") if path.ends_with(b"/systemd/private") => ("systemd", b""),
+        (b"systemd-run" | b"systemctl", _) if is_bus => ("systemd", b""),
+        (b"emacsclient", _) => ("an Emacs server", b"emacs"),
+        (b"ssh" | b"scp" | b"sftp", _) if !is_agent(path) => ("ssh's master connection", b"ssh"),
+        _ if has(b"/tmux-") => ("the tmux server", b"tmux: server"),
+        _ if has(b"/run/screen/") || has(b"/.screen/") => ("the screen session", b"screen"),
+        _ => return None,
+    };
+    Some(Helper { name, process })
 }
 
 #[cfg(test)]
@@ -33,7 +40,8 @@ mod tests {
     use super::*;
 
     fn helper(program: &str, path: &str) -> Option<&'static str> {
-        at(program.as_bytes(), path.as_bytes(), |path| path == b"/tmp/ssh-x/agent.1")
+        let is_agent = |path: &[u8]| path == b"/tmp/ssh-x/agent.1";
+        at(program.as_bytes(), path.as_bytes(), is_agent).map(|helper| helper.name)
     }
 
     #[test]

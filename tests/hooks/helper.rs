@@ -38,6 +38,11 @@ fn a_helper_that_runs_under_the_library_is_none() {
 }
 
 #[test]
+fn a_helper_that_has_gone_into_the_background_is_looked_at() {
+    assert_eq!(warnings("background", &place("tmux-3")), 0);
+}
+
+#[test]
 fn a_server_that_is_no_helper_is_not_named() {
     let socket = place("other");
     let _listener = UnixListener::bind(&socket).expect("the path is free and short");

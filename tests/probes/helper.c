@@ -1,5 +1,6 @@
 /* Connects to HELPER, the UNIX socket of a program that acts for others. */
 #define _GNU_SOURCE 1
+#include <sys/prctl.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -43,11 +44,36 @@ static void scene_inside(void)
     EXPECT(close(stop[1]) == 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* As dirmngr does: a server that goes into the background after it has begun to listen. The kernel knows
+ * the process that has ended. */
+static void scene_background(void)
+{
+    struct sockaddr_un address = helper();
+    int stop[2], status;
+    char byte;
+    EXPECT(pipe(stop) == 0);
+    unlink(address.sun_path);
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        EXPECT(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 8) == 0);
+        EXPECT(prctl(PR_SET_NAME, "tmux: server") == 0);
+        if (fork() != 0)
+            _exit(0);
+        EXPECT(close(stop[1]) == 0);
+        _exit(read(stop[0], &byte, 1) != 0);
+    }
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    connects();
+    EXPECT(close(stop[1]) == 0);
+}
+
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
         {"outside", connects},
         {"inside", scene_inside},
+        {"background", scene_background},
         {NULL, NULL},
     };
     return play(scenes, count, arguments);

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::bytes::Bytes;
 use epochsocks::policy::helper;
-use epochsocks::sys::{File, net};
+use epochsocks::sys::{Errno, File, net, paths};
 
 use crate::hooks::arguments::AddressArgument;
 use crate::log::log;
@@ -24,11 +24,11 @@ static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 pub fn look_at(fd: i32, address: &AddressArgument) {
     let Some(path) = address.bytes().get(PATH..) else { return };
     let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    let Some(name) = helper::at(environment::program(), path, is_agent) else { return };
-    let pid = peer(fd);
-    if pid.is_some_and(loads_the_library) || HAS_TOLD.swap(true, Relaxed) {
+    let Some(helper) = helper::at(environment::program(), path, is_agent) else { return };
+    if is_inside(fd, helper.process) || HAS_TOLD.swap(true, Relaxed) {
         return;
     }
+    let name = helper.name;
     log!(
         Warning,
         Connect,
@@ -54,18 +54,53 @@ fn peer(fd: i32) -> Option<i32> {
     peer.ok().map(|peer| peer.pid).filter(|pid| *pid > 0)
 }
 
-/// Tells whether the process `pid` has a library of our file's name in its memory. What can't be
-/// read, as another user's, has none.
-fn loads_the_library(pid: i32) -> bool {
-    let mut name = Bytes::<32>::EMPTY;
-    let written = write!(name, "/proc/{pid}/maps\0");
-    let (Ok(()), Ok(path)) = (written, CStr::from_bytes_until_nul(name.as_slice())) else {
-        return false;
-    };
+/// Tells whether the helper at the peer's end of `fd` has the library. The kernel names the process that began to
+/// listen: where that has ended, a child of it has gone into the background, and each process of this user
+/// that is called `process` must have the library.
+fn is_inside(fd: i32, process: &[u8]) -> bool {
+    let Some(pid) = peer(fd) else { return false };
+    loads_the_library(pid).unwrap_or_else(|| {
+        let (mut found, mut all) = (false, true);
+        let _ = paths::each_entry(c"/proc", |entry| {
+            let pid = entry.to_str().ok().and_then(|name| name.parse().ok());
+            if let Some(pid) = pid.filter(|pid| is_called(*pid, process)) {
+                found = true;
+                all = loads_the_library(pid).unwrap_or(true);
+            }
+            all
+        });
+        found && all
+    })
+}
+
+/// A file of the process `pid`.
+fn file_of(pid: i32, name: &str) -> Result<File, Errno> {
+    let mut path = Bytes::<32>::EMPTY;
+    let _ = write!(path, "/proc/{pid}/{name}\0");
+    let path = CStr::from_bytes_until_nul(path.as_slice()).map_err(|_| Errno(libc::ENOENT))?;
+    File::open_at(libc::AT_FDCWD, path)
+}
+
+/// Tells whether `pid` is a process of this user with this name.
+fn is_called(pid: i32, name: &[u8]) -> bool {
+    let mut buffer = [0; 32];
+    let Ok(file) = file_of(pid, "comm") else { return false };
+    let is_ours = file.owner_and_mode().is_ok_and(|(owner, _)| owner == paths::effective_user());
+    let length = file.read_at(&mut buffer, 0).unwrap_or(0);
+    is_ours && buffer.get(..length).unwrap_or_default().trim_ascii_end() == name
+}
+
+/// Tells whether the process `pid` has a library of our file's name in its memory; nothing if it has ended.
+/// What can't be read, as another user's, has none.
+fn loads_the_library(pid: i32) -> Option<bool> {
     let library = inheritance::library().map_or(&[][..], CStr::to_bytes);
-    let file = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let Ok(maps) = File::open_at(libc::AT_FDCWD, path) else { return false };
-    contains(&maps, file)
+    let name = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    match file_of(pid, "maps") {
+        Ok(maps) if maps.read_at(&mut [0], 0) == Ok(0) => None,
+        Ok(maps) => Some(contains(&maps, name)),
+        Err(Errno(libc::ENOENT | libc::ESRCH)) => None,
+        Err(_) => Some(false),
+    }
 }
 
 /// Tells whether `file` has the text `wanted`, which is shorter than half of what is read at once.
