@@ -1,7 +1,11 @@
 //! Ways past Tor, tried from inside a C program: tests/probes/bypasses.c.
 
+use std::time::Duration;
+
 use crate::scene::{command, echoing_proxy, ends, play};
-use crate::support::process::probe_as;
+use crate::support::process::{finish, probe_as, text};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Plays `scene`, which loads tests/probes/plugin.c, compiled with `flags` under `name`.
 fn play_with_plugin(scene: &str, name: &'static str, flags: &[&str], handshakes: usize) {
@@ -15,6 +19,14 @@ fn play_with_plugin(scene: &str, name: &'static str, flags: &[&str], handshakes:
 #[test]
 fn only_tcp_sockets_can_be_made_by_any_name() {
     play("bypasses", "sockets", &echoing_proxy());
+}
+
+#[test]
+fn a_refused_socket_is_told_once_with_its_program() {
+    let output = finish(&mut command("bypasses", "sockets", &echoing_proxy()), LIMIT);
+    let said = text(&output);
+    assert_eq!(said.matches("warning: bypasses: socket(2, 0x2, 136) refused").count(), 1, "{said}");
+    assert_eq!(said.matches(" refused: ").count(), 1, "{said}");
 }
 
 #[test]

@@ -184,7 +184,8 @@ pub fn may_write_unseen(fd: c_int) -> Result<(), Errno> {
 #[cold]
 pub fn refuse(destination: SocketAddr, refusal: Refusal) {
     let program = environment::program().escape_ascii();
-    if datagrams::is_first_refusal(destination.port()) {
+    // To port 0 nothing is sent: a program asks the kernel for the way to an address.
+    if destination.port() != 0 && datagrams::is_first_refusal(destination.port()) {
         refused!(Warning, Data, "{program}: datagrams to {destination} refused: {refusal}");
     } else {
         refused!(Debug, Data, "{program}: datagrams to {destination} refused: {refusal}");

@@ -2,6 +2,7 @@
 //! loopback interface: programs ask the kernel by one, and nothing leaves by it.
 
 use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::config::{Inbound, OutboundLocalhost};
 use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
@@ -10,7 +11,7 @@ use epochsocks::sys::{self, Errno, net};
 
 use crate::log::refused;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, errno, harmless, real, runtime};
+use crate::{datagrams, environment, errno, harmless, real, runtime};
 
 /// # Safety
 /// As socket(2).
@@ -28,10 +29,7 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     match policy::open(domain, kind, protocol) {
         // SAFETY: the caller's contract.
         SocketDecision::Libc => unsafe { real::socket(domain, kind, protocol) },
-        SocketDecision::Refuse(refusal) => {
-            refused!(Debug, Socket, "socket({domain}, {kind:#x}, {protocol}) refused: {refusal}");
-            errno::fail(refusal.errno())
-        }
+        SocketDecision::Refuse(refusal) => refuse("socket", (domain, kind, protocol), refusal),
         SocketDecision::Track => {
             // SAFETY: the caller's contract.
             let fd = unsafe { real::socket(domain, kind, protocol) };
@@ -82,6 +80,27 @@ fn or_closed(fd: c_int, done: Result<(), Errno>) -> c_int {
     }
 }
 
+/// Tells whether the user has been told of a refused socket. Guards nothing else: Relaxed.
+static HAS_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Refuses a socket of this family, type and protocol. The first one that was to reach the network is a warning,
+/// as a program may say no more than that it is not permitted; families of old and MPTCP are tried by
+/// programs that go on without them.
+#[cold]
+fn refuse(call: &str, what: (c_int, c_int, c_int), refusal: Refusal) -> c_int {
+    let (program, (domain, kind, protocol)) = (environment::program().escape_ascii(), what);
+    let told =
+        format_args!("{program}: {call}({domain}, {kind:#x}, {protocol}) refused: {refusal}");
+    let is_wanted = matches!(domain, libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET)
+        && protocol != libc::IPPROTO_MPTCP;
+    if is_wanted && !HAS_TOLD.swap(true, Relaxed) {
+        refused!(Warning, Socket, "{told}");
+    } else {
+        refused!(Debug, Socket, "{told}");
+    }
+    errno::fail(refusal.errno())
+}
+
 /// # Safety
 /// As socketpair(2).
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
@@ -90,13 +109,6 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut
         SocketDecision::Libc | SocketDecision::Track | SocketDecision::Confine => unsafe {
             real::socketpair(domain, kind, protocol, pair)
         },
-        SocketDecision::Refuse(refusal) => {
-            refused!(
-                Debug,
-                Socket,
-                "socketpair({domain}, {kind:#x}, {protocol}) refused: {refusal}"
-            );
-            errno::fail(refusal.errno())
-        }
+        SocketDecision::Refuse(refusal) => refuse("socketpair", (domain, kind, protocol), refusal),
     }
 }
