@@ -1,6 +1,7 @@
 //! IPv4, IPv6 and mapped addresses, and names of every shape.
 
 use crate::subject::{Subject, assert_connected, network_with};
+use crate::support::preload::{hermetic, preload_library};
 use crate::support::process::probe;
 use crate::support::{Network, Observed};
 
@@ -112,4 +113,25 @@ fn a_name_of_255_bytes_is_unknown_to_tor_and_harms_nobody() {
     assert_eq!(name.len(), 255);
     let (answers, _) = resolve(network, &[&name, "v4only.test"]);
     assert_eq!(answers, ["EAI_NONAME", "198.51.100.1"]);
+}
+
+/// As the README says of a SOCKS port that is a file.
+#[test]
+fn a_socket_file_of_tor_is_reached_by_way_of_socat() {
+    let Some(network) = network_with(&["socat", "curl", "sh"]) else { return };
+    let script = r#"
+        socat TCP-LISTEN:9060,bind=127.0.0.1,reuseaddr,fork UNIX-CONNECT:"$1" &
+        until socat -u OPEN:/dev/null TCP:127.0.0.1:9060 2>/dev/null; do sleep 0.1; done
+        "$2" --port 9060 curl -sS --max-time 20 http://v4only.test/
+        status=$?
+        kill $!
+        exit $status"#;
+    // The relay runs outside.
+    let mut command = std::process::Command::new("sh");
+    let command =
+        hermetic(&mut command).args(["-c", script, "sh"]).arg(network.path("client/socks"));
+    command.arg(env!("CARGO_BIN_EXE_epochsocks")).env("EPOCHSOCKS_CONF_FILE", "none");
+    let seen = network.run(command.env("EPOCHSOCKS_LIBRARY", preload_library()));
+    assert_eq!(seen.stdout(), "hello from the world\n", "{seen:#?}");
+    assert_eq!(seen.leaks, [""; 0], "{seen:#?}");
 }
