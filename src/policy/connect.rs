@@ -36,7 +36,7 @@ pub trait Known {
     fn is_direct(&self, address: SocketAddr) -> bool;
     /// Tells whether it is Tor's answer to a name.
     fn is_answer(&self, address: SocketAddr) -> bool;
-    /// Whether it is a name server of this system.
+    /// Tells whether it is a name server of this system.
     fn is_name_server(&self, address: SocketAddr) -> bool;
 }
 

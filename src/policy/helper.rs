@@ -4,9 +4,9 @@
 /// A program that acts for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Helper {
-    /// What the user calls it.
+    /// Its name for the user.
     pub name: &'static str,
-    /// What the kernel calls its process (`/proc/PID/comm`), where it puts itself into the background after it
+    /// The kernel's name of its process (`/proc/PID/comm`), where it goes into the background after it
     /// has begun to listen; empty for others.
     pub process: &'static [u8],
 }

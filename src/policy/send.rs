@@ -167,6 +167,9 @@ mod tests {
             fn is_answer(&self, _: SocketAddr) -> bool {
                 true
             }
+            fn is_name_server(&self, _: SocketAddr) -> bool {
+                false
+            }
         }
         let refused = Some(Refusal::Beside);
         let settings = Settings::DEFAULT;

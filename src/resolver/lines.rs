@@ -4,7 +4,7 @@ use crate::bytes::Bytes;
 
 /// The longest line; of a longer one the rest is not seen.
 pub(super) const LINE: usize = 1024;
-/// How much is read at once, in bytes.
+/// Number of bytes that are read at once.
 const PIECE: usize = 1024;
 
 /// Calls `each` with every line, without its end and with whether it was cut, until it answers true; says

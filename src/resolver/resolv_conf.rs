@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::lines;
 
-/// Whether the file names `server` as a name server. `read` reads at an offset, and answers 0 at the end or
+/// Tells whether the file names `server` as a name server. `read` reads at an offset, and answers 0 at the end or
 /// where it can't. Async-signal-safe.
 pub fn names(server: IpAddr, read: impl FnMut(&mut [u8], u64) -> usize) -> bool {
     let server = server.to_canonical();

@@ -1,8 +1,10 @@
 """Files of the world's servers: certificate, repositories, keys, ssh and rsync servers."""
 
 import hashlib
+import json
 import os
 import subprocess
+import wave
 from pathlib import Path
 
 GREETING = b"hello from the world\n"
@@ -51,6 +53,29 @@ def make_key_server(directory):
     answer = directory / "files" / "pks" / "lookup"
     answer.parent.mkdir()
     answer.write_bytes(GREETING)
+
+
+def make_pages(directory):
+    """A feed, a sound, and what the indexes of pip and npm say of a package."""
+    files = directory / "files"
+    (files / "feed.xml").write_text(
+        '<?xml version="1.0"?><rss version="2.0"><channel><title>world</title>'
+        "<link>http://v4only.test/</link><description>world</description>"
+        "<item><title>greeting</title><guid>1</guid>"
+        f"<description>{GREETING.decode().strip()}</description></item></channel></rss>\n")
+    with wave.open(str(files / "silence.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(1600))
+    index = files / "simple" / "hello" / "index.html"
+    index.parent.mkdir(parents=True)
+    index.write_text(
+        '<!DOCTYPE html><html><body><a href="hello-1.0.tar.gz">hello</a></body></html>\n')
+    version = {"name": "hello", "version": "1.2.3", "dist": {"tarball": "", "shasum": "0" * 40}}
+    (files / "npm").mkdir()
+    (files / "npm" / "hello").write_text(json.dumps(
+        {"name": "hello", "dist-tags": {"latest": "1.2.3"}, "versions": {"1.2.3": version}}))
 
 
 def make_keys(directory):

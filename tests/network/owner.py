@@ -5,7 +5,9 @@ of the network outlives it. Descriptors: 0 is the listening socket that tests co
 of the test runner, 2 a log. Each connection is greeted, once the network is up, with one line of
 JSON: {"ready": {...}} or {"failed": "..."}. Then it may send lines:
 
-    begin           wait for its turn, then start a record
+    serve NAME      start a service of services.py, once: {} or {"failed": "..."}
+    begin [lenient] wait for its turn, then start a record; tor then takes names that were looked up
+                    before, too (SafeSocks 0)
     wait SECONDS    return when a packet has leaked, or after SECONDS
     end             {"leaks": [...], "asked": [...]} of the time since `begin`
 
@@ -27,6 +29,7 @@ import traceback
 from pathlib import Path
 
 import fixtures
+import services
 from daemons import Daemons
 from namespaces import TRAPPED_RESOLVER, Namespaces
 from streams import requests
@@ -37,7 +40,8 @@ from trap import Trap
 GRACE, GRACE_WITHOUT_RUNNER = 60, 0.5
 # Time limit of one attempt to reach the world (seconds).
 ECHO_LIMIT = 5
-ONION_PORTS = ((80, "127.0.0.1:80"), (7, "127.0.0.1:7"), (22, "127.0.0.1:22"))
+ONION_PORTS = tuple((port, f"127.0.0.1:{port}") for port in (
+    80, 443, 7, 22, 873, 11371, *services.FTP_DATA, *sorted(set(services.PORTS.values()))))
 
 
 class Network:
@@ -46,9 +50,12 @@ class Network:
     def __init__(self, directory, user_namespace, namespaces):
         self.directory = directory
         self.turn = threading.Lock()
+        self.served = {}
+        self.lenient = False
 
         def spawn(argv, world, **options):
             return namespaces.spawn(argv, world, stdin=subprocess.DEVNULL, **options)
+        self.spawn = spawn
         self._start_origins(spawn, user_namespace)
         shadow_resolver(directory)
         self.trap = Trap()
@@ -68,7 +75,7 @@ class Network:
         (directory / "files").mkdir()
         (directory / "exit-resolv.conf").write_text("nameserver 198.51.100.53\n")
         for make in (fixtures.make_certificate, fixtures.make_repository, fixtures.make_packages,
-                     fixtures.make_key_server, fixtures.make_keys):
+                     fixtures.make_key_server, fixtures.make_pages, fixtures.make_keys):
             make(directory)
         for prepare in (fixtures.prepare_sshd, fixtures.prepare_rsyncd):
             prepare(directory, user_namespace)
@@ -77,8 +84,24 @@ class Network:
         if origin.stdout.readline() != b"ready\n":
             raise RuntimeError("the origin servers did not start")
 
-    def begin(self):
+    def serve(self, name):
+        """Starts a service unless it has been; the reason why it can't run, or `ready`."""
+        with self.turn:
+            if name not in self.served:
+                program = Path(__file__).with_name("services.py")
+                # What the daemons keep must be open to their users; the run's directory is not.
+                script = 'mount -t tmpfs -o mode=755 tmpfs /srv && exec "$@"'
+                service = self.spawn(
+                    ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, program, name,
+                     self.directory], True, stdout=subprocess.PIPE)
+                self.served[name] = service.stdout.readline().decode().strip()
+        return self.served[name]
+
+    def begin(self, lenient):
         """Starts a record: what came before belongs to nobody."""
+        if lenient != self.lenient:
+            self.client.command(f"SETCONF SafeSocks={0 if lenient else 1}")
+            self.lenient = lenient
         self.trap.take()
         self.client.take_events()
 
@@ -188,9 +211,14 @@ def hung_up(connection):
 
 def serve(stream, network):
     """Carries out a client's commands until it hangs up."""
-    while stream.readline():
+    while line := stream.readline():
+        command, _, argument = line.strip().partition(" ")
+        if command == "serve":
+            outcome = network.serve(argument)
+            say(stream, {} if outcome == "ready" else {"failed": outcome})
+            continue
         with network.turn:
-            network.begin()
+            network.begin(argument == "lenient")
             say(stream, {})
             while line := stream.readline():
                 command, _, argument = line.strip().partition(" ")

@@ -111,6 +111,35 @@ impl Network {
         Observed { output, leaks, asked }
     }
 
+    /// As [`Network::run`], but a program that runs longer than `limit` is ended: then the second value is
+    /// false. With `lenient` tor takes addresses of names that were looked up before (`SafeSocks 0`).
+    pub fn observe(
+        &self,
+        command: &mut Command,
+        limit: Duration,
+        lenient: bool,
+    ) -> (Observed, bool) {
+        let mut records = Conversation::open(&self.socket);
+        records.tell(if lenient { "begin lenient" } else { "begin" });
+        let (output, ended) = Running::start(self.enter(command)).finish_or_kill(limit);
+        let Record { leaks, asked } = records.ask("end");
+        (Observed { output, leaks, asked }, ended)
+    }
+
+    /// Starts a service of tests/network/services.py in the world, unless it runs.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't run here.
+    pub fn serve(&self, service: &str) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Outcome {
+            failed: Option<String>,
+        }
+        let outcome: Outcome = Conversation::open(&self.socket).ask(&format!("serve {service}"));
+        outcome.failed.map_or(Ok(()), Err)
+    }
+
     /// Runs `command` until it has leaked a packet or `limit` has passed, then ends it.
     pub fn run_until_leak(&self, command: &mut Command, limit: Duration) -> Observed {
         let mut records = Conversation::open(&self.socket);

@@ -34,12 +34,21 @@ impl Running {
 
     /// Waits for the program's end, which must come within `limit`, and returns its output.
     pub fn finish(self, limit: Duration) -> Output {
-        match self.output.recv_timeout(limit) {
-            Ok(output) => output.expect("a child can be waited for"),
-            Err(_) => {
-                let description = self.description.clone();
-                panic!("{description}: still running after {limit:?}: {:?}", self.kill())
+        let description = self.description.clone();
+        match self.finish_or_kill(limit) {
+            (output, true) => output,
+            (output, false) => {
+                panic!("{description}: still running after {limit:?}: {output:?}")
             }
+        }
+    }
+
+    /// Collects what the program printed and how it ended; false with it if that was not within `limit`,
+    /// after which it is ended.
+    pub fn finish_or_kill(self, limit: Duration) -> (Output, bool) {
+        match self.output.recv_timeout(limit) {
+            Ok(output) => (output.expect("a child can be waited for"), true),
+            Err(_) => (self.kill(), false),
         }
     }
 

@@ -9,6 +9,11 @@ pub fn skip(why: &str) {
         std::env::var_os("EPOCHSOCKS_REQUIRE_NETWORK").is_none_or(|value| value != "1"),
         "EPOCHSOCKS_REQUIRE_NETWORK=1, but this test cannot run: {why}"
     );
+    note(why);
+}
+
+/// Says that a part of a test does not run, whatever the environment promises.
+pub fn note(why: &str) {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     // Not eprintln!: the test runner would hide it.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {why}");

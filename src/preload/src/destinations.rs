@@ -75,7 +75,7 @@ fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
     })
 }
 
-/// What `look` finds by reading the file at `path`; nothing where it can't be opened.
+/// Answers `look` of the file at `path`; false where it can't be opened.
 fn read_by(path: &CStr, look: impl FnOnce(&dyn Fn(&mut [u8], u64) -> usize) -> bool) -> bool {
     let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { return false };
     look(&|buffer, offset| file.read_at(buffer, offset).unwrap_or(0))

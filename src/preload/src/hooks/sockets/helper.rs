@@ -91,7 +91,7 @@ fn is_called(pid: i32, name: &[u8]) -> bool {
 }
 
 /// Tells whether the process `pid` has a library of our file's name in its memory; nothing if it has ended.
-/// What can't be read, as another user's, has none.
+/// One that can't be read, as another user's, has none.
 fn loads_the_library(pid: i32) -> Option<bool> {
     let library = inheritance::library().map_or(&[][..], CStr::to_bytes);
     let name = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
