@@ -217,8 +217,20 @@ const SYNCHRONOUS: [i32; 6] =
 /// Blocks every signal that comes from outside, also libc's own for cancellation; gives the mask
 /// before, for [`set_signals`].
 pub fn block_signals() -> u64 {
-    let blocked = SYNCHRONOUS.iter().fold(u64::MAX, |all, signal| all & !(1 << (signal - 1)));
-    set_signals(blocked)
+    set_signals(from_outside())
+}
+
+/// The mask of all signals that come from outside.
+fn from_outside() -> u64 {
+    SYNCHRONOUS.iter().fold(u64::MAX, |all, signal| all & !(1 << (signal - 1)))
+}
+
+/// Blocks signals as [`block_signals`], but for libc's own for cancellation, for the time of calls that are
+/// cancellation points: where pthread_cancel(3) has left its mark meanwhile, they wait for that signal.
+pub fn block_signals_but_cancellation() -> u64 {
+    /// glibc's `SIGCANCEL`, the first of the signals that a program does not get.
+    const SIGCANCEL: u32 = 32;
+    set_signals(from_outside() & !(1 << (SIGCANCEL - 1)))
 }
 
 /// Blocks the signals of `mask` and lets in all others; gives the mask before.

@@ -1,6 +1,9 @@
 //! Threads that are cancelled inside a hook: tests/probes/cancel.c. (POSIX, "Cancellation Points".)
 
+use std::time::Duration;
+
 use crate::scene::{echoing_proxy, play};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 #[test]
 fn a_thread_cancelled_in_accept_leaves_nothing() {
@@ -35,4 +38,11 @@ fn a_thread_cancelled_in_fcntl_leaves_nothing() {
 #[test]
 fn a_thread_cancelled_in_close_has_not_closed() {
     play("cancel", "close", &echoing_proxy());
+}
+
+#[test]
+fn a_thread_cancelled_when_its_wait_is_over_ends() {
+    use Action::{Delay, Greeting, Request};
+    let late = Delay(Duration::from_secs(2));
+    play("cancel", "woken", &ScriptedProxy::start(&[Greeting, method(0), Request, late, reply(0)]));
 }

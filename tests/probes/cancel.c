@@ -320,6 +320,42 @@ static void scene_close(void)
     use();
 }
 
+static int ends[2];
+
+/* Waits for a connect, and for a pipe. */
+static void *polls_both(void *unused)
+{
+    struct pollfd entries[2] = {{fd, POLLOUT, 0}, {ends[0], POLLIN, 0}};
+    __atomic_store_n(&thread_id, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    poll(entries, 2, -1);
+    pthread_testcancel();
+    return unused;
+}
+
+/* A thread is cancelled before it runs again after its wait: there is one processor for both. */
+static void scene_woken(void)
+{
+    struct sockaddr_in address = v4("192.0.2.1", 80);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    EXPECT(sched_setaffinity(0, sizeof one, &one) == 0);
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        FAILS(connect(fd, (struct sockaddr *)&address, sizeof address), EINPROGRESS);
+        EXPECT(pipe(ends) == 0);
+        thread_id = 0;
+        EXPECT(pthread_create(&thread, NULL, polls_both, NULL) == 0);
+        wait_until_asleep(&thread_id);
+        EXPECT(write(ends[1], "x", 1) == 1 && pthread_cancel(thread) == 0);
+        EXPECT(pthread_join(thread, NULL) == 0);
+        close(fd);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 static const struct scene scenes[] = {
     {"accept", scene_accept},
     {"receive", scene_receive},
@@ -328,6 +364,7 @@ static const struct scene scenes[] = {
     {"system", scene_system},
     {"fcntl", scene_fcntl},
     {"close", scene_close},
+    {"woken", scene_woken},
     {NULL, NULL},
 };
 

@@ -51,7 +51,7 @@ pub trait Waiter {
 /// Signals come in only where the kernel waits: one that was handled in between would not end the
 /// call, and its program might wait for that.
 pub fn wait(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
-    let before = sys::block_signals();
+    let before = sys::block_signals_but_cancellation();
     let own: *const sigset_t = (&raw const before).cast();
     let result = rounds(call, limit, if mask.is_null() { own } else { mask });
     sys::set_signals(before);
