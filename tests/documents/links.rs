@@ -1,8 +1,8 @@
 //! The paths that documents name.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use crate::words::has_word;
 use crate::{Text, documents, place, root, texts};
 
 /// Folders of the checkout by which a path in backticks is recognised.
@@ -45,22 +45,24 @@ fn parts(name: &str) -> Vec<&str> {
     if parts.len() > 1 && parts.iter().all(is_identifier) { parts } else { Vec::new() }
 }
 
-/// The files of the checkout that documents may name.
-struct Sources(Vec<Text>);
+/// The files of the checkout that documents may name, and their words.
+struct Sources {
+    files: Vec<PathBuf>,
+    words: HashSet<String>,
+}
 
 impl Sources {
     fn read() -> Sources {
-        Sources(texts(&["src", "tests", "benches"], &["rs", "c", "h", "py"]))
+        let texts = texts(&["src", "tests", "benches"], &["rs", "c", "h", "py"]);
+        let is_other = |it: char| !(it.is_ascii_alphanumeric() || it == '_');
+        let words = texts.iter().flat_map(|text| text.text.split(is_other)).map(str::to_owned);
+        let words = words.collect();
+        Sources { files: texts.into_iter().map(|text| text.path).collect(), words }
     }
 
     /// Tells whether a file's path ends in `path`, such as `sockets/record.rs`.
     fn has_file(&self, path: &str) -> bool {
-        self.0.iter().any(|text| text.path.ends_with(path))
-    }
-
-    /// Tells whether a file has the word `name`.
-    fn has_word(&self, name: &str) -> bool {
-        self.0.iter().any(|text| has_word(&text.text, &name.to_lowercase()))
+        self.files.iter().any(|file| file.ends_with(path))
     }
 }
 
@@ -69,7 +71,7 @@ fn check(document: &Text, line: &str, sources: &Sources, wrong: &mut impl FnMut(
         let is_missing = match path {
             path if FOLDERS.iter().any(|folder| path.starts_with(folder)) => !exists(path),
             path if path.ends_with(".rs") => !sources.has_file(path),
-            path => parts(path).iter().any(|part| !sources.has_word(part)),
+            path => parts(path).iter().any(|part| !sources.words.contains(*part)),
         };
         if is_missing {
             wrong(path);
