@@ -19,7 +19,7 @@ complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test --json
 complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
 complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'
-complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-epoch, slots-hazard, counted, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
+complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-barrier, slots-epoch, slots-hazard, counted, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
 complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
 complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'
 complete -c epochsocks -n __epochsocks_before_command -l completions -x -a 'bash zsh fish' -d 'Print what completes the flags in bash, zsh or fish.'

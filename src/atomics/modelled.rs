@@ -101,3 +101,22 @@ pub fn set_home(home: usize) {
 pub fn thread_hash() -> usize {
     HOME.with(core::cell::Cell::get)
 }
+
+/// A place on a stack: in a model, each thread has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(usize);
+
+impl Place {
+    pub fn number(self) -> u64 {
+        self.0 as u64 + 1
+    }
+
+    pub fn hash(self, count: usize) -> usize {
+        self.0 % count
+    }
+}
+
+/// Calls `work` with the place of the thread.
+pub fn in_place<R>(work: impl FnOnce(Place) -> R) -> R {
+    work(Place(thread_hash()))
+}

@@ -43,6 +43,14 @@ pub enum Mutant {
     EarlyName = 1 << 20,
     /// The guard of a borrow ends before the read.
     UnguardedRead = 1 << 21,
+    /// A reclaimer does not make the other threads pass a barrier.
+    NoBarrier = 1 << 23,
+    /// A reclaimer does not wait until the other threads have passed the barrier.
+    BarrierNotAwaited = 1 << 24,
+    /// A reclaimer frees what plain claims protect although no barrier could be had.
+    RefusalIgnored = 1 << 25,
+    /// Places keep their cells when no barrier is to be had any more.
+    PlacesKeepCells = 1 << 26,
     /// A young entry is made old by a store where it should be compared and swapped.
     StoreOnSecondLook = 1 << 22,
 }

@@ -50,6 +50,8 @@ pub trait TotalOrder {
     type Value;
     /// Reads.
     fn load_total(&self) -> Self::Value;
+    /// As `load_total`; a model puts no fence around it, which would hide that one is missing.
+    fn load_total_unfenced(&self) -> Self::Value;
     /// Writes and says what was there.
     fn swap_total(&self, value: Self::Value) -> Self::Value;
     /// Writes `new` if `current` is there; else says what is.
@@ -64,6 +66,11 @@ macro_rules! total_order {
             #[inline(always)]
             fn load_total(&self) -> $value {
                 around(|| self.load(LOAD))
+            }
+
+            #[inline(always)]
+            fn load_total_unfenced(&self) -> $value {
+                self.load(LOAD)
             }
 
             #[inline(always)]

@@ -83,6 +83,49 @@ pub fn thread_hash() -> usize {
     (thread_pointer().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
 }
 
+/// Bytes of a [`Place`]'s object: more makes fewer places, of a thread's different calls.
+const PLACE: usize = 256;
+
+/// A place on a stack: a number that no other caller of [`in_place`] has while this one is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(u64);
+
+impl Place {
+    /// The number; not 0, and not the highest one.
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// A number below `count`.
+    #[inline(always)]
+    pub fn hash(self, count: usize) -> usize {
+        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % count
+    }
+}
+
+/// Calls `work` with a place that is the caller's until `work` returns: in whatever threads, handlers
+/// and processes with this memory others call this meanwhile, they get other ones. Async-signal-safe.
+///
+/// It is the address of an object on the caller's stack, divided by the object's size. Objects that live
+/// at the same time have no byte in common, so their addresses differ by their size at least.
+#[inline(always)]
+pub fn in_place<R>(work: impl FnOnce(Place) -> R) -> R {
+    let object = core::mem::MaybeUninit::<[u8; PLACE]>::uninit();
+    let address = &raw const object;
+    let result = work(Place((live_object(address).addr() / PLACE) as u64));
+    live_object(address);
+    result
+}
+
+/// Lets the compiler believe that the object is used here, so that it has memory of its own.
+#[inline(always)]
+fn live_object<T>(object: *const T) -> *const T {
+    // SAFETY: no instruction.
+    unsafe { core::arch::asm!("/* {} */", in(reg) object, options(nostack, preserves_flags)) };
+    object
+}
+
 #[inline(always)]
 fn thread_pointer() -> u64 {
     let pointer: u64;

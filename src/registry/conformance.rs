@@ -398,6 +398,7 @@ use super::support as all;
 conformance! {
     slots: super::all::Slots::new();
     slots_epoch: super::all::SlotsEpoch::new();
+    slots_barrier: super::all::SlotsBarrier::new();
     slots_hazard: super::all::SlotsHazard::new();
     counted: crate::registry::Owned::<super::all::Counted>::new();
     mutex: crate::registry::Owned::<super::all::Mutex>::new();

@@ -3,8 +3,8 @@
 use core::ptr::{NonNull, null_mut};
 
 use super::node::Node;
-use crate::atomics::AtomicPtr;
 use crate::atomics::ordering::TotalOrder;
+use crate::atomics::{AtomicPtr, barrier};
 
 /// One descriptor's entry, as a word that is changed by one CAS or swap at a time.
 pub type Slot<T> = AtomicPtr<Node<T>>;
@@ -135,6 +135,8 @@ impl<T> Entry<T> {
 pub trait Steps<T> {
     /// Reads the entry; the total order puts the read after the caller's preceding writes.
     fn look(&self) -> Entry<T>;
+    /// As `look`, by a caller whose writes before are ordered by a barrier of two halves.
+    fn look_behind_barrier(&self) -> Entry<T>;
     /// Gives the slot another word, if it still has `seen`; else says what it has.
     fn step(&self, seen: Entry<T>, next: Entry<T>) -> Result<(), Entry<T>>;
     /// Gives the slot another word, whatever it had.
@@ -145,6 +147,13 @@ impl<T> Steps<T> for Slot<T> {
     #[inline(always)]
     fn look(&self) -> Entry<T> {
         Entry(self.load_total())
+    }
+
+    #[inline(always)]
+    fn look_behind_barrier(&self) -> Entry<T> {
+        let entry = Entry(self.load_total_unfenced());
+        barrier::here();
+        entry
     }
 
     #[inline(always)]

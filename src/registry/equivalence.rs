@@ -149,6 +149,7 @@ macro_rules! equivalence {
 equivalence! {
     slots_is_a_map_of_shared_records: all::Slots::new();
     slots_epoch_is_a_map_of_shared_records: all::SlotsEpoch::new();
+    slots_barrier_is_a_map_of_shared_records: all::SlotsBarrier::new();
     slots_hazard_is_a_map_of_shared_records: all::SlotsHazard::new();
     counted_is_a_map_of_shared_records: all::Counted::new();
     mutex_is_a_map_of_shared_records: all::Mutex::new();

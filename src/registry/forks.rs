@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use scopeguard::defer;
 
-use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
 use super::support::{self, Slots, bare, child_succeeds, churn, fork};
 use super::{Guarantee, InsertError, Owned, Payload, Registry, SocketId};
 
@@ -64,6 +64,7 @@ fn forked_child_works<R: Registry>(make: fn() -> i32, registry: &R) {
 #[test]
 fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &Slots::new());
+    forked_child_works(fork, &support::SlotsBarrier::new());
     forked_child_works(fork, &support::SlotsHazard::new());
     forked_child_works(fork, &support::SlotsEpoch::new());
     forked_child_works(fork, &Owned::<support::Counted>::new());
@@ -73,6 +74,7 @@ fn forked_child_of_a_threaded_process_works_at_once() {
 #[test]
 fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &Slots::new());
+    forked_child_works(raw_fork, &support::SlotsBarrier::new());
     forked_child_works(raw_fork, &support::SlotsHazard::new());
     forked_child_works(raw_fork, &support::SlotsEpoch::new());
     forked_child_works(raw_fork, &Owned::<support::Counted>::new());
@@ -104,6 +106,7 @@ fn a_guard_from_before_the_fork_keeps_an_orphan() {
         assert_eq!(whole, Some(true));
     }
     keeps::<Era>();
+    keeps::<PlainEra>();
     keeps::<Epoch>();
     keeps::<Hazard>();
 }

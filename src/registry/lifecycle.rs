@@ -9,7 +9,7 @@ use scopeguard::defer;
 use super::audit::misplaced;
 use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
-use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
 use super::support::{self, Slots, bare, child_succeeds, churn, fork};
 use super::test_record::TestRecord;
 use super::{Audit, InsertError, Owned, Payload, Registry, SocketId};
@@ -61,9 +61,12 @@ fn memory_stays_flat_under_churn() {
         churn(&registry, 3, 300_000);
         registry.domain().nodes()
     }
-    for (name, nodes) in
-        [("era", nodes::<Era>()), ("epoch", nodes::<Epoch>()), ("hazard", nodes::<Hazard>())]
-    {
+    for (name, nodes) in [
+        ("era", nodes::<Era>()),
+        ("barrier", nodes::<PlainEra>()),
+        ("epoch", nodes::<Epoch>()),
+        ("hazard", nodes::<Hazard>()),
+    ] {
         assert!(nodes <= 64, "{name}: {nodes} nodes for one descriptor");
     }
 }
@@ -72,6 +75,7 @@ fn memory_stays_flat_under_churn() {
 fn stopped_readers_cost_a_bounded_number_of_nodes() {
     for (name, nodes) in [
         ("era", nodes_with_stopped_readers::<Era>(8)),
+        ("barrier", nodes_with_stopped_readers::<PlainEra>(8)),
         ("hazard", nodes_with_stopped_readers::<Hazard>(8)),
     ] {
         assert!(nodes <= 600, "{name}: {nodes} nodes");
@@ -125,6 +129,7 @@ fn thousands_of_abandoned_readers_keep_what_they_protect_and_nothing_else() {
         assert!(more_limbo <= limbo + most, "{name}: {more_limbo} in limbo");
     }
     costs::<Era>("era");
+    costs::<PlainEra>("barrier");
     costs::<Hazard>("hazard");
 }
 
@@ -298,6 +303,7 @@ fn superseded_without_memory<R: Registry>(registry: &R) {
 #[test]
 fn without_memory_no_descriptor_keeps_a_dissolved_connection() {
     superseded_without_memory(&bare::<Era>());
+    superseded_without_memory(&bare::<PlainEra>());
     superseded_without_memory(&bare::<Hazard>());
     superseded_without_memory(&support::Counted::new());
     superseded_without_memory(&support::Mutex::new());
@@ -318,7 +324,9 @@ fn without_a_free_cell_everything_works_and_memory_stays_flat() {
         churn(&registry, 3, 2_000);
         registry.domain().nodes()
     }
-    for (name, nodes) in [("era", nodes::<Era>()), ("hazard", nodes::<Hazard>())] {
+    for (name, nodes) in
+        [("era", nodes::<Era>()), ("barrier", nodes::<PlainEra>()), ("hazard", nodes::<Hazard>())]
+    {
         assert!(nodes <= 1_000, "{name}: {nodes} nodes");
     }
 }
@@ -335,6 +343,7 @@ fn concurrency_loses_no_node<R: Registry<Payload = TestRecord> + Audit>(registry
 fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&Slots::new());
     concurrency_loses_no_node(&support::SlotsEpoch::new());
+    concurrency_loses_no_node(&support::SlotsBarrier::new());
     concurrency_loses_no_node(&support::SlotsHazard::new());
     concurrency_loses_no_node(&Owned::<support::Counted>::new());
     concurrency_loses_no_node(&Owned::<support::MutexSlots>::new());
@@ -375,6 +384,7 @@ fn closed_records_are_told<R: Registry<Payload = TestRecord>>(make: impl Fn() ->
 fn a_record_is_told_of_the_close_of_its_last_descriptor() {
     closed_records_are_told(Slots::new);
     closed_records_are_told(support::SlotsEpoch::new);
+    closed_records_are_told(support::SlotsBarrier::new);
     closed_records_are_told(support::SlotsHazard::new);
     closed_records_are_told(Owned::<support::Counted>::new);
     closed_records_are_told(Owned::<support::Mutex>::new);

@@ -28,7 +28,7 @@
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
-//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `storm` (over `test_record`, with helpers in `support`), loom's `models`
+//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support`), loom's `models`
 
 mod audit;
 mod counted;
@@ -65,6 +65,8 @@ mod lifecycle;
 #[cfg(all(test, crossbeam_loom))]
 pub(crate) mod models;
 #[cfg(all(test, not(crossbeam_loom)))]
+mod plain_claims;
+#[cfg(all(test, not(crossbeam_loom)))]
 mod storm;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod support;
@@ -90,6 +92,8 @@ use epoch::policy::{self, Policy};
 
 /// The default registry: eras.
 pub type Slots<T> = Owned<SlotRegistry<EpochDomain<policy::Era, T>>>;
+/// Eras, with readers that have no locked instruction.
+pub type SlotsBarrier<T> = Owned<SlotRegistry<EpochDomain<policy::PlainEra, T>>>;
 /// Plain epochs.
 pub type SlotsEpoch<T> = Owned<SlotRegistry<EpochDomain<policy::Epoch, T>>>;
 /// Hazard pointers.

@@ -11,7 +11,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::epoch::EpochDomain;
-use super::epoch::policy::{Epoch, Era, Hazard, Policy};
+use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
 use super::node::{List, Node};
 use super::slab::Slab;
 use super::test_record::TestRecord;
@@ -19,7 +19,7 @@ use super::witness::ALIVE;
 use super::{Payload, Registry, SlotRegistry, SocketId, Variant};
 use crate::atomics::models::{fails, holds, models};
 use crate::atomics::mutant::Mutant;
-use crate::atomics::{AtomicU64, set_home};
+use crate::atomics::{AtomicU64, barrier, set_home};
 
 mod last_slot;
 
@@ -78,9 +78,10 @@ fn beside<S: Subject, T: 'static>(
     work: impl FnOnce(&S) -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
     let registry = Arc::clone(registry);
+    barrier::expect_second();
     thread::spawn(move || {
         set_home(1);
-        work(&registry)
+        barrier::run_second(|| work(&registry))
     })
 }
 
@@ -107,6 +108,65 @@ fn read_while_reused<S: Subject>() {
     registry.sweep();
     reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+}
+
+/// F: the same, where the reader's place on the stack has a cell, which it claims by a plain store.
+fn read_by_a_plain_claim<P: Policy + Send>() {
+    let registry = registry::<Slots<P>>();
+    registry.insert(0, SocketId(10)).expect("vacant");
+    registry.domain().own_place_of(1);
+    let reader = beside(&registry, |registry| {
+        if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
+            assert!((10..13).contains(&cookie));
+        }
+    });
+    for cookie in [11, 12] {
+        registry.remove(0);
+        registry.insert(0, SocketId(cookie)).expect("vacant");
+    }
+    registry.remove(0);
+    registry.sweep();
+    reader.join().expect("no panic");
+    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+}
+
+/// C, E: a handle outlives a plain claim and the entry.
+fn count_by_a_plain_claim<P: Policy + Send>() {
+    let registry = registry::<Slots<P>>();
+    registry.insert(0, SocketId(10)).expect("vacant");
+    registry.domain().own_place_of(1);
+    let reader = beside(&registry, |registry| {
+        if let Some(handle) = registry.lookup(0) {
+            assert_eq!(handle.id(), SocketId(10));
+        }
+    });
+    registry.remove(0);
+    registry.insert(1, SocketId(11)).expect("vacant");
+    registry.remove(1);
+    reader.join().expect("no panic");
+    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+}
+
+/// F: the kernel refuses the barrier that it has promised.
+fn read_when_the_barrier_is_refused<P: Policy + Send>() {
+    let registry = registry::<Slots<P>>();
+    barrier::refuse();
+    registry.insert(0, SocketId(10)).expect("vacant");
+    registry.domain().own_place_of(1);
+    let reader = beside(&registry, |registry| {
+        for _ in 0..2 {
+            if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
+                assert!((10..13).contains(&cookie));
+            }
+        }
+    });
+    for cookie in [11, 12] {
+        registry.remove(0);
+        registry.insert(0, SocketId(cookie)).expect("vacant");
+    }
+    registry.remove(0);
+    registry.sweep();
+    reader.join().expect("no panic");
 }
 
 /// C, E: a handle outlives its guard and the entry.
@@ -314,6 +374,7 @@ impl<P: Policy> Policy for Unvalidated<P> {
     const VARIANT: &'static Variant = P::VARIANT;
     const TICKS: bool = P::TICKS;
     const WATCHES_GENERATION: bool = P::WATCHES_GENERATION;
+    const BARRIER: bool = P::BARRIER;
 
     fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64 {
         P::word(clock, node)
@@ -340,6 +401,20 @@ models! {
     twin_hazard_without_fences: fails(&[Mutant::MissingFence], read_while_reused::<Slots<Hazard>>);
     twin_unguarded_read: fails(&[Mutant::UnguardedRead], read_while_reused::<Slots<Era>>);
     twin_lost_retire: fails(&[Mutant::LostRetire], read_while_reused::<Slots<Era>>);
+
+    barrier_protects_a_plain_claim_from_reuse: holds(read_by_a_plain_claim::<PlainEra>);
+    twin_no_barrier: fails(&[Mutant::NoBarrier], read_by_a_plain_claim::<PlainEra>);
+    twin_barrier_not_awaited: fails(&[Mutant::BarrierNotAwaited], read_by_a_plain_claim::<PlainEra>);
+    twin_plain_claim_without_validation:
+        fails(&[], read_by_a_plain_claim::<Unvalidated<PlainEra>>);
+    barrier_keeps_a_record_counted_by_a_plain_claim: holds(count_by_a_plain_claim::<PlainEra>);
+    twin_no_barrier_for_a_count: fails(&[Mutant::NoBarrier], count_by_a_plain_claim::<PlainEra>);
+    refused_barrier_frees_nothing_that_a_plain_claim_protects:
+        holds(read_when_the_barrier_is_refused::<PlainEra>);
+    twin_refused_barrier_is_not_noticed:
+        fails(&[Mutant::RefusalIgnored], read_when_the_barrier_is_refused::<PlainEra>);
+    twin_places_keep_their_cells:
+        fails(&[Mutant::PlacesKeepCells], read_when_the_barrier_is_refused::<PlainEra>);
 
     era_keeps_a_counted_record: holds(count_while_removed::<Slots<Era>>);
     epoch_keeps_a_counted_record: holds(count_while_removed::<Slots<Epoch>>);

@@ -8,6 +8,9 @@ mod real {
     pub const CELLS: usize = 1 << 16;
     /// Mutations' cells of one generation, each with an arena.
     pub const ARENAS: usize = 1024;
+    /// Cells of one generation that places on stacks have: fewer than a thread's and its callees' places,
+    /// for a place without one claims a reader's cell.
+    pub const PLACES: usize = 1024;
     /// Cells of a kind at which the search for a free one starts.
     pub const HOMES: usize = 256;
     /// Cells that a search looks at from its home on.
@@ -36,6 +39,7 @@ mod modelled {
     pub const PAGE: usize = 4;
     pub const CELLS: usize = 2;
     pub const ARENAS: usize = 2;
+    pub const PLACES: usize = 2;
     pub const HOMES: usize = 2;
     pub const NEAR: usize = 2;
     pub const FAR: usize = 0;

@@ -103,6 +103,7 @@ static STORM: std::sync::Mutex<()> = std::sync::Mutex::new(());
 storms! {
     slots_survives_a_signal_storm: Slots;
     slots_epoch_survives_a_signal_storm: support::SlotsEpoch;
+    slots_barrier_survives_a_signal_storm: support::SlotsBarrier;
     slots_hazard_survives_a_signal_storm: support::SlotsHazard;
     counted_survives_a_signal_storm: Owned<support::Counted>;
 }

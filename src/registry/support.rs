@@ -7,6 +7,7 @@ use super::test_record::TestRecord;
 use super::{Registry, SlotRegistry, SocketId};
 
 pub type Slots = super::Slots<TestRecord>;
+pub type SlotsBarrier = super::SlotsBarrier<TestRecord>;
 pub type SlotsEpoch = super::SlotsEpoch<TestRecord>;
 pub type SlotsHazard = super::SlotsHazard<TestRecord>;
 pub type Counted = super::Counted<TestRecord>;

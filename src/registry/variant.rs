@@ -77,6 +77,11 @@ const MALLOC_AT_FORK: (Guarantee, &str) = (
 
 /// Eras.
 pub static SLOTS: Variant = Variant::new("slots", "epochs, with eras: the default");
+/// Eras, with plain stores and membarrier(2).
+pub static SLOTS_BARRIER: Variant = Variant::new(
+    "slots-barrier",
+    "readers without a locked instruction: who frees makes all threads pass a barrier",
+);
 /// Plain epochs.
 pub static SLOTS_EPOCH: Variant = Variant::new(
     "slots-epoch",
@@ -122,8 +127,9 @@ pub static SLOTS_CROSSBEAM: Variant =
         .with_std();
 
 /// Every backend, the default first.
-pub static VARIANTS: [&Variant; 9] = [
+pub static VARIANTS: [&Variant; 10] = [
     &SLOTS,
+    &SLOTS_BARRIER,
     &SLOTS_EPOCH,
     &SLOTS_HAZARD,
     &COUNTED,

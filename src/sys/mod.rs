@@ -10,6 +10,7 @@ mod arch;
 #[path = "x86_64.rs"]
 mod arch;
 
+mod barrier;
 #[cfg(all(test, not(crossbeam_loom)))]
 pub mod boundary;
 mod calls;
@@ -31,6 +32,7 @@ pub mod time;
 pub use arch::clone_and_run;
 #[cfg(not(all(test, not(crossbeam_loom))))]
 pub use arch::syscall6;
+pub use barrier::{pass_barrier, register_barrier};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;

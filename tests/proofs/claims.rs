@@ -3,7 +3,7 @@
 
 use epochsocks::registry::{Registry, SocketId};
 
-use crate::subject::backends::{Slots, SlotsEpoch, SlotsHazard};
+use crate::subject::backends::{Slots, SlotsBarrier, SlotsEpoch, SlotsHazard};
 use crate::subject::{Account, Subject, account};
 
 /// Abandoned claims of a program that does so all the time.
@@ -73,6 +73,11 @@ fn thousands_of_claims_hold_back_little<S: Subject>() {
 #[test]
 fn thousands_of_claims_hold_back_little_with_eras() {
     thousands_of_claims_hold_back_little::<Slots>();
+}
+
+#[test]
+fn thousands_of_claims_hold_back_little_with_barriers() {
+    thousands_of_claims_hold_back_little::<SlotsBarrier>();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use epochsocks::registry::SocketId;
 use epochsocks::sockets::Connection;
 
-use crate::subject::backends::{Slots, SlotsHazard};
+use crate::subject::backends::{Slots, SlotsBarrier, SlotsHazard};
 use crate::subject::{Account, Subject, account};
 
 const THREADS: i32 = 4;
@@ -76,6 +76,11 @@ fn memory_stays_flat<S: Subject>() {
 #[test]
 fn memory_stays_flat_however_many_connections_come_and_go_with_eras() {
     memory_stays_flat::<Slots>();
+}
+
+#[test]
+fn memory_stays_flat_however_many_connections_come_and_go_with_barriers() {
+    memory_stays_flat::<SlotsBarrier>();
 }
 
 #[test]

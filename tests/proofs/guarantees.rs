@@ -161,6 +161,7 @@ mod misses {
     // The others keep what they write to a miss in malloc's memory.
     crate::subject::for_each_backend! { a_miss_writes_nothing:
         slots: crate::subject::backends::Slots;
+        slots_barrier: crate::subject::backends::SlotsBarrier;
         slots_epoch: crate::subject::backends::SlotsEpoch;
         slots_hazard: crate::subject::backends::SlotsHazard;
         counted: crate::subject::backends::Counted;

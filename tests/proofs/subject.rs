@@ -17,6 +17,7 @@ pub mod backends {
     use epochsocks::sockets::Record;
 
     pub type Slots = registry::Slots<Record>;
+    pub type SlotsBarrier = registry::SlotsBarrier<Record>;
     pub type SlotsEpoch = registry::SlotsEpoch<Record>;
     pub type SlotsHazard = registry::SlotsHazard<Record>;
     pub type Counted = Owned<registry::Counted<Record>>;
@@ -55,6 +56,7 @@ macro_rules! subjects {
 
 subjects! {
     backends::Slots: |registry| Some(registry);
+    backends::SlotsBarrier: |registry| Some(registry);
     backends::SlotsEpoch: |registry| Some(registry);
     backends::SlotsHazard: |registry| Some(registry);
     backends::Counted: |registry| Some(registry);
@@ -79,6 +81,7 @@ macro_rules! for_each_backend {
     ($property:ident) => {
         $crate::subject::for_each_backend! { $property:
             slots: $crate::subject::backends::Slots;
+            slots_barrier: $crate::subject::backends::SlotsBarrier;
             slots_epoch: $crate::subject::backends::SlotsEpoch;
             slots_hazard: $crate::subject::backends::SlotsHazard;
             counted: $crate::subject::backends::Counted;

@@ -32,6 +32,7 @@ macro_rules! choose_backend {
 }
 
 choose_backend! {
+    "registry-slots-barrier" => backends::SlotsBarrier<Record>,
     "registry-slots-epoch" => backends::SlotsEpoch<Record>,
     "registry-slots-hazard" => backends::SlotsHazard<Record>,
     "registry-counted" => backends::Owned<backends::Counted<Record>>,

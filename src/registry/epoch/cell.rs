@@ -6,14 +6,14 @@
 
 use core::cell::UnsafeCell;
 use core::ptr::{NonNull, null};
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::super::Payload;
 use super::super::entry::Slot;
 use super::super::node::{List, Node};
 use super::policy::{BUSY, FREE};
 use crate::atomics::ordering::TotalOrder;
-use crate::atomics::{AtomicU32, AtomicU64};
+use crate::atomics::{AtomicU32, AtomicU64, Place, barrier};
 use crate::registry::sizes::NOTED;
 
 /// The word of a cell.
@@ -93,6 +93,73 @@ impl Reader {
     #[cfg(crossbeam_loom)]
     pub fn new() -> Self {
         Reader(Word::new())
+    }
+}
+
+/// The cell of one place on a stack, alone on its cache line: whoever is in that place may claim it by a
+/// plain store, as nobody else is there.
+///
+/// # Life of a cell
+/// ```text
+///   no owner --own (CAS)--> a place's --disown (swap)--> nobody's, for good
+///                           word: FREE <--claim, release (stores)--> a policy's word
+/// ```
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Placed {
+    word: Word,
+    owner: AtomicU64,
+}
+
+/// The owner of a cell that no place has, and that none shall have.
+const NOBODY: u64 = u64::MAX;
+
+impl Cell for Placed {
+    #[inline(always)]
+    fn word(&self) -> &Word {
+        &self.word
+    }
+}
+
+impl Placed {
+    #[cfg(crossbeam_loom)]
+    pub fn new() -> Self {
+        Placed { word: Word::new(), owner: AtomicU64::new(0) }
+    }
+
+    /// Claims the cell for the caller, who is in `place`, and publishes `word`; says whether it could.
+    #[inline(always)]
+    #[must_use = "a claimed cell must be released"]
+    pub fn claim(&self, place: Place, word: u64) -> bool {
+        // Acquire pairs with `own`: the cell is listed. The caller's load of the clock comes before;
+        // after `disown` and a later epoch it finds another owner here.
+        // Relaxed: what is written there is written in this place, by the caller or by one who is gone.
+        if self.owner.load(Acquire) != place.number() || self.word.word.load(Relaxed) > FREE {
+            return false;
+        }
+        barrier::here();
+        self.word.word.store(word, Relaxed);
+        // Pairs with `barrier::everywhere` in `reclaim`: before a reader's load of the slot.
+        barrier::here();
+        true
+    }
+
+    /// Tells whether any place ever owned it, or none shall.
+    pub fn is_taken(&self) -> bool {
+        // Relaxed: a hint; the CAS in `own` decides.
+        self.owner.load(Relaxed) != 0
+    }
+
+    /// Gives the cell, which is listed, to the caller's place, if no other has it.
+    pub fn own(&self, place: Place) {
+        // Total order: after the marks of the list, and either before `disown`, or in vain.
+        let _ = self.owner.replace_total(0, place.number());
+    }
+
+    /// Takes the cell from its place for good.
+    pub fn disown(&self) {
+        // Total order: before the clock moves; see `claim`.
+        self.owner.swap_total(NOBODY);
     }
 }
 

@@ -1,12 +1,12 @@
 //! All the cells between one fork and the next.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::cell::{Arena, Cell, Mutator, Reader};
+use super::cell::{Arena, Cell, Mutator, Placed, Reader, Word};
 use super::policy::{BUSY, FREE, UNUSED};
 use crate::atomics::ordering::{TotalCount, TotalOrder};
-use crate::atomics::{AtomicU32, AtomicU64, thread_hash};
-use crate::registry::sizes::{ARENAS, CELLS, FAR, HOMES, NEAR};
+use crate::atomics::{AtomicU32, AtomicU64, Place, thread_hash};
+use crate::registry::sizes::{ARENAS, CELLS, FAR, HOMES, NEAR, PLACES};
 
 const WORDS: usize = CELLS.div_ceil(64);
 const GROUPS: usize = WORDS.div_ceil(64);
@@ -18,11 +18,20 @@ const GROUPS: usize = WORDS.div_ceil(64);
 pub struct Generation<T> {
     /// The cells of readers, which a reclaimer looks at.
     pub readers: Cells<Reader, CELLS>,
+    /// The cells that places on stacks have.
+    placed: Cells<Placed, PLACES>,
+    /// Says how `placed` may be used: one of the words below, or 0 where no barrier is to be had.
+    barriers: AtomicU32,
     /// The cells of mutations. They protect nothing.
     pub mutators: Cells<Mutator<T>, ARENAS>,
     /// Readers that found every cell taken. While there are any, nothing is reclaimed.
     overflow: AtomicU64,
 }
+
+/// The kernel lets all threads pass a barrier when it is asked to.
+const PASSED: u32 = 1;
+/// It does so no more: places had cells before.
+const REFUSED: u32 = 2;
 
 /// Cells of one kind; `N` is at most `CELLS` and at least `HOMES`.
 ///
@@ -42,7 +51,7 @@ pub struct Cells<C, const N: usize> {
     frontier: AtomicU32,
 }
 
-const _: () = assert!(GROUPS <= 64 && HOMES <= ARENAS && ARENAS <= CELLS);
+const _: () = assert!(GROUPS <= 64 && HOMES <= ARENAS && ARENAS <= CELLS && PLACES <= CELLS);
 
 // SAFETY: zeroed counters and cells; a zeroed arena is an empty one.
 #[cfg(not(crossbeam_loom))]
@@ -53,6 +62,8 @@ unsafe impl<T> crate::atomics::Zeroed for Generation<T> {
     fn zeroed() -> Self {
         Generation {
             readers: Cells::of(Reader::new),
+            placed: Cells::of(Placed::new),
+            barriers: AtomicU32::new(0),
             mutators: Cells::of(Mutator::new),
             overflow: AtomicU64::new(0),
         }
@@ -81,6 +92,13 @@ impl<C: Cell, const N: usize> Cells<C, N> {
     #[inline(always)]
     pub fn home(&self) -> &C {
         &self.cells[Self::home_index()]
+    }
+
+    /// Claims the cell where this thread starts its search and publishes `word`.
+    #[inline(always)]
+    pub fn claim_home(&self, word: u64) -> Option<&Word> {
+        let home = self.home().word();
+        home.claim(FREE, word).then_some(home)
     }
 
     /// Claims a cell and publishes `word`; `None` if all that were looked at are taken.
@@ -169,13 +187,58 @@ impl<C: Cell, const N: usize> Cells<C, N> {
 }
 
 impl<T> Generation<T> {
+    /// Lets places have cells. Before the generation is visible.
+    pub fn allow_places(&self) {
+        // Relaxed: what makes the generation visible releases it.
+        self.barriers.store(PASSED, Relaxed);
+    }
+
+    /// Claims the cell of the caller's place and publishes `word`; `None` if the place has none, or it is
+    /// taken by a claim that was abandoned.
+    #[inline(always)]
+    pub fn claim_placed(&self, place: Place, word: u64) -> Option<&Word> {
+        let cell = self.placed.cells.get(place.hash(PLACES))?;
+        cell.claim(place, word).then_some(cell.word())
+    }
+
+    /// Gives the caller's place a cell from now on, if it may and the cell is nobody's yet.
+    pub fn own_placed(&self, place: Place) {
+        let index = place.hash(PLACES);
+        // Relaxed: a hint; `disown_all` has taken the cells before it says so.
+        if self.barriers.load(Relaxed) == PASSED && !self.placed.cells[index].is_taken() {
+            self.placed.list(index);
+            self.placed.cells[index].own(place);
+        }
+    }
+
+    /// Tells whether some place may have a claim that a reclaimer doesn't see without a barrier.
+    pub fn has_placed(&self) -> bool {
+        // Total order, as in `each_used`: a place whose mark is not seen reads its slot later.
+        self.placed.used_groups.load_total() != 0
+    }
+
+    /// Tells whether barriers were found to be refused, and [`Generation::refuse`] was called.
+    pub fn is_refused(&self) -> bool {
+        // Acquire pairs with `refuse`.
+        self.barriers.load(Acquire) == REFUSED
+    }
+
+    /// Takes the cells from all places for good.
+    pub fn disown_all(&self) {
+        self.placed.cells.iter().for_each(Placed::disown);
+    }
+
+    /// Remembers that no barrier is to be had any more.
+    pub fn refuse(&self) {
+        // Release: what was done before is done for all who see this.
+        self.barriers.store(REFUSED, Release);
+    }
+
     /// Visits what every reader has published.
     pub fn each_published(&self, mut visit: impl FnMut(u64)) {
-        self.readers.each_used(|cell| {
-            if let Some(published) = cell.word().published() {
-                visit(published);
-            }
-        });
+        let mut look = |word: &Word| word.published().into_iter().for_each(&mut visit);
+        self.readers.each_used(|cell| look(cell.word()));
+        self.placed.each_used(|cell| look(cell.word()));
     }
 
     /// Nodes in the limbo lists of all arenas that no thread holds at this moment.
@@ -193,7 +256,14 @@ impl<T> Generation<T> {
 
     /// Number of claims, with those of readers without a cell.
     pub fn claims(&self) -> usize {
-        self.overflow.load_total() as usize + self.readers.claims() + self.mutators.claims()
+        let cells = self.readers.claims() + self.placed.claims() + self.mutators.claims();
+        self.overflow.load_total() as usize + cells
+    }
+
+    /// Counts the claims that were made by plain stores.
+    #[cfg(all(test, not(crossbeam_loom)))]
+    pub fn plain_claims(&self) -> usize {
+        self.placed.claims()
     }
 
     /// Visits every arena that ever was claimed.

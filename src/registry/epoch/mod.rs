@@ -5,7 +5,7 @@
 //! thread-local storage, no malloc and no lock: a handler that finds its thread's cell taken takes
 //! another, and none waits for any other.
 //!
-//! - [`policy`]: what a claim publishes (epoch, era, hazard);
+//! - [`policy`]: what a claim publishes (epoch, era, hazard), and how (compare-and-swap, store);
 //! - [`cell`]: the claim of a reader, and that of a mutation, who owns an arena meanwhile;
 //! - [`generation`]: all the cells of one process, and the counter for when they are all taken;
 //! - [`reclaim`]: the limbo lists, and when a node in them may be reused.
@@ -30,8 +30,10 @@ use super::slab::Slab;
 use super::variant::Variant;
 use super::{InsertError, Payload, SocketId};
 use crate::atomics::ordering::{TotalCount, TotalOrder};
-use crate::atomics::{AtomicPtr, AtomicU32, AtomicU64, const_new, map_array, unmap_array};
-use cell::{Cell, Reader};
+use crate::atomics::{
+    AtomicPtr, AtomicU32, AtomicU64, Place, barrier, const_new, in_place, map_array, unmap_array,
+};
+use cell::{Cell, Word};
 use generation::Generation;
 use policy::{BUSY, FIRST_EPOCH, FREE, Policy};
 
@@ -51,21 +53,24 @@ struct Line<T>(T);
 pub struct EpochDomain<P, T> {
     /// The cells; null until they are needed, in this process or after a fork.
     generation: AtomicPtr<Generation<T>>,
-    /// Nodes that were born before this were inherited by a fork, and are never freed: a guard or a
-    /// handle from before the fork may be the forking thread's.
+    /// Nodes that were born before this are never freed: they were inherited by a fork, and a guard or a
+    /// handle from before it may be the forking thread's; or a plain claim may protect them that no
+    /// barrier could make visible.
     inherited_before: AtomicU64,
     clock: Line<AtomicU64>,
     slab: Slab<T>,
     /// Retired nodes of those who found every cell taken.
     orphans: AtomicPtr<Node<T>>,
     orphan_count: AtomicU32,
+    /// Not 0 once the kernel has refused a barrier: later generations ask for none.
+    barrier_refused: AtomicU32,
     policy: PhantomData<P>,
 }
 
 /// Kinds of guards, by their end.
 #[derive(Debug)]
 enum Pin<'d> {
-    Cell(&'d Reader),
+    Cell(&'d Word),
     Overflow(&'d AtomicU64),
     /// The node will never be freed.
     Permanent,
@@ -75,7 +80,7 @@ impl Drop for Pin<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         match self {
-            Pin::Cell(cell) => cell.word().release(),
+            Pin::Cell(word) => word.release(),
             Pin::Overflow(overflow) => generation::leave_overflow(overflow),
             Pin::Permanent => {}
         }
@@ -109,6 +114,7 @@ impl<P, T> EpochDomain<P, T> {
                 slab: Slab::new(),
                 orphans: AtomicPtr::new(null_mut()),
                 orphan_count: AtomicU32::new(0),
+                barrier_refused: AtomicU32::new(0),
                 policy: PhantomData,
             }
         }
@@ -119,13 +125,29 @@ impl<P, T> EpochDomain<P, T> {
     pub fn nodes(&self) -> u32 {
         self.slab.handed_out()
     }
+}
 
+impl<P: Policy, T> EpochDomain<P, T> {
     /// Claims every cell and never releases it, as cancelled threads would.
     #[cfg(test)]
     pub fn abandon_all_cells(&self) {
         let generation = self.generation().expect("memory for cells");
         while generation.readers.claim(BUSY).is_some() {}
         while generation.mutators.claim(BUSY).is_some() {}
+    }
+
+    /// Claims that were made by plain stores.
+    #[cfg(all(test, not(crossbeam_loom)))]
+    pub fn plain_claims(&self) -> usize {
+        self.generation().map_or(0, Generation::plain_claims)
+    }
+
+    /// Gives the place of a model's thread a cell.
+    #[cfg(all(test, crossbeam_loom))]
+    pub fn own_place_of(&self, home: usize) {
+        crate::atomics::set_home(home);
+        in_place(|place| self.generation().expect("memory for cells").own_placed(place));
+        crate::atomics::set_home(0);
     }
 
     /// Claims the arena of the calling thread and never releases it, as a handler that jumps out
@@ -146,6 +168,11 @@ impl<P, T> EpochDomain<P, T> {
     #[cold]
     fn map_generation(&self) -> Option<&Generation<T>> {
         let fresh = map_array::<Generation<T>>(1)?;
+        // Relaxed: a generation that misses the refusal finds out by itself.
+        if P::BARRIER && self.barrier_refused.load(Relaxed) == 0 && barrier::prepare() {
+            // SAFETY: mapped and zeroed.
+            unsafe { fresh.as_ref() }.allow_places();
+        }
         let place = &self.generation;
         let current = match place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
             Ok(_) => fresh.as_ptr(),
@@ -166,28 +193,58 @@ impl<P, T> EpochDomain<P, T> {
 }
 
 impl<P: Policy, T: Payload> EpochDomain<P, T> {
-    /// The node that `slot` holds, if `cell` of `generation`, which was claimed with `word`,
+    /// The node that `slot` holds, if the cell of `generation`, which was claimed with `word`,
     /// protects it. Else the claim is released.
     #[inline(always)]
     fn validate<'d>(
         &'d self,
         slot: &Slot<T>,
         generation: &Generation<T>,
-        cell: &'d Reader,
+        cell: &'d Word,
         word: u64,
     ) -> Option<Guard<'d, T>> {
         let pin = Pin::Cell(cell);
-        // Total order: after the claim. Acquires the record.
+        // Total order: after the claim, or after the barrier that is part of a plain one. Acquires the
+        // record.
+        let seen = if P::BARRIER { slot.look_behind_barrier() } else { slot.look() };
         // SAFETY: slots lead to nodes, which are never unmapped.
-        let node = unsafe { slot.look().named()?.as_ref() };
+        let node = unsafe { seen.named()?.as_ref() };
         let current = !P::WATCHES_GENERATION || self.is_current(generation);
         (current && P::protects(word, node)).then_some(Guard { node, _pin: pin })
     }
 
-    /// As `protect`, when the first attempt failed: the home cell is taken, the slot is changing, or
+    /// As `protect`, of a slot that named `seen` just now, by a caller who is in `place` if the policy
+    /// wants one.
+    #[inline(always)]
+    fn protect_in(
+        &self,
+        place: Option<Place>,
+        slot: &Slot<T>,
+        seen: NonNull<Node<T>>,
+    ) -> Option<Guard<'_, T>> {
+        // The clock before the generation: a fork changes them the other way round, so that an
+        // epoch of the child is never published in a cell of the parent.
+        let word = P::word(&self.clock.0, seen.as_ptr());
+        // Acquire pairs with the AcqRel in `map_generation`.
+        // SAFETY: generations are never unmapped once they are visible.
+        if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
+            let claimed = match place {
+                Some(place) => generation.claim_placed(place, word),
+                None => generation.readers.claim_home(word),
+            };
+            if let Some(cell) = claimed
+                && let Some(guard) = self.validate(slot, generation, cell, word)
+            {
+                return Some(guard);
+            }
+        }
+        self.protect_again(place, slot)
+    }
+
+    /// As `protect_in`, when the first attempt failed: the cell is taken, the slot is changing, or
     /// there are no cells yet.
     #[cold]
-    fn protect_again(&self, slot: &Slot<T>) -> Option<Guard<'_, T>> {
+    fn protect_again(&self, place: Option<Place>, slot: &Slot<T>) -> Option<Guard<'_, T>> {
         for _ in 0..ATTEMPTS {
             let seen = Entry::of(slot.load(Acquire)).named()?;
             let word = P::word(&self.clock.0, seen.as_ptr());
@@ -196,8 +253,16 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
                 // SAFETY: nodes are never unmapped.
                 return Some(Guard { node: unsafe { seen.as_ref() }, _pin: Pin::Permanent });
             };
-            let Some(cell) = generation.readers.claim_elsewhere(word) else { break };
-            if let Some(guard) = self.validate(slot, generation, cell, word) {
+            let claimed = match place {
+                Some(place) => {
+                    // For the next time.
+                    generation.own_placed(place);
+                    generation.readers.claim(word)
+                }
+                None => generation.readers.claim_elsewhere(word),
+            };
+            let Some(cell) = claimed else { break };
+            if let Some(guard) = self.validate(slot, generation, cell.word(), word) {
                 return Some(guard);
             }
         }
@@ -250,20 +315,11 @@ unsafe impl<P: Policy, T: Payload> Domain for EpochDomain<P, T> {
     fn protect<'d>(&'d self, slot: &Slot<T>) -> Option<Guard<'d, T>> {
         // Acquire: the policy may look at the node. A miss ends here and has written nothing.
         let seen = Entry::of(slot.load(Acquire)).named()?;
-        // The clock before the generation: a fork changes them the other way round, so that an
-        // epoch of the child is never published in a cell of the parent.
-        let word = P::word(&self.clock.0, seen.as_ptr());
-        // Acquire pairs with the AcqRel in `map_generation`.
-        // SAFETY: generations are never unmapped once they are visible.
-        if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
-            let home = generation.readers.home();
-            if home.word().claim(FREE, word)
-                && let Some(guard) = self.validate(slot, generation, home, word)
-            {
-                return Some(guard);
-            }
+        if P::BARRIER {
+            in_place(|place| self.protect_in(Some(place), slot, seen))
+        } else {
+            self.protect_in(None, slot, seen)
         }
-        self.protect_again(slot)
     }
 
     fn hold(&self, node: NonNull<Node<T>>) -> Guard<'_, T> {
@@ -271,7 +327,7 @@ unsafe impl<P: Policy, T: Payload> Domain for EpochDomain<P, T> {
         let pin = match self.generation() {
             None => Pin::Permanent,
             Some(generation) => match generation.readers.claim(word) {
-                Some(cell) => Pin::Cell(cell),
+                Some(cell) => Pin::Cell(cell.word()),
                 None => Pin::Overflow(generation.enter_overflow()),
             },
         };

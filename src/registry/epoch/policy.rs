@@ -26,6 +26,9 @@ pub trait Policy: Sync + 'static {
     /// True if a reader must make sure that its cell was in the current generation when it read the
     /// slot (see [`Generation`](super::generation::Generation)).
     const WATCHES_GENERATION: bool;
+    /// Lets a reader claim the cell of its place on the stack by a plain store; then a reclaimer
+    /// must let all threads pass a barrier before it looks at the words.
+    const BARRIER: bool = false;
 
     /// Word to publish before reading a slot that named `node` just now.
     fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64;
@@ -96,6 +99,38 @@ impl Policy for Era {
     #[inline(always)]
     fn may_hold_back(word: u64, span: &Span) -> bool {
         span.birth <= word && word <= span.retired
+    }
+}
+
+/// Eras, with claims that are plain stores: a reader has no locked instruction, and a reclaimer makes
+/// all threads pass a barrier. Without membarrier(2) it is [`Era`].
+#[derive(Debug)]
+pub struct PlainEra;
+
+impl Policy for PlainEra {
+    const VARIANT: &'static Variant = &variant::SLOTS_BARRIER;
+    const TICKS: bool = Era::TICKS;
+    const WATCHES_GENERATION: bool = Era::WATCHES_GENERATION;
+    const BARRIER: bool = true;
+
+    #[inline(always)]
+    fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64 {
+        Era::word(clock, node)
+    }
+
+    #[inline(always)]
+    fn protects<T>(word: u64, node: &Node<T>) -> bool {
+        Era::protects(word, node)
+    }
+
+    #[inline(always)]
+    fn holds_back<T>(word: u64, node: &Node<T>) -> bool {
+        Era::holds_back(word, node)
+    }
+
+    #[inline(always)]
+    fn may_hold_back(word: u64, span: &Span) -> bool {
+        Era::may_hold_back(word, span)
     }
 }
 

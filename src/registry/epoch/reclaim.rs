@@ -18,6 +18,7 @@ use super::EpochDomain;
 use super::cell::{Arena, Cell, Mutator};
 use super::generation::Generation;
 use super::policy::{BUSY, Policy, Span};
+use crate::atomics::barrier;
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::{TotalCount, TotalOrder};
 use crate::registry::sizes::{BATCH, ORPHANS_AT, RECLAIM_AT};
@@ -287,6 +288,9 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         let overflowing = mutant!(IgnoredOverflow: generation.is_overflowing() => false);
         let looks = !overflowing && self.is_current(generation);
         if looks {
+            if P::BARRIER && !self.sees_plain_claims(generation) {
+                mutant!(RefusalIgnored: self.give_up_inherited(arena) => ());
+            }
             mark_protected::<P, T>(generation, &arena.limbo);
             self.free_unprotected(arena);
         }
@@ -298,6 +302,50 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         arena.patience = survivors + RECLAIM_AT - 1;
         while arena.free.len() >= 3 * BATCH {
             self.slab.spill(&mut arena.free);
+        }
+    }
+
+    /// Makes sure that the words of all claims can be seen, those that are plain stores, too. `false`: no
+    /// barrier is to be had; then plain claims protect only what was born before `inherited_before`.
+    fn sees_plain_claims(&self, generation: &Generation<T>) -> bool {
+        if !generation.has_placed() {
+            return true;
+        }
+        if !generation.is_refused() {
+            // Pairs with `barrier::here` in `Placed::claim`.
+            if barrier::everywhere() {
+                return true;
+            }
+            self.end_plain_claims(generation);
+        }
+        false
+    }
+
+    /// The kernel lets no barrier pass any more, as a filter was installed. A reader may have found that
+    /// its place has a cell, and claim it by a plain store at whatever time: all that it may protect then
+    /// stays for ever. Others may do this at the same time.
+    #[cold]
+    fn end_plain_claims(&self, generation: &Generation<T>) {
+        // Relaxed: a hint for a later generation.
+        self.barrier_refused.store(1, Relaxed);
+        if mutant!(PlacesKeepCells: true => false) {
+            generation.disown_all();
+        }
+        // Total order: a reader with this epoch or a later one finds that its place has no cell. So a
+        // plain claim has an earlier one, and protects only what was born by then.
+        let first = self.clock.0.add_total(1) + 1;
+        // AcqRel pairs with the Acquire in `may_retire`.
+        self.inherited_before.fetch_max(first, AcqRel);
+        generation.refuse();
+    }
+
+    /// Lets nodes that plain claims may protect stay for ever.
+    fn give_up_inherited(&self, arena: &mut Arena<T>) {
+        let mut retired = take(&mut arena.limbo);
+        while let Some(node) = retired.pop() {
+            if self.may_retire(node) {
+                arena.limbo.push(node);
+            }
         }
     }
 

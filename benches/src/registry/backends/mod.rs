@@ -41,6 +41,7 @@ pub const BASELINE: &str = "mutex";
 pub const ALL: &[Backend] = &[
     backend::<ours::Mutex>(),
     backend::<ours::Slots>(),
+    backend::<ours::SlotsBarrier>(),
     backend::<ours::SlotsEpoch>(),
     backend::<ours::SlotsHazard>(),
     backend::<ours::Counted>(),

@@ -79,6 +79,9 @@ ours! {
     Slots = Inner<library::Slots<Record>>, "slots",
         "descriptor table, own epoch domain, eras: the default", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
+    SlotsBarrier = Inner<library::SlotsBarrier<Record>>, "slots-barrier",
+        "the same, readers without a locked instruction (membarrier)", "own slab over mmap",
+        unreclaimed: |registry| registry.unreclaimed().into();
     SlotsEpoch = Inner<library::SlotsEpoch<Record>>, "slots-epoch",
         "the same, plain epochs", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
