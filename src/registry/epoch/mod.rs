@@ -20,7 +20,7 @@ mod reclaim;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::audit::{Audit, Use};
 use super::domain::{Domain, Unreclaimed, insert_old};
@@ -160,9 +160,9 @@ impl<P: Policy, T> EpochDomain<P, T> {
 
     /// The cells, mapped at first use; `None` without memory.
     fn generation(&self) -> Option<&Generation<T>> {
-        // Acquire pairs with the AcqRel in `map_generation`.
+        // Total order: after the swap in `after_fork_in_child`, which another thread may have made.
         // SAFETY: generations are never unmapped once they are visible.
-        unsafe { self.generation.load(Acquire).as_ref() }.or_else(|| self.map_generation())
+        unsafe { self.generation.load_total().as_ref() }.or_else(|| self.map_generation())
     }
 
     #[cold]
@@ -174,8 +174,9 @@ impl<P: Policy, T> EpochDomain<P, T> {
             unsafe { fresh.as_ref() }.allow_places();
         }
         let place = &self.generation;
-        let current = match place.compare_exchange(null_mut(), fresh.as_ptr(), AcqRel, Acquire) {
-            Ok(_) => fresh.as_ptr(),
+        // Total order as in `generation`.
+        let current = match place.replace_total(null_mut(), fresh.as_ptr()) {
+            Ok(()) => fresh.as_ptr(),
             Err(other) => {
                 // SAFETY: another caller's won; no other thread has seen this one.
                 unsafe { unmap_array(fresh, 1) };
@@ -225,9 +226,9 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         // The clock before the generation: a fork changes them the other way round, so that an
         // epoch of the child is never published in a cell of the parent.
         let word = P::word(&self.clock.0, seen.as_ptr());
-        // Acquire pairs with the AcqRel in `map_generation`.
+        // Total order as in `generation`.
         // SAFETY: generations are never unmapped once they are visible.
-        if let Some(generation) = unsafe { self.generation.load(Acquire).as_ref() } {
+        if let Some(generation) = unsafe { self.generation.load_total().as_ref() } {
             let claimed = match place {
                 Some(place) => generation.claim_placed(place, word),
                 None => generation.readers.claim_home(word),
@@ -361,9 +362,9 @@ unsafe impl<P: Policy, T: Payload> Domain for EpochDomain<P, T> {
     #[inline(always)]
     fn insert(&self, slot: &Slot<T>, seen: Entry<T>, cookie: SocketId) -> Result<(), InsertError> {
         // The generation before the fork's mark: see `may_retire`.
-        // Acquire pairs with the AcqRel in `map_generation`.
+        // Total order as in `generation`.
         // SAFETY: generations are never unmapped once they are visible.
-        let Some(generation) = (unsafe { self.generation.load(Acquire).as_ref() }) else {
+        let Some(generation) = (unsafe { self.generation.load_total().as_ref() }) else {
             return self.insert_elsewhere(slot, seen, cookie);
         };
         let home = generation.mutators.home();
@@ -406,7 +407,10 @@ unsafe impl<P: Policy, T: Payload> Domain for EpochDomain<P, T> {
     }
 
     fn after_fork_in_child(&self) {
-        // Relaxed: the child has one thread, or none that changes anything before this.
+        // The child may have threads by now: who finds that the owner is this process may go on in the
+        // parent's cells before this is done. What such a thread inserts is born before the mark, and never
+        // freed. What it frees was unlinked before the swap, or it finds its cells no longer current.
+        // Relaxed: a tick that is missed is far less than the step.
         let mark = self.clock.0.load(Relaxed) + FORK_STEP;
         // Release, and the order of the three: see `retire` and `protect`.
         self.inherited_before.store(mark, Release);
