@@ -266,10 +266,10 @@ fn latency(results: &Results) -> String {
 }
 
 fn percentiles(results: &Results, workload: &str, threads: &str) -> String {
-    let ranks = [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0];
+    let ranks = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 1.0];
     let mut html = format!(
         "<table><caption>{threads} threads, ns</caption><tr><th>registry</th><th>p50</th><th>p90</th>\
-         <th>p99</th><th>p99.9</th><th>p99.99</th><th>longest</th><th>lookups</th></tr>"
+         <th>p99</th><th>p99.9</th><th>p99.99</th><th>p99.999</th><th>longest</th><th>lookups</th></tr>"
     );
     for it in results.distributions.iter().filter(|it| it.workload == workload) {
         let _ = write!(html, "<tr><td>{}</td>", it.subject);
