@@ -229,6 +229,15 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
     ]
 }
 
+/// The quartiles for a table. A single value has none.
+pub fn quartiles(it: &Summary) -> String {
+    if it.lower < it.upper {
+        format!("{:.2}–{:.2}", it.lower, it.upper)
+    } else {
+        "–".to_owned()
+    }
+}
+
 /// The targets as a table for a Markdown document.
 pub fn markdown(targets: &[Target]) -> String {
     let mut text = String::from(
@@ -239,13 +248,7 @@ pub fn markdown(targets: &[Target]) -> String {
         let (limit, unit) = (target.limit, target.unit);
         let (measured, met) = match (target.measured, target.verdict()) {
             (Some(it), Some(verdict)) => {
-                // A single value has no quartiles.
-                let spread = if it.lower < it.upper {
-                    format!("{:.2}–{:.2}", it.lower, it.upper)
-                } else {
-                    "–".to_owned()
-                };
-                (format!("{:.2} | {spread}", it.median), verdict.text())
+                (format!("{:.2} | {}", it.median, quartiles(&it)), verdict.text())
             }
             _ => ("– | –".to_owned(), "not run"),
         };

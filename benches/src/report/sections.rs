@@ -59,7 +59,7 @@ fn targets(all: &[Results]) -> String {
     for target in headline::targets(all) {
         let sign = if target.bound == Bound::AtLeast { "≥" } else { "≤" };
         let (median, spread) = target.measured.map_or(("–".to_owned(), "–".to_owned()), |it| {
-            (format!("{:.2}", it.median), format!("{:.2}–{:.2}", it.lower, it.upper))
+            (format!("{:.2}", it.median), headline::quartiles(&it))
         });
         let met = target.verdict().map_or("<td>not run</td>".to_owned(), |verdict| {
             let class = match verdict {
