@@ -374,7 +374,6 @@ impl<P: Policy> Policy for Unvalidated<P> {
     const VARIANT: &'static Variant = P::VARIANT;
     const TICKS: bool = P::TICKS;
     const WATCHES_GENERATION: bool = P::WATCHES_GENERATION;
-    const BARRIER: bool = P::BARRIER;
 
     fn word<T>(clock: &AtomicU64, node: *const Node<T>) -> u64 {
         P::word(clock, node)
@@ -405,8 +404,6 @@ models! {
     barrier_protects_a_plain_claim_from_reuse: holds(read_by_a_plain_claim::<PlainEra>);
     twin_no_barrier: fails(&[Mutant::NoBarrier], read_by_a_plain_claim::<PlainEra>);
     twin_barrier_not_awaited: fails(&[Mutant::BarrierNotAwaited], read_by_a_plain_claim::<PlainEra>);
-    twin_plain_claim_without_validation:
-        fails(&[], read_by_a_plain_claim::<Unvalidated<PlainEra>>);
     barrier_keeps_a_record_counted_by_a_plain_claim: holds(count_by_a_plain_claim::<PlainEra>);
     twin_no_barrier_for_a_count: fails(&[Mutant::NoBarrier], count_by_a_plain_claim::<PlainEra>);
     refused_barrier_frees_nothing_that_a_plain_claim_protects:
