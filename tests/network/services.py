@@ -246,7 +246,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def accepts(port):
-    """Whether something listens."""
+    """Tell whether something listens."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
         return True
