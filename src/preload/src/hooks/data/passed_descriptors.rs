@@ -21,7 +21,7 @@ pub fn tell_descriptors(control: &[u8]) {
 /// could not go on with it. A failure is told to the program that asks for it.
 fn tell(fd: c_int) {
     if SOCKETS.is_connecting(fd) {
-        let _ = wait_for_handshake(fd, libc::SO_SNDTIMEO);
+        let _ = wait_for_handshake(fd, SOCKETS.drive(fd), libc::SO_SNDTIMEO);
     }
     destination_tag::tell(fd);
 }

@@ -36,7 +36,7 @@ fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
         if flags & libc::MSG_DONTWAIT != 0 || sys::status_flags(fd)?.is_nonblocking() {
             return Err(Errno(libc::EAGAIN));
         }
-        progress = wait_for_handshake(fd, way as c_int)?;
+        progress = wait_for_handshake(fd, progress, way as c_int)?;
     }
     match progress {
         Progress::Failed(_) => SOCKETS.take_error(fd).map_or(Ok(()), Err),

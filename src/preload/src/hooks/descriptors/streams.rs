@@ -21,7 +21,7 @@ use crate::{errno, harmless, real, unhooked};
 pub unsafe fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
     if !none_in_flight()
         && SOCKETS.is_connecting(fd)
-        && let Err(errno) = wait_for_handshake(fd, libc::SO_SNDTIMEO)
+        && let Err(errno) = wait_for_handshake(fd, SOCKETS.drive(fd), libc::SO_SNDTIMEO)
     {
         return errno::fail(errno);
     }

@@ -104,10 +104,7 @@ pub fn always_waits(settings: &Settings) -> bool {
 }
 
 fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
-    let waited = match sent.progress.is_pending() {
-        true => wait_for_handshake(fd, libc::SO_SNDTIMEO).map(drop),
-        false => Ok(()),
-    };
+    let waited = wait_for_handshake(fd, sent.progress, libc::SO_SNDTIMEO).map(drop);
     SOCKETS.finish(fd, sent, waited)
 }
 

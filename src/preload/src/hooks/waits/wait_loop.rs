@@ -102,11 +102,12 @@ fn finish(call: &mut impl Waiter, errno: c_int) -> c_int {
     }
 }
 
-/// Waits until the handshake of `fd` has ended, at most as long as the socket's `option`, SO_SNDTIMEO
-/// or SO_RCVTIMEO, says. A cancellation point, at which nothing is held. `EAGAIN` after that time;
-/// `EINTR` if a signal was handled that is not to restart the call.
-pub fn wait_for_handshake(fd: c_int, option: c_int) -> Result<Progress, Errno> {
-    let mut call = OneSocket { fd, progress: SOCKETS.drive(fd) };
+/// Waits until the handshake of `fd`, which a look has just found at `progress`, has ended, at most as
+/// long as the socket's `option`, SO_SNDTIMEO or SO_RCVTIMEO, says. A cancellation point, at which
+/// nothing is held. `EAGAIN` after that time; `EINTR` if a signal was handled that is not to restart
+/// the call.
+pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Result<Progress, Errno> {
+    let mut call = OneSocket { fd, progress };
     if !call.progress.is_pending() {
         return Ok(call.progress);
     }
