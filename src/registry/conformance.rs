@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::test_record::TestRecord;
-use super::{InsertError, Payload, Registry, SocketId};
+use super::{Handle, InsertError, Payload, Registry, SocketId};
 
 /// Connects the record of `fd` to `port`.
 fn connect(registry: &impl Registry<Payload = TestRecord>, fd: i32, port: u16) {
@@ -93,7 +93,7 @@ pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry<Payload =
     connect(registry, 3, 80);
     let raw = {
         let handle = registry.lookup(3).unwrap();
-        let raw = into_raw(registry, handle);
+        let raw = handle.into_raw();
         assert!(registry.remove(3));
         raw
     };
@@ -102,13 +102,9 @@ pub fn a_handle_keeps_its_record_after_remove(registry: &impl Registry<Payload =
         assert!(registry.remove(3));
     }
     // SAFETY: from `into_raw`, once.
-    let handle = unsafe { registry.from_raw(raw) };
+    let handle = unsafe { Handle::from_raw(registry, raw) };
     assert_eq!(handle.id(), SocketId(1));
     assert_eq!(handle.port(), Some(80));
-}
-
-fn into_raw<R: Registry>(_: &R, handle: R::Handle<'_>) -> *const R::Payload {
-    R::into_raw(handle)
 }
 
 /// G.

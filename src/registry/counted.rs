@@ -6,9 +6,6 @@
 //! of its share goes. So the count of a node that is in a slot is never near 0 (guarantee C), and
 //! the registry's reference (guarantee B) is its share.
 
-use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
-use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -17,7 +14,7 @@ use super::node::{List, Node};
 use super::slab::Slab;
 use super::table::Table;
 use super::variant::{self, Variant};
-use super::{Detached, InsertError, Payload, Registry, SocketId};
+use super::{Detached, Handle, InsertError, Payload, Registry, SocketId};
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::TotalOrder;
 use crate::atomics::{AtomicU64, const_new};
@@ -63,40 +60,10 @@ pub struct Counted<T> {
     slab: Slab<T>,
 }
 
-/// A reference to a record of a [`Counted`] registry; borrows hold one, too.
-pub struct Reference<'r, T: Payload> {
-    node: NonNull<Node<T>>,
-    registry: &'r Counted<T>,
-    not_auto: PhantomData<*const Node<T>>,
-}
-
-// SAFETY: a count belongs to no thread.
-unsafe impl<T: Payload> Send for Reference<'_, T> {}
-// SAFETY: a record may be read by all.
-unsafe impl<T: Payload> Sync for Reference<'_, T> {}
-
-impl<T: Payload> Deref for Reference<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        self.node().record()
-    }
-}
-
-impl<T: Payload> Drop for Reference<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.registry.put(self.node, 1);
-    }
-}
-
-impl<T: Payload> Reference<'_, T> {
-    #[inline(always)]
-    fn node(&self) -> &Node<T> {
-        // SAFETY: the reference keeps the node.
-        unsafe { self.node.as_ref() }
-    }
+/// The node of a handle.
+fn node_of<T: Payload>(handle: &Handle<'_, Counted<T>>) -> NonNull<Node<T>> {
+    // SAFETY: `reference` made the handle of a node.
+    unsafe { Node::of(handle.as_raw()) }
 }
 
 impl<T: Payload> Counted<T> {
@@ -109,7 +76,7 @@ impl<T: Payload> Counted<T> {
 
     /// Takes a reference through `slot`, without touching the node before it has it.
     #[inline(always)]
-    fn take(&self, slot: &AtomicU64) -> Option<Reference<'_, T>> {
+    fn take(&self, slot: &AtomicU64) -> Option<Handle<'_, Self>> {
         // Acquire pairs with the CAS that put the node there.
         let mut word = slot.load(Acquire);
         loop {
@@ -125,7 +92,7 @@ impl<T: Payload> Counted<T> {
                     if Word(word).taken() >= SETTLE_AT {
                         self.settle(slot, node);
                     }
-                    return Some(Reference { node, registry: self, not_auto: PhantomData });
+                    return Some(self.reference(node));
                 }
                 Err(other) => word = other,
             }
@@ -224,20 +191,22 @@ impl<T: Payload> Counted<T> {
     }
 
     /// Brings `slot`, which was given `node` just now, up to date if `node` was superseded.
-    fn update(&self, slot: &AtomicU64, node: &Reference<'_, T>) {
+    fn update(&self, slot: &AtomicU64, node: NonNull<Node<T>>) {
         mutant!(NoSettle => return);
-        let mut current = node.node;
+        let mut current = node;
         // Total order with `supersede`: the node is in the slot before this load; there the
         // successor is set before the scan looks into the slot.
-        // SAFETY: the reference keeps the node, and each node its successor.
+        // SAFETY: the caller's reference keeps the node, and each node its successor.
         while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load_total()) {
             self.replace(slot, current, next);
             current = next;
         }
     }
 
-    fn reference(&self, node: NonNull<Node<T>>) -> Reference<'_, T> {
-        Reference { node, registry: self, not_auto: PhantomData }
+    /// A handle by a reference that the caller has taken.
+    fn reference(&self, node: NonNull<Node<T>>) -> Handle<'_, Self> {
+        // SAFETY: the caller's reference.
+        unsafe { Handle::from_raw(self, Node::record_ptr(node)) }
     }
 }
 
@@ -276,8 +245,6 @@ unsafe impl<T: Payload> Registry for Counted<T> {
 
     const VARIANT: &'static Variant = &variant::COUNTED;
 
-    type Handle<'r> = Reference<'r, T>;
-
     #[inline]
     fn contains(&self, fd: i32) -> bool {
         // Relaxed: a yes or no.
@@ -305,17 +272,20 @@ unsafe impl<T: Payload> Registry for Counted<T> {
     }
 
     #[inline]
-    fn lookup(&self, fd: i32) -> Option<Reference<'_, T>> {
-        self.take(self.table.slot(fd)?)
+    fn acquire(&self, fd: i32) -> Option<NonNull<T>> {
+        self.take(self.table.slot(fd)?).map(Handle::into_raw)
     }
 
-    fn into_raw(handle: Reference<'_, T>) -> *const T {
-        Node::record_ptr(ManuallyDrop::new(handle).node)
+    #[inline(always)]
+    unsafe fn release(&self, record: NonNull<T>) {
+        // SAFETY: `acquire` gave it.
+        self.put(unsafe { Node::of(record) }, 1);
     }
 
-    unsafe fn from_raw(&self, raw: *const T) -> Reference<'_, T> {
-        // SAFETY: `into_raw` made it.
-        self.reference(unsafe { Node::of(raw) })
+    #[inline(always)]
+    unsafe fn record(&self, record: NonNull<T>) -> &T {
+        // SAFETY: `acquire` gave it, and the count keeps the node.
+        unsafe { &*Node::of(record).as_ptr() }.record()
     }
 
     fn remove(&self, fd: i32) -> bool {
@@ -359,14 +329,16 @@ unsafe impl<T: Payload> Registry for Counted<T> {
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        let node = self.reference(entry.0.cast());
+        let node = entry.0.cast::<Node<T>>();
+        let _detached = self.reference(node);
         let Some(slot) = self.table.slot(fd) else { return };
         // Relaxed: the reference keeps the node.
-        node.node().count.fetch_add(SHARE, Relaxed);
-        if self.fill(slot, node.node) {
-            self.update(slot, &node);
+        // SAFETY: as above.
+        unsafe { node.as_ref() }.count.fetch_add(SHARE, Relaxed);
+        if self.fill(slot, node) {
+            self.update(slot, node);
         } else {
-            self.put(node.node, SHARE);
+            self.put(node, SHARE);
         }
     }
 
@@ -378,15 +350,17 @@ unsafe impl<T: Payload> Registry for Counted<T> {
         if source == target {
             return Ok(self.contains(source));
         }
-        let Some(node) = self.lookup(source) else {
+        let Some(held) = self.lookup(source) else {
             self.remove(target);
             return Ok(false);
         };
+        let node = node_of(&held);
         let slot = self.table.slot_or_map(target)?;
         // Relaxed: the reference keeps the node.
-        node.node().count.fetch_add(mutant!(UnvalidatedShare: SHARE => 0), Relaxed);
-        let before = Word(slot.swap_total(Word::of(node.node).0));
-        self.update(slot, &node);
+        // SAFETY: as above.
+        unsafe { node.as_ref() }.count.fetch_add(mutant!(UnvalidatedShare: SHARE => 0), Relaxed);
+        let before = Word(slot.swap_total(Word::of(node).0));
+        self.update(slot, node);
         if let Some(old) = before.node() {
             self.put(old, before.left());
         }
@@ -394,14 +368,17 @@ unsafe impl<T: Payload> Registry for Counted<T> {
     }
 
     fn supersede(&self, fd: i32) -> Result<bool, InsertError> {
-        let Some(old) = self.lookup(fd) else { return Ok(false) };
+        let Some(held) = self.lookup(fd) else { return Ok(false) };
+        let old = node_of(&held);
         // The new record's first reference is its predecessor's.
-        let Some(next) = self.allocate(old.id(), 1) else {
-            self.table.each_slot(|slot| self.vacate(slot, old.node));
+        let Some(next) = self.allocate(held.id(), 1) else {
+            self.table.each_slot(|slot| self.vacate(slot, old));
             return Err(InsertError::Exhausted);
         };
         // Total order with `update`.
-        let set = old.node().successor.replace_total(core::ptr::null_mut(), next.as_ptr());
+        // SAFETY: the handle keeps the node.
+        let set =
+            unsafe { old.as_ref() }.successor.replace_total(core::ptr::null_mut(), next.as_ptr());
         let next = match set {
             Ok(()) => next,
             Err(other) => {
@@ -410,8 +387,8 @@ unsafe impl<T: Payload> Registry for Counted<T> {
             }
         };
         self.table.each_slot(|slot| {
-            if Word(slot.load_total()).node() == Some(old.node) {
-                self.replace(slot, old.node, next);
+            if Word(slot.load_total()).node() == Some(old) {
+                self.replace(slot, old, next);
             }
         });
         Ok(true)
@@ -429,7 +406,7 @@ mod mutants {
     pub fn take_blindly<T: Payload>(
         registry: &Counted<T>,
         node: NonNull<Node<T>>,
-    ) -> Reference<'_, T> {
+    ) -> Handle<'_, Counted<T>> {
         // SAFETY: nodes are never unmapped.
         unsafe { node.as_ref() }.count.fetch_add(1, Acquire);
         registry.reference(node)

@@ -23,7 +23,8 @@
 //!   changes nothing of its parent.
 //!
 //! # The modules
-//! - `payload` is what an entry leads to: the record of one socket; `variant` names the backends; `owned` keeps a vfork child's
+//! - `payload` is what an entry leads to: the record of one socket; `handle` a counted reference to it;
+//!   `variant` names the backends; `owned` keeps a vfork child's
 //!   hands off; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
@@ -37,6 +38,7 @@ mod crossbeam;
 mod domain;
 mod entry;
 mod epoch;
+mod handle;
 mod lock;
 mod mutex;
 mod mutex_slots;
@@ -75,6 +77,7 @@ mod test_record;
 
 pub use audit::{Audit, Use};
 pub use counted::Counted;
+pub use handle::Handle;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
@@ -138,7 +141,7 @@ impl<T: Payload> SlotsCrossbeam<T> {
     }
 }
 
-use core::ops::Deref;
+use core::ptr::NonNull;
 
 /// The kernel's `SO_COOKIE` of a socket: 64 bits that it never gives to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,24 +165,18 @@ pub enum InsertError {
 /// in [`Registry::restore`] or [`Registry::discard`].
 #[must_use = "a detached entry must be restored or discarded"]
 #[derive(Debug)]
-pub struct Detached(pub(crate) core::ptr::NonNull<()>);
+pub struct Detached(pub(crate) NonNull<()>);
 
 /// The registry: descriptor -> record.
 ///
 /// # Safety
 /// An implementation keeps every guarantee that its [`Variant`] does not list as missing.
-pub unsafe trait Registry: Sync {
+pub unsafe trait Registry: Sync + Sized {
     /// Target of an entry.
     type Payload: Payload;
 
     /// The backend's name, and which of the lettered guarantees it gives.
     const VARIANT: &'static Variant;
-
-    /// A counted reference (guarantees B to E); may be held across a blocking call if it is leaked
-    /// first with [`Registry::into_raw`].
-    type Handle<'r>: Deref<Target = Self::Payload>
-    where
-        Self: 'r;
 
     /// Tells whether this process may change the registry; a vfork child may not (guarantee J).
     /// Makes a system call.
@@ -199,19 +196,35 @@ pub unsafe trait Registry: Sync {
     /// no blocking call. A miss writes nothing.
     fn borrow<S>(&self, fd: i32, read: impl FnOnce(&Self::Payload) -> S) -> Option<S>;
 
-    /// A counted reference to the record of `fd`.
-    fn lookup(&self, fd: i32) -> Option<Self::Handle<'_>>;
+    /// Raises the count of the record of `fd` (guarantee C); gives the record. The reference ends in
+    /// [`Registry::release`].
+    fn acquire(&self, fd: i32) -> Option<NonNull<Self::Payload>>;
 
-    /// Turns a handle into plain data that may be carried across a blocking call and past a
-    /// cancelled thread's unwinding.
-    fn into_raw(handle: Self::Handle<'_>) -> *const Self::Payload;
-
-    /// Takes back what [`Registry::into_raw`] gave.
+    /// Gives up a counted reference (guarantees D, E).
     ///
     /// # Safety
-    /// `raw` came from `into_raw` of this registry and is given back once.
-    #[expect(clippy::wrong_self_convention, reason = "the counterpart of `into_raw`")]
-    unsafe fn from_raw(&self, raw: *const Self::Payload) -> Self::Handle<'_>;
+    /// The reference came from [`Registry::acquire`] of this registry, and is given up once.
+    unsafe fn release(&self, record: NonNull<Self::Payload>);
+
+    /// Gives the record of a counted reference. A backend over nodes goes by the node, so that a
+    /// model sees the read.
+    ///
+    /// # Safety
+    /// The reference came from [`Registry::acquire`] of this registry, and lasts while the record is
+    /// used.
+    #[inline(always)]
+    unsafe fn record(&self, record: NonNull<Self::Payload>) -> &Self::Payload {
+        // SAFETY: the count keeps the record.
+        unsafe { record.as_ref() }
+    }
+
+    /// A counted reference to the record of `fd`.
+    #[inline(always)]
+    fn lookup(&self, fd: i32) -> Option<Handle<'_, Self>> {
+        let record = self.acquire(fd)?;
+        // SAFETY: just raised.
+        Some(unsafe { Handle::from_raw(self, record) })
+    }
 
     /// Forgets `fd`; says whether it had an entry.
     fn remove(&self, fd: i32) -> bool;

@@ -3,9 +3,7 @@
 //! One pthread mutex, a chained hash table, reference-counted connections from malloc. Lookup and
 //! increment happen under the lock; a put is an atomic decrement that frees at zero.
 
-use core::marker::PhantomData;
-use core::mem::{ManuallyDrop, offset_of};
-use core::ops::Deref;
+use core::mem::offset_of;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
@@ -52,29 +50,14 @@ impl<T> core::fmt::Debug for Mutex<T> {
     }
 }
 
-/// A counted reference to a record of a [`Mutex`] registry.
-pub struct Counted<'r, T: Payload> {
-    connection: NonNull<Connection<T>>,
-    registry: PhantomData<&'r Mutex<T>>,
-}
-
-// SAFETY: a count belongs to no thread.
-unsafe impl<T: Payload> Send for Counted<'_, T> {}
-// SAFETY: a record may be read by all.
-unsafe impl<T: Payload> Sync for Counted<'_, T> {}
-
-impl<T: Payload> Deref for Counted<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the count keeps the connection.
-        unsafe { &(*self.connection.as_ptr()).record }
-    }
-}
-
-impl<T: Payload> Drop for Counted<'_, T> {
-    fn drop(&mut self) {
-        put(self.connection);
+impl<T> Connection<T> {
+    /// The connection of a record.
+    ///
+    /// # Safety
+    /// `record` is the field of a connection.
+    unsafe fn of(record: NonNull<T>) -> NonNull<Connection<T>> {
+        // SAFETY: the caller's.
+        unsafe { record.cast::<u8>().sub(offset_of!(Connection<T>, record)).cast() }
     }
 }
 
@@ -249,10 +232,12 @@ impl<T: Payload> Mutex<T> {
     /// Forgets `fd` and every other descriptor that names the same record.
     fn vacate(&self, fd: i32) {
         // The reference keeps its address from becoming another record's.
-        let Some(old) = self.lookup(fd) else { return };
+        let Some(held) = self.lookup(fd) else { return };
+        // SAFETY: `acquire` gave it.
+        let old = unsafe { Connection::of(held.as_raw()) };
         let next = || {
             self.chains.locked(|chains| {
-                let is_named = |entry: &Entry<T>| entry.connection == old.connection.as_ptr();
+                let is_named = |entry: &Entry<T>| entry.connection == old.as_ptr();
                 let entry = (0..BUCKETS).find_map(|index| chains.take(index, is_named))?;
                 Some(chains.unname(entry))
             })
@@ -273,8 +258,6 @@ unsafe impl<T: Payload> Registry for Mutex<T> {
     type Payload = T;
 
     const VARIANT: &'static Variant = &variant::MUTEX;
-
-    type Handle<'r> = Counted<'r, T>;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {
@@ -299,7 +282,7 @@ unsafe impl<T: Payload> Registry for Mutex<T> {
         self.lookup(fd).map(|record| read(&record))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
+    fn acquire(&self, fd: i32) -> Option<NonNull<T>> {
         let connection = self.chains.locked(|chains| {
             let connection = chains.find(fd)?;
             // Relaxed: the lock orders this after the birth and before the remover's put.
@@ -307,22 +290,13 @@ unsafe impl<T: Payload> Registry for Mutex<T> {
             unsafe { (*connection.as_ptr()).count.fetch_add(1, Relaxed) };
             Some(connection)
         })?;
-        Some(Counted { connection, registry: PhantomData })
-    }
-
-    fn into_raw(handle: Counted<'_, T>) -> *const T {
-        let connection = ManuallyDrop::new(handle).connection;
         // SAFETY: a field of live memory.
-        unsafe { &raw const (*connection.as_ptr()).record }
+        Some(unsafe { NonNull::from(&connection.as_ref().record) })
     }
 
-    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
-        // SAFETY: `into_raw` added the offset to a non-null pointer.
-        let connection = unsafe {
-            let start = raw.cast::<u8>().sub(offset_of!(Connection<T>, record));
-            NonNull::new_unchecked(start.cast_mut().cast())
-        };
-        Counted { connection, registry: PhantomData }
+    unsafe fn release(&self, record: NonNull<T>) {
+        // SAFETY: `acquire` added the offset to the connection's address.
+        put(unsafe { Connection::of(record) });
     }
 
     fn remove(&self, fd: i32) -> bool {

@@ -1,9 +1,6 @@
 //! `mutex-slots`: one mutex over the descriptor table and the slab of `slots`, so that a comparison
 //! with `mutex` shows what table and slab bring, and one with `slots` what locking costs.
 
-use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
-use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -25,35 +22,6 @@ pub struct MutexSlots<T> {
     table: Table<Slot<T>>,
     slab: Slab<T>,
     free: PthreadMutex<List<T>>,
-}
-
-/// A counted reference to a record of a [`MutexSlots`] registry.
-pub struct Counted<'r, T: Payload> {
-    node: NonNull<Node<T>>,
-    registry: &'r MutexSlots<T>,
-    not_auto: PhantomData<*const Node<T>>,
-}
-
-// SAFETY: a count belongs to no thread.
-unsafe impl<T: Payload> Send for Counted<'_, T> {}
-// SAFETY: a record may be read by all.
-unsafe impl<T: Payload> Sync for Counted<'_, T> {}
-
-impl<T: Payload> Deref for Counted<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the count keeps the node.
-        unsafe { self.node.as_ref() }.record()
-    }
-}
-
-impl<T: Payload> Drop for Counted<'_, T> {
-    fn drop(&mut self) {
-        if put(self.node) {
-            self.registry.free.locked(|free| recycle(free, self.node));
-        }
-    }
 }
 
 /// Gives up a reference; says whether it was the last (guarantee E).
@@ -161,8 +129,6 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
 
     const VARIANT: &'static Variant = &variant::MUTEX_SLOTS;
 
-    type Handle<'r> = Counted<'r, T>;
-
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         let slot = self.table.slot_or_map(fd)?;
         self.free.locked(|free| {
@@ -183,25 +149,29 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
         })
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
+    fn acquire(&self, fd: i32) -> Option<NonNull<T>> {
         let slot = self.table.slot(fd)?;
         self.free.locked(|_| {
             let node = NonNull::new(slot.load(Relaxed))?;
             // Relaxed: the lock orders it before the registry's own put.
             // SAFETY: as in `borrow`.
             unsafe { node.as_ref() }.count.fetch_add(1, Relaxed);
-            Some(Counted { node, registry: self, not_auto: PhantomData })
+            Some(Node::record_ptr(node))
         })
     }
 
-    fn into_raw(handle: Counted<'_, T>) -> *const T {
-        Node::record_ptr(ManuallyDrop::new(handle).node)
+    unsafe fn release(&self, record: NonNull<T>) {
+        // SAFETY: `acquire` gave it.
+        let node = unsafe { Node::of(record) };
+        if put(node) {
+            self.free.locked(|free| recycle(free, node));
+        }
     }
 
-    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
-        // SAFETY: `into_raw` made it.
-        let node = unsafe { Node::of(raw) };
-        Counted { node, registry: self, not_auto: PhantomData }
+    #[inline(always)]
+    unsafe fn record(&self, record: NonNull<T>) -> &T {
+        // SAFETY: `acquire` gave it, and the count keeps the node.
+        unsafe { &*Node::of(record).as_ptr() }.record()
     }
 
     fn remove(&self, fd: i32) -> bool {

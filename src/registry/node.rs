@@ -202,21 +202,18 @@ impl<T: Payload> Node<T> {
     }
 
     /// The record's address, with the right to come back by [`Node::of`].
-    pub fn record_ptr(node: NonNull<Node<T>>) -> *const T {
+    pub fn record_ptr(node: NonNull<Node<T>>) -> NonNull<T> {
         // SAFETY: the field of a live node.
-        unsafe { (&raw const (*node.as_ptr()).record).cast() }
+        unsafe { NonNull::new_unchecked((&raw mut (*node.as_ptr()).record).cast()) }
     }
 
     /// The node of a record.
     ///
     /// # Safety
     /// `record` came from [`Node::record_ptr`].
-    pub unsafe fn of(record: *const T) -> NonNull<Node<T>> {
+    pub unsafe fn of(record: NonNull<T>) -> NonNull<Node<T>> {
         // SAFETY: `record_ptr` added this offset to a non-null pointer.
-        unsafe {
-            let node = record.cast::<u8>().sub(offset_of!(Node<T>, record)).cast_mut().cast();
-            NonNull::new_unchecked(node)
-        }
+        unsafe { record.cast::<u8>().sub(offset_of!(Node<T>, record)).cast() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A registry that only the process which owns it may change.
 
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
@@ -190,11 +190,6 @@ unsafe impl<R: Registry> Registry for Owned<R> {
 
     const VARIANT: &'static Variant = R::VARIANT;
 
-    type Handle<'r>
-        = R::Handle<'r>
-    where
-        R: 'r;
-
     fn may_change(&self) -> bool {
         self.adopt()
     }
@@ -213,17 +208,20 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     }
 
     #[inline]
-    fn lookup(&self, fd: i32) -> Option<R::Handle<'_>> {
-        self.inner.lookup(fd)
+    fn acquire(&self, fd: i32) -> Option<NonNull<R::Payload>> {
+        self.inner.acquire(fd)
     }
 
-    fn into_raw(handle: R::Handle<'_>) -> *const R::Payload {
-        R::into_raw(handle)
-    }
-
-    unsafe fn from_raw(&self, raw: *const R::Payload) -> R::Handle<'_> {
+    #[inline]
+    unsafe fn release(&self, record: NonNull<R::Payload>) {
         // SAFETY: as the caller vouches.
-        unsafe { self.inner.from_raw(raw) }
+        unsafe { self.inner.release(record) };
+    }
+
+    #[inline(always)]
+    unsafe fn record(&self, record: NonNull<R::Payload>) -> &R::Payload {
+        // SAFETY: as the caller vouches.
+        unsafe { self.inner.record(record) }
     }
 
     fn remove(&self, fd: i32) -> bool {

@@ -4,9 +4,6 @@
 //! keeps the record while it is read.
 
 use core::hash::{BuildHasherDefault, Hasher};
-use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
-use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::boxed::Box;
@@ -106,26 +103,6 @@ type Map<T> = DashMap<i32, Named<T>, BuildHasherDefault<DescriptorHasher>>;
 /// The registry over DashMap.
 pub struct Sharded<T: Payload>(LazyLock<Map<T>>);
 
-/// A counted reference to a record of a [`Sharded`] registry.
-pub struct Counted<'r, T: Payload> {
-    named: Named<T>,
-    registry: PhantomData<&'r Sharded<T>>,
-}
-
-impl<T: Payload> Deref for Counted<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.named.node().record()
-    }
-}
-
-impl<T: Payload> Drop for Counted<'_, T> {
-    fn drop(&mut self) {
-        self.named.put();
-    }
-}
-
 impl<T: Payload> Sharded<T> {
     /// An empty registry.
     pub const fn new() -> Self {
@@ -176,8 +153,6 @@ unsafe impl<T: Payload> Registry for Sharded<T> {
 
     const VARIANT: &'static Variant = &variant::SHARDED;
 
-    type Handle<'r> = Counted<'r, T>;
-
     fn contains(&self, fd: i32) -> bool {
         self.0.contains_key(&fd)
     }
@@ -200,21 +175,17 @@ unsafe impl<T: Payload> Registry for Sharded<T> {
         self.find(fd).map(|named| read(named.node().record()))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<'_, T>> {
+    fn acquire(&self, fd: i32) -> Option<NonNull<T>> {
         let _pin = crossbeam_epoch::pin();
         let named = self.find(fd)?;
         // Relaxed: under the pin the count is at least 1.
         named.node().count.fetch_add(1, Relaxed);
-        Some(Counted { named, registry: PhantomData })
+        Some(Node::record_ptr(named.0))
     }
 
-    fn into_raw(handle: Counted<'_, T>) -> *const T {
-        Node::record_ptr(ManuallyDrop::new(handle).named.0)
-    }
-
-    unsafe fn from_raw(&self, raw: *const T) -> Counted<'_, T> {
-        // SAFETY: `into_raw` made it.
-        Counted { named: Named(unsafe { Node::of(raw) }), registry: PhantomData }
+    unsafe fn release(&self, record: NonNull<T>) {
+        // SAFETY: `acquire` gave it.
+        Named(unsafe { Node::of(record) }).put();
     }
 
     fn remove(&self, fd: i32) -> bool {

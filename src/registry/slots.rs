@@ -1,7 +1,5 @@
 //! The registry over the descriptor table, generic over how memory is reclaimed.
 
-use core::marker::PhantomData;
-use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -22,36 +20,9 @@ pub struct SlotRegistry<D: Domain> {
     domain: D,
 }
 
-/// A counted reference to a record in the domain `D`.
-pub struct Counted<'r, D: Domain> {
-    node: NonNull<Node<D::Payload>>,
-    domain: &'r D,
-    not_send: PhantomData<*const Node<D::Payload>>,
-}
-
 impl<D: Domain> core::fmt::Debug for SlotRegistry<D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(D::VARIANT.name)
-    }
-}
-
-// SAFETY: a count belongs to no thread, and a record may be read by all.
-unsafe impl<D: Domain> Send for Counted<'_, D> {}
-// SAFETY: as above.
-unsafe impl<D: Domain> Sync for Counted<'_, D> {}
-
-impl<D: Domain> Deref for Counted<'_, D> {
-    type Target = D::Payload;
-
-    fn deref(&self) -> &D::Payload {
-        // SAFETY: the count keeps the node.
-        unsafe { self.node.as_ref() }.record()
-    }
-}
-
-impl<D: Domain> Drop for Counted<'_, D> {
-    fn drop(&mut self) {
-        self.domain.put(self.node);
     }
 }
 
@@ -277,11 +248,6 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
 
     const VARIANT: &'static Variant = D::VARIANT;
 
-    type Handle<'r>
-        = Counted<'r, D>
-    where
-        D: 'r;
-
     #[inline]
     fn contains(&self, fd: i32) -> bool {
         // Acquire is more than a yes or no needs; a plain load on x86.
@@ -303,21 +269,23 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     }
 
     #[inline]
-    fn lookup(&self, fd: i32) -> Option<Counted<'_, D>> {
+    fn acquire(&self, fd: i32) -> Option<NonNull<D::Payload>> {
         let node = self.domain.protect(self.table.slot(fd)?)?;
         // Relaxed: the guard has met a count of at least 1, and the guard's end publishes this.
         node.count.fetch_add(1, Relaxed);
-        Some(Counted { node: NonNull::from(&*node), domain: &self.domain, not_send: PhantomData })
+        Some(Node::record_ptr(NonNull::from(&*node)))
     }
 
-    fn into_raw(handle: Counted<'_, D>) -> *const D::Payload {
-        Node::record_ptr(core::mem::ManuallyDrop::new(handle).node)
+    #[inline]
+    unsafe fn release(&self, record: NonNull<D::Payload>) {
+        // SAFETY: `acquire` gave it.
+        self.domain.put(unsafe { Node::of(record) });
     }
 
-    unsafe fn from_raw(&self, raw: *const D::Payload) -> Counted<'_, D> {
-        // SAFETY: `into_raw` made it.
-        let node = unsafe { Node::of(raw) };
-        Counted { node, domain: &self.domain, not_send: PhantomData }
+    #[inline(always)]
+    unsafe fn record(&self, record: NonNull<D::Payload>) -> &D::Payload {
+        // SAFETY: `acquire` gave it, and the count keeps the node.
+        unsafe { &*Node::of(record).as_ptr() }.record()
     }
 
     fn remove(&self, fd: i32) -> bool {

@@ -1,7 +1,6 @@
 //! `snapshot`: a copy-on-write map behind arc-swap. Reads are cheap; each change copies the map.
 
 use core::num::NonZeroUsize;
-use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::collections::HashMap;
@@ -57,17 +56,6 @@ pub struct Snapshot<T: Payload> {
     detaches: AtomicUsize,
 }
 
-/// A counted reference to a record of a [`Snapshot`] registry.
-pub struct Counted<T: Payload>(Arc<Kept<T>>);
-
-impl<T: Payload> Deref for Counted<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0.0
-    }
-}
-
 impl<T: Payload> Default for Snapshot<T> {
     fn default() -> Self {
         Snapshot::new()
@@ -104,8 +92,6 @@ unsafe impl<T: Payload> Registry for Snapshot<T> {
 
     const VARIANT: &'static Variant = &variant::SNAPSHOT;
 
-    type Handle<'r> = Counted<T>;
-
     fn contains(&self, fd: i32) -> bool {
         self.map.load().named.contains_key(&fd)
     }
@@ -122,17 +108,14 @@ unsafe impl<T: Payload> Registry for Snapshot<T> {
         self.map.load().named.get(&fd).map(|record| read(&record.0))
     }
 
-    fn lookup(&self, fd: i32) -> Option<Counted<T>> {
-        self.map.load().named.get(&fd).cloned().map(Counted)
+    fn acquire(&self, fd: i32) -> Option<NonNull<T>> {
+        let record = self.map.load().named.get(&fd).cloned()?;
+        NonNull::new(Arc::into_raw(record).cast_mut().cast())
     }
 
-    fn into_raw(handle: Counted<T>) -> *const T {
-        Arc::into_raw(handle.0).cast()
-    }
-
-    unsafe fn from_raw(&self, raw: *const T) -> Counted<T> {
-        // SAFETY: `into_raw` made it of a `Kept`, which is a record.
-        Counted(unsafe { Arc::from_raw(raw.cast()) })
+    unsafe fn release(&self, record: NonNull<T>) {
+        // SAFETY: `acquire` made it of a `Kept`, which is a record.
+        drop(unsafe { Arc::from_raw(record.as_ptr().cast_const().cast::<Kept<T>>()) });
     }
 
     fn remove(&self, fd: i32) -> bool {

@@ -1,5 +1,6 @@
 //! From a descriptor to its record.
 
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 
@@ -32,13 +33,13 @@ const SHARED_SLEEP: Duration = Duration::from_millis(250);
 /// A counted reference to a record without a destructor, so that it may be held across a blocking
 /// call and be leaked by a cancelled thread. It ends in [`Sockets::put`].
 #[must_use]
-pub struct Held(*const Record);
+pub struct Held(NonNull<Record>);
 
 impl Held {
     /// The record.
     pub fn record(&self) -> &Record {
         // SAFETY: the reference is counted until `put`.
-        unsafe { &*self.0 }
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -112,13 +113,13 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 
     /// The record that `fd` names; ends in [`Sockets::put`].
     pub fn hold(&self, fd: i32) -> Option<Held> {
-        self.registry.lookup(fd).map(|handle| Held(R::into_raw(handle)))
+        self.registry.acquire(fd).map(Held)
     }
 
     /// Gives the reference back.
     pub fn put(&self, held: Held) {
-        // SAFETY: `held` came from `into_raw` in `hold` or `tracked`, once.
-        drop(unsafe { self.registry.from_raw(held.0) });
+        // SAFETY: `held` came from `acquire` in `hold`, and is given up once.
+        unsafe { self.registry.release(held.0) };
     }
 
     /// Compares the entry of `fd` with the kernel's `SO_COOKIE`, and mends it. A descriptor may be

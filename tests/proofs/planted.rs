@@ -1,7 +1,7 @@
 //! Backends with a planted bug, which the proofs must find: a proof that finds none proves nothing.
 
 use std::marker::PhantomData;
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::SeqCst};
 
 use epochsocks::registry::{Audit, Detached, InsertError, Registry, SocketId, Variant};
@@ -105,8 +105,6 @@ unsafe impl<B: Bug> Registry for Planted<B> {
 
     const VARIANT: &'static Variant = Slots::VARIANT;
 
-    type Handle<'r> = <Slots as Registry>::Handle<'r>;
-
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         B::insert(&self.slots, fd, cookie)
     }
@@ -115,17 +113,13 @@ unsafe impl<B: Bug> Registry for Planted<B> {
         B::borrow(&self.slots, fd, read)
     }
 
-    fn lookup(&self, fd: i32) -> Option<Self::Handle<'_>> {
-        self.slots.lookup(fd)
+    fn acquire(&self, fd: i32) -> Option<NonNull<Record>> {
+        self.slots.acquire(fd)
     }
 
-    fn into_raw(handle: Self::Handle<'_>) -> *const Record {
-        Slots::into_raw(handle)
-    }
-
-    unsafe fn from_raw(&self, raw: *const Record) -> Self::Handle<'_> {
-        // SAFETY: as the caller vouches.
-        unsafe { self.slots.from_raw(raw) }
+    unsafe fn release(&self, record: NonNull<Record>) {
+        // SAFETY: the caller's.
+        unsafe { self.slots.release(record) };
     }
 
     fn remove(&self, fd: i32) -> bool {

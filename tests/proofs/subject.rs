@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 use epochsocks::registry::{Audit, Guarantee, Registry, SocketId, Use};
@@ -118,16 +118,15 @@ pub struct Held(AtomicPtr<Record>);
 impl Held {
     /// Holds a reference to what `fd` names.
     pub fn hold<S: Subject>(&self, subject: &S, fd: i32) {
-        let handle = subject.lookup(fd).expect("an entry");
-        self.0.store(S::into_raw(handle).cast_mut(), SeqCst);
+        let record = subject.acquire(fd).expect("an entry");
+        self.0.store(record.as_ptr(), SeqCst);
     }
 
     /// Gives it up, if it is still held.
     pub fn put<S: Subject>(&self, subject: &S) {
-        let record = self.0.swap(null_mut(), SeqCst);
-        if !record.is_null() {
-            // SAFETY: from `into_raw`, and the swap takes it once.
-            drop(unsafe { subject.from_raw(record) });
+        if let Some(record) = NonNull::new(self.0.swap(null_mut(), SeqCst)) {
+            // SAFETY: from `acquire`, and the swap takes it once.
+            unsafe { subject.release(record) };
         }
     }
 }
