@@ -132,9 +132,8 @@ impl<T: Payload> Counted<T> {
     fn recycle(&self, node: NonNull<Node<T>>) {
         let mut dead = Some(node);
         while let Some(node) = dead {
-            // Acquire pairs with `supersede`.
             // SAFETY: nodes are never unmapped; this one is ours.
-            let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Acquire));
+            let next = unsafe { node.as_ref() }.kept_successor();
             // SAFETY: as above.
             unsafe { node.as_ref() }.died();
             self.slab.push(List::one(node));
@@ -198,9 +197,18 @@ impl<T: Payload> Counted<T> {
         // successor is set before the scan looks into the slot.
         // SAFETY: the caller's reference keeps the node, and each node its successor.
         while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load_total()) {
-            self.replace(slot, current, next);
+            self.follow(slot, current, next);
+            if next == current {
+                return;
+            }
             current = next;
         }
+    }
+
+    /// Lets `slot` name what came in the place of `node`, if it names that: `next`, or nothing where that
+    /// is `node` itself. The caller protects both.
+    fn follow(&self, slot: &AtomicU64, node: NonNull<Node<T>>, next: NonNull<Node<T>>) {
+        if next == node { self.vacate(slot, node) } else { self.replace(slot, node, next) }
     }
 
     /// A handle by a reference that the caller has taken.
@@ -371,27 +379,25 @@ unsafe impl<T: Payload> Registry for Counted<T> {
         let Some(held) = self.lookup(fd) else { return Ok(false) };
         let old = node_of(&held);
         // The new record's first reference is its predecessor's.
-        let Some(next) = self.allocate(held.id(), 1) else {
-            self.table.each_slot(|slot| self.vacate(slot, old));
-            return Err(InsertError::Exhausted);
-        };
+        let fresh = self.allocate(held.id(), 1);
+        let wanted = fresh.unwrap_or(old);
         // Total order with `update`.
         // SAFETY: the handle keeps the node.
         let set =
-            unsafe { old.as_ref() }.successor.replace_total(core::ptr::null_mut(), next.as_ptr());
+            unsafe { old.as_ref() }.successor.replace_total(core::ptr::null_mut(), wanted.as_ptr());
         let next = match set {
-            Ok(()) => next,
+            Ok(()) => wanted,
             Err(other) => {
-                self.put(next, 1);
-                NonNull::new(other).unwrap_or(next)
+                fresh.into_iter().for_each(|fresh| self.put(fresh, 1));
+                NonNull::new(other).unwrap_or(wanted)
             }
         };
         self.table.each_slot(|slot| {
             if Word(slot.load_total()).node() == Some(old) {
-                self.replace(slot, old, next);
+                self.follow(slot, old, next);
             }
         });
-        Ok(true)
+        if next == old { Err(InsertError::Exhausted) } else { Ok(true) }
     }
 
     fn after_fork_in_child(&self) {}

@@ -134,8 +134,7 @@ impl<T: Payload> Shared<T> {
         if dead.count.fetch_sub(1, AcqRel) != 1 {
             return;
         }
-        // Acquire pairs with `supersede`.
-        let next = NonNull::new(dead.successor.load(Acquire));
+        let next = dead.kept_successor();
         dead.died();
         self.slab.push(List::one(node));
         // SAFETY: the dead node's slot count kept it.

@@ -286,13 +286,18 @@ fn superseded_without_memory<R: Registry>(registry: &R) {
     let is_forgotten = child_succeeds(fork, || {
         registry.insert(3, SocketId(1)).expect("vacant");
         let _ = registry.duplicate(3, 4);
+        let _ = registry.duplicate(3, 5);
+        let detached = registry.detach(5);
         let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: reads the limit.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
         use_up_the_heap();
         let full = (10..1 << 20).any(|fd| registry.insert(fd, SocketId(2)).is_err());
         let refused = registry.supersede(3) == Err(InsertError::Exhausted);
-        if !(full && refused) || registry.contains(3) || registry.contains(4) {
+        if let Some(entry) = detached {
+            registry.restore(5, entry);
+        }
+        if !(full && refused) || (3..6).any(|fd| registry.contains(fd)) {
             // SAFETY: ends the child.
             unsafe { libc::_exit(1) };
         }

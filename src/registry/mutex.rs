@@ -223,6 +223,23 @@ impl<T: Payload> Chains<T> {
     }
 }
 
+impl<T: Payload> Chains<T> {
+    /// Lets the detached entries that `unwanted` accepts not be put back.
+    fn keep_away(&mut self, unwanted: impl Fn(&Entry<T>) -> bool) {
+        let mut next = self.0[DETACHED];
+        // SAFETY: the lock is held; detached entries are live.
+        while let Some(entry) = unsafe { next.as_mut() } {
+            if unwanted(entry) {
+                entry.fd = AWAY;
+            }
+            next = entry.next;
+        }
+    }
+}
+
+/// The descriptor of a detached entry that is not to be put back.
+const AWAY: i32 = -1;
+
 impl<T: Payload> Mutex<T> {
     /// An empty registry.
     pub const fn new() -> Self {
@@ -238,6 +255,7 @@ impl<T: Payload> Mutex<T> {
         let next = || {
             self.chains.locked(|chains| {
                 let is_named = |entry: &Entry<T>| entry.connection == old.as_ptr();
+                chains.keep_away(is_named);
                 let entry = (0..BUCKETS).find_map(|index| chains.take(index, is_named))?;
                 Some(chains.unname(entry))
             })
@@ -326,7 +344,8 @@ unsafe impl<T: Payload> Registry for Mutex<T> {
         let entry = entry.0.cast::<Entry<T>>();
         let leftover = self.chains.locked(|chains| {
             chains.take(DETACHED, |other| core::ptr::eq(other, entry.as_ptr()));
-            if chains.find(fd).is_some() {
+            // SAFETY: the detached entry is the caller's.
+            if unsafe { entry.as_ref() }.fd == AWAY || chains.find(fd).is_some() {
                 return chains.unname(entry);
             }
             // SAFETY: the detached entry is the caller's.

@@ -36,7 +36,7 @@ fn recycle<T: Payload>(free: &mut List<T>, node: NonNull<Node<T>>) {
     let mut dead = Some(node);
     while let Some(node) = dead {
         // SAFETY: nodes are never unmapped; this one is ours.
-        let next = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed));
+        let next = unsafe { node.as_ref() }.kept_successor();
         // SAFETY: as above.
         unsafe { node.as_ref() }.died();
         free.push(node);
@@ -62,15 +62,19 @@ fn set<T: Payload>(free: &mut List<T>, slot: &Slot<T>, node: *mut Node<T>) {
     }
 }
 
-/// Under the lock: the record that has come in the place of `node`, with one more slot count.
-fn latest<T: Payload>(mut node: NonNull<Node<T>>) -> NonNull<Node<T>> {
+/// Under the lock: the record that has come in the place of `node`, with one more slot count;
+/// null where nothing has.
+fn latest<T: Payload>(mut node: NonNull<Node<T>>) -> *mut Node<T> {
     // SAFETY: a live node keeps its successor.
     while let Some(next) = NonNull::new(unsafe { node.as_ref() }.successor.load(Relaxed)) {
+        if next == node {
+            return null_mut();
+        }
         node = next;
     }
     // SAFETY: as above.
     unsafe { node.as_ref() }.add_slot();
-    node
+    node.as_ptr()
 }
 
 impl<T: Payload> MutexSlots<T> {
@@ -211,7 +215,7 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
         let node = entry.0.cast::<Node<T>>();
         self.free.locked(|free| {
             if let Some(slot) = self.table.slot(fd).filter(|slot| slot.load(Relaxed).is_null()) {
-                slot.store(latest(node).as_ptr(), Relaxed);
+                slot.store(latest(node), Relaxed);
             }
             forget(free, node);
         });
@@ -231,9 +235,9 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
         }
         let to = self.table.slot_or_map(target)?;
         self.free.locked(|free| {
-            let node = NonNull::new(from.load(Relaxed)).map(latest);
-            set(free, to, node.map_or(null_mut(), NonNull::as_ptr));
-            Ok(node.is_some())
+            let node = NonNull::new(from.load(Relaxed)).map_or(null_mut(), latest);
+            set(free, to, node);
+            Ok(!node.is_null())
         })
     }
 
@@ -244,6 +248,8 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
             // SAFETY: as in `borrow`.
             let superseded = unsafe { old.as_ref() };
             let Some(next) = self.allocate(free, superseded.record().id()) else {
+                // For who detached it.
+                superseded.successor.store(old.as_ptr(), Relaxed);
                 self.table.each_slot(|slot| {
                     if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
                         set(free, slot, null_mut());
@@ -257,7 +263,7 @@ unsafe impl<T: Payload> Registry for MutexSlots<T> {
             superseded.add_slot();
             self.table.each_slot(|slot| {
                 if core::ptr::eq(slot.load(Relaxed), old.as_ptr()) {
-                    set(free, slot, latest(next).as_ptr());
+                    set(free, slot, latest(next));
                 }
             });
             forget(free, old);

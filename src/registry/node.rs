@@ -30,7 +30,8 @@ pub struct Node<T> {
     record: UnsafeCell<MaybeUninit<T>>,
     /// Slots that name the record, detached entries, and a predecessor's `successor`.
     slots: AtomicU64,
-    /// The record that `supersede` has put in this one's place.
+    /// The record that `supersede` has put in this one's place; the node itself where there was no memory
+    /// for one: then nothing comes in its place, and no descriptor may name it.
     pub successor: AtomicPtr<Node<T>>,
     /// The next node of the list that this one is in. Belongs to the owner of the list.
     pub next: Cell<*mut Node<T>>,
@@ -142,6 +143,13 @@ impl<T: Payload> Node<T> {
         self.slots.add_total(1);
     }
 
+    /// The record that came in this one's place and of which this one owns a count.
+    pub fn kept_successor(&self) -> Option<NonNull<Node<T>>> {
+        // Acquire pairs with `supersede`.
+        NonNull::new(self.successor.load(Acquire))
+            .filter(|next| !core::ptr::eq(self, next.as_ptr()))
+    }
+
     /// Tells whether the slot where it was found is the only one that owns a count.
     pub fn is_in_one_slot(&self) -> bool {
         // Relaxed: for an audit, during which no other thread runs.
@@ -194,8 +202,9 @@ impl<T: Payload> Node<T> {
         // Relaxed: nothing else runs.
         visit(self.number.get(), Use::Retired(self.count.load(Relaxed)));
         let mut kept = self;
-        // SAFETY: nodes are never unmapped.
-        while let Some(next) = unsafe { kept.successor.load(Relaxed).as_ref() } {
+        while let Some(next) = kept.kept_successor() {
+            // SAFETY: nodes are never unmapped.
+            let next = unsafe { next.as_ref() };
             visit(next.number.get(), Use::Kept);
             kept = next;
         }

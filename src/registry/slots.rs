@@ -173,9 +173,23 @@ impl<D: Domain> SlotRegistry<D> {
         // successor is set before the scan looks into the slot.
         // SAFETY: the guard keeps `node`, and each node keeps its successor.
         while let Some(next) = NonNull::new(unsafe { current.as_ref() }.successor.load_total()) {
-            self.replace(slot, current, next);
+            self.follow(slot, current, next);
+            if next == current {
+                return;
+            }
             current = next;
         }
+    }
+
+    /// Lets `slot` name what came in the place of `node`, if it names that: `next`, or nothing where that
+    /// is `node` itself. The caller protects both.
+    fn follow(
+        &self,
+        slot: &Slot<D::Payload>,
+        node: NonNull<Node<D::Payload>>,
+        next: NonNull<Node<D::Payload>>,
+    ) {
+        if next == node { self.vacate(slot, node) } else { self.replace(slot, node, next) }
     }
 
     /// Lets `slot` name `next` if it names `node`. The caller protects both.
@@ -371,26 +385,23 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
         let Some(node) = self.table.slot(fd).and_then(|slot| self.domain.protect(slot)) else {
             return Ok(false);
         };
-        let Some(next) = self.domain.allocate(node.record().id()) else {
-            self.table.each_slot(|slot| self.vacate(slot, NonNull::from(&*node)));
-            return Err(InsertError::Exhausted);
-        };
+        let fresh = self.domain.allocate(node.record().id());
+        let old = NonNull::from(&*node);
+        let wanted = fresh.unwrap_or(old);
         // Total order pairs with `settle`.
-        let set = node.successor.replace_total(null_mut(), next.as_ptr());
-        let next = match set {
-            Ok(_) => next,
+        let next = match node.successor.replace_total(null_mut(), wanted.as_ptr()) {
+            Ok(()) => wanted,
             Err(other) => {
-                self.domain.release(next);
-                NonNull::new(other).unwrap_or(next)
+                fresh.into_iter().for_each(|fresh| self.domain.release(fresh));
+                NonNull::new(other).unwrap_or(wanted)
             }
         };
-        let node = NonNull::from(&*node);
         self.table.each_slot(|slot| {
-            if slot.look().named() == Some(node) {
-                self.replace(slot, node, next);
+            if slot.look().named() == Some(old) {
+                self.follow(slot, old, next);
             }
         });
-        Ok(true)
+        if next == old { Err(InsertError::Exhausted) } else { Ok(true) }
     }
 
     fn after_fork_in_child(&self) {

@@ -366,8 +366,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
 
     /// The freed node's hold on its successor ends.
     fn give_up_successor(&self, dead: &Node<T>, arena: &mut Arena<T>) {
-        // Acquire pairs with `supersede`.
-        let Some(next) = NonNull::new(dead.successor.load(Acquire)) else { return };
+        let Some(next) = dead.kept_successor() else { return };
         // SAFETY: nodes are never unmapped; the dead node's slot count is ours.
         let successor = unsafe { next.as_ref() };
         if successor.drop_slot() {
