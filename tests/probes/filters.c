@@ -183,12 +183,12 @@ static void scene_local(void)
     ONLY(send(pair[0], "y", 1, 0) == 1, SYS_sendto, SYS_sendmsg);
     ONLY(sendfile(pair[0], memory, &(off_t){0}, 1) == 1, SYS_sendfile);
     ONLY(splice(ends[0], NULL, pair[0], NULL, 1, SPLICE_F_NONBLOCK) == 1, SYS_splice);
-    /* No filter forbids rt_sigprocmask, by which addresses and control data are read. */
+    /* No filter forbids rt_sigprocmask, by which addresses, lengths and control data are read. */
     ONLY(sends_messages(), SYS_sendmsg, SYS_sendmmsg, SYS_rt_sigprocmask);
     ONLY(waits(POLLIN), NUMBERS_OF_WAITS);
     ONLY(selects(), NUMBERS_OF_SELECTS);
     ONLY(polls_a_set(), NUMBERS_OF_SETS);
-    ONLY(names_and_options(), SYS_getpeername, SYS_getsockopt, SYS_setsockopt, SYS_ioctl);
+    ONLY(names_and_options(), SYS_getpeername, SYS_getsockopt, SYS_setsockopt, SYS_ioctl, SYS_rt_sigprocmask);
     ONLY(duplicates(), NUMBERS_OF_DUPLICATES);
     ONLY(shutdown(pair[0], SHUT_WR) == 0 && close(pair[0]) == 0 && close(memory) == 0, SYS_shutdown, SYS_close);
     ONLY(close_range(pair[0], pair[1], 0) == 0, SYS_close_range);
