@@ -2,11 +2,15 @@
 //! [`policy::unprotected`](crate::policy::unprotected).
 
 use core::ffi::CStr;
+use core::fmt;
 
 use crate::bytes::Bytes;
 use crate::config::Settings;
 use crate::policy::unprotected::{Candidate, is_listed, starts_another};
 use crate::sys::{Errno, File, effective_user};
+
+/// Message about a program that the list lets run, behind its name.
+pub const UNPROTECTED: &str = "runs unprotected, as UnprotectedHelpers says";
 
 /// A path with its NUL: longer ones are not on any list.
 type Path = Bytes<1024>;
@@ -24,14 +28,17 @@ pub fn is_helper(fd: i32, settings: &Settings) -> Option<Helper> {
 
 /// A program on the list.
 #[derive(Debug)]
-pub struct Helper(Path);
+pub struct Helper {
+    path: Path,
+    mode: u32,
+}
 
 impl Helper {
     fn of(file: &File, settings: &Settings) -> Option<Helper> {
         let mut path = file.path::<1023>().ok().and_then(|path| Path::new(path.as_slice()))?;
         path.extend(b"\0").then_some(())?;
         let (owner, mode) = file.owner_and_mode().ok()?;
-        let helper = Helper(path);
+        let helper = Helper { path, mode };
         let candidate = Candidate {
             path: helper.path(),
             owner,
@@ -45,7 +52,7 @@ impl Helper {
     }
 
     fn path(&self) -> &[u8] {
-        self.0.as_slice().strip_suffix(b"\0").unwrap_or_default()
+        self.path.as_slice().strip_suffix(b"\0").unwrap_or_default()
     }
 
     /// Tells whether each directory above is root's and no other user may write to it.
@@ -68,10 +75,35 @@ impl Helper {
         status.is_ok_and(|(owner, mode)| owner == 0 && mode & others_write == 0)
     }
 
+    /// Tells what is lost where no exec gives privileges.
+    pub fn without_privileges(&self) -> Option<Unprivileged> {
+        match self.mode & (libc::S_ISUID | libc::S_ISGID) {
+            0 => None,
+            mode => Some(Unprivileged { fails: mode & libc::S_ISUID != 0 }),
+        }
+    }
+
     /// Tells whether it would start another program with `arguments`, the first of which is its own
     /// name.
     pub fn starts_another<'a>(&self, arguments: impl Iterator<Item = &'a [u8]>) -> bool {
         starts_another(self.path(), arguments.skip(1))
+    }
+}
+
+/// A program that does not get the privileges of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unprivileged {
+    /// True where it is of no use so: those that are setgid mostly do without.
+    pub fails: bool,
+}
+
+/// Message about such a program, behind [`UNPROTECTED`].
+impl fmt::Display for Unprivileged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "without the privileges of its file, which no exec gives under a backstop: --no-backstop \
+             gives them, and leaves what no hook sees unprotected",
+        )
     }
 }
 

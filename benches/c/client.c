@@ -6,6 +6,7 @@
  *   stream MEGABYTES               bytes through one connection
  *   memory COUNT                   resident bytes of each of so many connections
  *   mixed THREADS MILLISECONDS     getpeername on connections, dup and close of a file
+ *   plain BATCHES                  nanoseconds of a system call that nobody looks at
  *   instructions                   see tests/instruction_counts.rs
  *
  * BENCH_PORT is the SOCKS server's port on 127.0.0.1; BENCH_HOST and BENCH_HOST_PORT are where to go
@@ -681,6 +682,21 @@ static void mixed(int threads, int milliseconds)
 	printf("{\"ns\": %.3f}\n", span / (double)sum);
 }
 
+/* getppid, which libc does not remember and no library stands in front of. */
+static void plain(int batches)
+{
+	enum { TIMES = 10000 };
+	double *times = calloc((size_t)batches, sizeof *times);
+	must(times, "memory");
+	for (int batch = 0; batch < batches; batch++) {
+		int64_t before = now();
+		for (int i = 0; i < TIMES; i++)
+			getppid();
+		times[batch] = (double)(now() - before) / TIMES;
+	}
+	printf("{\"ns\": %.3f}\n", at(times, (size_t)batches, 0.5));
+}
+
 int main(int count, char **words)
 {
 	struct rlimit files;
@@ -701,6 +717,8 @@ int main(int count, char **words)
 		memory(first);
 	else if (!strcmp(mode, "mixed"))
 		mixed(first, second);
+	else if (!strcmp(mode, "plain"))
+		plain(first);
 	else if (!strcmp(mode, "instructions"))
 		instructions();
 	else

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use epochsocks_benches::measure::plan::{Effort, Plan};
 use epochsocks_benches::measure::results::Results;
-use epochsocks_benches::preload::{connections, hooks, loops, startup, threads};
+use epochsocks_benches::preload::{backstop, connections, hooks, loops, startup, threads};
 use epochsocks_benches::registry::backends::{self, Backend};
 use epochsocks_benches::registry::{fork, garbage, latency, throughput};
 use epochsocks_benches::report;
@@ -18,13 +18,13 @@ usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,.
        epochsocks-benches figure DIRECTORY
 
 Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
-startup, hooks, connections, tor-connections, threads, loops; `preload` stands for all of these.
+startup, hooks, connections, tor-connections, threads, loops, backstop; `preload` stands for all of these.
 Results are written to DIRECTORY (target/benches) as EXPERIMENT.json.";
 
 // The first one must not have had threads.
 const REGISTRY: [&str; 5] = ["never-threaded", "throughput", "latency", "garbage", "fork"];
-const PRELOAD: [&str; 6] =
-    ["startup", "hooks", "connections", "tor-connections", "threads", "loops"];
+const PRELOAD: [&str; 7] =
+    ["startup", "hooks", "connections", "tor-connections", "threads", "loops", "backstop"];
 
 struct Command {
     plan: Plan,
@@ -116,6 +116,7 @@ fn run(Command { plan, output, chosen, .. }: &Command, experiment: &str) -> io::
         "tor-connections" => connections::run_through_tor(plan, &scratch)?,
         "threads" => threads::run(plan, &scratch)?,
         "loops" => loops::run(plan, &scratch)?,
+        "backstop" => backstop::run(plan, &scratch)?,
         _ => return Err(io::Error::other(format!("no experiment is called {experiment:?}"))),
     };
     results.write(output)

@@ -4,7 +4,7 @@ _epochsocks() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) ((i++)); value=; break ;;
-      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-format|--log-file)
+      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--backstop|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-format|--log-file)
         value=$i
         ((i++))
         [[ ${COMP_WORDS[i]} == = ]] && ((i++)) ;;
@@ -38,6 +38,7 @@ _epochsocks() {
       --local-destinations) COMPREPLY=($(compgen -W 'refuse tor' -- "$word")) ;;
       --passed-sockets) COMPREPLY=($(compgen -W 'refuse drop torified allow' -- "$word")) ;;
       --unprotected-helpers) COMPREPLY=($(:)) ;;
+      --backstop) COMPREPLY=($(compgen -W '0 1 best-effort' -- "$word")) ;;
       --enable-ipv6) COMPREPLY=($(compgen -W '0 1' -- "$word")) ;;
       --handshake-timeout) COMPREPLY=($(:)) ;;
       --log-level) COMPREPLY=($(compgen -W '1 2 3 4 5' -- "$word")) ;;
@@ -48,7 +49,7 @@ _epochsocks() {
     return
   fi
   case $word in
-    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
     *) COMPREPLY=($(compgen -c -W 'on off show doctor help' -- "$word")) ;;
   esac
 }

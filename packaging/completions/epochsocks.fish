@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'backstop=' 'no-backstop' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -37,6 +37,8 @@ complete -c epochsocks -n __epochsocks_before_command -l allow-direct -x -a '' -
 complete -c epochsocks -n __epochsocks_before_command -l local-destinations -x -a 'refuse tor' -d 'Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, ...): refuse answers them without asking Tor, tor asks Tor.'
 complete -c epochsocks -n __epochsocks_before_command -l passed-sockets -x -a 'refuse drop torified allow' -d 'Network sockets that other processes pass: refuse fails the call, drop takes them out of the message, torified refuses those that are not connected to Tor, allow takes all. What a program under epochsocks has connected through Tor is always taken.'
 complete -c epochsocks -n __epochsocks_before_command -l unprotected-helpers -x -a '' -d 'Programs that may run although the library can\'t protect them (setuid, setgid, with file capabilities, static): names of root\'s programs in system directories, or paths, between commas. A + in front adds to the default, none allows none. What such a program sends, or a program that it starts, does not go through Tor.'
+complete -c epochsocks -n __epochsocks_before_command -l backstop -x -a '0 1 best-effort' -d 'Run all that is started under a filter of system calls that refuses what the library can\'t see, such as sockets made in a program\'s own assembly, and without new privileges (setuid): 0 no, 1 yes or not at all, best-effort where it can be had.'
+complete -c epochsocks -n __epochsocks_before_command -l no-backstop -d 'The same as --backstop 0.'
 complete -c epochsocks -n __epochsocks_before_command -l enable-ipv6 -x -a '0 1' -d 'Allow IPv6 sockets and addresses.'
 complete -c epochsocks -n __epochsocks_before_command -l ipv6 -s 6 -d 'The same as --enable-ipv6 1.'
 complete -c epochsocks -n __epochsocks_before_command -l handshake-timeout -x -a '' -d 'How long a connection through Tor may take; Tor itself gives a silent host up after 125 seconds.'

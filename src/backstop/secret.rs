@@ -36,27 +36,35 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Secret and action of a launch's backstop, shown as in the environment: `deny.0123456789abcdef`.
+/// Secret and action of a launch's backstop, and its lock. Shown as in the environment:
+/// `deny.0123456789abcdef`, or `deny.0123456789abcdef.9050` with a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Decision about calls without the secret.
     pub action: Action,
     /// The secret.
     pub secret: Secret,
+    /// The only TCP port that the kernel lets anything connect to, where it has such a lock.
+    pub locked_to: Option<u16>,
 }
 
 impl Token {
     /// Reads the value of [`VARIABLE`].
     pub fn parse(value: &[u8]) -> Option<Token> {
-        let (action, secret) = core::str::from_utf8(value).ok()?.split_once('.')?;
-        let action = match action {
+        let mut parts = core::str::from_utf8(value).ok()?.split('.');
+        let action = match parts.next()? {
             "deny" => Action::Deny,
             "notify" => Action::Notify,
             _ => return None,
         };
+        let secret = parts.next()?;
         let is_secret = secret.len() == 16 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
         let secret = is_secret.then(|| u64::from_str_radix(secret, 16).ok())??;
-        Some(Token { action, secret: Secret::new(secret)? })
+        let locked_to = match parts.next() {
+            None => None,
+            Some(port) => Some(port.parse().ok()?),
+        };
+        Some(Token { action, secret: Secret::new(secret)?, locked_to })
     }
 }
 
@@ -66,7 +74,8 @@ impl fmt::Display for Token {
             Action::Deny => "deny",
             Action::Notify => "notify",
         };
-        write!(f, "{action}.{:016x}", self.secret.get())
+        write!(f, "{action}.{:016x}", self.secret.get())?;
+        self.locked_to.map_or(Ok(()), |port| write!(f, ".{port}"))
     }
 }
 
@@ -75,17 +84,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backstop_is_read_as_it_is_shown() {
+    fn a_token_is_read_as_it_is_shown() {
         for action in [Action::Deny, Action::Notify] {
             for secret in [1, u64::MAX, 0x0123_4567_89ab_cdef] {
-                let backstop = Token { action, secret: Secret::new(secret).unwrap() };
-                assert_eq!(Token::parse(backstop.to_string().as_bytes()), Some(backstop));
+                for locked_to in [None, Some(9050)] {
+                    let secret = Secret::new(secret).unwrap();
+                    let token = Token { action, secret, locked_to };
+                    assert_eq!(Token::parse(token.to_string().as_bytes()), Some(token));
+                }
             }
         }
     }
 
     #[test]
-    fn what_is_no_backstop_is_none() {
+    fn what_is_no_token_is_none() {
         for value in [
             "",
             "deny",
@@ -93,6 +105,8 @@ mod tests {
             "deny.0000000000000000",
             "deny.+123456789abcdef",
             "x.0123456789abcdef",
+            "deny.0123456789abcdef.",
+            "deny.0123456789abcdef.65536",
         ] {
             assert_eq!(Token::parse(value.as_bytes()), None, "{value}");
         }
@@ -100,8 +114,8 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secret() {
-        let backstop = Token { action: Action::Deny, secret: Secret::new(0xabcd).unwrap() };
-        assert!(!format!("{backstop:?} {backstop:#?}").contains("abcd"));
-        assert!(!format!("{backstop:?}").contains("43981"));
+        let secret = Secret::new(0xabcd).unwrap();
+        let token = format!("{:?}", Token { action: Action::Deny, secret, locked_to: None });
+        assert!(!token.contains("abcd") && !token.contains("43981"), "{token}");
     }
 }

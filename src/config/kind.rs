@@ -5,8 +5,8 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use super::{
-    Connect, Direct, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat, Names, Network,
-    OutboundLocalhost, PassedSockets, Path,
+    Backstop, Connect, Direct, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat,
+    Names, Network, OutboundLocalhost, PassedSockets, Path,
 };
 use crate::bytes::Bytes;
 
@@ -49,6 +49,8 @@ pub enum Kind {
     Path,
     /// A list of programs.
     Programs,
+    /// Use of a backstop.
+    Backstop,
     /// A time in seconds.
     Seconds,
 }
@@ -80,6 +82,7 @@ impl Kind {
             Kind::Programs => {
                 "a list of file names and absolute paths, with commas between: 1 to 511 bytes"
             }
+            Kind::Backstop => "0, 1 or best-effort",
             Kind::Seconds => "a number of seconds: 1 to 86400",
         }
     }
@@ -105,6 +108,7 @@ impl Kind {
             Kind::LogFormat => "text|json",
             Kind::Path => "FILE",
             Kind::Programs => "[+]NAME,...|none",
+            Kind::Backstop => "0|1|best-effort",
             Kind::Seconds => "SECONDS",
         }
     }
@@ -119,6 +123,7 @@ impl Kind {
             Kind::Names => &["resolve", "cookie"],
             Kind::Connect => &["auto", "wait"],
             Kind::PassedSockets => &["refuse", "drop", "torified", "allow"],
+            Kind::Backstop => &["0", "1", "best-effort"],
             Kind::LogLevel => &["1", "2", "3", "4", "5"],
             Kind::LogFormat => &["text", "json"],
             _ => &[],
@@ -219,6 +224,15 @@ pub(super) fn connect(value: &[u8]) -> Option<Connect> {
     match value {
         b"auto" => Some(Connect::Auto),
         b"wait" => Some(Connect::Wait),
+        _ => None,
+    }
+}
+
+pub(super) fn backstop(value: &[u8]) -> Option<Backstop> {
+    match value {
+        b"0" => Some(Backstop::Never),
+        b"1" => Some(Backstop::Always),
+        b"best-effort" => Some(Backstop::BestEffort),
         _ => None,
     }
 }

@@ -40,6 +40,6 @@ pub use load::{
 pub use network::Network;
 pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
 pub use settings::{
-    Connect, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat, Names,
+    Backstop, Connect, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat, Names,
     OutboundLocalhost, PassedSockets, Path, Secret, Settings,
 };

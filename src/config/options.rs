@@ -3,8 +3,8 @@
 use core::fmt::Write;
 
 use super::{
-    ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, LogFormat, Names,
-    Origin, PassedSockets, Secret, Settings, kind,
+    Backstop, ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, LogFormat,
+    Names, Origin, PassedSockets, Secret, Settings, kind,
 };
 use crate::bytes::Bytes;
 
@@ -374,6 +374,25 @@ options! {
         show: |settings, text| {
             let helpers = settings.unprotected_helpers.as_ref();
             text.extend(helpers.map_or(Settings::HELPERS.as_bytes(), Bytes::as_slice));
+        },
+    },
+    OptionSpec {
+        flags: &[takes("--backstop", None), sets("--no-backstop", None, "0")],
+        directive: "Backstop",
+        variable: "EPOCHSOCKS_BACKSTOP",
+        torsocks_variable: None,
+        kind: Kind::Backstop,
+        default: "1",
+        help: "Run all that is started under a filter of system calls that refuses what the \
+               library can't see, such as sockets made in a program's own assembly, and without \
+               new privileges (setuid): 0 no, 1 yes or not at all, best-effort where it can be had.",
+        set: |settings, value| store(&mut settings.backstop, kind::backstop(value)),
+        show: |settings, text| {
+            text.extend(match settings.backstop {
+                Backstop::Never => b"0",
+                Backstop::Always => b"1",
+                Backstop::BestEffort => b"best-effort".as_slice(),
+            });
         },
     },
     OptionSpec {

@@ -101,6 +101,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// Use of a backstop by a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backstop {
+    /// It does not.
+    Never,
+    /// It does, or is not started.
+    Always,
+    /// It does where that is possible.
+    BestEffort,
+}
+
 /// The value of each option of [`OPTIONS`](super::OPTIONS), where each is explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -136,6 +147,8 @@ pub struct Settings {
     pub passed_sockets: PassedSockets,
     /// `UnprotectedHelpers`; without it, [`Settings::HELPERS`].
     pub unprotected_helpers: Option<Bytes<511>>,
+    /// `Backstop`.
+    pub backstop: Backstop,
     /// `EnableIPv6`.
     pub enable_ipv6: bool,
     /// `LogLevel`: 1 (nothing) to 5 (debug).
@@ -172,6 +185,7 @@ impl Settings {
         isolation_key: None,
         passed_sockets: PassedSockets::Refuse,
         unprotected_helpers: None,
+        backstop: Backstop::Always,
         enable_ipv6: true,
         log_level: 3,
         log_time: true,

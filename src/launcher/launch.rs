@@ -3,15 +3,19 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use epochsocks::backstop::secret::VARIABLE as BACKSTOP;
 use epochsocks::launch_store::id::{ALONE, VARIABLE};
 use epochsocks::launch_store::{Launch, end};
 
 use crate::environment::Change;
 
 /// A new launch, which the program that this process becomes begins; nothing if it is part of one
-/// already. Removes what launches that were killed have left.
+/// already. Removes what launches that were killed have left, unless there is a backstop, whose lock keeps
+/// this process from seeing which others live.
 pub fn begun_here() -> Option<(OsString, Change)> {
-    end::sweep();
+    if std::env::var_os(BACKSTOP).is_none() {
+        end::sweep();
+    }
     variable(std::process::id(), &[ALONE])
 }
 

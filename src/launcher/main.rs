@@ -5,6 +5,7 @@
 //! - [`settings`], [`environment`]: what the program gets to know
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
+//! - [`backstop`], [`landlock`]: what the kernel refuses it
 //! - [`inherited`]: what it does not inherit; [`launch`]: what it shares with those that it starts
 //! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
 //! - [`doctor`]: whether it all works here
@@ -14,6 +15,7 @@
 //! inherit that.
 #![cfg_attr(not(test), no_main)]
 
+mod backstop;
 mod completions;
 mod doctor;
 mod environment;
@@ -22,6 +24,7 @@ mod failure;
 mod flags;
 mod help;
 mod inherited;
+mod landlock;
 mod launch;
 mod listing;
 mod locate;
@@ -142,8 +145,9 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Fail
     let file = search::search(name, path.as_deref())?;
     let check = preflight::Check { path: path.as_deref(), command, settings: &settings };
     let form = check.of(&file)?;
-    let environment = environment::apply(std::env::vars_os(), &changes);
     inherited::withhold(&settings);
+    changes.extend(backstop::put_up(&settings)?);
+    let environment = environment::apply(std::env::vars_os(), &changes);
     Ok(exec::replace(&file, &form, command, environment))
 }
 

@@ -5,8 +5,8 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use epochsocks::config::Settings;
-use epochsocks::helper::is_helper_at;
+use epochsocks::config::{Backstop, Settings};
+use epochsocks::helper::{UNPROTECTED, is_helper_at};
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
 use epochsocks::policy::exec::{decide_process, decide_tunables};
 use epochsocks::policy::unprotected::is_excusable;
@@ -15,6 +15,7 @@ use epochsocks::sys::{Errno, has_changed_ids, has_requested_exec_domain};
 
 use crate::failure::{Failure, Status, describe, warn};
 use crate::search::search;
+use crate::settings::WARNINGS;
 
 /// The log level from which on notices are shown.
 const NOTICES: u8 = 4;
@@ -77,8 +78,15 @@ impl Check<'_> {
             );
             return Err(Failure::new(Status::Refused, message));
         }
-        if self.settings.log_level >= NOTICES {
-            warn(format!("{file} runs unprotected, as UnprotectedHelpers says"));
+        // The backstop is not up yet.
+        let bare = helper.without_privileges();
+        let bare = bare.filter(|_| self.settings.backstop != Backstop::Never);
+        let (more, level) = match bare {
+            None => (String::new(), NOTICES),
+            Some(bare) => (format!(", and {bare}"), if bare.fails { WARNINGS } else { NOTICES }),
+        };
+        if self.settings.log_level >= level {
+            warn(format!("{file} {UNPROTECTED}{more}"));
         }
         Ok(Kind::Other)
     }

@@ -190,24 +190,44 @@ impl Responder {
 }
 
 /// Connects the program's TCP socket `fd`, of the family `domain`, to a socket of ours, which this gives.
-/// The second value is connect(2)'s answer, for the program. Errors: those of socket(2), bind(2),
-/// connect(2); `ECONNABORTED` if another program came first.
-pub fn stream(fd: i32, domain: i32) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
-    if domain == libc::AF_INET {
-        return stream_at(fd, Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
-    }
-    let native = stream_at(fd, Ipv6Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
-    native.or_else(|_| {
-        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
-        stream_at(fd, Ipv4Addr::LOCALHOST.into(), mapped.into())
+/// The second value is connect(2)'s answer, for the program. Where the kernel lets nothing connect but to
+/// Tor's `port` (Landlock), ours listens there, at a loopback address that nobody else has. Errors: those
+/// of socket(2), bind(2), connect(2); `ECONNABORTED` if another program came first.
+pub fn stream(fd: i32, domain: i32, port: u16) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
+    let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    let seen_as = |v4: Ipv4Addr| match domain {
+        libc::AF_INET => IpAddr::from(v4),
+        _ => v4.to_ipv6_mapped().into(),
+    };
+    let at_any_port = match domain {
+        libc::AF_INET => stream_at(fd, SocketAddr::new(v4.into(), 0), v4.into()),
+        _ => stream_at(fd, SocketAddr::new(v6.into(), 0), v6.into())
+            .or_else(|_| stream_at(fd, SocketAddr::new(v4.into(), 0), seen_as(v4))),
+    };
+    at_any_port.or_else(|errno| match errno {
+        Errno(libc::EACCES) => {
+            let own = own_loopback();
+            stream_at(fd, SocketAddr::new(own.into(), port), seen_as(own))
+        }
+        _ => Err(errno),
     })
 }
 
-/// Listens at `ip`, which the program's socket calls `seen`.
-fn stream_at(fd: i32, ip: IpAddr, seen: IpAddr) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
-    let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+/// A loopback address by which the process is told from others, and that is not 127.0.0.1.
+fn own_loopback() -> Ipv4Addr {
+    let [.., b, c, d] = sys::time::monotonic_nanoseconds().wrapping_mul(0x9e37_79b9).to_be_bytes();
+    Ipv4Addr::new(127, b | 0x80, c, d)
+}
+
+/// Listens at `at`, whose address the program's socket calls `seen`.
+fn stream_at(
+    fd: i32,
+    at: SocketAddr,
+    seen: IpAddr,
+) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
+    let domain = if at.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let listener = OwnedSocket::kept_stream(domain)?;
-    let connected = with_bytes(SocketAddr::new(ip, 0), |bytes| net::bind(listener.fd(), bytes))
+    let connected = with_bytes(at, |bytes| net::bind(listener.fd(), bytes))
         .and_then(|()| net::listen_once(listener.fd()))
         .and_then(|()| local(listener.fd()))
         .and_then(|at| {

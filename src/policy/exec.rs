@@ -152,7 +152,8 @@ impl ExecRefusal {
     pub fn remedy(self) -> &'static str {
         match self {
             ExecRefusal::Setuid | ExecRefusal::Setgid | ExecRefusal::Capabilities => {
-                "run it outside, or name it in UnprotectedHelpers if it needs no network"
+                "run it outside; or, if it needs no network, name it in UnprotectedHelpers, and start \
+                 epochsocks with --no-backstop if it is to have its privileges"
             }
             ExecRefusal::OtherIds => "give up the other ids before it is executed",
             ExecRefusal::SecureTunable => "take it out of GLIBC_TUNABLES",

@@ -12,15 +12,16 @@ pub enum OptionDecision {
     Libc,
     /// It succeeds on a TCP socket without an effect.
     Ignore,
-    /// libc sets it, but a UDP socket stays bound to the loopback interface: there it succeeds
-    /// without an effect.
+    /// libc sets it, but a socket that the hooks have bound to the loopback interface stays so: there
+    /// it succeeds without an effect.
     Unbind,
     /// It is refused.
     Refuse(Refusal),
 }
 
 // Linux's numbers that the libc crate lacks: asm-generic/socket.h, linux/in.h, linux/in6.h.
-const SO_BINDTOIFINDEX: i32 = 62;
+/// The interface that a socket is bound to, by its number.
+pub const SO_BINDTOIFINDEX: i32 = 62;
 const IP_UNICAST_IF: i32 = 50;
 const IP_MSFILTER: i32 = 41;
 const MCAST_JOIN_GROUP: i32 = 42;

@@ -1,6 +1,7 @@
 //! Sockets that `socket()` may make.
 
 use super::Refusal;
+use crate::config::{Inbound, Settings};
 
 /// `SOCK_CLOEXEC` and `SOCK_NONBLOCK` ride in the type argument.
 const KIND_MASK: i32 = 0xf;
@@ -81,9 +82,18 @@ fn open_inet(socket: SocketKind) -> SocketDecision {
     }
 }
 
+/// Tells whether the TCP sockets of a launch with a backstop are bound to the loopback interface: all that they
+/// are to reach is there. Then a connect that no hook has seen does not leave the machine.
+pub fn confines_streams(settings: &Settings) -> bool {
+    settings.tor_address.is_loopback()
+        && settings.allow_inbound != Inbound::All
+        && settings.allow_direct.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Direct;
 
     #[test]
     fn tcp_is_tracked_udp_confined_and_other_inet_sockets_are_refused() {
@@ -108,6 +118,27 @@ mod tests {
         ] {
             let refused = SocketDecision::Refuse(Refusal::NotAStream);
             assert_eq!(open(libc::AF_INET6, kind, protocol), refused);
+        }
+    }
+
+    #[test]
+    fn streams_are_confined_unless_a_setting_leads_elsewhere() {
+        let default = Settings::DEFAULT;
+        assert!(confines_streams(&default));
+        assert!(confines_streams(&Settings {
+            tor_address: "::1".parse().unwrap(),
+            ..default.clone()
+        }));
+        assert!(confines_streams(&Settings {
+            allow_inbound: Inbound::Loopback,
+            ..default.clone()
+        }));
+        for wider in [
+            Settings { tor_address: "192.0.2.1".parse().unwrap(), ..default.clone() },
+            Settings { allow_inbound: Inbound::All, ..default.clone() },
+            Settings { allow_direct: Direct::new(b"192.168.1.0/24"), ..default },
+        ] {
+            assert!(!confines_streams(&wider));
         }
     }
 

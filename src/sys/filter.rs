@@ -28,6 +28,13 @@ fn no_new_privileges(option: i32, value: usize) -> Result<usize, Errno> {
     Errno::check(unsafe { syscall6(libc::SYS_prctl, option as usize, value, 0, 0, 0, 0) })
 }
 
+/// Tells whether this thread runs under a filter. Where the kernel does not tell it counts as one without.
+pub fn is_filtered() -> bool {
+    let option = libc::PR_GET_SECCOMP as usize;
+    // SAFETY: takes no further argument.
+    unsafe { syscall6(libc::SYS_prctl, option, 0, 0, 0, 0, 0) == 2 }
+}
+
 /// Puts this thread under the filter `instructions` with `SECCOMP_FILTER_FLAG_…` flags; gives what the call
 /// answers, a descriptor where a flag asks for one. Errors: `EINVAL` where the kernel knows no filters or not
 /// the flags, `EACCES` with privileges to be had, `EPERM` where another filter forbids it, `EBUSY` for a

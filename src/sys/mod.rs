@@ -29,9 +29,9 @@ mod owned_socket;
 pub mod paths;
 pub mod time;
 
-pub use arch::clone_and_run;
 #[cfg(not(all(test, not(crossbeam_loom))))]
 pub use arch::syscall6;
+pub use arch::{clone_and_run, syscall_with_secret};
 pub use barrier::{pass_barrier, register_barrier};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;

@@ -32,6 +32,29 @@ pub unsafe fn syscall6(
     result
 }
 
+/// As [`syscall6`] with `secret` for the last argument, which is in no register afterwards: a call of the
+/// program's own that sets fewer would hand it on.
+///
+/// # Safety
+/// As for [`syscall6`].
+#[inline(always)]
+pub unsafe fn syscall_with_secret(number: i64, [a, b, c, d, e]: [usize; 5], secret: u64) -> isize {
+    let result: isize;
+    // SAFETY: as in `syscall6`.
+    unsafe {
+        asm!(
+            "syscall",
+            "xor r9d, r9d",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            inlateout("r9") secret => _,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
 /// Makes a child by clone(2) with `flags`, among them `CLONE_VM` and `CLONE_VFORK`, which runs `function`
 /// deeper in the caller's stack while the caller sleeps; gives clone's raw result in the parent.
 /// `parent_tid` is what clone takes there. Async-signal-safe.

@@ -13,12 +13,14 @@
 //! - [`sockets`]: what a program sees of its sockets
 //! - [`refusals`]: no Tor, and settings that make no sense
 //! - [`bypasses`]: every way past Tor that a program may try
+//! - [`backstop`]: what no hook sees
 //! - [`traps`]: the network itself
 //! - [`teardown`]: what is left of it after a run
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backstop;
 mod bypasses;
 mod destinations;
 mod event_loops;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Time in which a program without the library must leak its first packet.
-const LEAK_LIMIT: Duration = Duration::from_secs(10);
+pub const LEAK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A command line, run as it is or through `epochsocks`.
 pub struct Subject {
@@ -54,8 +54,13 @@ impl Subject {
 
     /// The program through `epochsocks`.
     pub fn torified(&self) -> Command {
+        self.torified_by(&[])
+    }
+
+    /// The program through `epochsocks` with more flags.
+    pub fn torified_by(&self, flags: &[&str]) -> Command {
         let mut command = launcher();
-        command.args(&self.flags).arg(&self.program);
+        command.args(&self.flags).args(flags).arg(&self.program);
         self.complete(command)
     }
 

@@ -47,6 +47,22 @@ fn a_listed_program_runs_with_a_notice() {
     }
 }
 
+/// promise: Helpers keep no privileges
+#[test]
+fn a_listed_program_without_its_privileges_is_told_of() {
+    let sandbox = Sandbox::new("unprivileged");
+    let setuid = with_mode(sandbox.ends_with("setuid", 42, &[]), 0o4755);
+    let plain = sandbox.ends_with("static", 42, &["-static"]);
+    for (program, is_told) in [(setuid, true), (plain, false)] {
+        let list = program.to_str().expect("a path of text");
+        for form in FORMS {
+            let (ended, all) = execute(form, &program, list);
+            assert_eq!(ended, "status 42", "{form}: {all}");
+            assert_eq!(all.contains("--no-backstop"), is_told, "{form}: {all}");
+        }
+    }
+}
+
 /// Any user can give a file of his own that name.
 #[test]
 fn a_listed_name_is_that_of_roots_program_in_a_system_directory() {

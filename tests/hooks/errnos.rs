@@ -14,6 +14,8 @@ fn a_thousand_odd_calls_answer_as_without_us() {
     let proxy = echoing_proxy();
     let without_us = finish(&mut Command::new(probe("errnos")), LIMIT);
     let mut command = torify(probe("errnos"));
+    // Landlock has an errno of its own for an IPv6 address that is cut short, on an IPv4 socket.
+    command.env("EPOCHSOCKS_BACKSTOP", "0");
     command.env("EPOCHSOCKS_TOR_PORT", proxy.port().to_string()).env("EPOCHSOCKS_LOG_LEVEL", "1");
     let under_us = finish(&mut command, LIMIT);
     assert!(without_us.status.success(), "{}", text(&without_us));

@@ -1,7 +1,7 @@
 //! TCP sockets, seen from inside a C program: tests/probes/sockets.c does one thing for
 //! each argument and prints what it saw.
 
-use crate::scene::echoing_proxy;
+use crate::scene::{command, echoing_proxy, ends};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 fn play(scene: &str, proxy: &ScriptedProxy) {
@@ -152,4 +152,19 @@ fn a_forked_child_and_its_parent_both_go_on() {
 #[test]
 fn closing_in_a_signal_handler_does_not_deadlock() {
     play("signals", &echoing_proxy());
+}
+
+/// promise: A hook's socket stays on the machine
+#[test]
+fn tcp_sockets_are_bound_to_the_loopback_interface_unseen() {
+    let play = |name: &str, value: &str, interface: &str| {
+        let mut command = command("sockets", "interface", &echoing_proxy());
+        command.env(name, value).env("EXPECTED_INTERFACE", interface);
+        ends(command);
+    };
+    play("EPOCHSOCKS_BACKSTOP", "1", "lo");
+    play("EPOCHSOCKS_ALLOW_INBOUND", "loopback", "lo");
+    play("EPOCHSOCKS_BACKSTOP", "0", "");
+    play("EPOCHSOCKS_ALLOW_INBOUND", "1", "");
+    play("EPOCHSOCKS_ALLOW_DIRECT", "192.168.1.0/24", "");
 }

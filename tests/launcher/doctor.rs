@@ -131,7 +131,7 @@ fn the_library_passes_the_self_test_also_in_a_torified_shell() {
     let mut plain = preload::launcher();
     plain.args(["--port", &unused_port(), "doctor", "--self-test"]);
     let mut under_itself = preload::launcher();
-    under_itself.arg(env!("CARGO_BIN_EXE_epochsocks"));
+    under_itself.args(["--no-backstop", env!("CARGO_BIN_EXE_epochsocks")]);
     under_itself.args(["--port", &unused_port(), "doctor", "--self-test"]);
     for launcher in [&mut plain, &mut under_itself] {
         let outcome = outcome(launcher);
@@ -141,6 +141,24 @@ fn the_library_passes_the_self_test_also_in_a_torified_shell() {
         }
         assert!(line(&outcome, "nothing direct").starts_with("ok "), "{outcome:?}");
     }
+}
+
+/// Its filter refuses the doctor's sockets.
+#[test]
+fn under_a_backstop_the_doctor_says_where_to_ask_it() {
+    let launcher = env!("CARGO_BIN_EXE_epochsocks");
+    let outcome = Sandbox::new().run([launcher, "doctor"]);
+    outcome.assert_ended(125, &["ask it outside", "--no-backstop"]);
+}
+
+#[test]
+fn each_layer_of_the_backstop_is_tried() {
+    let port = socks(4);
+    let outcome = doctor(&port);
+    assert!(line(&outcome, "backstop filter").starts_with("ok "), "{outcome:?}");
+    assert!(outcome.stdout.contains("backstop ports"), "{outcome:?}");
+    let off = Sandbox::new().run(["--no-backstop", "--port", &port, "doctor"]);
+    assert!(line(&off, "backstop ").contains("not stopped"), "{off:?}");
 }
 
 /// The findings in JSON: key, outcome and text of each.
@@ -165,6 +183,8 @@ fn the_report_in_json_has_the_same_keys_whatever_is_found() {
             "kernel_fork",
             "kernel_sockets",
             "kernel_confine",
+            "backstop_filter",
+            "backstop_ports",
             "configuration",
             "file",
             "set_torport",

@@ -4,6 +4,7 @@
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
 //! - [`direct_calls`]: programs that enter the kernel themselves
+//! - [`backstop`]: what the kernel refuses the program
 //! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
 //! - [`settings`]: the configuration, handed on or refused
@@ -14,6 +15,7 @@
 //! - [`readme`], [`packaging`]: the documents that are made from the options
 
 mod as_torsocks;
+mod backstop;
 mod command_line;
 mod direct_calls;
 mod doctor;

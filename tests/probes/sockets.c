@@ -446,7 +446,36 @@ static void scene_quiet(void)
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* The interface that the kernel has bound a socket to. */
+static const char *bound_to(int fd, char *name)
+{
+    socklen_t length = 16;
+    memset(name, 0, 16);
+    EXPECT(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length) == 0);
+    return name;
+}
+
+/* Under a backstop a TCP socket is bound to the loopback interface, and its program does not see that. */
+static void scene_interface(void)
+{
+    int families[] = {AF_INET, AF_INET6};
+    for (int i = 0; i < 2; i++) {
+        int fd = socket(families[i], SOCK_STREAM, 0), number = 7;
+        char name[16] = "as it was", own[16];
+        socklen_t length = sizeof name;
+        EXPECT(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length) == 0 && length == 0);
+        length = sizeof number;
+        EXPECT(getsockopt(fd, SOL_SOCKET, 62 /* SO_BINDTOIFINDEX */, &number, &length) == 0);
+        EXPECT(number == 0);
+        EXPECT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) == 0);
+        const char *expected = getenv("EXPECTED_INTERFACE");
+        EXPECT(strcmp(bound_to(fd, own), expected) == 0);
+        close(fd);
+    }
+}
+
 static const struct scene scenes[] = {
+    {"interface", scene_interface},
     {"connect", scene_connect},   {"connect6", scene_connect6}, {"resolved", scene_resolved},
     {"getpeername", scene_getpeername}, {"duplicates", scene_duplicates},
     {"failed-dup2", scene_failed_dup2}, {"reuse", scene_reuse},

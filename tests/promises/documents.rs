@@ -20,6 +20,10 @@ pub fn sections() -> Vec<Section> {
         Section { title: "Invariants of a connect that does not wait", promises: invariants() },
         Section { title: "The comparison with other torifiers", promises: comparison() },
         Section {
+            title: "The layers of protection",
+            promises: bullets("design/threat-model.md", "What each layer guarantees"),
+        },
+        Section {
             title: "What it does not protect against",
             promises: bullets("README.md", "What it does not protect against"),
         },

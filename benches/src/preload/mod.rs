@@ -5,8 +5,9 @@
 //! - [`socks_server`]: what they connect through
 //! - [`slow_server`]: the same for loops that must not stand still
 //! - [`private_network`]: real tor daemons, to connect through these
-//! - [`startup`], [`hooks`], [`connections`], [`threads`], [`loops`]: the experiments
+//! - [`backstop`], [`startup`], [`hooks`], [`connections`], [`threads`], [`loops`]: the experiments
 
+pub mod backstop;
 pub mod connections;
 pub mod hooks;
 pub mod loops;

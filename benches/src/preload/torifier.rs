@@ -81,9 +81,20 @@ impl Torifier {
         let (launcher, flags) = self.launcher.split_first()?;
         let mut command = Command::new(launcher);
         command.args(flags).arg(program);
+        if let Some(library) = &self.library {
+            command.env("EPOCHSOCKS_LIBRARY", library);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         Some(command)
     }
+}
+
+/// Our launcher without a backstop, and as it is.
+pub fn with_and_without_backstop(port: u16) -> io::Result<[Torifier; 2]> {
+    let with = epochsocks(port)?;
+    let mut without = Torifier { name: "no backstop".to_owned(), ..with.clone() };
+    without.launcher.push("--no-backstop".to_owned());
+    Ok([without, Torifier { name: "backstop".to_owned(), ..with }])
 }
 
 /// Compiles c/`name`.c to a library in `scratch`.

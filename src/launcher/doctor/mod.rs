@@ -1,10 +1,11 @@
 //! `epochsocks doctor`: does it work here, and what is missing if not?
 //!
 //! - [`report`]: the lines that are printed
-//! - [`kernel`], [`configuration`], [`daemon`], [`programs`]: what is looked at
+//! - [`kernel`], [`backstop`], [`configuration`], [`daemon`], [`programs`]: what is looked at
 //! - [`self_test`]: real children against [`proxy`] and [`origin`], without any Tor; [`probe`] is
 //!   one of the children
 
+mod backstop;
 mod configuration;
 mod daemon;
 mod kernel;
@@ -21,7 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::environment::{self, PRELOAD, without_library};
-use crate::failure::Failure;
+use crate::failure::{Failure, Status};
 use crate::flags::Invocation;
 use crate::preflight::Form;
 use crate::{exec, locate, registry, settings};
@@ -40,6 +41,11 @@ fn real_thing() -> String {
 /// Examines library, kernel, configuration, Tor daemon and the programs that are named; 0 if all is
 /// well. With a self-test a missing daemon is only noted.
 pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failure> {
+    if crate::backstop::surrounds() {
+        let message = "this shell runs under epochsocks, whose backstop lets the doctor make no sockets of \
+            its own: ask it outside, or in a shell that was started with  --no-backstop";
+        return Err(Failure::new(Status::Own, message));
+    }
     leave_protection()?;
     let mut report = Report::new(question.form);
     let named = std::env::var_os(locate::VARIABLE);
@@ -75,6 +81,7 @@ pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failur
         check_daemon(settings, tor, question.self_test, &mut report);
     }
     let settings = settings.as_ref().unwrap_or(&settings::Settings::DEFAULT);
+    backstop::examine(settings, &mut report);
     programs::examine_all(&question.programs, library.as_deref().ok(), settings, &mut report);
     report.end();
     Ok(c_int::from(!report.is_good()))

@@ -2,6 +2,8 @@
 
 use core::ffi::c_char;
 
+use epochsocks::backstop::Token;
+use epochsocks::backstop::secret::VARIABLE;
 use epochsocks::config::{
     ConfigError, Environment, Excerpt, SYSTEM_FILES, Settings, Sources, Warning, load,
 };
@@ -59,6 +61,11 @@ pub fn program() -> &'static [u8] {
         core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(path)).to_bytes()
     };
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// The backstop that the process runs under.
+pub fn backstop() -> Option<Token> {
+    Token::parse(variable(VARIABLE)?)
 }
 
 /// Ours come from their copy, which is much shorter than the environment.

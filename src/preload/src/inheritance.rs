@@ -9,12 +9,13 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use epochsocks::backstop::secret::VARIABLE as BACKSTOP;
 use epochsocks::config::{Environment, value_of};
-use epochsocks::launch_store::id::VARIABLE;
+use epochsocks::launch_store::id::VARIABLE as LAUNCH;
 use epochsocks::{linkage, sys};
 
 /// The prefixes of our variables and torsocks'.
-const PREFIXES: [&str; 3] = ["EPOCHSOCKS_", "TORSOCKS_", VARIABLE];
+const PREFIXES: [&str; 4] = ["EPOCHSOCKS_", "TORSOCKS_", LAUNCH, BACKSTOP];
 /// The name of the dynamic linker's variable.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 /// Its variable for audit libraries, which get a C library of their own, without hooks (rtld-audit(7)).
@@ -88,7 +89,11 @@ pub fn variable(name: &str) -> Option<Option<&'static [u8]>> {
 /// to be read. This is the usual case, in which an exec need not touch the code that reads
 /// settings.
 pub fn sets_nothing() -> bool {
-    let mut entries = entries().filter(|entry| name_of(entry.to_bytes()) != VARIABLE.as_bytes());
+    let is_setting = |entry: &&CStr| {
+        let name = name_of(entry.to_bytes());
+        name != LAUNCH.as_bytes() && name != BACKSTOP.as_bytes()
+    };
+    let mut entries = entries().filter(is_setting);
     entries.next() == Some(c"EPOCHSOCKS_CONF_FILE=none") && entries.next().is_none()
 }
 

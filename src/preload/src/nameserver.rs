@@ -66,7 +66,7 @@ pub fn connect_stream(fd: i32, domain: i32, address: SocketAddr) -> Result<(), E
     let set = QUESTIONS.get_or_map()?.prepare()?;
     // What is received there waits for Tor, too.
     datagrams::remember(fd)?;
-    let (end, told) = stream(fd, domain)?;
+    let (end, told) = stream(fd, domain, runtime::loaded().tor_port)?;
     streams.add(end, set)?;
     sockets.find_or_add(net::cookie(fd)?).connect(Some(sockets.number(address)));
     note_threads();

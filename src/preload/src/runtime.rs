@@ -6,7 +6,7 @@ use epochsocks::config::Settings;
 use epochsocks::resolver::answers::Answers;
 use epochsocks::resolver::cookie_range::CookieRange;
 use epochsocks::socks5::Credentials;
-use epochsocks::sys;
+use epochsocks::sys::{self, net};
 
 use crate::log::log;
 use crate::{environment, settings};
@@ -46,10 +46,13 @@ fn load() -> &'static Settings {
     load_now()
 }
 
-/// Loads the settings: for the constructor, beside whose code this comes to stand, so that an exec
+/// Loads the settings and the launch's secret: for the constructor, beside whose code this comes to stand, so that an exec
 /// touches fewer pages.
 #[inline(always)]
 pub fn load_now() -> &'static Settings {
+    if let Some(backstop) = environment::backstop() {
+        net::carry_secret(backstop.secret.get());
+    }
     if environment::sets_nothing() { settings::publish_defaults() } else { load_from_environment() }
 }
 

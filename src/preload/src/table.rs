@@ -24,7 +24,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_socket),
         handler: sockets::socket::socket,
         why: "only TCP can go through Tor, and a socket's record must exist before its first duplicate",
-        policy: "inet streams are registered, UDP sockets bound to the interface lo; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
+        policy: "inet streams are registered, and under a backstop bound to the interface lo, UDP sockets always; other inet sockets, raw packets and unknown families are EPERM, other stream protocols EPROTONOSUPPORT",
         test: "hooks::only_tcp_sockets_can_be_made",
     }
     alias __socket = socket;
@@ -93,7 +93,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_getsockopt),
         handler: sockets::state::getsockopt,
         why: "SO_ERROR is how a program learns what became of its connect, and SO_PEERNAME is getpeername by another name",
-        policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once; SO_PEERNAME is answered as getpeername",
+        policy: "SO_ERROR is 0 while a handshake is in flight, and the error of a failed one, once; SO_PEERNAME is answered as getpeername; of a TCP socket that the hooks have bound to the interface lo SO_BINDTODEVICE is none",
         test: "nonblocking::a_failure_is_told_once",
     }
     fn ioctl(fd: c_int, request: c_ulong, argument: c_long) -> c_int {

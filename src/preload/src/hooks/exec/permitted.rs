@@ -7,6 +7,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::config::Environment;
+use epochsocks::helper::UNPROTECTED;
 use epochsocks::log::{Level, Subject};
 use epochsocks::policy::exec::chain::{Blocked, Reason};
 use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables};
@@ -38,8 +39,14 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
         && let Some(helper) = target.helper()
     {
         if !helper.starts_another(arguments.entries().map(CStr::to_bytes)) {
-            let how = "runs unprotected, as UnprotectedHelpers says";
-            tell(by, Level::Notice, format_args!("{target} {how}"));
+            let bare = helper.without_privileges();
+            match bare.filter(|_| sys::filter::gets_no_new_privileges()) {
+                None => tell(by, Level::Notice, format_args!("{target} {UNPROTECTED}")),
+                Some(bare) => {
+                    let level = if bare.fails { Level::Warning } else { Level::Notice };
+                    tell(by, level, format_args!("{target} {UNPROTECTED}, and {bare}"));
+                }
+            }
             return Ok(());
         }
         let why = "would start another program without the preload library: start it alone first";

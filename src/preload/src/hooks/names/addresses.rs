@@ -3,14 +3,16 @@
 
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::Write;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::ptr::null_mut;
 
 use epochsocks::bytes::Bytes;
+use epochsocks::policy::address::encode;
 use epochsocks::resolver::error::LookupError;
 use epochsocks::resolver::lookup::{Answer, Wanted};
 use epochsocks::resolver::name_class::NameClass;
 use epochsocks::socks5::Name;
+use epochsocks::sys::{self, net};
 use libc::addrinfo;
 
 use super::{c_bytes, classified, find};
@@ -44,8 +46,16 @@ pub unsafe fn getaddrinfo(
     // SAFETY: a C string or null. glibc takes "*" for null.
     let name = if node.is_null() { b"*" } else { unsafe { c_bytes(node) } };
     if name == b"*" {
-        // SAFETY: without a host libc asks no name server.
-        return unsafe { real::getaddrinfo(core::ptr::null(), service, hints, result) };
+        // SAFETY: without a host libc asks no name server; what it has listed is a list.
+        return unsafe {
+            let code = real::getaddrinfo(core::ptr::null(), service, hints, result);
+            if code == 0 && net::secret().is_some() {
+                let is_passive =
+                    hints.as_ref().is_some_and(|it| it.ai_flags & libc::AI_PASSIVE != 0);
+                put_in_order(&mut *result, is_passive);
+            }
+            code
+        };
     }
     // SAFETY: null or a valid structure.
     let hints = Hints::read(unsafe { hints.as_ref() });
@@ -71,6 +81,47 @@ pub unsafe fn getaddrinfo(
         errno::set(saved);
     }
     code
+}
+
+/// Sorts the list of a call without a node as libc does where it can: it makes sockets of its own for that
+/// (RFC 6724), which a backstop refuses, and lists IPv6 first then. 0.0.0.0 comes before :: (whose label
+/// differs from that of ::1), and ::1 before 127.0.0.1 (by its precedence), if there is one.
+///
+/// # Safety
+/// A list of addrinfo(3).
+unsafe fn put_in_order(list: &mut *mut addrinfo, is_passive: bool) {
+    let is_v4_first = is_passive || !reaches_v6_loopback();
+    let (mut v4, mut v6) = (null_mut(), null_mut());
+    let (mut last_v4, mut last_v6) = (&raw mut v4, &raw mut v6);
+    let mut next = *list;
+    // SAFETY: each entry is linked once, behind the last of its family.
+    unsafe {
+        while let Some(entry) = next.as_mut() {
+            let last = if entry.ai_family == libc::AF_INET { &mut last_v4 } else { &mut last_v6 };
+            (**last, *last) = (next, &raw mut entry.ai_next);
+            next = entry.ai_next;
+        }
+        // Where there is none of the first family its last link is its head.
+        if is_v4_first {
+            *last_v4 = v6;
+            *last_v6 = null_mut();
+            *list = v4;
+        } else {
+            *last_v6 = v4;
+            *last_v4 = null_mut();
+            *list = v6;
+        }
+    }
+}
+
+/// Tells whether this machine has the address ::1, to which a UDP socket connects then without a word.
+fn reaches_v6_loopback() -> bool {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let Ok(fd) = net::socket(libc::AF_INET6, kind, 0) else { return false };
+    let (bytes, length) = encode(&SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+    let connected = net::connect(fd, &bytes[..length]);
+    let _ = sys::close(fd);
+    connected.is_ok()
 }
 
 /// Libc's error for everything but the name, 0 if there is none: Tor is not asked for a call that

@@ -8,6 +8,7 @@ use epochsocks::sys::net::Answer;
 use epochsocks::sys::{Errno, copy_from_program};
 use libc::socklen_t;
 
+use super::socket::confines_streams;
 use crate::hooks::arguments::socket_kind;
 use crate::log::refused;
 use crate::{errno, real};
@@ -47,7 +48,7 @@ pub unsafe fn setsockopt(
             Answer::NotASocket(errno) | Answer::Unknown(errno) => errno::fail(errno),
         },
         OptionDecision::Unbind => match socket_kind(fd) {
-            Answer::Is(kind) if kind.is_udp() => 0,
+            Answer::Is(kind) if kind.is_udp() || kind.is_tcp() && confines_streams() => 0,
             Answer::Is(_) => call(value),
             Answer::NotASocket(errno) | Answer::Unknown(errno) => errno::fail(errno),
         },

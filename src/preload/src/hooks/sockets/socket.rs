@@ -32,12 +32,16 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
         SocketDecision::Refuse(refusal) => refuse("socket", (domain, kind, protocol), refusal),
         SocketDecision::Track => {
             // SAFETY: the caller's contract.
-            let fd = unsafe { real::socket(domain, kind, protocol) };
-            if fd >= 0 { or_closed(fd, SOCKETS.track(fd)) } else { fd }
+            let fd = unsafe { make(domain, kind, protocol) };
+            if fd < 0 {
+                return fd;
+            }
+            confine_stream(fd);
+            or_closed(fd, SOCKETS.track(fd))
         }
         SocketDecision::Confine => {
             // SAFETY: the caller's contract.
-            let fd = unsafe { real::socket(domain, kind, protocol) };
+            let fd = unsafe { make(domain, kind, protocol) };
             if fd < 0 {
                 return fd;
             }
@@ -46,6 +50,34 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
             or_closed(fd, confine(fd))
         }
     }
+}
+
+/// Makes an inet socket. The filter of a backstop asks for its secret, which libc's function does not carry.
+///
+/// # Safety
+/// As socket(2).
+unsafe fn make(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    // Loads the secret, too, where no constructor has run yet.
+    runtime::loaded();
+    if net::secret().is_some() {
+        net::socket(domain, kind, protocol).unwrap_or_else(errno::fail)
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { real::socket(domain, kind, protocol) }
+    }
+}
+
+/// Binds the TCP socket `fd` to the loopback interface, where there is a backstop: for what is done with it
+/// that no hook sees. Kernels before 5.7 don't let everybody, and all that the hooks see goes without.
+fn confine_stream(fd: c_int) {
+    if confines_streams() {
+        let _ = net::confine(fd);
+    }
+}
+
+/// Tells whether TCP sockets are bound to the loopback interface.
+pub fn confines_streams() -> bool {
+    net::secret().is_some() && policy::confines_streams(runtime::loaded())
 }
 
 /// Binds the UDP socket `fd` to the loopback interface. Where every host may connect it stays free;
@@ -106,9 +138,8 @@ fn refuse(call: &str, what: (c_int, c_int, c_int), refusal: Refusal) -> c_int {
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
     match policy::open(domain, kind, protocol) {
         // SAFETY: the caller's contract. The kernel makes no pairs of TCP or UDP sockets.
-        SocketDecision::Libc | SocketDecision::Track | SocketDecision::Confine => unsafe {
-            real::socketpair(domain, kind, protocol, pair)
-        },
+        SocketDecision::Libc => unsafe { real::socketpair(domain, kind, protocol, pair) },
+        SocketDecision::Track | SocketDecision::Confine => errno::fail(Errno(libc::EOPNOTSUPP)),
         SocketDecision::Refuse(refusal) => refuse("socketpair", (domain, kind, protocol), refusal),
     }
 }

@@ -1,15 +1,17 @@
-//! `getsockopt` of `SO_ERROR`, `TCP_INFO` and `SO_PEERNAME`, `ioctl` of the queues' lengths, `shutdown`: what a
-//! program asks of a socket while it is connecting.
+//! `getsockopt` of `SO_ERROR`, `TCP_INFO`, `SO_PEERNAME` and the interface, `ioctl` of the queues' lengths,
+//! `shutdown`: what a program asks of a socket while it is connecting.
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
 
+use epochsocks::policy::option::SO_BINDTOIFINDEX;
 use epochsocks::sockets::Progress;
-use epochsocks::sys::Errno;
+use epochsocks::sys::{Errno, net};
 use libc::socklen_t;
 
 use super::peer_name;
+use super::socket::confines_streams;
 use crate::sockets::{SOCKETS, none_in_flight};
-use crate::{errno, real};
+use crate::{datagrams, errno, real};
 
 /// # Safety
 /// As getsockopt(2).
@@ -47,6 +49,22 @@ pub unsafe fn getsockopt(
         }
         // SAFETY: the caller's contract.
         (libc::SOL_SOCKET, libc::SO_PEERNAME) => unsafe { peer_name::by_option(fd, value, length) },
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX)
+            if confines_streams() && !datagrams::is_known(fd) && net::is_confined(fd) =>
+        {
+            let result = real();
+            if result == 0 {
+                // The hooks have bound it, not the program.
+                // SAFETY: as above; the name is no longer than its length, the index is an int.
+                unsafe {
+                    overwrite(&0_i32.to_ne_bytes(), value, length);
+                    if name == libc::SO_BINDTODEVICE {
+                        *length = 0;
+                    }
+                }
+            }
+            result
+        }
         _ => real(),
     }
 }
