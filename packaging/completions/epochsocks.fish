@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'backstop=' 'no-backstop' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'redirect' 'no-redirect' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'backstop=' 'no-backstop' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -19,6 +19,8 @@ complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test --json
 complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
 complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'
+complete -c epochsocks -n __epochsocks_before_command -l redirect -d 'Run all under a supervisor, which leads static and Go programs through Tor, too; without it only a COMMAND that is one.'
+complete -c epochsocks -n __epochsocks_before_command -l no-redirect -d 'Refuse a COMMAND that is static or Go.'
 complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-barrier, slots-epoch, slots-hazard, counted, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
 complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
 complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'

@@ -65,6 +65,8 @@ pub enum Line<L> {
     IfNotEqual(u32, L),
     /// Goes to the label if it is this number or a larger one.
     IfAtLeast(u32, L),
+    /// Goes to the label if it has one of these bits.
+    IfAnyBit(u32, L),
     /// Ends with this verdict.
     Return(Verdict),
 }
@@ -73,11 +75,12 @@ pub enum Line<L> {
 /// not, an operand.
 pub type Instruction = libc::sock_filter;
 
-/// Operations: `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_JMP | BPF_JGE | BPF_K` and
-/// `BPF_RET | BPF_K` (linux/bpf_common.h).
+/// Operations: `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_JMP | BPF_JGE | BPF_K`,
+/// `BPF_JMP | BPF_JSET | BPF_K` and `BPF_RET | BPF_K` (linux/bpf_common.h).
 pub(super) const LOAD: u16 = 0x20;
 pub(super) const JUMP_EQUAL: u16 = 0x15;
 pub(super) const JUMP_AT_LEAST: u16 = 0x35;
+pub(super) const JUMP_ANY_BIT: u16 = 0x45;
 pub(super) const RETURN: u16 = 0x06;
 
 /// As many instructions as a program may have here; the kernel takes 4,096.
@@ -117,6 +120,7 @@ impl Program {
                 Line::IfEqual(number, label) => (JUMP_EQUAL, target(label)?, 0, number),
                 Line::IfNotEqual(number, label) => (JUMP_EQUAL, 0, target(label)?, number),
                 Line::IfAtLeast(number, label) => (JUMP_AT_LEAST, target(label)?, 0, number),
+                Line::IfAnyBit(bits, label) => (JUMP_ANY_BIT, target(label)?, 0, bits),
                 Line::Return(verdict) => (RETURN, 0, 0, verdict.code()),
             };
             let place = program.instructions.get_mut(program.length).ok_or(Flaw::TooLong)?;
@@ -154,8 +158,12 @@ impl fmt::Display for Program {
             write!(f, "{place:3} ")?;
             match code {
                 LOAD => writeln!(f, "load [{number}]")?,
-                JUMP_EQUAL | JUMP_AT_LEAST => {
-                    let comparison = if code == JUMP_EQUAL { "==" } else { ">=" };
+                JUMP_EQUAL | JUMP_AT_LEAST | JUMP_ANY_BIT => {
+                    let comparison = match code {
+                        JUMP_EQUAL => "==",
+                        JUMP_AT_LEAST => ">=",
+                        _ => "&",
+                    };
                     let (yes, no) = (target(if_true), target(if_false));
                     writeln!(f, "if {comparison} {number:#x} go to {yes}, else to {no}")?;
                 }

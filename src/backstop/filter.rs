@@ -32,15 +32,19 @@ enum Unless {
     Secret,
     /// The call uses all arguments; without an address (the fifth) it goes where the socket leads.
     NoAddress,
+    /// As [`Unless::Secret`], or by flags (the argument of this number) without `MSG_FASTOPEN`: such a call
+    /// connects nothing, and where it could send a datagram the supervisor's sockets can't.
+    SlowOpen(u8),
 }
 
 /// The calls that a supervisor is told of, besides those that make sockets.
-const SUPERVISED: [(i64, Unless); 5] = [
+const SUPERVISED: [(i64, Unless); 6] = [
     (libc::SYS_connect, Unless::Secret),
     (libc::SYS_getpeername, Unless::Secret),
     (libc::SYS_sendto, Unless::NoAddress),
-    (libc::SYS_sendmsg, Unless::Secret),
-    (libc::SYS_sendmmsg, Unless::Secret),
+    (libc::SYS_sendmsg, Unless::SlowOpen(2)),
+    (libc::SYS_sendmmsg, Unless::SlowOpen(3)),
+    (libc::SYS_listen, Unless::Secret),
 ];
 
 /// The places of the program.
@@ -53,6 +57,8 @@ enum Place {
     Socket,
     /// A call that may have an address as its fifth argument.
     Addressed,
+    /// A call whose flags are its argument of this number.
+    Flagged(u8),
     /// A call that has the secret as its last argument if it is ours.
     Secret,
     /// A call that is none of ours.
@@ -64,7 +70,7 @@ enum Place {
 
 /// The lines of the program.
 fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + Clone {
-    use Line::{IfEqual, IfNotEqual, Label, Load, Return};
+    use Line::{IfAnyBit, IfEqual, IfNotEqual, Label, Load, Return};
     let (high, low) = ((secret.get() >> 32) as u32, secret.get() as u32);
     let number = |call: i64| call as u32;
 
@@ -97,6 +103,7 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
         let place = match unless {
             Unless::Secret => Place::Secret,
             Unless::NoAddress => Place::Addressed,
+            Unless::SlowOpen(flags) => Place::Flagged(flags),
         };
         IfEqual(number(call), place)
     });
@@ -110,7 +117,16 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
         IfNotEqual(0, Place::Stranger),
         Return(Verdict::Allow),
     ];
-    let addressed = addressed.into_iter().filter(move |_| action == Action::Notify);
+    let flagged = |flags| {
+        [
+            Label(Place::Flagged(flags)),
+            Load(Field::Low(flags)),
+            IfAnyBit(libc::MSG_FASTOPEN as u32, Place::Secret),
+            Return(Verdict::Allow),
+        ]
+    };
+    let looks = addressed.into_iter().chain(flagged(2)).chain(flagged(3));
+    let looks = looks.filter(move |_| action == Action::Notify);
 
     // The kernel takes the lower half for the family.
     let socket = [Label(Place::Socket), Load(Field::Low(0))];
@@ -132,7 +148,7 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
         Return(Verdict::Errno(libc::ENOSYS)),
     ];
     let head = table.into_iter().chain(native).chain(numbers).chain(supervised).chain(others);
-    head.chain(addressed).chain(socket).chain(families).chain(end)
+    head.chain(looks).chain(socket).chain(families).chain(end)
 }
 
 /// The program for a launch with this secret. It looks at the arguments of the calls that it is for only, so
@@ -260,6 +276,17 @@ mod tests {
                     assert_verdict(&program, with(0, 16), Verdict::Allow);
                     assert_verdict(&program, with(8, 16), Verdict::Notify);
                     assert_verdict(&program, with(1 << 32, 16), Verdict::Notify);
+                }
+                Unless::SlowOpen(flags) => {
+                    let with = |bits, last| {
+                        let mut arguments = [3, 4, 0, 0, 0, last];
+                        arguments[usize::from(flags)] = bits;
+                        call(number, arguments)
+                    };
+                    let fast = (libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL) as u64;
+                    assert_verdict(&program, with(fast, 0), Verdict::Notify);
+                    assert_verdict(&program, with(fast, SECRET), Verdict::Allow);
+                    assert_verdict(&program, with(libc::MSG_NOSIGNAL as u64, 0), Verdict::Allow);
                 }
             }
         }

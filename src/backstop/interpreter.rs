@@ -1,6 +1,8 @@
 //! The packet filter machine, for the tests: carries a program out over one system call.
 
-use super::assembler::{Instruction, JUMP_AT_LEAST, JUMP_EQUAL, LOAD, Program, RETURN, Verdict};
+use super::assembler::{
+    Instruction, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, LOAD, Program, RETURN, Verdict,
+};
 
 /// A system call as the kernel tells a filter of it.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,7 @@ pub fn run(program: &Program, call: &Call) -> u32 {
             }
             JUMP_EQUAL => register == number,
             JUMP_AT_LEAST => register >= number,
+            JUMP_ANY_BIT => register & number != 0,
             RETURN => return number,
             _ => panic!("operation {code:#x}"),
         };

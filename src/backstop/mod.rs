@@ -4,6 +4,7 @@
 //! - [`secret`]: the number by which the hooks' own calls are told from all others
 //! - [`assembler`]: programs of the kernel's packet filter machine, with labels
 //! - [`filter`]: the program itself
+//! - [`presence`]: whether a supervisor answers
 //!
 //! The guarantees of each layer of protection are in design/threat-model.md.
 
@@ -11,6 +12,7 @@ pub mod assembler;
 pub mod filter;
 #[cfg(test)]
 mod interpreter;
+pub mod presence;
 pub mod secret;
 
 pub use filter::Action;

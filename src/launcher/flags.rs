@@ -23,6 +23,9 @@ pub struct Invocation {
     pub given: Vec<Given>,
     /// The registry backend.
     pub registry: Registry,
+    /// Use of a supervisor, which carries out the calls of what the library can't reach. Without a word it
+    /// does if the program itself is out of reach.
+    pub redirect: Option<bool>,
 }
 
 /// Actions of the launcher.
@@ -60,8 +63,12 @@ pub enum Action {
 /// Parses the arguments behind the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Failure> {
     let mut parser = Parser::from_args(arguments);
-    let mut invocation =
-        Invocation { action: Action::Shell, given: Vec::new(), registry: Registry::default() };
+    let mut invocation = Invocation {
+        action: Action::Shell,
+        given: Vec::new(),
+        registry: Registry::default(),
+        redirect: None,
+    };
     let mut shell = false;
     loop {
         if let Some(command) = command(&mut parser) {
@@ -90,6 +97,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
                 invocation.action = Action::Completions(script);
             }
             Some(Arg::Long("shell")) => shell = true,
+            Some(Arg::Long("redirect")) => invocation.redirect = Some(true),
+            Some(Arg::Long("no-redirect")) => invocation.redirect = Some(false),
             Some(Arg::Long("registry")) => {
                 let name = parser.value().map_err(usage)?;
                 invocation.registry = Registry::named(&name.to_string_lossy())?;

@@ -30,10 +30,10 @@ pub const OWN_WORDS: [(&str, &[&str]); 5] = [
 ];
 
 const NOTES: &str = "
-A command that can't be protected (static, Go, setuid, 32-bit) is not run; but a shell after `on`,
-which is no process under epochsocks, runs it unprotected. A program that is called on, off, show,
-sh or doctor is run by `epochsocks -- NAME`. `. epochsocks on` can't work: epochsocks is no shell
-script.
+A static or Go command runs under a supervisor, which leads it through Tor; with --redirect what a
+shell starts, too. A command that can't be protected (setuid, 32-bit) is not run. A shell after `on`,
+which is no process under epochsocks, runs all of these unprotected. A program that is called on, off, show, sh or doctor is
+run by `epochsocks -- NAME`. `. epochsocks on` can't work: epochsocks is no shell script.
 ";
 
 /// Meaning of each exit status.

@@ -49,6 +49,13 @@ pub fn own() -> Vec<Flag> {
         plain("--help", Some('h'), "Print this."),
         plain("--version", Some('V'), "Print the version."),
         plain("--shell", None, "Run your shell in place of a command."),
+        plain(
+            "--redirect",
+            None,
+            "Run all under a supervisor, which leads static and Go programs through Tor, too; without \
+             it only a COMMAND that is one.",
+        ),
+        plain("--no-redirect", None, "Refuse a COMMAND that is static or Go."),
         Flag {
             placeholder: Some("NAME"),
             default: registries[0],

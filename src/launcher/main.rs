@@ -6,6 +6,7 @@
 //! - [`locate`], [`registry`]: the preload library
 //! - [`search`], [`preflight`], [`exec`]: the program, found, checked and executed
 //! - [`backstop`], [`landlock`]: what the kernel refuses it
+//! - [`supervisor`]: what carries out the calls of programs that the library can't reach
 //! - [`inherited`]: what it does not inherit; [`launch`]: what it shares with those that it starts
 //! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
 //! - [`doctor`]: whether it all works here
@@ -35,12 +36,14 @@ mod registry;
 mod search;
 mod settings;
 mod shell;
+mod supervisor;
 mod undo;
 
 use std::ffi::{OsStr, OsString, c_int};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::os::unix::process::parent_id;
 
+use epochsocks::backstop::presence;
 use epochsocks::config::Settings;
 
 use environment::{AUDIT, Change, Changes, PRELOAD};
@@ -97,11 +100,11 @@ fn run(persona: Persona, arguments: &[OsString]) -> Result<c_int, Failure> {
 
 fn act(invocation: &Invocation) -> Result<c_int, Failure> {
     match &invocation.action {
-        Action::Run(command) => Err(torify(invocation, command)?),
+        Action::Run(command) => torify(invocation, command),
         Action::Shell => {
             let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
             let shell = shell.unwrap_or_else(|| OsString::from("/bin/sh"));
-            Err(torify(invocation, &[shell])?)
+            torify(invocation, &[shell])
         }
         Action::On(syntax) => {
             hint("on");
@@ -135,20 +138,52 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
     }
 }
 
-/// Runs `command` under the library; comes back only with the reason why it could not.
-fn torify(invocation: &Invocation, command: &[OsString]) -> Result<Failure, Failure> {
+/// Runs `command` under the library. Comes back with the reason why it could not, or, where a supervisor
+/// runs it, with its exit status.
+fn torify(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failure> {
     let settings = settings::resolve(&invocation.given)?;
     let mut changes = protection(invocation, &settings)?;
-    changes.extend(launch::begun_here());
     let path = std::env::var_os("PATH");
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search::search(name, path.as_deref())?;
-    let check = preflight::Check { path: path.as_deref(), command, settings: &settings };
-    let form = check.of(&file)?;
+    // A launch inside of a supervised one has its supervisor: there can't be a second one.
+    let is_served = presence::is_supervised();
+    let check = |is_supervised| {
+        let path = path.as_deref();
+        preflight::Check { path, command, settings: &settings, is_supervised }.of(&file)
+    };
+    let (form, is_supervised) = match check(is_served || invocation.redirect == Some(true)) {
+        Ok(form) => (form, invocation.redirect == Some(true)),
+        Err(failure) if invocation.redirect.is_some() => return Err(failure),
+        // Nothing is in the way but that the library can't reach it.
+        Err(failure) => match check(true) {
+            Ok(form) => (form, true),
+            Err(_) => return Err(failure),
+        },
+    };
+    if is_supervised && invocation.redirect.is_none() && settings.log_level >= settings::WARNINGS {
+        let file = file.display();
+        failure::warn(format!(
+            "{file} is out of the library's reach: a supervisor leads it through Tor"
+        ));
+    }
+    if is_supervised && !is_served && backstop::surrounds() {
+        let message = "the epochsocks around this one refuses what a supervisor would lead through Tor, \
+            and nothing can undo it: start this one outside of it, or that one with  --redirect";
+        return Err(Failure::new(Status::Own, message));
+    }
     inherited::withhold(&settings);
-    changes.extend(backstop::put_up(&settings)?);
-    let environment = environment::apply(std::env::vars_os(), &changes);
-    Ok(exec::replace(&file, &form, command, environment))
+    let mut execute = |more: Changes| {
+        changes.extend(more);
+        let environment = environment::apply(std::env::vars_os(), &changes);
+        exec::replace(&file, &form, command, environment)
+    };
+    if is_supervised && !is_served {
+        return supervisor::tree::run(&settings, execute);
+    }
+    let mut more: Changes = launch::begun_here().into_iter().collect();
+    more.extend(backstop::put_up(&settings)?);
+    Err(execute(more))
 }
 
 /// Variables that protect a program: the library and the settings.

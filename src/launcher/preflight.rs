@@ -8,7 +8,7 @@ use std::path::Path;
 use epochsocks::config::{Backstop, Settings};
 use epochsocks::helper::{UNPROTECTED, is_helper_at};
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
-use epochsocks::policy::exec::{decide_process, decide_tunables};
+use epochsocks::policy::exec::{decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::{Kind, Script};
 use epochsocks::sys::{Errno, has_changed_ids, has_requested_exec_domain};
@@ -40,6 +40,8 @@ pub struct Check<'a> {
     pub command: &'a [OsString],
     /// They list the programs that may run unprotected.
     pub settings: &'a Settings,
+    /// A supervisor carries out what the library can't reach.
+    pub is_supervised: bool,
 }
 
 impl Check<'_> {
@@ -64,6 +66,9 @@ impl Check<'_> {
     fn judge(&self, file: &Path) -> Result<Kind, Failure> {
         let obstacle = match judge(file) {
             Ok(kind) => return Ok(kind),
+            Err(obstacle) if self.is_supervised && obstacle.is_out_of_reach() => {
+                return Ok(Kind::Other);
+            }
             Err(obstacle) => obstacle,
         };
         let name = CString::new(file.as_os_str().as_bytes()).ok();
@@ -144,6 +149,11 @@ impl<'a> Obstacle<'a> {
             }
     }
 
+    /// Tells whether a supervisor can do what the library can't.
+    fn is_out_of_reach(&self) -> bool {
+        matches!(self.reason, Reason::Refused(refusal) if is_redirectable(refusal))
+    }
+
     fn failure(&self) -> Failure {
         let file = self.file.display();
         let who = match &self.interpreter {
@@ -210,7 +220,7 @@ mod tests {
     #[test]
     fn a_directory_is_not_run() {
         let settings = Settings::DEFAULT;
-        let check = Check { path: None, command: &[], settings: &settings };
+        let check = Check { path: None, command: &[], settings: &settings, is_supervised: false };
         let failure = check.of(Path::new("/")).unwrap_err();
         assert_eq!(failure.status, Status::Refused);
         assert!(failure.message.starts_with("/ is not a regular file"), "{}", failure.message);

@@ -136,6 +136,13 @@ pub fn decide_process(has_changed_ids: bool, changes_domain: bool) -> Result<(),
     }
 }
 
+/// Tells whether a supervisor carries out the calls of what `refusal` is about, which the library can't reach:
+/// nothing else is in the way.
+pub fn is_redirectable(refusal: ExecRefusal) -> bool {
+    use ExecRefusal::*;
+    matches!(refusal, Static | Go | DirectCalls | OtherLoader | Audit)
+}
+
 impl ExecRefusal {
     /// The errno that an exec call answers: `EPERM` for what can't be protected, and the kernel's
     /// own (`EACCES`, `ENOEXEC`, `ELOOP`) for what could not run anyway.
@@ -159,14 +166,16 @@ impl ExecRefusal {
             ExecRefusal::SecureTunable => "take it out of GLIBC_TUNABLES",
             ExecRefusal::OtherDomain => "execute it without a domain of its own",
             ExecRefusal::Static => {
-                "use a dynamically linked build, or name it in UnprotectedHelpers if it needs no \
+                "start epochsocks with --redirect, or name it in UnprotectedHelpers if it needs no \
                  network itself"
             }
-            ExecRefusal::Go | ExecRefusal::DirectCalls => "use its own proxy setting, outside",
+            ExecRefusal::Go | ExecRefusal::DirectCalls => "start epochsocks with --redirect",
             ExecRefusal::Audit | ExecRefusal::SecondLibc => "use a build without it",
             ExecRefusal::OtherClass => "use a 64-bit build",
             ExecRefusal::OtherMachine => "use a build for this processor",
-            ExecRefusal::OtherLoader => "use a build for glibc",
+            ExecRefusal::OtherLoader => {
+                "start epochsocks with --redirect, or use a build for glibc"
+            }
             ExecRefusal::NotRegular
             | ExecRefusal::UnknownFormat
             | ExecRefusal::TooManyInterpreters => "look at the file",

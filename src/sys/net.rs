@@ -55,11 +55,10 @@ pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
 
 /// Connects `fd` to the `sockaddr` in `address`; see connect(2).
 pub fn connect(fd: i32, address: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the kernel reads `address.len()` bytes.
-    Errno::check(unsafe {
-        syscall6(libc::SYS_connect, fd as usize, address.as_ptr() as usize, address.len(), 0, 0, 0)
-    })
-    .map(drop)
+    let arguments = [fd as usize, address.as_ptr() as usize, address.len(), 0, 0];
+    // SAFETY: the kernel reads `address.len()` bytes, and looks at three arguments.
+    Errno::check(unsafe { syscall_with_secret(libc::SYS_connect, arguments, SECRET.load(Relaxed)) })
+        .map(drop)
 }
 
 /// Binds `fd` to `address`, a whole `sockaddr`; see bind(2).
@@ -75,12 +74,34 @@ pub fn bind(fd: i32, address: &[u8]) -> Result<(), Errno> {
 /// `MSG_FASTOPEN` and no data. `EINPROGRESS`; `EOPNOTSUPP` where the system's `tcp_fastopen` forbids it.
 pub fn connect_now(fd: i32, address: &[u8]) -> Result<(), Errno> {
     let flags = libc::MSG_FASTOPEN | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: no data, and the kernel reads `address.len()` bytes of the address.
-    Errno::check(unsafe {
-        let address_at = address.as_ptr() as usize;
-        syscall6(libc::SYS_sendto, fd as usize, 0, 0, flags as usize, address_at, address.len())
-    })
-    .map(drop)
+    send_addressed(fd, &[], flags, address)
+}
+
+/// Sends `bytes` to `address`; see sendto(2). That call has no argument left for the secret: with a
+/// backstop it is sendmsg(2), which has.
+fn send_addressed(fd: i32, bytes: &[u8], flags: i32, address: &[u8]) -> Result<(), Errno> {
+    let (data, place) = (bytes.as_ptr() as usize, address.as_ptr() as usize);
+    let sent = match secret() {
+        // SAFETY: the kernel reads `bytes.len()` and `address.len()` bytes.
+        None => unsafe {
+            let (fd, flags) = (fd as usize, flags as usize);
+            syscall6(libc::SYS_sendto, fd, data, bytes.len(), flags, place, address.len())
+        },
+        Some(secret) => {
+            let mut piece =
+                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            // SAFETY: plain data, valid as zeroes.
+            let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+            message.msg_name = address.as_ptr().cast_mut().cast();
+            message.msg_namelen = address.len() as libc::socklen_t;
+            message.msg_iov = &raw mut piece;
+            message.msg_iovlen = 1;
+            let arguments = [fd as usize, &raw const message as usize, flags as usize, 0, 0];
+            // SAFETY: the kernel reads the message and what it names, and looks at three arguments.
+            unsafe { syscall_with_secret(libc::SYS_sendmsg, arguments, secret) }
+        }
+    };
+    Errno::check(sent).map(drop)
 }
 
 /// Sends without waiting and without SIGPIPE; see send(2).
@@ -102,8 +123,12 @@ pub fn send_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
 
 /// Lets `fd` listen for one connection; see listen(2).
 pub fn listen_once(fd: i32) -> Result<(), Errno> {
-    // SAFETY: listen takes integers.
-    Errno::check(unsafe { syscall6(libc::SYS_listen, fd as usize, 1, 0, 0, 0, 0) }).map(drop)
+    let secret = SECRET.load(Relaxed);
+    // SAFETY: listen takes integers, and looks at two.
+    Errno::check(unsafe {
+        syscall_with_secret(libc::SYS_listen, [fd as usize, 1, 0, 0, 0], secret)
+    })
+    .map(drop)
 }
 
 /// Looks whether anything waits to be received from `fd`, which stays there; see recv(2).
@@ -117,19 +142,7 @@ pub fn peek(fd: i32) -> Result<(), Errno> {
 /// Sends a datagram to the `sockaddr` in `address` without waiting and without SIGPIPE; see sendto(2).
 pub fn send_to(fd: i32, bytes: &[u8], address: &[u8]) -> Result<(), Errno> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: the kernel reads `bytes.len()` and `address.len()` bytes.
-    Errno::check(unsafe {
-        syscall6(
-            libc::SYS_sendto,
-            fd as usize,
-            bytes.as_ptr() as usize,
-            bytes.len(),
-            flags as usize,
-            address.as_ptr() as usize,
-            address.len(),
-        )
-    })
-    .map(drop)
+    send_addressed(fd, bytes, flags, address)
 }
 
 /// Receives without waiting; 0 is the end of the stream. See recv(2).
@@ -181,18 +194,10 @@ pub fn local_address(fd: i32, address: &mut [u8]) -> Result<usize, Errno> {
 /// getpeername(2).
 pub fn peer_address(fd: i32, address: &mut [u8]) -> Result<usize, Errno> {
     let mut length = address.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes and the length.
-    Errno::check(unsafe {
-        syscall6(
-            libc::SYS_getpeername,
-            fd as usize,
-            address.as_mut_ptr() as usize,
-            &raw mut length as usize,
-            0,
-            0,
-            0,
-        )
-    })?;
+    let (place, length_at) = (address.as_mut_ptr() as usize, &raw mut length as usize);
+    let (arguments, secret) = ([fd as usize, place, length_at, 0, 0], SECRET.load(Relaxed));
+    // SAFETY: the kernel writes at most `length` bytes and the length, and looks at three arguments.
+    Errno::check(unsafe { syscall_with_secret(libc::SYS_getpeername, arguments, secret) })?;
     Ok((length as usize).min(address.len()))
 }
 

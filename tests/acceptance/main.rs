@@ -14,6 +14,7 @@
 //! - [`refusals`]: no Tor, and settings that make no sense
 //! - [`bypasses`]: every way past Tor that a program may try
 //! - [`backstop`]: what no hook sees
+//! - [`redirect`]: programs that no preload library reaches, under a supervisor
 //! - [`traps`]: the network itself
 //! - [`teardown`]: what is left of it after a run
 
@@ -27,6 +28,7 @@ mod event_loops;
 mod isolation;
 mod languages;
 mod programs;
+mod redirect;
 mod refusals;
 mod registries;
 mod resolvers;

@@ -25,7 +25,7 @@ fn a_program_that_connects_by_calls_of_its_own_is_refused() {
     ] {
         let program = probe_as(name, "direct_calls", flags);
         sandbox
-            .run([program])
+            .run_alone(program)
             .assert_ended(126, &["connects by system calls of its own", "not run"]);
     }
 }
@@ -37,7 +37,7 @@ fn a_program_that_hands_numbers_to_what_calls_is_refused() {
     let sandbox = Sandbox::new();
     for (name, flags) in [("gate", ["-O2", "-DBY_GATE"]), ("gate_os", ["-Os", "-DBY_GATE"])] {
         let program = probe_as(name, "direct_calls", &flags);
-        sandbox.run([program]).assert_ended(126, &["connects by system calls of its own"]);
+        sandbox.run_alone(program).assert_ended(126, &["connects by system calls of its own"]);
     }
 }
 

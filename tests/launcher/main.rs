@@ -3,6 +3,7 @@
 //! - [`sandbox`]: a scratch directory, programs compiled into it, the launcher
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
+//! - [`redirect`]: the processes of a launch with a supervisor
 //! - [`direct_calls`]: programs that enter the kernel themselves
 //! - [`backstop`]: what the kernel refuses the program
 //! - [`inherited`]: what the program does not inherit
@@ -23,6 +24,7 @@ mod inherited;
 mod libraries;
 mod packaging;
 mod readme;
+mod redirect;
 mod refusals;
 mod running;
 mod settings;

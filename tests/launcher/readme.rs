@@ -89,8 +89,8 @@ fn the_readme_shows_what_the_self_test_prints() {
 
 #[test]
 fn the_readme_shows_how_a_program_is_refused() {
-    let outcome = Sandbox::new().run(["/sbin/ldconfig"]);
-    let shown = shown_below("/sbin/ldconfig");
+    let outcome = Sandbox::new().run(["/usr/bin/su"]);
+    let shown = shown_below("/usr/bin/su");
     let [line] = shown.as_slice() else { panic!("not one line: {shown:?}") };
     let start = line.strip_suffix('…').expect("its end is left out");
     assert!(outcome.stderr.starts_with(start), "{start}\n{outcome:?}");

@@ -21,7 +21,7 @@ fn static_programs_are_refused_position_independent_or_not() {
     let sandbox = Sandbox::new();
     for flags in [["-static", "-no-pie"], ["-static-pie", "-fPIE"]] {
         let program = sandbox.program("static", &flags);
-        sandbox.run([&program]).assert_ended(126, &["/static is statically linked", "not run"]);
+        sandbox.run_alone(&program).assert_ended(126, &["/static is statically linked", "not run"]);
     }
 }
 
@@ -74,7 +74,7 @@ fn go_programs_are_refused_static_or_dynamic_stripped_or_not() {
             return skip("there is no working Go compiler");
         }
         let program = sandbox.path.join("program");
-        sandbox.run([program]).assert_ended(126, &["/program is a Go program"]);
+        sandbox.run_alone(program).assert_ended(126, &["/program is a Go program"]);
     }
 }
 
@@ -92,7 +92,9 @@ fn programs_for_another_word_size_processor_or_c_library_are_refused() {
     let foreign = sandbox.file("foreign", foreign, 0o755);
     sandbox.run([foreign]).assert_ended(126, &["/foreign is a program for another processor"]);
     let musl = sandbox.program("musl", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]);
-    sandbox.run([musl]).assert_ended(126, &["/musl is linked to a C library that is not glibc"]);
+    sandbox
+        .run_alone(musl)
+        .assert_ended(126, &["/musl is linked to a C library that is not glibc"]);
 }
 
 #[test]
@@ -130,9 +132,9 @@ fn the_interpreter_of_a_script_is_checked_and_named() {
     let program = sandbox.program("static", &["-static"]);
     let interpreter = format!("its interpreter {} is statically linked", program.display());
     let script = sandbox.script("script", &format!("#!{}", program.display()));
-    sandbox.run([&script]).assert_ended(126, &["/script: ", &interpreter]);
+    sandbox.run_alone(&script).assert_ended(126, &["/script: ", &interpreter]);
     let nested = sandbox.script("nested", &format!("#!{}", script.display()));
-    sandbox.run([nested]).assert_ended(126, &["/nested: ", &interpreter]);
+    sandbox.run_alone(nested).assert_ended(126, &["/nested: ", &interpreter]);
     let missing = sandbox.script("missing", "#!/nonexistent/sh");
     sandbox.run([missing]).assert_ended(126, &["interpreter /nonexistent/sh", "No such file"]);
 }
@@ -143,7 +145,10 @@ fn the_program_behind_env_is_checked_and_named() {
     sandbox.program("fixed", &["-static"]);
     let script = sandbox.script("script", "#!/usr/bin/env fixed");
     let mut launcher = sandbox.launcher();
-    launcher.arg(script).env("PATH", format!("/bin:{}", sandbox.path.display()));
+    launcher
+        .arg("--no-redirect")
+        .arg(script)
+        .env("PATH", format!("/bin:{}", sandbox.path.display()));
     let parts = ["/script runs ", "/fixed is statically linked"];
     outcome(&mut launcher).assert_ended(126, &parts);
 }

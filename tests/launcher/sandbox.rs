@@ -118,6 +118,11 @@ impl Sandbox {
         command
     }
 
+    /// Runs the launcher with `program`, which is not to have a supervisor.
+    pub fn run_alone(&self, program: impl AsRef<OsStr>) -> Outcome {
+        self.run([OsStr::new("--no-redirect"), program.as_ref()])
+    }
+
     /// Runs the launcher with `arguments`.
     pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Outcome {
         outcome(self.launcher().args(arguments))

@@ -29,17 +29,22 @@ pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, rep
     let name = program.to_string_lossy();
     let found = search(program, path.as_deref());
     let verdict = found.clone().and_then(|file| {
-        let check = Check { path: path.as_deref(), command: &[], settings };
-        let form = check.of(&file)?;
+        let check = |is_supervised| {
+            Check { path: path.as_deref(), command: &[], settings, is_supervised }.of(&file)
+        };
+        let form = check(false).map(|form| (form, "")).or_else(|failure| match check(true) {
+            Ok(form) => Ok((form, " under a supervisor")),
+            Err(_) => Err(failure),
+        })?;
         Ok((file, form))
     });
     report.step(
         &format!("program {name}"),
         verdict
-            .map(|(file, form)| {
+            .map(|(file, (form, how))| {
                 let by = if form == Form::ByShell { " by /bin/sh" } else { "" };
                 format!(
-                    "{}{by}: connections and names go through Tor, UDP is refused",
+                    "{}{by}{how}: connections and names go through Tor, UDP is refused",
                     file.display()
                 )
             })

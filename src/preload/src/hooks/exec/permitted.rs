@@ -6,11 +6,12 @@ use core::ffi::CStr;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use epochsocks::backstop::presence;
 use epochsocks::config::Environment;
 use epochsocks::helper::UNPROTECTED;
 use epochsocks::log::{Level, Subject};
 use epochsocks::policy::exec::chain::{Blocked, Reason};
-use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables};
+use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::elf;
 use epochsocks::sys::{self, Errno, File};
@@ -33,6 +34,10 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
     };
     let Err(obstacle) = protected else { return Ok(()) };
     if obstacle.is(ExecRefusal::Static) && lists_only(target, arguments, environment) {
+        return Ok(());
+    }
+    // The supervisor carries out what the library can't reach.
+    if obstacle.is_redirectable() && presence::is_supervised() {
         return Ok(());
     }
     if obstacle.is_excusable()
@@ -96,6 +101,12 @@ impl Obstacle {
             }
             Obstacle::Library(_) => false,
         }
+    }
+
+    /// Tells whether a supervisor can do what the library can't; an interpreter may be to blame, too.
+    fn is_redirectable(&self) -> bool {
+        matches!(self, Obstacle::Blocked(Blocked { reason: Reason::Refused(refusal), .. })
+            if is_redirectable(*refusal))
     }
 
     fn errno(&self) -> Errno {

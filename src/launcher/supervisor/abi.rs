@@ -1,0 +1,511 @@
+//! The kernel's interface for a supervisor: seccomp_unotify(2), process_vm_readv(2), pidfd_getfd(2), and what
+//! a parent of processes needs. All `unsafe` of the supervisor stands here.
+
+use std::mem::{MaybeUninit, zeroed};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use epochsocks::backstop::assembler::Program;
+use epochsocks::sys::{Errno, OwnedSocket, filter, net, syscall6};
+use libc::{c_int, c_ulong, c_void};
+
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`: the filter's supervisor reads from the descriptor that this gives.
+const NEW_LISTENER: usize = 1 << 3;
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): once the supervisor has a call, only a fatal signal
+/// ends it: no handler makes the program ask twice.
+const WAIT_KILLABLE: usize = 1 << 5;
+
+/// `SECCOMP_IOCTL_NOTIF_RECV`, `_SEND`, `_ID_VALID`, `_ADDFD` and `_SET_FLAGS` (linux/seccomp.h).
+const RECEIVE: c_ulong = 0xc050_2100;
+const SEND: c_ulong = 0xc018_2101;
+const ID_VALID: c_ulong = 0x4008_2102;
+const ADD_DESCRIPTOR: c_ulong = 0x4018_2103;
+const SET_FLAGS: c_ulong = 0x4008_2104;
+
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`: the kernel carries the call out.
+const CONTINUE: u32 = 1;
+/// `SECCOMP_ADDFD_FLAG_SETFD`: at this number; `_SEND`: and the number is the call's result (Linux 5.14).
+const AT_NUMBER: u32 = 1;
+const AS_RESULT: u32 = 2;
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (Linux 6.6): the supervisor runs where the program waits.
+const SYNC_WAKE_UP: usize = 1;
+
+/// `PIDFD_THREAD` (Linux 6.9).
+const PIDFD_THREAD: usize = libc::O_EXCL as usize;
+
+/// `struct seccomp_notif`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct RawNotification {
+    id: u64,
+    thread: u32,
+    flags: u32,
+    number: i32,
+    architecture: u32,
+    instruction: u64,
+    arguments: [u64; 6],
+}
+
+/// `struct seccomp_notif_resp`.
+#[repr(C)]
+struct RawResponse {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct RawDescriptor {
+    id: u64,
+    flags: u32,
+    source: u32,
+    number: u32,
+    number_flags: u32,
+}
+
+const _: () = assert!(size_of::<RawNotification>() == 80);
+const _: () = assert!(size_of::<RawResponse>() == 24);
+const _: () = assert!(size_of::<RawDescriptor>() == 24);
+
+/// A system call that waits for the supervisor.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The kernel's name for it.
+    pub id: u64,
+    /// The thread that waits, as this process sees it.
+    pub thread: i32,
+    /// `SYS_…`, of the native table: the filter lets no other one pass.
+    pub number: i64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// The supervisor's end of a filter.
+#[derive(Debug)]
+pub struct Listener(OwnedFd);
+
+impl Listener {
+    /// Puts the calling thread under `program`, whose notifications the descriptor that this gives brings.
+    /// Errors: those of [`filter::install`].
+    pub fn install(program: &Program) -> Result<OwnedFd, Errno> {
+        let install = |flags| filter::install(program.instructions(), flags | NEW_LISTENER);
+        let number = match install(filter::SPECULATION_ALLOWED | WAIT_KILLABLE) {
+            Err(Errno(libc::EINVAL)) => install(filter::SPECULATION_ALLOWED)?,
+            result => result?,
+        };
+        // SAFETY: a fresh descriptor of ours.
+        Ok(unsafe { OwnedFd::from_raw_fd(number as c_int) })
+    }
+
+    /// The end that [`Listener::install`] has made in the program's process.
+    pub fn new(fd: OwnedFd) -> Listener {
+        // Where the kernel does not know of it, each call takes a little longer.
+        // SAFETY: takes an integer.
+        unsafe {
+            syscall6(
+                libc::SYS_ioctl,
+                fd.as_raw_fd() as usize,
+                SET_FLAGS as usize,
+                SYNC_WAKE_UP,
+                0,
+                0,
+                0,
+            )
+        };
+        Listener(fd)
+    }
+
+    /// The descriptor, which is readable while a call waits, and hung up when no process is under the filter.
+    pub fn fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    fn control<T>(&self, request: c_ulong, argument: &mut T) -> Result<usize, Errno> {
+        let argument = std::ptr::from_mut(argument) as usize;
+        // SAFETY: the callers name requests that take a `T`, which the kernel reads and writes.
+        Errno::check(unsafe {
+            syscall6(libc::SYS_ioctl, self.fd() as usize, request as usize, argument, 0, 0, 0)
+        })
+    }
+
+    /// The next call that waits. Errors: `ENOENT` if its thread has ended meanwhile.
+    pub fn receive(&self) -> Result<Call, Errno> {
+        // SAFETY: plain data, which the kernel wants as zeroes.
+        let mut raw: RawNotification = unsafe { zeroed() };
+        self.control(RECEIVE, &mut raw)?;
+        let RawNotification { id, thread, number, arguments, .. } = raw;
+        Ok(Call { id, thread: thread as i32, number: number.into(), arguments })
+    }
+
+    /// Tells whether the call `id` still waits: whatever was read of its thread before this is its own, and of no
+    /// later thread of that number.
+    pub fn waits(&self, id: u64) -> bool {
+        self.control(ID_VALID, &mut { id }).is_ok()
+    }
+
+    fn respond(&self, id: u64, value: i64, error: i32, flags: u32) -> Result<(), Errno> {
+        self.control(SEND, &mut RawResponse { id, value, error, flags }).map(drop)
+    }
+
+    /// Ends the call `id`. Errors: `ENOENT` if nobody waits for it any more.
+    pub fn answer(&self, id: u64, result: Result<i64, Errno>) -> Result<(), Errno> {
+        match result {
+            Ok(value) => self.respond(id, value, 0, 0),
+            Err(errno) => self.respond(id, 0, -errno.0, 0),
+        }
+    }
+
+    /// Lets the kernel carry the call `id` out.
+    pub fn let_pass(&self, id: u64) {
+        let _ = self.respond(id, 0, 0, CONTINUE);
+    }
+
+    /// Gives the program a duplicate of `fd`, whose number is the call's result. Errors: `EMFILE`; `ENOENT`.
+    pub fn give(&self, id: u64, fd: i32, is_close_on_exec: bool) -> Result<(), Errno> {
+        let number_flags = if is_close_on_exec { libc::O_CLOEXEC as u32 } else { 0 };
+        let mut raw =
+            RawDescriptor { id, flags: AS_RESULT, source: fd as u32, number: 0, number_flags };
+        match self.control(ADD_DESCRIPTOR, &mut raw) {
+            Err(Errno(libc::EINVAL)) => {
+                raw.flags = 0;
+                let number = self.control(ADD_DESCRIPTOR, &mut raw)?;
+                self.answer(id, Ok(number as i64))
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// Puts a duplicate of `fd` at `number` of the program, in place of what is there.
+    pub fn put(&self, id: u64, fd: i32, number: i32, is_close_on_exec: bool) -> Result<(), Errno> {
+        let number_flags = if is_close_on_exec { libc::O_CLOEXEC as u32 } else { 0 };
+        let mut raw = RawDescriptor {
+            id,
+            flags: AT_NUMBER,
+            source: fd as u32,
+            number: number as u32,
+            number_flags,
+        };
+        self.control(ADD_DESCRIPTOR, &mut raw).map(drop)
+    }
+}
+
+/// A copy of the bytes at `address` of `thread`'s memory, all of them. Errors: `EFAULT`; `EPERM` where the
+/// process may not be looked at.
+pub fn read_memory(thread: i32, address: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    transfer(libc::SYS_process_vm_readv, thread, address, local)
+}
+
+/// Writes `bytes` to `address` of `thread`'s memory. Errors as [`read_memory`].
+pub fn write_memory(thread: i32, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    transfer(libc::SYS_process_vm_writev, thread, address, local)
+}
+
+fn transfer(number: i64, thread: i32, address: u64, local: libc::iovec) -> Result<(), Errno> {
+    let remote = libc::iovec {
+        iov_base: std::ptr::without_provenance_mut::<c_void>(address as usize),
+        iov_len: local.iov_len,
+    };
+    let (here, there) = (&raw const local as usize, &raw const remote as usize);
+    // SAFETY: the kernel reads both descriptions, and writes no more than the bytes of the local one.
+    let count = Errno::check(unsafe { syscall6(number, thread as usize, here, 1, there, 1, 0) })?;
+    if count == local.iov_len { Ok(()) } else { Err(Errno(libc::EFAULT)) }
+}
+
+/// The process or thread of this number. Errors: `ESRCH`; `EINVAL` before Linux 6.9 for a thread that is not
+/// its process's first.
+pub fn open_process(thread: i32) -> Result<OwnedFd, Errno> {
+    let open = |flags| {
+        // SAFETY: takes integers.
+        Errno::check(unsafe { syscall6(libc::SYS_pidfd_open, thread as usize, flags, 0, 0, 0, 0) })
+    };
+    let fd = open(PIDFD_THREAD).or_else(|_| open(0))?;
+    // SAFETY: a fresh descriptor of ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as c_int) })
+}
+
+/// A duplicate of the descriptor `number` of `process`. Errors: `EBADF`; `EPERM` where the process may not be
+/// looked at; `ENOSYS` before Linux 5.6.
+pub fn take_descriptor(process: &OwnedFd, number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes integers.
+    let fd = Errno::check(unsafe {
+        syscall6(libc::SYS_pidfd_getfd, process.as_raw_fd() as usize, number as usize, 0, 0, 0, 0)
+    })?;
+    // SAFETY: a fresh descriptor of ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as c_int) })
+}
+
+/// The result of fork(2).
+pub enum Fork {
+    /// This is the child.
+    Child,
+    /// This is the parent of the child of this number.
+    Parent(i32),
+}
+
+/// Forks the process, which has one thread. Errors: `EAGAIN`, `ENOMEM`.
+pub fn fork() -> Result<Fork, Errno> {
+    // SAFETY: there is no other thread whose locks the child could miss.
+    match unsafe { libc::fork() } {
+        0 => Ok(Fork::Child),
+        child @ 1.. => Ok(Fork::Parent(child)),
+        _ => Err(last_error()),
+    }
+}
+
+/// The errno of the C library's last call.
+pub fn last_error() -> Errno {
+    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Makes this process the parent of what its descendants leave behind (prctl(2)): it stays an ancestor of
+/// all, as Yama wants it of who looks at another process.
+pub fn adopt_orphans() {
+    // SAFETY: takes integers.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// A change in a child.
+pub struct Change {
+    /// Which child.
+    pub child: i32,
+    /// Its status, as wait(2) has it.
+    pub status: i32,
+}
+
+/// The next child that has ended or stopped, if one has; reaps it if it has ended.
+pub fn changed_child() -> Option<Change> {
+    let mut status = 0;
+    // SAFETY: the kernel writes the status.
+    let child = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED) };
+    (child > 0).then_some(Change { child, status })
+}
+
+/// Sends `process` a signal.
+pub fn signal(process: i32, number: i32) {
+    // SAFETY: takes integers; `process` is one.
+    unsafe { libc::kill(process, number) };
+}
+
+/// A descriptor that brings the signals that are blocked and `wanted`, and never makes wait.
+pub fn signals(wanted: &[i32]) -> Result<OwnedFd, Errno> {
+    // SAFETY: the set is made before it is read.
+    let fd = unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+        libc::sigemptyset(set.as_mut_ptr());
+        for &number in wanted {
+            libc::sigaddset(set.as_mut_ptr(), number);
+        }
+        libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    // SAFETY: a fresh descriptor of ours.
+    if fd < 0 { Err(last_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) }
+}
+
+/// The next signal of a descriptor of [`signals`]: its number, and its origin (`si_code`).
+pub fn next_signal(fd: &OwnedFd) -> Option<(i32, i32)> {
+    // SAFETY: plain data, valid as zeroes, of which the kernel writes one.
+    let information = unsafe {
+        let mut information: libc::signalfd_siginfo = zeroed();
+        let length = size_of_val(&information);
+        let read = libc::read(fd.as_raw_fd(), (&raw mut information).cast(), length);
+        (read == length as isize).then_some(information)?
+    };
+    Some((information.ssi_signo as i32, information.ssi_code))
+}
+
+/// Ends this process by the signal `number`, without a core of its own.
+pub fn die_by(number: i32) {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: takes integers and one limit.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_CORE, &limit);
+        libc::signal(number, libc::SIG_DFL);
+        libc::raise(number);
+    }
+    epochsocks::sys::set_signals(0);
+}
+
+/// An epoll set.
+pub fn epoll() -> Result<OwnedFd, Errno> {
+    // SAFETY: takes an integer; a fresh descriptor of ours.
+    unsafe {
+        let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        if fd < 0 { Err(last_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
+    }
+}
+
+/// An event of an epoll set: what it was added with, and its bits.
+pub type Event = (u64, u32);
+
+/// Waits for events of `set`, without an end if there is no `limit`; puts them into `events`.
+pub fn wait(set: &OwnedFd, limit: Option<Duration>, events: &mut Vec<Event>) {
+    let mut raw = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    let limit = limit.map_or(-1, |limit| limit.as_millis().min(60_000) as c_int + 1);
+    // SAFETY: the kernel writes as many events as there is room for.
+    let count =
+        unsafe { libc::epoll_wait(set.as_raw_fd(), raw.as_mut_ptr(), raw.len() as c_int, limit) };
+    events.clear();
+    events.extend(raw.iter().take(count.max(0) as usize).map(|event| (event.u64, event.events)));
+}
+
+/// Two ends of a UNIX socket that keeps messages apart, closed on exec.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors, which are ours.
+    unsafe {
+        if libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) < 0 {
+            return Err(last_error());
+        }
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// Room for one descriptor in a message.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    descriptor: c_int,
+    _padding: c_int,
+}
+
+/// `call`s with a message of one byte and room for one descriptor.
+fn with_message(
+    descriptor: c_int,
+    call: impl FnOnce(*mut libc::msghdr) -> isize,
+) -> (isize, Control) {
+    let mut byte = 0_u8;
+    let mut piece = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let mut control = Control {
+        header: libc::cmsghdr {
+            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<c_int>(),
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        },
+        descriptor,
+        _padding: 0,
+    };
+    // SAFETY: plain data, valid as zeroes.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &raw mut piece;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>();
+    let result = call(&raw mut message);
+    (result, control)
+}
+
+/// Sends `fd` over `socket`. Errors: those of sendmsg(2).
+pub fn send_descriptor(socket: &OwnedFd, fd: &OwnedFd) -> Result<(), Errno> {
+    let (sent, _) = with_message(fd.as_raw_fd(), |message| {
+        // SAFETY: a whole message of ours. The raw call: the filter lets it pass, and no hook sees it.
+        unsafe {
+            syscall6(libc::SYS_sendmsg, socket.as_raw_fd() as usize, message as usize, 0, 0, 0, 0)
+        }
+    });
+    Errno::check(sent).map(drop)
+}
+
+/// Receives what [`send_descriptor`] has sent at the other end of `socket`; nothing if that was closed.
+pub fn receive_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
+    let flags = libc::MSG_CMSG_CLOEXEC as usize;
+    let (received, control) = with_message(-1, |message| {
+        // SAFETY: a whole message of ours, into which the kernel writes.
+        unsafe {
+            let socket = socket.as_raw_fd() as usize;
+            syscall6(libc::SYS_recvmsg, socket, message as usize, flags, 0, 0, 0)
+        }
+    });
+    // SAFETY: a fresh descriptor of ours.
+    (received == 1 && control.descriptor >= 0)
+        .then(|| unsafe { OwnedFd::from_raw_fd(control.descriptor) })
+}
+
+/// Receives a datagram from `fd` without waiting; gives its length, and the bytes of its source's address with
+/// theirs.
+pub fn receive_from(fd: i32, bytes: &mut [u8], source: &mut [u8]) -> Result<(usize, usize), Errno> {
+    let mut length = source.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most so many bytes to each.
+    let count = Errno::check(unsafe {
+        syscall6(
+            libc::SYS_recvfrom,
+            fd as usize,
+            bytes.as_mut_ptr() as usize,
+            bytes.len(),
+            libc::MSG_DONTWAIT as usize,
+            source.as_mut_ptr() as usize,
+            &raw mut length as usize,
+        )
+    })?;
+    Ok((count.min(bytes.len()), (length as usize).min(source.len())))
+}
+
+/// Takes sending away from the UDP socket `fd`: data with an address are `EPIPE`, also those of system calls
+/// that nobody looks at. A socket without a peer is `ENOTCONN`, and it is done all the same.
+pub fn silence(fd: i32) {
+    // SAFETY: takes integers.
+    unsafe {
+        syscall6(libc::SYS_shutdown, fd as usize, libc::SHUT_WR as usize, 0, 0, 0, 0);
+    }
+}
+
+/// A number that the kernel has drawn.
+pub fn random() -> Option<u64> {
+    let mut number = 0_u64;
+    // SAFETY: the kernel writes eight bytes. It draws so few without waiting, once it has started.
+    let drawn = unsafe { libc::getrandom((&raw mut number).cast(), size_of_val(&number), 0) };
+    (drawn == size_of_val(&number) as isize).then_some(number)
+}
+
+/// Lets this process have as many descriptors as it may.
+pub fn allow_many_descriptors() {
+    if let Ok(mut limit) = epochsocks::sys::descriptor_limit() {
+        limit.rlim_cur = limit.rlim_max;
+        let _ = epochsocks::sys::set_descriptor_limit(&limit);
+    }
+}
+
+/// A socket; see socket(2).
+pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: a fresh descriptor of ours.
+    net::socket(domain, kind, protocol).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor of what `socket` is, which is closed with its owner.
+pub fn own(socket: &OwnedSocket) -> Result<OwnedFd, Errno> {
+    // SAFETY: a fresh descriptor of ours.
+    epochsocks::sys::duplicate(socket.fd()).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The time that the socket `fd` gives a connect, `SO_SNDTIMEO`, if that has an end.
+pub fn send_timeout(fd: i32) -> Option<Duration> {
+    // SAFETY: the option is a timeval, valid for any bytes.
+    let limit =
+        unsafe { net::option::<libc::timeval>(fd, libc::SOL_SOCKET, libc::SO_SNDTIMEO) }.ok()?;
+    let limit = Duration::new(limit.tv_sec.max(0) as u64, limit.tv_usec.max(0) as u32 * 1_000);
+    (!limit.is_zero()).then_some(limit)
+}
+
+/// Lets `fd` listen; see listen(2).
+pub fn listen(fd: i32, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: takes integers.
+    let done = unsafe { syscall6(libc::SYS_listen, fd as usize, backlog as usize, 0, 0, 0, 0) };
+    Errno::check(done).map(drop)
+}
+
+/// Lets standard input and output, and every descriptor from 3 on but `kept`, go: whoever waits for their end
+/// does not wait for this process.
+pub fn let_go_of_descriptors(kept: &[i32]) {
+    for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+        let _ = epochsocks::sys::replace_by_null(standard);
+    }
+    epochsocks::sys::each_open_descriptor(|fd| {
+        if fd > libc::STDERR_FILENO && !kept.contains(&fd) {
+            let _ = epochsocks::sys::close(fd);
+        }
+    });
+}

@@ -1,0 +1,410 @@
+//! Each call, carried out or refused.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use epochsocks::backstop::presence;
+use epochsocks::config::Inbound;
+use epochsocks::policy::address::encode;
+use epochsocks::policy::socket::open;
+use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
+use epochsocks::sys::{Errno, net, status_flags};
+
+use super::Supervisor;
+use super::abi::{self, Call};
+use super::log::{Level, Subject};
+use super::pending::{Payload, Pending, ReplyTo, Work};
+use super::program::{self, Socket};
+use super::stub::{Asker, local};
+use super::verdict::{self, Verdict};
+
+/// `SOCK_CLOEXEC` and `SOCK_NONBLOCK` ride in the type argument.
+const KIND_MASK: i32 = 0xf;
+/// The largest datagram that is sent in a program's place, and the most of what Fast Open sends at once.
+pub(super) const MOST_BYTES: usize = 65_535;
+/// The longest query that is looked at.
+const LONGEST_QUERY: usize = 512;
+
+impl Supervisor<'_> {
+    /// Takes the next call that waits.
+    pub(super) fn next_call(&mut self) {
+        // Its thread may have ended meanwhile.
+        let Ok(call) = self.listener.receive() else { return };
+        let done = match call.number {
+            libc::SYS_socket => self.socket(&call),
+            libc::SYS_connect => self.connect(&call),
+            libc::SYS_sendto => self.send_to(&call),
+            libc::SYS_getpeername => self.peer_name(&call),
+            libc::SYS_listen => self.listen(&call),
+            libc::SYS_sendmsg | libc::SYS_sendmmsg => Done::Fails(Errno(libc::EOPNOTSUPP)),
+            _ => Done::Fails(Errno(libc::ENOSYS)),
+        };
+        match done {
+            Done::Passes => self.listener.let_pass(call.id),
+            Done::Gives(value) => drop(self.listener.answer(call.id, Ok(value))),
+            Done::Fails(errno) => drop(self.listener.answer(call.id, Err(errno))),
+            Done::Later => {}
+        }
+    }
+
+    /// socket(2). The supervisor makes it: it is confined before the program has it.
+    fn socket(&mut self, call: &Call) -> Done {
+        let [domain, kind, protocol] = [0, 1, 2].map(|place| call.arguments[place] as i32);
+        let kind_only = SocketKind { domain, kind: kind & KIND_MASK, protocol };
+        match open(domain, kind, protocol) {
+            SocketDecision::Libc => return Done::Passes,
+            SocketDecision::Refuse(refusal) => {
+                let name = program::name_of(call.thread);
+                let process = || program::process_of(call.thread);
+                let message = format_args!("{name}: socket refused: {refusal}");
+                self.log.line(Level::Debug, Subject::Socket, process, message);
+                return Done::Fails(refusal.errno());
+            }
+            SocketDecision::Track | SocketDecision::Confine => {}
+        }
+        if !program::shares_network(call) {
+            let name = program::name_of(call.thread);
+            let why = "it has a network of its own, or may not be looked at";
+            self.warn(call, Subject::Socket, format_args!("{name}: socket refused: {why}"));
+            return Done::Fails(Errno(libc::EACCES));
+        }
+        match self.make_socket(kind_only, kind) {
+            Ok(fd) => {
+                let is_close_on_exec = kind & libc::SOCK_CLOEXEC != 0;
+                match self.listener.give(call.id, fd.as_raw_fd(), is_close_on_exec) {
+                    Ok(()) => Done::Later,
+                    Err(errno) => Done::Fails(errno),
+                }
+            }
+            Err(errno) => Done::Fails(errno),
+        }
+    }
+
+    /// A confined socket; `flags` are the type argument of socket(2).
+    fn make_socket(&self, kind: SocketKind, flags: i32) -> Result<OwnedFd, Errno> {
+        let fd = abi::socket(kind.domain, flags | libc::SOCK_CLOEXEC, kind.protocol)?;
+        let confinement = verdict::confinement(kind, self.settings);
+        if confinement.to_loopback {
+            net::confine(fd.as_raw_fd())?;
+        }
+        if confinement.silenced {
+            abi::silence(fd.as_raw_fd());
+        }
+        Ok(fd)
+    }
+
+    /// connect(2).
+    fn connect(&mut self, call: &Call) -> Done {
+        if call.arguments[0] as i32 == -1 && call.arguments[1] == presence::QUESTION {
+            return Done::Fails(presence::ANSWER);
+        }
+        let socket = match Socket::of(call, &self.listener) {
+            Ok(socket) => socket,
+            Err(errno) => return self.untold(call, errno),
+        };
+        if !socket.kind.is_inet() {
+            return Done::Passes;
+        }
+        let [_, place, length, ..] = call.arguments;
+        let address = match program::address(call, &self.listener, place, length) {
+            Ok(address) => address,
+            Err(errno) => return self.untold(call, errno),
+        };
+        let verdict = match address {
+            Address::Inet(to) if socket.kind.is_udp() && self.stubs.is_one(to) => {
+                Verdict::NameServer(to)
+            }
+            _ => verdict::connect(socket.kind, address, &self.world, self.settings),
+        };
+        self.carry_out(call, socket, address, verdict, None)
+    }
+
+    /// Carries out the verdict on a connect; `payload` is what the call then sends.
+    fn carry_out(
+        &mut self,
+        call: &Call,
+        socket: Socket,
+        address: Address,
+        verdict: Verdict,
+        payload: Option<Payload>,
+    ) -> Done {
+        match verdict {
+            Verdict::Pass => Done::Passes,
+            Verdict::Invalid => Done::Fails(Errno(libc::EINVAL)),
+            Verdict::Direct(destination) => self.connect_directly(call, socket, destination),
+            Verdict::Dissolve => {
+                if let Ok(cookie) = net::cookie(socket.number()) {
+                    self.sockets.remove(cookie);
+                }
+                let dissolved = net::disconnect(socket.number());
+                if verdict::confinement(socket.kind, self.settings).silenced {
+                    // It could send to whatever address again.
+                    abi::silence(socket.number());
+                }
+                dissolved.into()
+            }
+            Verdict::ThroughTor { destination, is_cookie } => {
+                match self.world.request(destination, is_cookie) {
+                    Some(request) => {
+                        self.connect_through_tor(call, socket, destination, request, payload)
+                    }
+                    None => self.refuse(call, destination, Refusal::UnknownCookie),
+                }
+            }
+            Verdict::NameServer(server) if socket.kind.is_tcp() => {
+                self.connect_to_stream(call, socket, server)
+            }
+            Verdict::NameServer(server) => self.connect_to_stub(call, socket, server),
+            Verdict::Refuse(refusal) => match address {
+                Address::Inet(to) => self.refuse(call, to, refusal),
+                _ => Done::Fails(refusal.errno()),
+            },
+        }
+    }
+
+    /// A connect past Tor, which the settings allow. A blocking socket's call is answered when it is over.
+    fn connect_directly(&mut self, call: &Call, socket: Socket, destination: SocketAddr) -> Done {
+        let (bytes, length) = encode(&destination);
+        let address = &bytes[..length];
+        if let Ok(cookie) = net::cookie(socket.number()) {
+            self.sockets.remove(cookie);
+        }
+        let waits = socket.kind.is_tcp()
+            && status_flags(socket.number()).is_ok_and(|flags| !flags.is_nonblocking());
+        if !waits {
+            return net::connect(socket.number(), address).into();
+        }
+        match net::connect_now(socket.number(), address) {
+            Err(Errno(libc::EINPROGRESS)) => {
+                let pending = Pending {
+                    fd: Rc::new(socket.fd),
+                    events: libc::EPOLLOUT as u32,
+                    deadline: None,
+                    work: Work::Direct(*call),
+                };
+                self.add(pending).map(drop).map_or_else(Done::Fails, |()| Done::Later)
+            }
+            // The system forbids Fast Open: the supervisor waits with the program.
+            Err(Errno(libc::EOPNOTSUPP)) => net::connect(socket.number(), address).into(),
+            result => result.into(),
+        }
+    }
+
+    /// Connects a UDP socket to the stub. One that can't send gives way to one that can, to the stub alone.
+    fn connect_to_stub(&mut self, call: &Call, socket: Socket, server: SocketAddr) -> Done {
+        let stub = self.stubs.address(socket.kind.domain);
+        let (bytes, length) = encode(&stub);
+        let is_silenced = verdict::confinement(socket.kind, self.settings).silenced;
+        let connected = if is_silenced { self.replace(call, &socket) } else { Ok(socket.fd) };
+        let connected = connected.and_then(|fd| {
+            net::connect(fd.as_raw_fd(), &bytes[..length])?;
+            Ok((net::cookie(fd.as_raw_fd())?, fd))
+        });
+        match connected {
+            Ok((cookie, fd)) => {
+                let process = program::process_of(call.thread);
+                self.sockets.insert(cookie, server, false);
+                self.stubs.add(Asker { socket: Rc::new(fd), process });
+                Done::Gives(0)
+            }
+            Err(errno) => Done::Fails(errno),
+        }
+    }
+
+    /// Puts a fresh UDP socket at the descriptor's number.
+    fn replace(&self, call: &Call, socket: &Socket) -> Result<OwnedFd, Errno> {
+        let flags = status_flags(socket.number())?;
+        let non_blocking = if flags.is_nonblocking() { libc::SOCK_NONBLOCK } else { 0 };
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | non_blocking;
+        let fd = abi::socket(socket.kind.domain, kind, 0)?;
+        net::confine(fd.as_raw_fd())?;
+        let number = call.arguments[0] as i32;
+        let is_close_on_exec = program::is_close_on_exec(call, number);
+        self.listener.put(call.id, fd.as_raw_fd(), number, is_close_on_exec)?;
+        Ok(fd)
+    }
+
+    /// sendto(2) with an address.
+    fn send_to(&mut self, call: &Call) -> Done {
+        let [_, data, length, flags, place, address_length] = call.arguments;
+        let socket = match Socket::of(call, &self.listener) {
+            Ok(socket) => socket,
+            Err(errno) => return self.untold(call, errno),
+        };
+        if !socket.kind.is_inet() {
+            return Done::Passes;
+        }
+        let address = match program::address(call, &self.listener, place, address_length) {
+            Ok(address) => address,
+            Err(errno) => return self.untold(call, errno),
+        };
+        let is_fast_open = flags as i32 & libc::MSG_FASTOPEN != 0;
+        let verdict = match address {
+            Address::Inet(to) if socket.kind.is_udp() && self.stubs.is_one(to) => {
+                Verdict::NameServer(to)
+            }
+            _ => verdict::send(socket.kind, address, is_fast_open, &self.world, self.settings),
+        };
+        if socket.kind.is_tcp() {
+            let payload = Payload { place: data, length };
+            return match (verdict, address) {
+                (Verdict::Refuse(refusal), Address::Inet(to)) => self.refuse(call, to, refusal),
+                // Programs that are told so connect first.
+                (Verdict::Direct(_) | Verdict::NameServer(_), _) => {
+                    Done::Fails(Errno(libc::EOPNOTSUPP))
+                }
+                _ => self.carry_out(call, socket, address, verdict, Some(payload)),
+            };
+        }
+        match (verdict, address) {
+            (Verdict::NameServer(_), _) => self.ask_by_datagram(call, socket),
+            (Verdict::Direct(to), _) => self.send_in_place(call, &socket, to),
+            (Verdict::Refuse(refusal), Address::Inet(to)) => self.refuse(call, to, refusal),
+            (Verdict::Refuse(refusal), _) => Done::Fails(refusal.errno()),
+            (Verdict::Pass, _) => Done::Passes,
+            _ => Done::Fails(Errno(libc::EINVAL)),
+        }
+    }
+
+    /// Sends a copy of the program's datagram.
+    fn send_in_place(&self, call: &Call, socket: &Socket, to: SocketAddr) -> Done {
+        let [_, place, length, ..] = call.arguments;
+        let length = length as usize;
+        if length > MOST_BYTES {
+            return Done::Fails(Errno(libc::EMSGSIZE));
+        }
+        let mut data = vec![0; length];
+        let (bytes, address_length) = encode(&to);
+        let sent = program::memory(call, &self.listener, place, &mut data)
+            .and_then(|()| net::send_to(socket.number(), &data, &bytes[..address_length]));
+        sent.map_or_else(Done::Fails, |()| Done::Gives(length as i64))
+    }
+
+    /// A question on a socket that is not connected. The answer comes from the stub, whose address takes the
+    /// place of the server's in the program's memory: musl compares the two.
+    fn ask_by_datagram(&mut self, call: &Call, socket: Socket) -> Done {
+        let [_, data, length, _, place, address_length] = call.arguments;
+        let mut query = [0; LONGEST_QUERY];
+        let known = (length as usize).min(LONGEST_QUERY);
+        if let Err(errno) = program::memory(call, &self.listener, data, &mut query[..known]) {
+            return self.untold(call, errno);
+        }
+        let to = match self.bound(&socket) {
+            Ok(to) => to,
+            Err(errno) => return Done::Fails(errno),
+        };
+        let (stub, stub_length) = encode(&self.stubs.address(socket.kind.domain));
+        if address_length as usize >= stub_length {
+            // A constant stays as it is: its program does not compare, or does not get its answer.
+            let _ = abi::write_memory(call.thread, place, &stub[..stub_length]);
+        }
+        let process = program::process_of(call.thread);
+        let reply_to = ReplyTo::Datagram(to, Rc::new(socket.fd));
+        self.ask(process, &query[..known], reply_to);
+        Done::Gives(length as i64)
+    }
+
+    /// Where the stub finds the UDP socket, which is bound to loopback unless it is bound.
+    fn bound(&self, socket: &Socket) -> Result<SocketAddr, Errno> {
+        let own = || local(socket.number()).ok_or(Errno(libc::EINVAL));
+        let mut loopback = self.stubs.address(socket.kind.domain);
+        if own()?.port() == 0 {
+            loopback.set_port(0);
+            let (bytes, length) = encode(&loopback);
+            net::bind(socket.number(), &bytes[..length])?;
+        }
+        let mut at = own()?;
+        if at.ip().to_canonical().is_unspecified() {
+            at.set_ip(loopback.ip());
+        }
+        Ok(at)
+    }
+
+    /// getpeername(2): where the socket leads for the program.
+    fn peer_name(&mut self, call: &Call) -> Done {
+        let Ok(socket) = Socket::of(call, &self.listener) else { return Done::Passes };
+        let known = net::cookie(socket.number()).ok();
+        let known = known.and_then(|cookie| self.sockets.destination(cookie));
+        let Some(destination) = known.filter(|_| net::has_peer(socket.number())) else {
+            return Done::Passes;
+        };
+        let [_, place, length_at, ..] = call.arguments;
+        let told = program::tell_address(call, &self.listener, (place, length_at), &destination);
+        told.into()
+    }
+
+    /// listen(2): nobody on another machine is let in, unless the settings say so.
+    fn listen(&mut self, call: &Call) -> Done {
+        let socket = match Socket::of(call, &self.listener) {
+            Ok(socket) => socket,
+            Err(errno) => return self.untold(call, errno),
+        };
+        if !socket.kind.is_inet() {
+            return Done::Passes;
+        }
+        let at = local(socket.number()).map_or(Address::Other, Address::Inet);
+        let is_confined = net::is_confined(socket.number());
+        let refusal = epochsocks::policy::listen::inbound(at, self.settings)
+            .filter(|_| !(is_confined && self.settings.allow_inbound == Inbound::Loopback));
+        match (refusal, at) {
+            (Some(refusal), Address::Inet(at)) => {
+                self.warn(call, Subject::Listen, format_args!("listen on {at} refused: {refusal}"));
+                Done::Fails(refusal.errno())
+            }
+            // The number and the address are the supervisor's own copies.
+            _ => abi::listen(socket.number(), call.arguments[1] as i32).into(),
+        }
+    }
+
+    fn refuse(&mut self, call: &Call, to: SocketAddr, refusal: Refusal) -> Done {
+        if refusal == Refusal::NotAStream {
+            // A connect alone sends nothing: C libraries sort addresses by it.
+            let sends = call.number != libc::SYS_connect;
+            let is_first = sends && self.refused_ports.insert(to.port());
+            let level = if is_first { Level::Warning } else { Level::Debug };
+            let name = program::name_of(call.thread);
+            let process = || program::process_of(call.thread);
+            let message = format_args!("{name}: datagrams to {to} refused: {refusal}");
+            self.log.line(level, Subject::Data, process, message);
+        } else {
+            self.warn(call, Subject::Connect, format_args!("connect to {to} refused: {refusal}"));
+        }
+        Done::Fails(refusal.errno())
+    }
+
+    pub(super) fn warn(&self, call: &Call, subject: Subject, message: std::fmt::Arguments<'_>) {
+        self.log.line(Level::Warning, subject, || program::process_of(call.thread), message);
+    }
+
+    /// Refuses what can't be looked at, and tells the user.
+    fn untold(&self, call: &Call, errno: Errno) -> Done {
+        if errno == Errno(libc::EACCES) && self.listener.waits(call.id) {
+            let name = program::name_of(call.thread);
+            let why =
+                "it may not be looked at (it is not dumpable, or pidfd_getfd is forbidden here)";
+            self.warn(call, Subject::Call, format_args!("{name}: call refused: {why}"));
+        }
+        Done::Fails(errno)
+    }
+}
+
+/// The end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Done {
+    /// The kernel carries it out.
+    Passes,
+    /// It gives this.
+    Gives(i64),
+    /// It fails.
+    Fails(Errno),
+    /// It was answered, or will be.
+    Later,
+}
+
+impl From<Result<(), Errno>> for Done {
+    fn from(result: Result<(), Errno>) -> Done {
+        result.map_or_else(Done::Fails, |()| Done::Gives(0))
+    }
+}

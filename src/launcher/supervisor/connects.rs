@@ -1,0 +1,174 @@
+//! Connects that wait: for Tor, or for whom the settings let the program reach directly.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use epochsocks::policy::address::encode;
+use epochsocks::socks5::{Credentials, Handshake, Request};
+use epochsocks::sys::{Errno, net, time};
+use epochsocks::tor::{Advance, DialError, DriveError, advance, target};
+
+use super::Supervisor;
+use super::abi::{self, Call};
+use super::calls::{Done, MOST_BYTES};
+use super::log::{Level, Subject};
+use super::pending::{Connect, Payload, Pending, Work};
+use super::program::{self, Socket};
+
+impl Supervisor<'_> {
+    /// Sends a connect off; its call is answered when Tor has connected.
+    pub(super) fn connect_through_tor(
+        &mut self,
+        call: &Call,
+        socket: Socket,
+        destination: SocketAddr,
+        request: Request,
+        payload: Option<Payload>,
+    ) -> Done {
+        let fd = socket.number();
+        let cookie = match net::cookie(fd) {
+            Ok(cookie) => cookie,
+            Err(errno) => return Done::Fails(errno),
+        };
+        if let Some(under_way) = self.pending.connect_of(cookie) {
+            // A signal has ended the call, and the kernel makes it once more.
+            if under_way.destination == destination && !self.listener.waits(under_way.call.id) {
+                under_way.call = *call;
+                return Done::Later;
+            }
+            return Done::Fails(Errno(libc::EALREADY));
+        }
+        if net::has_peer(fd) {
+            return match self.sockets.report(cookie, destination) {
+                true => Done::Gives(0),
+                false => Done::Fails(Errno(libc::EISCONN)),
+            };
+        }
+        let process = program::process_of(call.thread);
+        if let Err(error) = self.dial(&socket) {
+            let tor = self.settings.tor();
+            let message = format_args!("can't reach the Tor port {tor}: {error}");
+            self.log.line(Level::Error, Subject::Proxy, || process, message);
+            return Done::Fails(error.errno());
+        }
+        let mut handshake = Handshake::new(&request, self.credentials(process).as_ref());
+        // Mostly the request is sent at once; what fails here does so again when it is driven.
+        let events = match advance(fd, &mut handshake) {
+            Ok(Advance::Waits(events)) => events as u32,
+            Ok(Advance::Done(_)) | Err(_) => libc::EPOLLOUT as u32,
+        };
+        let limit =
+            abi::send_timeout(fd).unwrap_or(Duration::MAX).min(self.settings.handshake_timeout);
+        let connect =
+            Connect { call: *call, process, cookie, destination, request, handshake, payload };
+        let pending = Pending {
+            fd: Rc::new(socket.fd),
+            events,
+            deadline: Some(time::monotonic().saturating_add(limit)),
+            work: Work::Connect(Box::new(connect)),
+        };
+        self.add(pending).map_or_else(Done::Fails, |_| Done::Later)
+    }
+
+    /// Lets the program's own socket connect to the SOCKS port, without waiting.
+    fn dial(&self, socket: &Socket) -> Result<(), DialError> {
+        let (fd, domain) = (socket.number(), socket.kind.domain);
+        let target = target(fd, domain, self.settings.tor()).map_err(DialError::Refused)?;
+        if !net::is_confined(fd) {
+            net::take_off_routes(fd, domain).map_err(DialError::Connect)?;
+        }
+        let (bytes, length) = encode(&target);
+        let dialled = match net::connect_now(fd, &bytes[..length]) {
+            // The system forbids Fast Open: the supervisor waits with the program.
+            Err(Errno(libc::EOPNOTSUPP)) => net::connect(fd, &bytes[..length]),
+            dialled => dialled,
+        };
+        match dialled {
+            Ok(()) | Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
+            Err(errno) => Err(DialError::Connect(errno)),
+        }
+    }
+
+    /// The user name and password that choose the circuit, as the hooks of `process` would show them.
+    pub(super) fn credentials(&self, process: i32) -> Option<Credentials> {
+        let started = if self.settings.isolate_pid { program::start_of(process) } else { 0 };
+        self.settings.credentials(process, started)
+    }
+
+    /// Lets what waits at `place` go as far as it goes without waiting.
+    pub(super) fn drive(&mut self, place: usize) {
+        let Some(mut pending) = self.pending.take(place) else { return };
+        let fd = pending.number();
+        match &mut pending.work {
+            Work::Connect(connect) => match advance(fd, &mut connect.handshake) {
+                Ok(Advance::Waits(events)) => self.wait_on(place, pending, events as u32),
+                Ok(Advance::Done(_)) => self.finish(place, pending, Ok(())),
+                Err(error) => self.finish(place, pending, Err(error)),
+            },
+            Work::Direct(call) => {
+                let error = net::take_error(fd);
+                let result = match error {
+                    Ok(0) => Ok(0),
+                    Ok(errno) | Err(Errno(errno)) => Err(Errno(errno)),
+                };
+                let _ = self.listener.answer(call.id, result);
+                self.end(place, &pending);
+            }
+            Work::Question(asking) => match advance(fd, &mut asking.handshake) {
+                Ok(Advance::Waits(events)) => self.wait_on(place, pending, events as u32),
+                Ok(Advance::Done(answer)) => self.answered(place, pending, Ok(answer)),
+                Err(error) => self.answered(place, pending, Err(error)),
+            },
+            Work::Stream(..) => self.hear_stream(place, pending),
+        }
+    }
+
+    /// Ends what waits at `place`, for want of time or of anybody who waits for it.
+    pub(super) fn give_up(&mut self, place: usize) {
+        let Some(pending) = self.pending.take(place) else { return };
+        match pending.work {
+            Work::Connect(_) => self.finish(place, pending, Err(DriveError::TimedOut)),
+            Work::Question(_) => self.answered(place, pending, Err(DriveError::TimedOut)),
+            Work::Direct(_) | Work::Stream(..) => self.end(place, &pending),
+        }
+    }
+
+    /// Answers a connect.
+    fn finish(&mut self, place: usize, pending: Pending, result: Result<(), DriveError>) {
+        self.end(place, &pending);
+        let fd = pending.number();
+        let Work::Connect(connect) = &pending.work else { return };
+        let Connect { call, process, cookie, destination, request, payload, .. } = **connect;
+        let (host, port) = (request.host, request.port);
+        let waits = self.listener.waits(call.id);
+        let result = match result {
+            Ok(()) => {
+                let message = format_args!("connected through Tor to {host} port {port}");
+                self.log.line(Level::Notice, Subject::Connection, || process, message);
+                self.sockets.insert(cookie, destination, !waits);
+                self.send_payload(&call, fd, payload)
+            }
+            Err(error) => {
+                if waits {
+                    let message = format_args!("connect to {host} port {port}: {error}");
+                    self.log.line(Level::Error, Subject::Connection, || process, message);
+                }
+                // As it was before the connect, so that the program may try again.
+                let _ = net::disconnect(fd);
+                // The kernel's ECONNRESET for it.
+                let _ = net::take_error(fd);
+                Err(error.errno())
+            }
+        };
+        let _ = self.listener.answer(call.id, result);
+    }
+
+    /// Sends what Fast Open takes along; gives the call's result.
+    fn send_payload(&self, call: &Call, fd: i32, payload: Option<Payload>) -> Result<i64, Errno> {
+        let Some(Payload { place, length }) = payload else { return Ok(0) };
+        let mut data = vec![0; (length as usize).min(MOST_BYTES)];
+        program::memory(call, &self.listener, place, &mut data)?;
+        net::send_now(fd, &data).map(|count| count as i64)
+    }
+}

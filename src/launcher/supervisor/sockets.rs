@@ -1,0 +1,90 @@
+//! Where the sockets lead that were connected through Tor: what getpeername(2) answers for them. A socket is
+//! known by its `SO_COOKIE`, which the kernel never gives twice, whatever descriptors name it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+/// As many sockets as are remembered; the oldest gives way. Nobody tells when a socket is closed.
+const MOST: usize = 16_384;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    destination: SocketAddr,
+    /// No program has heard that the connect succeeded: a signal ended its call before the answer.
+    is_unreported: bool,
+}
+
+/// Destinations by `SO_COOKIE`. One thread has it: there is nothing to lock.
+#[derive(Default)]
+pub struct Sockets {
+    entries: HashMap<u64, Entry>,
+    /// In the order in which they came; an entry that is gone may still stand here.
+    order: VecDeque<u64>,
+}
+
+impl Sockets {
+    /// Remembers where the socket leads.
+    pub fn insert(&mut self, cookie: u64, destination: SocketAddr, is_unreported: bool) {
+        if self.entries.insert(cookie, Entry { destination, is_unreported }).is_none() {
+            self.order.push_back(cookie);
+        }
+        while self.order.len() > MOST {
+            if let Some(oldest) = self.order.pop_front() {
+                self.entries.remove(&oldest);
+            }
+        }
+    }
+
+    /// Where the socket leads.
+    pub fn destination(&self, cookie: u64) -> Option<SocketAddr> {
+        self.entries.get(&cookie).map(|entry| entry.destination)
+    }
+
+    /// Tells whether a connect of the socket to `destination` has succeeded that no program has heard of; now one
+    /// does.
+    pub fn report(&mut self, cookie: u64, destination: SocketAddr) -> bool {
+        self.entries.get_mut(&cookie).is_some_and(|entry| {
+            let was_unreported = entry.is_unreported && entry.destination == destination;
+            entry.is_unreported &= !was_unreported;
+            was_unreported
+        })
+    }
+
+    /// The socket has lost its peer.
+    pub fn remove(&mut self, cookie: u64) {
+        self.entries.remove(&cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn the_newest_sockets_are_remembered() {
+        let mut sockets = Sockets::default();
+        let count = MOST as u64 + 100;
+        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), false));
+        assert_eq!(sockets.entries.len(), MOST);
+        assert!((0..100).all(|cookie| sockets.destination(cookie).is_none()));
+        assert!((100..count).all(|cookie| sockets.destination(cookie).is_some()));
+        (0..count).for_each(|cookie| sockets.remove(cookie));
+        assert!(sockets.entries.is_empty());
+        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), false));
+        assert!(sockets.order.len() <= MOST);
+    }
+
+    #[test]
+    fn a_connect_that_nobody_heard_of_is_reported_once() {
+        let mut sockets = Sockets::default();
+        sockets.insert(1, at("192.0.2.1:80"), true);
+        assert!(!sockets.report(1, at("192.0.2.2:80")));
+        assert!(sockets.report(1, at("192.0.2.1:80")));
+        assert!(!sockets.report(1, at("192.0.2.1:80")));
+        assert!(!sockets.report(2, at("192.0.2.1:80")));
+    }
+}

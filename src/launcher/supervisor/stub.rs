@@ -1,0 +1,140 @@
+//! The name server that the programs talk to: a UDP socket of each family on loopback, and the programs'
+//! sockets that were connected to it. Nobody else is answered.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use epochsocks::policy::Address;
+use epochsocks::policy::address::{MAX_LENGTH, encode};
+use epochsocks::sys::{Errno, net};
+
+use super::abi;
+
+/// As many sockets as may be connected to the stub; the oldest gives way.
+const MOST: usize = 512;
+
+/// A socket of ours, and where it is.
+pub struct Stub {
+    fd: OwnedFd,
+    pub address: SocketAddr,
+}
+
+/// A program's socket that may ask.
+#[derive(Clone)]
+pub struct Asker {
+    /// Our descriptor of it: while it is open, its port is nobody else's.
+    pub socket: Rc<OwnedFd>,
+    /// The process that connected it.
+    pub process: i32,
+}
+
+/// Both stubs and who may ask them.
+pub struct Stubs {
+    v4: Stub,
+    /// None where there is no IPv6.
+    v6: Option<Stub>,
+    askers: HashMap<SocketAddr, Asker>,
+    order: VecDeque<SocketAddr>,
+}
+
+impl Stub {
+    fn at(ip: IpAddr) -> Result<Stub, Errno> {
+        let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        let fd = abi::socket(domain, kind, 0)?;
+        let (bytes, length) = encode(&SocketAddr::new(ip, 0));
+        net::confine(fd.as_raw_fd())?;
+        net::bind(fd.as_raw_fd(), &bytes[..length])?;
+        let address = local(fd.as_raw_fd()).ok_or(Errno(libc::EADDRNOTAVAIL))?;
+        Ok(Stub { fd, address })
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// The local address of the inet socket `fd`.
+pub fn local(fd: i32) -> Option<SocketAddr> {
+    let mut bytes = [0; MAX_LENGTH];
+    let length = net::local_address(fd, &mut bytes).ok()?;
+    match Address::parse(&bytes[..length]) {
+        Address::Inet(address) => Some(address),
+        _ => None,
+    }
+}
+
+impl Stubs {
+    /// Errors: those of socket(2) and bind(2).
+    pub fn new() -> Result<Stubs, Errno> {
+        let v4 = Stub::at(Ipv4Addr::LOCALHOST.into())?;
+        let v6 = Stub::at(Ipv6Addr::LOCALHOST.into()).ok();
+        Ok(Stubs { v4, v6, askers: HashMap::new(), order: VecDeque::new() })
+    }
+
+    /// Both.
+    pub fn each(&self) -> impl Iterator<Item = &Stub> {
+        [Some(&self.v4), self.v6.as_ref()].into_iter().flatten()
+    }
+
+    /// Tells whether `address` is one of them, as a program's socket names it.
+    pub fn is_one(&self, address: SocketAddr) -> bool {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        self.each().any(|stub| stub.address == address)
+    }
+
+    /// Where a socket of `domain` finds one.
+    pub fn address(&self, domain: i32) -> SocketAddr {
+        match (domain, &self.v6) {
+            (libc::AF_INET6, Some(v6)) => v6.address,
+            (libc::AF_INET6, None) => {
+                let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+                SocketAddr::new(mapped.into(), self.v4.address.port())
+            }
+            _ => self.v4.address,
+        }
+    }
+
+    /// Lets `asker`, whose socket is connected to a stub, ask.
+    pub fn add(&mut self, asker: Asker) {
+        let Some(from) = local(asker.socket.as_raw_fd()) else { return };
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        if self.askers.insert(from, asker).is_none() {
+            self.order.push_back(from);
+        }
+        if self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.askers.remove(&oldest);
+        }
+    }
+
+    /// The next datagram of a program at the stub `fd`: what it says, where it is from, and who has sent it.
+    /// Nothing once all were read.
+    pub fn receive(&self, fd: i32, bytes: &mut [u8]) -> Option<(usize, SocketAddr, Asker)> {
+        loop {
+            let mut source = [0; MAX_LENGTH];
+            let (length, known) = abi::receive_from(fd, bytes, &mut source).ok()?;
+            let Address::Inet(source) = Address::parse(&source[..known]) else { continue };
+            let key = SocketAddr::new(source.ip().to_canonical(), source.port());
+            // Others on this machine may send here, and are not heard.
+            if let Some(asker) = self.askers.get(&key) {
+                return Some((length, source, asker.clone()));
+            }
+        }
+    }
+
+    /// Sends `answer` to the program's socket at `to`. Errors: those of sendto(2).
+    pub fn send(&self, answer: &[u8], to: SocketAddr) -> Result<(), Errno> {
+        let is_v4 = to.ip().to_canonical().is_ipv4();
+        let (stub, to) = match (&self.v6, is_v4) {
+            (Some(v6), false) => (v6, to),
+            _ => (&self.v4, SocketAddr::new(to.ip().to_canonical(), to.port())),
+        };
+        let (bytes, length) = encode(&to);
+        net::send_to(stub.fd(), answer, &bytes[..length])
+    }
+}

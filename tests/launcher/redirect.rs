@@ -1,0 +1,114 @@
+//! The processes of a launch with a supervisor: what a user and a shell see of them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::sandbox::Sandbox;
+use crate::support::skip;
+
+const FLAG: &str = "--redirect";
+
+#[test]
+fn the_programs_own_status_and_the_launchers_come_back() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run([FLAG, "sh", "-c", "exit 7"]).status, Some(7));
+    for signal in [libc::SIGUSR1, libc::SIGKILL, libc::SIGSEGV] {
+        let line = format!("kill -{signal} $$");
+        let killed = sandbox.launcher().args([FLAG, "sh", "-c", &line]).status().unwrap();
+        assert_eq!(killed.signal(), Some(signal));
+    }
+    assert_eq!(sandbox.run([FLAG, "nothing-of-that-name"]).status, Some(127));
+    let script = sandbox.script("missing-interpreter", "#!/nonexistent/interpreter");
+    assert_eq!(sandbox.run([FLAG.as_ref(), script.as_os_str()]).status, Some(126));
+}
+
+#[test]
+fn a_static_program_runs_and_a_setuid_one_does_not() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.program("static", &["-static"]);
+    let outcome = sandbox.run([FLAG.as_ref(), program.as_os_str()]);
+    assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "ran\n"), "{outcome:?}");
+    let setuid = sandbox.program_with_mode("setuid", 0o4755);
+    let outcome = sandbox.run([FLAG.as_ref(), setuid.as_os_str()]);
+    assert_eq!((outcome.status, &*outcome.stdout), (Some(126), ""), "{outcome:?}");
+}
+
+#[test]
+fn the_program_gets_its_descriptors_signals_and_arguments_as_without_a_supervisor() {
+    let sandbox = Sandbox::new();
+    let show =
+        "cat /proc/self/cmdline; grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status; ls /proc/self/fd";
+    let plain = sandbox.run(["sh", "-c", show]);
+    let supervised = sandbox.run([FLAG, "sh", "-c", show]);
+    assert_eq!(supervised.stdout, plain.stdout);
+}
+
+#[test]
+fn a_signal_sent_to_the_launcher_reaches_the_program() {
+    let sandbox = Sandbox::new();
+    let script = "trap 'echo got TERM; exit 9' TERM; echo up; while :; do sleep 0.05; done";
+    let mut launcher = sandbox.launcher();
+    launcher.args([FLAG, "sh", "-c", script]).stdout(Stdio::piped());
+    let mut child = launcher.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    // SAFETY: takes integers; the child was not waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    output.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "up\ngot TERM\n");
+    assert_eq!(child.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn a_launcher_that_is_killed_takes_the_program_along() {
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.launcher();
+    launcher.args([FLAG, "sh", "-c", "echo up; exec sleep 600"]).stdout(Stdio::piped());
+    let mut child = launcher.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    // The end comes when nobody has the pipe any more.
+    output.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_child_that_outlives_the_program_stays_served_and_keeps_no_pipe_open() {
+    let sandbox = Sandbox::new();
+    let go = sandbox.path.join("go");
+    let done = sandbox.path.join("done");
+    let script = format!(
+        "(while [ ! -e {go} ]; do sleep 0.05; done; ps -o comm= $PPID; echo > {done}) \
+         >/dev/null 2>&1 </dev/null & echo started",
+        go = go.display(),
+        done = done.display(),
+    );
+    let outcome = sandbox.run([FLAG, "sh", "-c", &script]);
+    assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "started\n"));
+    std::fs::write(&go, "").unwrap();
+    while !done.exists() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_shell_on_a_terminal_stops_the_program_brings_it_back_and_interrupts_it() {
+    if !skip::missing(&["python3", "bash"]).is_empty() {
+        return skip::skip("python3 and bash are needed");
+    }
+    let sandbox = Sandbox::new();
+    let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes/job_control.py");
+    let launcher = sandbox.launcher();
+    let mut python = Command::new("python3");
+    python.arg(probe).arg(launcher.get_program()).args(["-q", FLAG]);
+    let environment = launcher.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let output = python.envs(environment).env_remove("LD_PRELOAD").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "stopped\nsize 99 33\nstatus 130\n", "{output:?}");
+}

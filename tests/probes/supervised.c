@@ -1,0 +1,150 @@
+// A client that no preload library reaches: linked statically, or by system calls of its own.
+//
+//   supervised get HOST PORT        looks HOST up, fetches /peer, prints what came
+//   supervised raw ADDRESS PORT     the same in inline assembly, with the socket's peer
+//   supervised vfork ADDRESS PORT   a vfork child connects
+//   supervised closed ADDRESS PORT  after closing every descriptor but the standard ones
+//   supervised datagrams            what becomes of datagrams
+//   supervised killer               what sockets are after the supervisor was killed
+//   supervised fastopen ADDRESS PORT
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char request[] = "GET /peer HTTP/1.0\r\n\r\n";
+
+static long call(long number, long a, long b, long c, long d, long e, long f) {
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static struct sockaddr_in at(const char *address, const char *port) {
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
+    if (inet_pton(AF_INET, address, &place.sin_addr) != 1) exit(2);
+    return place;
+}
+
+static int fetch(int fd) {
+    char text[1024];
+    ssize_t length = 0, got;
+    if (write(fd, request, sizeof request - 1) < 0) return perror("write"), 1;
+    while ((got = read(fd, text + length, sizeof text - 1 - length)) > 0) length += got;
+    text[length] = 0;
+    char *body = strstr(text, "\r\n\r\n");
+    if (!body) return puts("no answer"), 1;
+    fputs(body + 4, stdout);
+    return 0;
+}
+
+static int get(const char *host, const char *port) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found, *next;
+    int error = getaddrinfo(host, port, &hints, &found);
+    if (error) return printf("lookup: %s\n", gai_strerror(error)), 1;
+    for (next = found; next; next = next->ai_next) {
+        int fd = socket(next->ai_family, SOCK_STREAM, 0);
+        if (connect(fd, next->ai_addr, next->ai_addrlen) == 0) return fetch(fd);
+        perror("connect");
+        close(fd);
+    }
+    return 1;
+}
+
+static int raw(struct sockaddr_in place) {
+    struct sockaddr_in peer = {0};
+    socklen_t length = sizeof peer;
+    long fd = call(SYS_socket, AF_INET, SOCK_STREAM, 0, 0, 0, 0);
+    long result = call(SYS_connect, fd, (long)&place, sizeof place, 0, 0, 0);
+    if (fd < 0 || result) return printf("socket %ld connect %ld\n", fd, result), 1;
+    call(SYS_getpeername, fd, (long)&peer, (long)&length, 0, 0, 0);
+    printf("peer %s %d\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port));
+    return fetch(fd);
+}
+
+static int closed(struct sockaddr_in place) {
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, (void *)&place, sizeof place)) return perror("connect"), 1;
+    return fetch(fd);
+}
+
+static int vforked(struct sockaddr_in place) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0), status;
+    pid_t child = vfork();
+    if (child == 0) _exit(connect(fd, (void *)&place, sizeof place) ? errno : 0);
+    waitpid(child, &status, 0);
+    if (status) return printf("child %x\n", status), 1;
+    return fetch(fd);
+}
+
+static int fast_open(struct sockaddr_in place) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ssize_t sent =
+        sendto(fd, request, sizeof request - 1, MSG_FASTOPEN, (void *)&place, sizeof place);
+    if (sent != sizeof request - 1) return perror("sendto"), 1;
+    char byte;
+    return read(fd, &byte, 1) == 1 && byte == 'H' ? puts("answered"), 0 : 1;
+}
+
+static void tell(const char *what, long result) {
+    printf("%s %s\n", what, result < 0 ? strerrorname_np(errno) : "done");
+}
+
+static int datagrams(void) {
+    struct sockaddr_in place = at("198.51.100.1", "9999"), local = at("127.0.0.53", "53");
+    struct iovec data = {"x", 1};
+    struct msghdr message = {.msg_name = &place, .msg_namelen = sizeof place, .msg_iov = &data, .msg_iovlen = 1};
+    struct mmsghdr many = {.msg_hdr = message};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    tell("sendto", sendto(fd, "x", 1, 0, (void *)&place, sizeof place));
+    tell("sendmsg", sendmsg(fd, &message, 0));
+    tell("sendmmsg", sendmmsg(fd, &many, 1, 0));
+    message.msg_name = &local;
+    tell("sendmsg to a local name server", sendmsg(fd, &message, 0));
+    tell("connect", connect(fd, (void *)&place, sizeof place));
+    tell("raw", socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+    tell("packet", socket(AF_PACKET, SOCK_DGRAM, 0));
+    return 0;
+}
+
+static int killer(void) {
+    struct sockaddr_in place = at("198.51.100.1", "80");
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    tell("before", fd);
+    pid_t supervisor = getppid();
+    kill(supervisor, SIGKILL);
+    while (getppid() == supervisor) usleep(1000);
+    tell("socket", socket(AF_INET, SOCK_STREAM, 0));
+    tell("connect", connect(fd, (void *)&place, sizeof place));
+    fflush(stdout);
+    return 0;
+}
+
+int main(int count, char **words) {
+    const char *what = count > 1 ? words[1] : "";
+    if (!strcmp(what, "datagrams")) return datagrams();
+    if (!strcmp(what, "killer")) return killer();
+    if (count < 4) return 2;
+    if (!strcmp(what, "get")) return get(words[2], words[3]);
+    if (!strcmp(what, "raw")) return raw(at(words[2], words[3]));
+    if (!strcmp(what, "closed")) return closed(at(words[2], words[3]));
+    if (!strcmp(what, "vfork")) return vforked(at(words[2], words[3]));
+    if (!strcmp(what, "fastopen")) return fast_open(at(words[2], words[3]));
+    return 2;
+}
