@@ -102,10 +102,22 @@ pub fn may_write(start: *const u8, length: usize) -> bool {
 /// can be read and written: the kernel is not asked for it, and most arguments of system calls are there.
 #[inline(always)]
 fn each_page(start: usize, length: usize, probe: Probe) -> Result<(), Errno> {
-    if (start ^ stack_pointer()) < PAGE && length <= PAGE - start % PAGE {
+    if is_on_stack_page(start, length) {
         return Ok(());
     }
     each_other_page(start, length, probe)
+}
+
+/// Tells whether `length` bytes at `start` lie on the page of the stack pointer, where they can be read and
+/// written. Async-signal-safe.
+#[inline(always)]
+pub fn is_beside_stack(start: *const u8, length: usize) -> bool {
+    is_on_stack_page(start.addr(), length)
+}
+
+#[inline(always)]
+fn is_on_stack_page(start: usize, length: usize) -> bool {
+    (start ^ stack_pointer()) < PAGE && length <= PAGE - start % PAGE
 }
 
 #[inline(never)]

@@ -51,8 +51,8 @@ pub use files::{
 };
 pub use holder::Holder;
 pub use memory::{
-    ProgramStrings, copy_from_program, copy_to_program, is_vfork_child, map_shared, map_zeroed,
-    may_write, readable_bytes, unmap, wipe_on_fork,
+    ProgramStrings, copy_from_program, copy_to_program, is_beside_stack, is_vfork_child,
+    map_shared, map_zeroed, may_write, readable_bytes, unmap, wipe_on_fork,
 };
 pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets};

@@ -115,6 +115,10 @@ fn examine(fd: c_int, call: Call) -> Result<Look, Errno> {
         Peer::Kernels if kind.is_inet() => peer(fd),
         Peer::Kernels | Peer::None => None,
     };
+    if call == Call::OfFiles && !is_known && kind.is_inet() && has_no_peer(fd) {
+        // The kernel refuses them, with an errno of its own.
+        return Ok(Look::This(Way::Kernel));
+    }
     match without_address(kind, peer, settings) {
         // It may get another peer.
         None if kind.is_inet() => Ok(Look::This(Way::Kernel)),
@@ -151,6 +155,10 @@ fn stream(fd: c_int) -> Result<Look, Errno> {
             Err(refusal.errno())
         }
     }
+}
+
+fn has_no_peer(fd: c_int) -> bool {
+    net::peer_address(fd, &mut [0; MAX_LENGTH]) == Err(Errno(libc::ENOTCONN))
 }
 
 fn peer(fd: c_int) -> Option<Address> {

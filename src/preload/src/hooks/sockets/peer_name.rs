@@ -6,11 +6,11 @@ use core::net::SocketAddr;
 
 use epochsocks::policy::address::encode;
 use epochsocks::registry::Registry;
-use epochsocks::sys::{Errno, copy_to_program, may_write};
+use epochsocks::sys::{Errno, copy_to_program, is_beside_stack, may_write, syscall6};
 use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
 use super::state;
-use crate::hooks::arguments::{put_value, value_at};
+use crate::hooks::arguments::put_value;
 use crate::hooks::descriptors::tables;
 use crate::nameserver::{self, Peer};
 use crate::sockets::SOCKETS;
@@ -21,7 +21,7 @@ use crate::{datagrams, destination_tag, errno, real, runtime};
 pub unsafe fn getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
     match peer(fd) {
         // SAFETY: the caller's contract.
-        Peer::Server(destination) => match unsafe { write(&destination, address, length) } {
+        Peer::Server(destination) => match unsafe { write(fd, &destination, address, length) } {
             Ok(()) => 0,
             Err(errno) => errno::fail(errno),
         },
@@ -82,8 +82,19 @@ fn peer(fd: c_int) -> Peer {
 /// # Safety
 /// As getpeername(2).
 unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) -> c_int {
-    // SAFETY: the caller's contract, here and below. Where it can't be read, the kernel answers EFAULT.
-    let room = unsafe { value_at(length) }.ok().flatten().unwrap_or(0);
+    if !is_beside_stack(length.cast(), size_of::<socklen_t>()) {
+        return match destination_tag::adopt(fd) {
+            // SAFETY: the caller's contract, here and below.
+            Some(destination) => match unsafe { write(fd, &destination, address, length) } {
+                Ok(()) => 0,
+                Err(errno) => errno::fail(errno),
+            },
+            // SAFETY: as above.
+            None => unsafe { real::getpeername(fd, address, length) },
+        };
+    }
+    // SAFETY: it is on the stack; the caller's contract, here and below.
+    let room = unsafe { length.read_unaligned() };
     // SAFETY: as above.
     let result = unsafe { real::getpeername(fd, address, length) };
     if result == 0
@@ -114,27 +125,69 @@ unsafe fn may_be_tor(address: *const sockaddr, room: socklen_t, length: socklen_
     !is_seen || port() == runtime::loaded().tor_port.to_be()
 }
 
+/// Reads the room for an address, which the kernel is to write the length over. Errors: `EFAULT`.
+///
+/// # Safety
+/// As getpeername(2).
+unsafe fn room_at(length: *const socklen_t) -> Result<socklen_t, Errno> {
+    if !may_write(length.cast(), size_of::<socklen_t>()) {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: what may be written may be read; the caller's contract.
+    Ok(unsafe { length.read_unaligned() })
+}
+
+/// Lets the kernel write an address and its length, of the same size; returns the room that there was.
+/// Errors: `EFAULT`, `EINVAL`.
+///
+/// # Safety
+/// As getpeername(2).
+#[cold]
+#[inline(never)]
+unsafe fn tried_by_kernel(
+    fd: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Result<socklen_t, Errno> {
+    // SAFETY: the caller's contract.
+    let room = unsafe { room_at(length)? };
+    let ask = |number| {
+        // SAFETY: the kernel says where it can't write.
+        Errno::check(unsafe {
+            syscall6(number, fd as usize, address as usize, length as usize, 0, 0, 0)
+        })
+    };
+    match ask(libc::SYS_getpeername) {
+        // The peer has gone, whose address the program has asked for; the socket's own is there.
+        Err(Errno(libc::ENOTCONN)) => ask(libc::SYS_getsockname)?,
+        result => result?,
+    };
+    Ok(room)
+}
+
 /// Writes as many bytes as there is room for and the full length, as POSIX says.
 ///
 /// # Safety
 /// As getpeername(2).
 unsafe fn write(
+    fd: c_int,
     destination: &SocketAddr,
     address: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if !may_write(length.cast(), size_of::<socklen_t>()) {
-        return Err(Errno(libc::EFAULT));
-    }
-    // SAFETY: what may be written may be read; the caller's contract.
-    let room = unsafe { length.read_unaligned() };
-    if room > i32::MAX as socklen_t {
-        return Err(Errno(libc::EINVAL));
-    }
     let size =
         if destination.is_ipv4() { size_of::<sockaddr_in>() } else { size_of::<sockaddr_in6>() };
-    if !may_write(address.cast(), size.min(room as usize)) {
-        return Err(Errno(libc::EFAULT));
+    let is_at_hand = is_beside_stack(length.cast(), size_of::<socklen_t>())
+        && is_beside_stack(address.cast(), size);
+    let room = if is_at_hand {
+        // SAFETY: it is on the stack, and the caller's contract.
+        unsafe { length.read_unaligned() }
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { tried_by_kernel(fd, address, length)? }
+    };
+    if room > i32::MAX as socklen_t {
+        return Err(Errno(libc::EINVAL));
     }
     // SAFETY: both may be written, and the caller's contract.
     unsafe {
@@ -155,7 +208,7 @@ unsafe fn write_option(
     length: *mut socklen_t,
 ) -> Result<(), Errno> {
     // SAFETY: the caller's contract.
-    let asked = unsafe { value_at(length) }?.ok_or(Errno(libc::EFAULT))?;
+    let asked = unsafe { room_at(length)? };
     let (bytes, full) = encode(destination);
     let bytes = bytes.get(..full).and_then(|bytes| bytes.get(..asked as usize));
     // SAFETY: the caller's contract. The length stays what it is, but must be writable.
