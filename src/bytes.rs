@@ -1,6 +1,7 @@
-//! A byte string of fixed capacity: plain data, no allocation, no pointer.
+//! A byte string of fixed capacity: plain data, no allocation, no pointer; and values made of bytes.
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 /// At most `N` bytes (`N` up to 65,535), stored in place. The unused tail is zero, so that
 /// equality and copies need no care. Every method is async-signal-safe.
@@ -74,6 +75,23 @@ impl<const N: usize> fmt::Debug for Bytes<N> {
 impl<const N: usize> fmt::Write for Bytes<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.extend(text.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Plain data: any bytes make a value.
+///
+/// # Safety
+/// The type has no padding and no invalid bit pattern.
+pub unsafe trait Plain: Copy {}
+
+/// The value of which these are the bytes.
+pub fn plain<T: Plain, const N: usize>(bytes: &[u8; N]) -> T {
+    const { assert!(N == size_of::<T>()) };
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: as many bytes as the value has, and any of them make one.
+    unsafe {
+        value.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), N);
+        value.assume_init()
     }
 }
 

@@ -26,6 +26,7 @@
 //! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
 //! | `atomics` | the atomics of a program or of a model, and the memory orderings | yes |
 //! | `atomics` | the atomics of [`registry`] and [`sockets`], real and loom's, and their orderings | yes |
+//! | [`view`] | where the live view finds the sockets of a process in its memory | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
 //! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
@@ -50,3 +51,4 @@ pub mod sockets;
 pub mod socks5;
 pub mod sys;
 pub mod tor;
+pub mod view;

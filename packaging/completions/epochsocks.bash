@@ -17,6 +17,7 @@ _epochsocks() {
       on) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
       off) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
       doctor) COMPREPLY=($(compgen -W '--self-test --json' -- "$word")) ;;
+      status) COMPREPLY=($(compgen -W '--all --watch --json' -- "$word")) ;;
       *) declare -F _command_offset >/dev/null && _command_offset "$i" ;;
     esac
     return
@@ -50,7 +51,7 @@ _epochsocks() {
   fi
   case $word in
     -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --redirect --no-redirect --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
-    *) COMPREPLY=($(compgen -c -W 'on off show doctor help' -- "$word")) ;;
+    *) COMPREPLY=($(compgen -c -W 'on off show doctor status help' -- "$word")) ;;
   esac
 }
 complete -F _epochsocks epochsocks

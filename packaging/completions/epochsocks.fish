@@ -12,10 +12,11 @@ function __epochsocks_behind
     test (count $words) -ge 2; and test $words[1] = $argv[1]
 end
 complete -c epochsocks -x -n 'not __epochsocks_before_command' -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'
-complete -c epochsocks -x -n __epochsocks_before_command -a '(__fish_complete_command) on off show doctor help'
+complete -c epochsocks -x -n __epochsocks_before_command -a '(__fish_complete_command) on off show doctor status help'
 complete -c epochsocks -x -n '__epochsocks_behind on' -a 'bash zsh fish'
 complete -c epochsocks -x -n '__epochsocks_behind off' -a 'bash zsh fish'
 complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test --json'
+complete -c epochsocks -x -n '__epochsocks_behind status' -a '--all --watch --json'
 complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
 complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'

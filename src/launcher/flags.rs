@@ -13,6 +13,7 @@ use crate::manual;
 use crate::registry::Registry;
 use crate::settings::{self, Given};
 use crate::shell::Syntax;
+use crate::status;
 
 /// Parsed command line.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub enum Action {
     },
     /// Check library, configuration, Tor daemon and programs.
     Doctor(Question),
+    /// Print the sockets of programs that run under epochsocks.
+    Status(status::question::Question),
     /// Be the child of the self-test.
     Probe(Vec<OsString>),
     /// Print the help text.
@@ -166,6 +169,7 @@ fn command_action(command: Command) -> Result<Action, Failure> {
         Some("sh") if rest.is_empty() => Action::Show { by_shells_name: true },
         Some("help") if rest.is_empty() => Action::Help,
         Some("doctor") => return doctor(rest),
+        Some("status") => return status(rest),
         _ => return Ok(Action::Run(words)),
     };
     match rest {
@@ -218,6 +222,28 @@ fn doctor(rest: &[OsString]) -> Result<Action, Failure> {
         }
     }
     Ok(Action::Doctor(question))
+}
+
+fn status(rest: &[OsString]) -> Result<Action, Failure> {
+    let mut question = status::question::Question::default();
+    let mut all = false;
+    for word in rest {
+        match word.to_str() {
+            Some("--all") => all = true,
+            Some("--watch") => question.watch = true,
+            Some("--json") => question.form = Form::Json,
+            _ if asks_for_help(word) => return Ok(Action::Help),
+            Some(number) if question.process.is_none() && !all => {
+                let process = number.parse().ok().filter(|process| *process > 0);
+                question.process = Some(process.ok_or_else(|| surplus("status".as_ref(), word))?);
+            }
+            _ => return Err(surplus("status".as_ref(), word)),
+        }
+    }
+    if all && question.process.is_some() {
+        return Err(surplus("status".as_ref(), "--all".as_ref()));
+    }
+    Ok(Action::Status(question))
 }
 
 fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
@@ -308,6 +334,11 @@ mod tests {
         };
         assert_eq!(action("doctor curl --self-test ssh --json"), Action::Doctor(asked));
         assert_eq!(action("-- doctor x"), run(&["doctor", "x"]));
+        let all = status::question::Question::default();
+        assert_eq!(action("status"), Action::Status(all.clone()));
+        assert_eq!(action("status --all"), Action::Status(all));
+        let asked = status::question::Question { process: Some(7), watch: true, form: Form::Json };
+        assert_eq!(action("status 7 --watch --json"), Action::Status(asked));
         assert_eq!(action("-- on"), run(&["on"]));
         assert_eq!(action("-- help"), run(&["help"]));
         for line in ["help", "on --help", "off -h", "show --help", "doctor --help"] {
@@ -365,6 +396,11 @@ mod tests {
             "show x",
             "doctor --nonsense",
             "doctor x -y",
+            "status x",
+            "status 0",
+            "status 1 2",
+            "status 1 --all",
+            "status --all 1",
             "--registry",
             "--registry tree x",
             "--completions",

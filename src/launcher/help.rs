@@ -8,32 +8,35 @@ use crate::listing::{self, Flag, SHELLS};
 const COLUMN: usize = 41;
 
 /// The ways to call it, and what each does.
-pub const WORDS: [(&str, &str); 6] = [
+pub const WORDS: [(&str, &str); 7] = [
     ("epochsocks [OPTIONS] COMMAND [ARGUMENTS]", "run a command through Tor"),
     ("epochsocks [OPTIONS] --shell", "run your shell through Tor"),
     (
         "epochsocks [OPTIONS] doctor [PROGRAM...]",
         "see whether all is in place; --self-test, --json",
     ),
+    ("epochsocks status [PID|--all]", "see the sockets of what runs so; --watch, --json"),
     ("eval \"$(epochsocks [OPTIONS] on)\"", "what this shell starts goes through Tor"),
     ("eval \"$(epochsocks off)\"", "and no longer"),
     ("epochsocks show", "print LD_PRELOAD"),
 ];
 
 /// The words that are not programs, each with the arguments that it takes.
-pub const OWN_WORDS: [(&str, &[&str]); 5] = [
+pub const OWN_WORDS: [(&str, &[&str]); 6] = [
     ("on", &SHELLS),
     ("off", &SHELLS),
     ("show", &[]),
     ("doctor", &["--self-test", "--json"]),
+    ("status", &["--all", "--watch", "--json"]),
     ("help", &[]),
 ];
 
 const NOTES: &str = "
 A static or Go command runs under a supervisor, which leads it through Tor; with --redirect what a
 shell starts, too. A command that can't be protected (setuid, 32-bit) is not run. A shell after `on`,
-which is no process under epochsocks, runs all of these unprotected. A program that is called on, off, show, sh or doctor is
-run by `epochsocks -- NAME`. `. epochsocks on` can't work: epochsocks is no shell script.
+which is no process under epochsocks, runs all of these unprotected. A program that is called on,
+off, show, sh, doctor or status is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
+epochsocks is no shell script.
 ";
 
 /// Meaning of each exit status.

@@ -10,6 +10,7 @@
 //! - [`inherited`]: what it does not inherit; [`launch`]: what it shares with those that it starts
 //! - [`shell`]: `on`, `off`, `show`; [`undo`]: what `off` restores
 //! - [`doctor`]: whether it all works here
+//! - [`status`]: the sockets of programs that run under it; [`json`]: strings in it
 //! - [`failure`]: how the command ends otherwise; [`persona`]: with whose exit statuses
 //!
 //! There is no `main` of Rust's runtime, which would set SIGPIPE to be ignored: the program would
@@ -25,6 +26,7 @@ mod failure;
 mod flags;
 mod help;
 mod inherited;
+mod json;
 mod landlock;
 mod launch;
 mod listing;
@@ -36,6 +38,7 @@ mod registry;
 mod search;
 mod settings;
 mod shell;
+mod status;
 mod supervisor;
 mod undo;
 
@@ -134,6 +137,7 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
         Action::SampleConfiguration => Ok(print(manual::sample().as_bytes())),
         Action::Completions(script) => Ok(print(script.as_bytes())),
         Action::Doctor(question) => doctor::run(invocation, question),
+        Action::Status(question) => Ok(status::run(question)),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }
 }

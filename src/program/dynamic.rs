@@ -6,7 +6,8 @@ use libc::Elf64_Sym;
 
 use super::ReadAt;
 use super::c_library::{STARTS_PROGRAMS, is_name_of_part, is_name_of_whole};
-use super::plain::{Plain, entry, read};
+use super::plain::{entry, read};
+use crate::bytes::Plain;
 use crate::sys::Errno;
 
 // SAFETY: integers, C layout.

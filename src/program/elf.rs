@@ -10,7 +10,7 @@ use super::ReadAt;
 use super::direct_calls::{self, Code, DirectCalls, Origin};
 use super::dynamic::Dynamic;
 use super::head::Head;
-use super::note::{self, Identity};
+use super::note::{self, Findings, Identity, Version};
 use super::plain::{entry, read};
 use crate::sys::{Errno, File};
 
@@ -137,6 +137,39 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     }
     elf.go = elf.go || has_go_section(file, &header)?;
     Ok(Some(elf))
+}
+
+/// A file that is loaded somewhere in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// The preload library of this very version, and where the block of [`crate::view`] is loaded.
+    Ours(u64),
+    /// That of another version.
+    OtherVersion(Version),
+    /// Anything else.
+    Other,
+}
+
+/// Looks at the ELF file that is loaded at `base` of a memory in which an address is an offset.
+pub fn loaded(memory: &(impl ReadAt + ?Sized), base: u64) -> Result<Loaded, Errno> {
+    let Some(header) = read::<Elf64_Ehdr>(memory, base)?.filter(has_segments) else {
+        return Ok(Loaded::Other);
+    };
+    let Some(table) = base.checked_add(header.e_phoff) else { return Ok(Loaded::Other) };
+    let mut found = Findings::default();
+    for index in 0..u64::from(header.e_phnum) {
+        let Some(segment) = entry::<Elf64_Phdr>(memory, table, index)? else { break };
+        if segment.p_type == libc::PT_NOTE
+            && let Some(start) = base.checked_add(segment.p_vaddr)
+        {
+            note::for_each(memory, start, segment.p_memsz, |note| found.add(note))?;
+        }
+    }
+    Ok(match (found.version, found.view) {
+        (Some(version), Some(view)) if version == Identity::OURS.version() => Loaded::Ours(view),
+        (Some(version), _) => Loaded::OtherVersion(version),
+        (None, _) => Loaded::Other,
+    })
 }
 
 /// The direct system calls in the code of an ELF file that [`inspect`] calls native, none in another.

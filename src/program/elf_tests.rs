@@ -1,5 +1,5 @@
-use super::super::plain::Plain;
 use super::*;
+use crate::bytes::Plain;
 
 /// Writes the bytes of a C structure at `offset`, growing the file.
 fn put<T: Plain>(file: &mut Vec<u8>, offset: usize, value: T) {

@@ -1,5 +1,7 @@
 //! ELF notes: Go's build id, and the note by which the launcher knows the preload library.
 
+use core::fmt;
+
 use super::ReadAt;
 use super::plain::read;
 use crate::sys::Errno;
@@ -36,9 +38,60 @@ impl Identity {
         version: padded(env!("CARGO_PKG_VERSION").as_bytes()),
     };
 
+    /// The version that it tells.
+    pub(super) fn version(&self) -> Version {
+        Version(self.version)
+    }
+
+    /// The version of the preload library, if `note` is its [`Identity`].
+    fn version_in(note: &Note) -> Option<Version> {
+        let is_identity = note.name == Identity::VENDOR && note.kind == Identity::OURS.kind;
+        is_identity.then_some(Version(note.description))
+    }
+
+    /// Where the block of [`crate::view`] lies, if `note` tells that: the distance from its description.
+    fn view_in(note: &Note) -> Option<i32> {
+        let [a, b, c, d, ..] = note.description;
+        let is_view = note.name == Identity::VENDOR && note.kind == VIEW;
+        is_view.then(|| i32::from_ne_bytes([a, b, c, d]))
+    }
+
     /// Tells whether `note` says that its file is the preload library of this version.
     pub(super) fn is_ours(note: &Note) -> bool {
-        note.name == Identity::VENDOR && note.description == Identity::OURS.version
+        Identity::version_in(note) == Some(Version(Identity::OURS.version))
+    }
+}
+
+/// The kind of the note that leads to the block of [`crate::view`].
+const VIEW: u32 = 2;
+
+/// The version of a preload library, filled up with NULs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version([u8; Identity::VERSION]);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Version(bytes) = self;
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        write!(f, "{}", bytes.get(..end).unwrap_or_default().escape_ascii())
+    }
+}
+
+/// The findings in the notes of a loaded library.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Findings {
+    pub(super) version: Option<Version>,
+    /// Where the block of [`crate::view`] is loaded.
+    pub(super) view: Option<u64>,
+}
+
+impl Findings {
+    /// Takes note of what `note`, which is loaded, says.
+    pub(super) fn add(&mut self, note: &Note) {
+        self.version = self.version.or(Identity::version_in(note));
+        let view = Identity::view_in(note);
+        let view = view.map(|distance| note.description_at.wrapping_add_signed(distance.into()));
+        self.view = self.view.or(view);
     }
 }
 
@@ -58,6 +111,10 @@ const fn padded<const N: usize>(text: &[u8]) -> [u8; N] {
 pub(super) struct Note {
     /// The vendor's name up to its NUL, cut or filled up with NULs.
     pub(super) name: [u8; NAME],
+    /// The vendor's own kind of note.
+    kind: u32,
+    /// Where the description is.
+    description_at: u64,
     /// The start of the description, filled up with NULs.
     description: [u8; Identity::VERSION],
 }
@@ -73,11 +130,16 @@ pub(super) fn for_each(
     let mut position = 0;
     while position + HEAD <= end {
         let Some(offset) = start.checked_add(position) else { return Ok(()) };
-        let Some([name, description, _]) = read::<[u32; 3]>(file, offset)? else { return Ok(()) };
+        let Some([name, description, kind]) = read::<[u32; 3]>(file, offset)? else {
+            return Ok(());
+        };
         let aligned = |size: u32| (u64::from(size) + 3) & !3;
+        let description_at = offset.saturating_add(HEAD + aligned(name));
         let note = Note {
-            name: text(file, offset.saturating_add(HEAD), name)?,
-            description: text(file, offset.saturating_add(HEAD + aligned(name)), description)?,
+            name: text(file, offset.saturating_add(HEAD), name, Cut::AtNul)?,
+            kind,
+            description_at,
+            description: text(file, description_at, description, Cut::Nowhere)?,
         };
         each(&note);
         position += HEAD + aligned(name) + aligned(description);
@@ -85,11 +147,19 @@ pub(super) fn for_each(
     Ok(())
 }
 
-/// The first bytes of a text of `size` bytes, up to a NUL.
+/// Where a text ends.
+#[derive(PartialEq, Eq)]
+enum Cut {
+    AtNul,
+    Nowhere,
+}
+
+/// The first bytes of a text of `size` bytes.
 fn text<const N: usize>(
     file: &(impl ReadAt + ?Sized),
     offset: u64,
     size: u32,
+    cut: Cut,
 ) -> Result<[u8; N], Errno> {
     let mut bytes = [0; N];
     let wanted = bytes.get_mut(..N.min(size as usize)).unwrap_or_default();
@@ -97,8 +167,8 @@ fn text<const N: usize>(
         Ok(_) | Err(Errno(libc::EINVAL)) => {}
         Err(errno) => return Err(errno),
     }
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(N);
-    bytes.get_mut(end..).unwrap_or_default().fill(0);
+    let nul = bytes.iter().position(|&byte| byte == 0).filter(|_| cut == Cut::AtNul);
+    bytes.get_mut(nul.unwrap_or(N)..).unwrap_or_default().fill(0);
     Ok(bytes)
 }
 

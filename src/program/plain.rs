@@ -5,13 +5,9 @@ use core::mem::{MaybeUninit, size_of};
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 
 use super::ReadAt;
+use crate::bytes::Plain;
 use crate::sys::Errno;
 
-/// Plain data: any bytes make a valid value.
-///
-/// # Safety
-/// The type has no padding that matters and no invalid bit pattern.
-pub(super) unsafe trait Plain: Copy {}
 // SAFETY: integers and arrays of integers, C layout.
 unsafe impl Plain for Elf64_Ehdr {}
 // SAFETY: as above.

@@ -33,6 +33,13 @@ const NAMES: usize = 1;
 /// No arena has noted the slot: it must not be left `REMOVED`.
 const OLD: usize = 2;
 
+impl<T> Entry<T> {
+    /// The bit of a word whose descriptor names the node.
+    pub const NAMES: u32 = NAMES as u32;
+    /// The bits of a word that are not of the node's address.
+    pub const MARKS: u32 = (NAMES | OLD) as u32;
+}
+
 impl<T> Clone for Entry<T> {
     #[inline(always)]
     fn clone(&self) -> Self {

@@ -39,6 +39,7 @@ mod domain;
 mod entry;
 mod epoch;
 mod handle;
+mod layout;
 mod lock;
 mod mutex;
 mod mutex_slots;
@@ -78,6 +79,7 @@ mod test_record;
 pub use audit::{Audit, Use};
 pub use counted::Counted;
 pub use handle::Handle;
+pub use layout::Layout;
 pub use mutex::Mutex;
 pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
@@ -177,6 +179,9 @@ pub unsafe trait Registry: Sync + Sized {
 
     /// The backend's name, and which of the lettered guarantees it gives.
     const VARIANT: &'static Variant;
+
+    /// Where its entries lie, if another process can read them.
+    const LAYOUT: Option<Layout> = None;
 
     /// Tells whether this process may change the registry; a vfork child may not (guarantee J).
     /// Makes a system call.

@@ -70,6 +70,9 @@ impl<T> core::fmt::Debug for Node<T> {
 }
 
 impl<T> Node<T> {
+    /// Where the record lies, in bytes from the start of the node.
+    pub const RECORD: usize = offset_of!(Node<T>, record);
+
     /// A node without a record.
     #[cfg(any(feature = "std", crossbeam_loom))]
     pub fn new() -> Self {

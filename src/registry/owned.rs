@@ -4,7 +4,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
-use super::{Detached, InsertError, Registry, SocketId, Variant};
+use super::{Detached, InsertError, Layout, Registry, SocketId, Variant};
 use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use crate::sys;
 
@@ -189,6 +189,11 @@ unsafe impl<R: Registry> Registry for Owned<R> {
     type Payload = R::Payload;
 
     const VARIANT: &'static Variant = R::VARIANT;
+
+    const LAYOUT: Option<Layout> = match R::LAYOUT {
+        Some(layout) => Some(layout.at(core::mem::offset_of!(Self, inner))),
+        None => None,
+    };
 
     fn may_change(&self) -> bool {
         self.adopt()

@@ -9,7 +9,7 @@ use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
 use super::table::Table;
 use super::variant::Variant;
-use super::{Detached, InsertError, Payload, Registry, SocketId};
+use super::{Detached, InsertError, Layout, Payload, Registry, SocketId};
 use crate::atomics::const_new;
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::TotalOrder;
@@ -261,6 +261,16 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
     type Payload = D::Payload;
 
     const VARIANT: &'static Variant = D::VARIANT;
+
+    const LAYOUT: Option<Layout> = Some(
+        Layout {
+            record: Node::<D::Payload>::RECORD as u32,
+            names: Entry::<D::Payload>::NAMES,
+            marks: Entry::<D::Payload>::MARKS,
+            ..Table::<Slot<D::Payload>>::LAYOUT
+        }
+        .at(core::mem::offset_of!(Self, table)),
+    );
 
     #[inline]
     fn contains(&self, fd: i32) -> bool {

@@ -2,7 +2,9 @@
 
 use core::sync::atomic::Ordering::Acquire;
 
-use super::InsertError;
+use core::mem::offset_of;
+
+use super::{InsertError, Layout};
 use crate::atomics::ordering::{TotalMark, TotalOrder};
 use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
 use crate::registry::sizes::PAGE;
@@ -23,6 +25,14 @@ pub struct Table<S> {
 }
 
 impl<S: Zeroed> Table<S> {
+    /// Where its pages are found; nothing is said of the words in them.
+    pub const LAYOUT: Layout = Layout {
+        near: offset_of!(Self, near) as u32,
+        far: offset_of!(Self, far) as u32,
+        page: PAGE as u32,
+        ..Layout::NONE
+    };
+
     const_new! {
         /// A table without memory.
         pub fn new() -> Table<S> {

@@ -100,6 +100,12 @@ impl OnionPool {
         OnionPool { mapping: AtomicPtr::new(null_mut()) }
     }
 
+    /// Where the address of the mapping lies, for the live view; its header and what follows it are in
+    /// C's layout.
+    pub const fn mapping(&self) -> *const () {
+        (&raw const self.mapping).cast()
+    }
+
     /// The cookie of `name`, the same one each time. Upper and lower case are the same name. A pool
     /// keeps the size that it was first used with. Async-signal-safe.
     pub fn cookie(

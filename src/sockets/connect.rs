@@ -8,7 +8,7 @@ use super::{
     Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified,
 };
 use crate::registry::{Payload, Registry};
-use crate::socks5::{Credentials, Request};
+use crate::socks5::{Credentials, Isolation, Request};
 use crate::sys::{self, Errno};
 use crate::tor::DialError;
 
@@ -24,6 +24,8 @@ pub struct Attempt<'a> {
     pub tor: SocketAddr,
     /// The user name and password for Tor.
     pub credentials: Option<&'a Credentials>,
+    /// When the call began, in nanoseconds since boot.
+    pub began: u64,
     /// When the handshake has to be over, in nanoseconds since boot.
     pub deadline: u64,
     /// Tells whether the call waits for the end on a socket that is `O_NONBLOCK`, too; called for
@@ -243,7 +245,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         slot: SlotId,
         attempt: &Attempt<'_>,
     ) -> Look {
-        let connection = Connection { destination: attempt.destination };
+        let isolation = Isolation::of(attempt.credentials);
+        let connection = Connection::new(attempt.destination, attempt.began, isolation);
         let attempt = record.send_off(claim, connection, slot);
         locked.drive_until_quiet(Some(Owner { record, attempt }))
     }

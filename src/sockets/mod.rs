@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `progress` | [`Progress`]: where a connect stands; the one answer that every caller gets |
 //! | `record` | [`Record`]: what is known of one socket, however many descriptors name it |
+//! | `connection` | [`Connection`]: where a torified socket leads |
+//! | `image` | [`Image`]: a record in another process's memory |
 //! | `registered` | the record as a registry keeps it |
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
@@ -30,8 +32,10 @@
 //! function is async-signal-safe.
 
 mod connect;
+mod connection;
 mod epoll;
 pub mod handshake;
+mod image;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod interleavings;
 mod progress;
@@ -43,9 +47,11 @@ mod tracker;
 mod verified;
 
 pub use connect::{Attempt, ConnectError, Event, Sent};
+pub use connection::Connection;
 pub use epoll::EpollControl;
+pub use image::{Image, Standing};
 pub use progress::{Progress, Wait};
-pub use record::{Claim, Connection, End, InFlight, Record, SlotId, in_flight_count};
+pub use record::{Claim, End, InFlight, Record, SlotId, in_flight_count};
 pub use tracker::{Held, Sockets};
 pub use verified::{OwnSocket, Unverified, Verified};
 

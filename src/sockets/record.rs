@@ -2,25 +2,16 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::net::SocketAddr;
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
-use super::{Progress, SocketId};
+use super::{Connection, Progress, SocketId, Standing};
 use crate::sys::Errno;
 
 /// The number of a slot in the table of handshakes.
 pub type SlotId = u32;
-
-/// Where a torified socket leads. Immutable once it is visible (guarantee A).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// The address that the program asked for (a cookie address for an onion name): what
-    /// `getpeername` answers.
-    pub destination: SocketAddr,
-}
 
 /// The right to connect one socket, taken by [`Record::begin_connect`]. It ends in
 /// [`Record::publish`], [`Record::send_off`] or [`Record::abandon`]; it has no destructor, as it is
@@ -132,8 +123,10 @@ impl State {
     }
 }
 
-/// One inet stream socket, however many descriptors name it.
+/// One inet stream socket, however many descriptors name it. The layout is C's: see
+/// [`Image`](super::Image).
 #[derive(Debug)]
+#[repr(C)]
 pub struct Record {
     id: SocketId,
     state: AtomicU64,
@@ -354,6 +347,22 @@ impl Record {
             .then(|| unsafe { (*self.connection.get()).assume_init_ref() })
     }
 
+    /// Where a record stands whose state is this word.
+    pub(super) fn standing(state: u64) -> Standing {
+        match State(state).phase() {
+            Phase::Unconnected => Standing::Unconnected,
+            Phase::Claimed => Standing::Claimed,
+            Phase::Connected => Standing::Connected,
+            Phase::InFlight => Standing::InFlight,
+            Phase::Failed => Standing::Failed(State(state).errno()),
+        }
+    }
+
+    /// The slot of a record whose state is this word.
+    pub(super) fn slot_in(state: u64) -> Option<SlotId> {
+        State(state).slot()
+    }
+
     fn state(&self) -> State {
         // Acquire pairs with the AcqRel in `change` and `complete`.
         State(self.state.load(Acquire))
@@ -388,9 +397,9 @@ fn end_in_flight() {
 mod tests {
     use super::*;
 
-    const CONNECTION: Connection = Connection {
-        destination: SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST), 1),
-    };
+    const CONNECTION: Connection =
+        Connection::to(core::net::SocketAddr::new(core::net::IpAddr::V4(LOCALHOST), 1));
+    const LOCALHOST: core::net::Ipv4Addr = core::net::Ipv4Addr::LOCALHOST;
     const REFUSED: Errno = Errno(libc::ECONNREFUSED);
 
     fn end(progress: Progress) -> End {

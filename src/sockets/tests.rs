@@ -35,6 +35,7 @@ pub fn attempt(tor: SocketAddr) -> Attempt<'static> {
     const HOST: Host = Host::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     const REQUEST: Request = Request { command: Command::Connect, host: HOST, port: 80 };
     Attempt {
+        began: 1,
         domain: libc::AF_INET,
         destination,
         request: &REQUEST,

@@ -24,6 +24,50 @@ impl fmt::Display for CredentialsError {
 
 impl core::error::Error for CredentialsError {}
 
+/// With which other connections a connection shares circuits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Isolation {
+    /// That is not known.
+    Unknown = 0,
+    /// With all that show no user name.
+    Shared = 1,
+    /// With those of its process.
+    Process = 2,
+    /// With those of its isolation key.
+    Key = 3,
+    /// With those of its user name and password.
+    User = 4,
+}
+
+impl Isolation {
+    /// That of a connection with these credentials.
+    pub fn of(credentials: Option<&Credentials>) -> Isolation {
+        let Some(credentials) = credentials else { return Isolation::Shared };
+        match credentials.username().strip_prefix(OWN) {
+            Some(rest) if rest.starts_with(KEY) => Isolation::Key,
+            Some([b'0'..=b'9', ..]) => Isolation::Process,
+            _ => Isolation::User,
+        }
+    }
+
+    /// The one of this number.
+    pub const fn numbered(number: u8) -> Isolation {
+        match number {
+            1 => Isolation::Shared,
+            2 => Isolation::Process,
+            3 => Isolation::Key,
+            4 => Isolation::User,
+            _ => Isolation::Unknown,
+        }
+    }
+}
+
+/// The beginning of the user names that are made here.
+const OWN: &[u8] = b"epochsocks-";
+/// The part that follows in those of keys.
+const KEY: &[u8] = b"key-";
+
 /// A user name and a password, each of 1 to 255 bytes. Tor gives each pair its own circuits
 /// (`IsolateSOCKSAuth`, on by default); it interprets user names that start with `<torS0X>`.
 /// `Debug` hides the password.
@@ -66,7 +110,7 @@ impl Credentials {
     pub fn of_key(key: &Bytes<{ Credentials::LONGEST_KEY }>) -> Credentials {
         let (mut username, mut password) = (Bytes::EMPTY, Bytes::EMPTY);
         // Together at most 255 bytes; no process's pair has a letter in this place.
-        let _ = username.extend(b"epochsocks-key-") && username.extend(key.as_slice());
+        let _ = username.extend(OWN) && username.extend(KEY) && username.extend(key.as_slice());
         password.extend(b"0");
         Credentials { username, password }
     }
@@ -137,6 +181,22 @@ mod tests {
         let pair = Credentials::of_key(&Bytes::new(&key).unwrap());
         assert!(pair.username().ends_with(&key));
         assert_eq!(Credentials::new(pair.username(), pair.password()), Ok(pair));
+    }
+
+    #[test]
+    fn an_isolation_is_told_by_the_user_name() {
+        let key = Credentials::of_key(&Bytes::new(b"1").unwrap());
+        let user = Credentials::new(b"me", b"p").unwrap();
+        let process = Credentials::of_process(1, 2);
+        for (credentials, isolation) in [
+            (None, Isolation::Shared),
+            (Some(&process), Isolation::Process),
+            (Some(&key), Isolation::Key),
+            (Some(&user), Isolation::User),
+        ] {
+            assert_eq!(Isolation::of(credentials), isolation);
+            assert_eq!(Isolation::numbered(isolation as u8), isolation);
+        }
     }
 
     #[test]

@@ -122,6 +122,14 @@ impl Handshake {
         self.sent == sent && left.next().is_none()
     }
 
+    /// The message that the server owes; `None` before it was sent anything, and at the end.
+    pub fn awaited(&self) -> Option<Awaited> {
+        match self.state {
+            State::Awaits(awaited) if self.sent != 0 => Some(awaited),
+            _ => None,
+        }
+    }
+
     /// Next step of the caller. The call changes nothing.
     pub fn step(&self) -> Step<'_> {
         match self.state {

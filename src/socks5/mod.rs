@@ -23,7 +23,7 @@ mod reply;
 mod request;
 
 pub use code::ReplyCode;
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, Isolation};
 pub use error::{Awaited, Error};
 pub use handshake::{Handshake, Step, TRANSCRIPT};
 pub use name::{Name, NameError};

@@ -13,6 +13,7 @@
 //! - [`command_line`]: usage errors, exit statuses
 //! - [`shells`]: what bash, zsh, dash and fish evaluate
 //! - [`doctor`]: what the doctor finds
+//! - [`status`]: the sockets of running programs
 //! - [`readme`], [`packaging`]: the documents that are made from the options
 
 mod as_torsocks;
@@ -29,12 +30,14 @@ mod refusals;
 mod running;
 mod settings;
 mod shells;
+mod status;
 #[allow(dead_code)]
 #[path = "../support"]
 mod support {
     pub mod preload;
     pub mod process;
     pub mod run;
+    pub mod scripted_proxy;
     pub mod skip;
 }
 mod sandbox;

@@ -31,10 +31,11 @@ fn come_and_go<S: Subject>(subject: &S, thread: i32, count: u64) {
         let record = subject.lookup(fd).expect("an entry");
         let claim = record.begin_connect().expect("not connected");
         let destination = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), number as u16));
-        record.publish(claim, Connection { destination });
+        record.publish(claim, Connection::to(destination));
         drop(record);
         assert_eq!(subject.duplicate(fd, copy), Ok(true));
-        let port = subject.borrow(copy, |record| record.connection().map(|c| c.destination.port()));
+        let port =
+            subject.borrow(copy, |record| record.connection().map(|c| c.destination().port()));
         assert_eq!(port, Some(Some(number as u16)));
     }
     for fd in first..first + 2 * OPEN {

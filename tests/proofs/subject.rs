@@ -172,14 +172,15 @@ fn connect<S: Subject>(subject: &S, fd: i32, port: u16) -> bool {
     let Some(record) = subject.lookup(fd) else { return false };
     let Ok(claim) = record.begin_connect() else { return false };
     let destination = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port));
-    record.publish(claim, Connection { destination });
+    record.publish(claim, Connection::to(destination));
     true
 }
 
 /// Reads a record from both ends, so that one which is reused meanwhile shows.
 fn read(record: &Record) -> Answer {
     let SocketId(before) = black_box(record).id();
-    let port = black_box(record).connection().map_or(0, |connection| connection.destination.port());
+    let port =
+        black_box(record).connection().map_or(0, |connection| connection.destination().port());
     let SocketId(cookie) = black_box(record).id();
     if before == cookie { Answer::Record { cookie, port } } else { Answer::Torn }
 }

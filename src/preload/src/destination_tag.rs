@@ -18,7 +18,8 @@ use crate::{launch, runtime};
 #[inline(never)] // As for `forget`.
 pub fn tell(fd: i32) {
     let look = SOCKETS.registry().borrow(fd, |record| (record.connection().copied(), record.id()));
-    let Some((Some(Connection { destination }), socket)) = look else { return };
+    let Some((Some(connection), socket)) = look else { return };
+    let destination = Connection::destination(&connection);
     let Some(connection) = connection_id(fd).filter(|id| id.cookie == socket.0) else {
         // Closed by a raw system call; the number belongs to another file.
         return;
@@ -76,7 +77,7 @@ fn ask(fd: i32) -> Option<SocketAddr> {
 pub fn adopt(fd: i32) -> Option<SocketAddr> {
     let destination = ask(fd)?;
     keep_on_loopback(fd);
-    SOCKETS.connected(fd, Connection { destination });
+    SOCKETS.connected(fd, Connection::to(destination));
     Some(destination)
 }
 

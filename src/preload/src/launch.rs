@@ -24,7 +24,7 @@ use epochsocks::sys;
 use crate::runtime::cookie_range;
 
 /// Cookie addresses and the names behind them.
-static ONION_POOL: OnionPool = OnionPool::new();
+pub static ONION_POOL: OnionPool = OnionPool::new();
 
 /// The launch; 0 is none. Written by the constructor, before there is a second thread, and by no one
 /// else: Relaxed.

@@ -15,6 +15,7 @@
 //! | `runtime` | how the settings are loaded, and what follows from them |
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
+//! | `view` | where another process finds all this in the memory of this one |
 //! | `libc_io`, `errno`, `log`, `mapped`, `scratch` | what the handlers share |
 //!
 //! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
@@ -51,6 +52,7 @@ mod scratch;
 mod settings;
 mod sockets;
 mod unhooked;
+mod view;
 
 /// By this note the launcher knows the library from any other.
 #[used]

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::cancel::Cancel;
 use super::entries::{Entries, Target};
 use super::epoll_entry::EpollEntry;
+use super::image::Awaits;
 use super::look::{Look, Owner, Report};
 use super::run_lock::TryLock;
 use super::shared::{Shared, TryLease};
@@ -379,8 +380,10 @@ impl<'s> Locked<'s> {
                 self.fail(Some(DriveError::TimedOut))
             }
             Ok(Advance::Waits(events)) => {
+                // SAFETY: as above, and the one before is not used any more.
+                let awaits = Awaits::of(unsafe { self.script() }).number();
                 // Relaxed: see `Slot::wait`.
-                self.slot.events.store(events as u32, Relaxed);
+                self.slot.events.store(events as u32 | awaits << Slot::AWAITS, Relaxed);
                 Look::at(Progress::Waiting(self.slot.wait()))
             }
             Err(error) => self.fail(Some(error)),

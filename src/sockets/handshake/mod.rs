@@ -11,6 +11,7 @@
 //! | `cancel` | the request that a handshake end |
 //! | `shared` | what forked processes share of a handshake |
 //! | `entries`, `epoll_entry` | [`Entries`], [`EpollEntry`]: the registrations in epoll sets |
+//! | `image` | [`SlotImage`]: a slot in another process's memory |
 //! | `token` | [`Token`]: what the kernel's entry carries while the handshake is in flight |
 //!
 //! Every thread that uses a socket in flight drives its handshake, one at a time by the run lock; no
@@ -21,6 +22,7 @@ mod cancel;
 mod driver;
 mod entries;
 mod epoll_entry;
+mod image;
 mod look;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
@@ -34,6 +36,7 @@ mod token;
 pub use driver::{Locked, Plan};
 pub use entries::{ENTRIES, Entries};
 pub use epoll_entry::{EpollEntry, Interest};
+pub use image::{Awaits, SlotImage};
 pub use look::{Look, Owner, Report};
 pub use run_lock::{RunLock, TryLock};
 pub use slot::Slot;

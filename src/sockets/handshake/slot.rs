@@ -39,7 +39,8 @@ pub(super) struct Script {
 #[repr(C)]
 pub struct Slot {
     pub(super) lock: RunLock,
-    /// `POLLIN` or `POLLOUT`: what the handshake waits for.
+    /// `POLLIN` or `POLLOUT`, and from bit [`Slot::AWAITS`] on the message: what the handshake waits
+    /// for.
     pub(super) events: AtomicU32,
     pub(super) state: State,
     pub(super) id: AtomicU64,
@@ -88,6 +89,9 @@ pub(super) struct Inner {
 unsafe impl Sync for Slot {}
 
 impl Slot {
+    /// Where in `events` the number of the message stands.
+    pub(super) const AWAITS: u32 = 16;
+
     pub(super) fn stage(&self) -> Stage {
         self.state.stage()
     }

@@ -22,6 +22,21 @@ pub(super) enum Stage {
     Ended(Progress),
 }
 
+impl Stage {
+    /// The stage in a word of [`State`].
+    pub(super) fn of(word: u64) -> Stage {
+        let errno = (word >> ERRNO) as u16;
+        match word as u8 {
+            0 => Stage::Free,
+            1 => Stage::Idle,
+            2 => Stage::InFlight,
+            3 => Stage::Ended(Progress::Connected),
+            4 => Stage::Ended(Progress::Unconnected),
+            _ => Stage::Ended(Progress::Failed(Errno(errno.into()))),
+        }
+    }
+}
+
 /// A stage and the serial number of the socket that is at it. Written by the holder of the run lock
 /// alone; zeroed, it is free.
 #[repr(transparent)]
@@ -33,16 +48,7 @@ const ERRNO: u32 = 16;
 impl State {
     pub(super) fn stage(&self) -> Stage {
         // Acquire pairs with the Release in `set` and `assign`.
-        let word = self.0.load(Acquire);
-        let errno = (word >> ERRNO) as u16;
-        match word as u8 {
-            0 => Stage::Free,
-            1 => Stage::Idle,
-            2 => Stage::InFlight,
-            3 => Stage::Ended(Progress::Connected),
-            4 => Stage::Ended(Progress::Unconnected),
-            _ => Stage::Ended(Progress::Failed(Errno(errno.into()))),
-        }
+        Stage::of(self.0.load(Acquire))
     }
 
     /// The serial number of the socket.

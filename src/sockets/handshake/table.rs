@@ -49,6 +49,16 @@ impl Default for Table {
 }
 
 impl Table {
+    /// Slots of the first chunk; each is twice as long as the one before.
+    pub const FIRST_CHUNK: u32 = FIRST_CHUNK;
+    /// The number of chunks.
+    pub const CHUNK_COUNT: u32 = CHUNKS as u32;
+
+    /// Where the addresses of the chunks lie.
+    pub const fn chunks(&self) -> *const () {
+        (&raw const self.chunks).cast()
+    }
+
     /// A table without memory.
     pub const fn new() -> Self {
         Table {

@@ -65,7 +65,7 @@ fn peer(fd: c_int) -> Peer {
     state::refresh(fd);
     let destination = SOCKETS
         .registry()
-        .borrow(fd, |record| record.connection().map(|connection| connection.destination))
+        .borrow(fd, |record| record.connection().map(|connection| connection.destination()))
         .flatten();
     match destination {
         // The entry is another table's: what the kernel says of this one's is the whole truth.

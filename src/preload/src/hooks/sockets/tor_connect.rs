@@ -70,13 +70,15 @@ fn send_off(
     let request = request(destination, host)?;
     let settings = runtime::loaded();
     let credentials = runtime::credentials();
-    let deadline = clock::now().saturating_add(settings.handshake_timeout);
+    let began = clock::now();
+    let deadline = began.saturating_add(settings.handshake_timeout);
     let attempt = Attempt {
         domain,
         destination,
         request: &request,
         tor: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
+        began: began.as_nanos() as u64,
         deadline: deadline.as_nanos() as u64,
         always_waits: || always_waits(runtime::loaded()),
     };
