@@ -47,10 +47,13 @@ $(foreach file,$(LIBRARIES),$(CARGO_TARGET_DIR)/release/$(file) $(LIBDIR)/epochs
 endef
 export FILES
 
-.PHONY: all install uninstall deb rpm
-all:
-	$(CARGO) build --release --locked
+.PHONY: all release install uninstall deb rpm
+all: release
 	CARGO='$(CARGO)' src/preload/build-variants $(REGISTRIES)
+
+# The launcher and the library with the default registry.
+release:
+	$(CARGO) build --release --locked
 
 install:
 	@test -e $(LAUNCHER) || { echo "first: make"; exit 1; }

@@ -33,9 +33,9 @@ pub const OWN_WORDS: [(&str, &[&str]); 6] = [
 
 const NOTES: &str = "
 A static or Go command runs under a supervisor, which leads it through Tor; with --redirect what a
-shell starts, too. A command that can't be protected (setuid, 32-bit) is not run. A shell after `on`,
-which is no process under epochsocks, runs all of these unprotected. A program that is called on,
-off, show, sh, doctor or status is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
+shell starts, too. A command that can't be protected (setuid, 32-bit) is not run. A shell after
+`on`, which is no process under epochsocks, runs all of these unprotected. A program that is called
+on, off, show, sh, doctor or status is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
 epochsocks is no shell script.
 ";
 

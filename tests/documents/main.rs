@@ -2,6 +2,7 @@
 
 mod links;
 mod maps;
+mod picture;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@
 //! - [`shells`]: what bash, zsh, dash and fish evaluate
 //! - [`doctor`]: what the doctor finds
 //! - [`status`]: the sockets of running programs
+//! - [`documents`]: the commands of the documents
 //! - [`readme`], [`packaging`]: the documents that are made from the options
 
 mod as_torsocks;
@@ -21,6 +22,7 @@ mod backstop;
 mod command_line;
 mod direct_calls;
 mod doctor;
+mod documents;
 mod inherited;
 mod libraries;
 mod packaging;
