@@ -24,7 +24,7 @@ LIBRARY = libepochsocks_preload
 REGISTRIES = slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam
 LIBRARIES = $(LIBRARY).so $(REGISTRIES:%=$(LIBRARY)-%.so)
 DOCUMENTS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/THIRD-PARTY.txt
-MANUAL = $(wildcard manual/*.md)
+MANUAL = $(wildcard design/manual/*.md)
 DOCDIR = $(PREFIX)/share/doc/epochsocks
 
 # Source, target and mode of each installed file but the libraries.

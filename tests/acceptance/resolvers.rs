@@ -80,7 +80,7 @@ fn with_names_cookie_curl_reaches_a_name_without_ipv4() {
     assert_connected(&seen, "v6only.test", 80);
 }
 
-/// ssh itself goes through Tor, and the program through ssh, as manual/using.md says.
+/// ssh itself goes through Tor, and the program through ssh, as design/manual/using.md says.
 ///
 /// promise: a SOCKS5 proxy other than Tor
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::{Text, documents, place, root, texts};
 
 /// Folders of the checkout by which a path in backticks is recognised.
-const FOLDERS: [&str; 6] = ["src/", "tests/", "benches/", "design/", "manual/", "packaging/"];
+const FOLDERS: [&str; 5] = ["src/", "tests/", "benches/", "design/", "packaging/"];
 
 /// The texts between backticks on a line.
 fn in_backticks(line: &str) -> impl Iterator<Item = &str> {

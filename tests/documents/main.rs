@@ -39,7 +39,7 @@ fn texts(folders: &[&str], extensions: &[&str]) -> Vec<Text> {
 
 /// The documents that are written by hand.
 fn documents() -> Vec<Text> {
-    let folders = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "design", "manual"];
+    let folders = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "design"];
     let mut found = texts(&folders, &["md"]);
     found.extend(texts(&["benches/README.md"], &["md"]));
     found

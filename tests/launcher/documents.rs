@@ -34,7 +34,7 @@ fn root() -> &'static Path {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let pages = ["manual", "design"].into_iter().flat_map(|folder| {
+    let pages = ["design/manual", "design"].into_iter().flat_map(|folder| {
         fs::read_dir(root().join(folder)).expect("a folder").flatten().map(|entry| entry.path())
     });
     let named = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "benches/README.md"];

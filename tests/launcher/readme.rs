@@ -52,7 +52,7 @@ fn code(text: &str) -> String {
 
 #[test]
 fn the_manual_has_every_option() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manual/settings.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("design/manual/settings.md");
     let text = std::fs::read_to_string(&file).expect("the page is there");
     let (before, rest) = text.split_once(START).expect("the table has a start");
     let (found, after) = rest.split_once(END).expect("the table has an end");
@@ -61,7 +61,7 @@ fn the_manual_has_every_option() {
         std::fs::write(&file, text).expect("the checkout can be written");
     } else {
         let renew = "EPOCHSOCKS_BLESS=1 cargo test --test launcher readme";
-        assert!(found == table(), "manual/settings.md is stale; `{renew}` renews it");
+        assert!(found == table(), "design/manual/settings.md is stale; `{renew}` renews it");
     }
 }
 

@@ -120,9 +120,9 @@ fn the_form_for_scripts_in_the_manual_stops_without_set_e_and_without_the_launch
     }
 }
 
-/// The line of manual/using.md that starts so, without a comment at its end.
+/// The line of design/manual/using.md that starts so, without a comment at its end.
 fn manual_line(start: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("manual/using.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("design/manual/using.md");
     let text = std::fs::read_to_string(file).expect("the page is there");
     let line = text.lines().find(|line| line.starts_with(start));
     let line = line.unwrap_or_else(|| panic!("no line starts with {start}"));

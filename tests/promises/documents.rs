@@ -29,9 +29,9 @@ pub fn sections() -> Vec<Section> {
         },
         Section {
             title: "What is not recognised",
-            promises: bullets("manual/limits.md", "Recognition of direct system calls"),
+            promises: bullets("design/manual/limits.md", "Recognition of direct system calls"),
         },
-        Section { title: "Limits", promises: bullets("manual/limits.md", "Known limits") },
+        Section { title: "Limits", promises: bullets("design/manual/limits.md", "Known limits") },
         Section {
             title: "Limits of a connect that does not wait",
             promises: bullets("design/nonblocking.md", "Limits"),
