@@ -80,7 +80,7 @@ impl Program {
                 return socket.clone();
             }
             // On its way there, or about to begin.
-            let earlier = ["beginning", "reaching-tor", "greeting", "changing"];
+            let earlier = ["beginning", "reaching-tor", "greeting", "authenticating", "changing"];
             let is_early = |socket: &Value| earlier.iter().any(|word| socket["state"] == *word);
             assert!(found.is_none_or(is_early) && start.elapsed() < LIMIT, "{process}");
             std::thread::yield_now();
@@ -162,6 +162,9 @@ fn a_connect_in_flight_shows_its_stage_whether_it_waits_or_not() {
         let socket = waiting.socket(address, "connecting");
         assert_eq!(socket["isolation"], "process", "{socket}");
     }
+    // The library has a descriptor of its own for each.
+    let process = waiting.json();
+    assert_eq!(process["sockets"].as_array().map(Vec::len), Some(2), "{process}");
     let silent = ScriptedProxy::start(&[Greeting, Hang]);
     let greeting = Program::start(
         &[],

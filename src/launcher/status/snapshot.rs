@@ -1,6 +1,6 @@
 //! The sockets of one process at one moment: what its memory says, beside what the kernel says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use epochsocks::config::{CONF_FILE_VARIABLES, NO_FILE, Settings, Sources, load};
@@ -110,10 +110,17 @@ pub fn of(process: Process, kernel: &HashMap<u64, KernelSocket>) -> Result<Snaps
     let reader = reader?;
     let given = Given::of(process);
     let ours = process.shares_our_network();
-    let mut sockets = Vec::new();
+    let mut found = Vec::new();
     for (fd, inode) in process.sockets().map_err(|error| as_unreadable(&error))? {
+        found.push((fd, inode, reader.entry(fd)?));
+    }
+    // The library's own descriptors of a socket have no entry; the program's have one.
+    let recorded: HashSet<_> =
+        found.iter().filter(|found| found.2 != Entry::None).map(|found| found.1).collect();
+    found.retain(|(_, inode, entry)| *entry != Entry::None || !recorded.contains(inode));
+    let mut sockets = Vec::new();
+    for (fd, inode, entry) in found {
         let known = kernel.get(&inode).filter(|_| ours);
-        let entry = reader.entry(fd)?;
         sockets.extend(socket(fd, entry, known, ours, &given, &reader)?);
     }
     let refusals = reader.refusals()?;
