@@ -140,7 +140,7 @@ pub fn decide_process(has_changed_ids: bool, changes_domain: bool) -> Result<(),
 /// nothing else is in the way.
 pub fn is_redirectable(refusal: ExecRefusal) -> bool {
     use ExecRefusal::*;
-    matches!(refusal, Static | Go | DirectCalls | OtherLoader | Audit)
+    matches!(refusal, Static | Go | DirectCalls | OtherLoader)
 }
 
 impl ExecRefusal {
