@@ -25,7 +25,6 @@
 //! | [`backstop`] | the seccomp filter of a launch, and the secret that its hooks' calls carry | yes |
 //! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
 //! | `atomics` | the atomics of a program or of a model, and the memory orderings | yes |
-//! | `atomics` | the atomics of [`registry`] and [`sockets`], real and loom's, and their orderings | yes |
 //! | [`view`] | where the live view finds the sockets of a process in its memory | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
