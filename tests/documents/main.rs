@@ -1,5 +1,6 @@
 //! Documents and comments keep the rules of CONTRIBUTING: plain words, and paths that exist.
 
+mod imports;
 mod links;
 mod maps;
 mod picture;
