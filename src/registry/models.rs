@@ -91,13 +91,13 @@ fn alive_at_rest(registry: &impl Subject) -> isize {
     ALIVE.load(SeqCst)
 }
 
-/// F: a reader that meets the reuse of its record's memory.
-fn read_while_reused<S: Subject>() {
-    let registry = registry::<S>();
-    registry.insert(0, SocketId(10)).expect("vacant");
-    let reader = beside(&registry, |registry| {
-        if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
-            assert!((10..13).contains(&cookie));
+/// Reuses the memory of the record of descriptor 0 twice, beside a thread that reads it so often.
+fn reuse_beside_a_reader<S: Subject>(registry: &Arc<S>, reads: u32) {
+    let reader = beside(registry, move |registry| {
+        for _ in 0..reads {
+            if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
+                assert!((10..13).contains(&cookie));
+            }
         }
     });
     for cookie in [11, 12] {
@@ -107,6 +107,13 @@ fn read_while_reused<S: Subject>() {
     registry.remove(0);
     registry.sweep();
     reader.join().expect("no panic");
+}
+
+/// F: a reader that meets the reuse of its record's memory.
+fn read_while_reused<S: Subject>() {
+    let registry = registry::<S>();
+    registry.insert(0, SocketId(10)).expect("vacant");
+    reuse_beside_a_reader(&registry, 1);
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
 }
 
@@ -115,18 +122,7 @@ fn read_by_a_plain_claim<P: Policy + Send>() {
     let registry = registry::<Slots<P>>();
     registry.insert(0, SocketId(10)).expect("vacant");
     registry.domain().own_place_of(1);
-    let reader = beside(&registry, |registry| {
-        if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
-            assert!((10..13).contains(&cookie));
-        }
-    });
-    for cookie in [11, 12] {
-        registry.remove(0);
-        registry.insert(0, SocketId(cookie)).expect("vacant");
-    }
-    registry.remove(0);
-    registry.sweep();
-    reader.join().expect("no panic");
+    reuse_beside_a_reader(&registry, 1);
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
 }
 
@@ -153,20 +149,7 @@ fn read_when_the_barrier_is_refused<P: Policy + Send>() {
     barrier::refuse();
     registry.insert(0, SocketId(10)).expect("vacant");
     registry.domain().own_place_of(1);
-    let reader = beside(&registry, |registry| {
-        for _ in 0..2 {
-            if let Some(cookie) = registry.borrow(0, |record| record.id().0) {
-                assert!((10..13).contains(&cookie));
-            }
-        }
-    });
-    for cookie in [11, 12] {
-        registry.remove(0);
-        registry.insert(0, SocketId(cookie)).expect("vacant");
-    }
-    registry.remove(0);
-    registry.sweep();
-    reader.join().expect("no panic");
+    reuse_beside_a_reader(&registry, 2);
 }
 
 /// C, E: a handle outlives its guard and the entry.
