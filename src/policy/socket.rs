@@ -1,7 +1,7 @@
 //! Sockets that `socket()` may make.
 
 use super::Refusal;
-use crate::config::{Inbound, Settings};
+use crate::config::{Inbound, OutboundLocalhost, Settings};
 
 /// `SOCK_CLOEXEC` and `SOCK_NONBLOCK` ride in the type argument.
 const KIND_MASK: i32 = 0xf;
@@ -88,6 +88,12 @@ pub fn confines_streams(settings: &Settings) -> bool {
     settings.tor_address.is_loopback()
         && settings.allow_inbound != Inbound::All
         && settings.allow_direct.is_none()
+}
+
+/// Tells whether UDP sockets can't send: what a program asks a name server is answered without a datagram of its
+/// own, and all others are refused, unless they may reach localhost.
+pub fn silences_datagrams(settings: &Settings) -> bool {
+    settings.allow_outbound_localhost != OutboundLocalhost::All
 }
 
 #[cfg(test)]

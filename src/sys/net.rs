@@ -288,6 +288,14 @@ pub fn confine(fd: i32) -> Result<(), Errno> {
     set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo")
 }
 
+/// Takes sending away from the UDP socket `fd`, for good: data are `EPIPE`, with an address and without, also
+/// those of system calls that nobody looks at. Receiving goes on.
+pub fn silence(fd: i32) {
+    // It is done all the same where the kernel says that there is no peer.
+    // SAFETY: takes integers.
+    unsafe { syscall6(libc::SYS_shutdown, fd as usize, libc::SHUT_WR as usize, 0, 0, 0, 0) };
+}
+
 /// The name of the interface that `fd` is bound to, up to a NUL; empty if there is none.
 fn interface(fd: i32) -> Result<[u8; libc::IFNAMSIZ], Errno> {
     // SAFETY: a name of that length.

@@ -62,14 +62,15 @@ fn reaches_all(network: &Network, program: &Path) {
 #[test]
 fn a_static_program_of_glibc_goes_through_tor() {
     let Some(network) = network_with(&[]) else { return };
-    let flags = ["-static", "-Wno-error"];
+    let flags = ["-static", "-Wno-error", "-pthread"];
     reaches_all(network, &probe_as("supervised-static", "supervised", &flags));
 }
 
 #[test]
 fn a_program_out_of_the_librarys_reach_gets_a_supervisor_by_itself_and_a_line_says_so() {
     let Some(network) = network_with(&[]) else { return };
-    let program = probe_as("supervised-static", "supervised", &["-static", "-Wno-error"]);
+    let program =
+        probe_as("supervised-static", "supervised", &["-static", "-Wno-error", "-pthread"]);
     let get = || Subject::new(&program).args(["get", ADDRESS, "80"]);
     let seen = get().succeed_where_it_would_leak(network);
     fetched(&seen, ADDRESS);
@@ -84,7 +85,7 @@ fn a_static_program_of_musl_goes_through_tor() {
     let program = built("supervised-musl", |program| {
         let mut compiler = Command::new("musl-gcc");
         let names = "-Dstrerrorname_np=strerror";
-        compiler.args(["-static", names, "-w", "-o"]);
+        compiler.args(["-static", names, "-w", "-pthread", "-o"]);
         compiler.arg(program).arg(source("supervised.c"));
         compiler
     });
@@ -129,7 +130,7 @@ fn a_static_program_of_rust_goes_through_tor() {
 #[test]
 fn system_calls_of_a_dynamic_programs_own_go_through_tor_and_name_the_destination() {
     let Some(network) = network_with(&[]) else { return };
-    let program = probe_as("supervised-dynamic", "supervised", &[]);
+    let program = probe_as("supervised-dynamic", "supervised", &["-pthread"]);
     let seen =
         supervised(&program).args(["raw", ADDRESS, "80"]).succeed_where_it_would_leak(network);
     assert_eq!(seen.stdout(), format!("peer {ADDRESS} 80\n{EXIT}"), "{seen:#?}");
@@ -143,7 +144,8 @@ fn system_calls_of_a_dynamic_programs_own_go_through_tor_and_name_the_destinatio
 #[test]
 fn children_of_vfork_closed_descriptors_and_fast_open_go_through_tor() {
     let Some(network) = network_with(&[]) else { return };
-    let program = probe_as("supervised-static", "supervised", &["-static", "-Wno-error"]);
+    let program =
+        probe_as("supervised-static", "supervised", &["-static", "-Wno-error", "-pthread"]);
     for way in ["vfork", "closed", "fastopen"] {
         let subject = supervised(&program).args([way, ADDRESS, "80"]);
         assert_connected(&subject.succeed_where_it_would_leak(network), ADDRESS, 80);
@@ -153,17 +155,37 @@ fn children_of_vfork_closed_descriptors_and_fast_open_go_through_tor() {
 #[test]
 fn datagrams_of_a_static_program_are_refused_by_every_call() {
     let Some(network) = network_with(&[]) else { return };
-    let program = probe_as("supervised-static", "supervised", &["-static", "-Wno-error"]);
+    let program =
+        probe_as("supervised-static", "supervised", &["-static", "-Wno-error", "-pthread"]);
     let seen = supervised(&program).arg("datagrams").succeed_where_it_would_leak(network);
     let expected = "sendto EPERM\nsendmsg EPIPE\nsendmmsg EPIPE\nsendmsg to a local name server EPIPE\n\
                     connect EPERM\nraw EPERM\npacket EPERM\n";
     assert_eq!(seen.stdout(), expected, "{seen:#?}");
 }
 
+/// promise: UDP to the machine itself
+/// A resolver of this machine would send the question on.
+#[test]
+fn no_datagram_reaches_another_port_of_this_machine_than_the_name_servers() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let flags = ["-static", "-Wno-error", "-pthread"];
+    let fixed = probe_as("supervised-static", "supervised", &flags);
+    let dynamic = probe_as("supervised-dynamic", "supervised", &["-pthread"]);
+    let bare = network.run(&mut Subject::new(&fixed).arg("beside").bare());
+    assert!(!bare.stdout().contains(" 0"), "the way is not open without the library: {bare:#?}");
+    for subject in [supervised(&fixed), supervised(&dynamic), Subject::new(&dynamic)] {
+        let seen = subject.arg("beside").succeed(network);
+        assert_eq!(seen.stdout(), bare.stdout().replace(" 1", " 0"), "{seen:#?}");
+    }
+    let seen = supervised(&fixed).arg("races").succeed(network);
+    assert_eq!(seen.stdout(), "another port: 0\nanother socket: 0\n", "{seen:#?}");
+}
+
 #[test]
 fn a_program_that_kills_the_supervisor_has_no_network() {
     let Some(network) = network_with(&[]) else { return };
-    let program = probe_as("supervised-static", "supervised", &["-static", "-Wno-error"]);
+    let program =
+        probe_as("supervised-static", "supervised", &["-static", "-Wno-error", "-pthread"]);
     // The launcher ends at once, and the program's output is read to its own end.
     let seen = supervised(program).arg("killer").run(network);
     assert_eq!(seen.output.status.code(), Some(125), "{seen:#?}");
@@ -173,7 +195,7 @@ fn a_program_that_kills_the_supervisor_has_no_network() {
 #[test]
 fn a_shells_children_of_every_kind_go_through_tor() {
     let Some(network) = network_with(&["curl"]) else { return };
-    let flags = ["-static", "-Wno-error"];
+    let flags = ["-static", "-Wno-error", "-pthread"];
     let program = probe_as("supervised-static", "supervised", &flags);
     let script = format!(
         "'{0}' get v4only.test 80; curl -sS http://v4only.test/peer; \
@@ -196,7 +218,8 @@ fn a_dynamic_programs_own_resolver_is_answered_by_the_hooks_beside_a_supervisor(
 #[test]
 fn make_builds_with_many_programs_of_every_kind_at_once() {
     let Some(network) = network_with(&["make", "curl"]) else { return };
-    let program = probe_as("supervised-static", "supervised", &["-static", "-Wno-error"]);
+    let program =
+        probe_as("supervised-static", "supervised", &["-static", "-Wno-error", "-pthread"]);
     let directory = crate::subject::empty_directory("supervised-make");
     let lines = format!(
         "all: $(foreach n,1 2 3 4 5 6 7 8,s$(n) d$(n))\ns%:\n\t'{}' get {ADDRESS} 80 > s$*\n\

@@ -5,6 +5,9 @@
 //   supervised vfork ADDRESS PORT   a vfork child connects
 //   supervised closed ADDRESS PORT  after closing every descriptor but the standard ones
 //   supervised datagrams            what becomes of datagrams
+//   supervised beside               whether a datagram reaches another port of this machine than that which its
+//                                   socket was connected to, by system calls of its own
+//   supervised races                the same with threads that change what a call is about
 //   supervised killer               what sockets are after the supervisor was killed
 //   supervised fastopen ADDRESS PORT
 #define _GNU_SOURCE
@@ -12,6 +15,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +127,133 @@ static int datagrams(void) {
     return 0;
 }
 
+// A receiver of our own, and whether anything has come to it.
+static int receiver;
+static struct sockaddr_in aim;
+
+static void receive_at_a_port(void) {
+    socklen_t length = sizeof aim;
+    aim = at("127.0.0.1", "0");
+    receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    if (bind(receiver, (void *)&aim, length) || getsockname(receiver, (void *)&aim, &length)) exit(3);
+}
+
+static int arrived(void) {
+    char byte;
+    int count = 0;
+    while (recv(receiver, &byte, 1, MSG_DONTWAIT) >= 0) count++;
+    return count;
+}
+
+static int to_a_name_server(void) {
+    struct sockaddr_in server = at("127.0.0.53", "53");
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (connect(fd, (void *)&server, sizeof server)) exit(4);
+    return fd;
+}
+
+static void aimed(const char *what, int fd) {
+    struct iovec data = {"x", 1};
+    struct msghdr message = {.msg_name = &aim, .msg_namelen = sizeof aim, .msg_iov = &data, .msg_iovlen = 1};
+    struct mmsghdr many = {.msg_hdr = message};
+    call(SYS_sendto, fd, (long)"x", 1, MSG_NOSIGNAL, (long)&aim, sizeof aim);
+    printf("%s: sendto %d", what, arrived());
+    call(SYS_sendmsg, fd, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
+    printf(" sendmsg %d", arrived());
+    call(SYS_sendmmsg, fd, (long)&many, 1, MSG_NOSIGNAL, 0, 0);
+    printf(" sendmmsg %d\n", arrived());
+    fflush(stdout);
+}
+
+static int passed(int fd) {
+    int ends[2], got;
+    union {
+        char room[CMSG_SPACE(sizeof fd)];
+        struct cmsghdr header;
+    } control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec data = {(char[]){0}, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+    call(SYS_sendmsg, ends[0], (long)&message, 0, 0, 0, 0);
+    message.msg_controllen = sizeof control;
+    call(SYS_recvmsg, ends[1], (long)&message, 0, 0, 0, 0);
+    memcpy(&got, CMSG_DATA(&control.header), sizeof got);
+    return got;
+}
+
+static int beside(void) {
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    receive_at_a_port();
+    aimed("fresh", socket(AF_INET, SOCK_DGRAM, 0));
+    int fd = to_a_name_server();
+    aimed("connected", fd);
+    aimed("duplicate", dup(fd));
+    aimed("passed", passed(fd));
+    if (fork() == 0) return aimed("child", fd), 0;
+    wait(NULL);
+    connect(fd, &nobody, sizeof nobody);
+    aimed("let go", fd);
+    fd = to_a_name_server();
+    call(SYS_connect, fd, (long)&aim, sizeof aim, 0, 0, 0);
+    call(SYS_write, fd, (long)"x", 1, 0, 0, 0);
+    printf("connected again: write %d\n", arrived());
+    return 0;
+}
+
+// What the threads change: the port of an address, and what a descriptor names.
+static struct sockaddr_in moving;
+static int number, local, inet;
+
+static void *change_the_port(void *end) {
+    while (!*(volatile int *)end) {
+        ((volatile struct sockaddr_in *)&moving)->sin_port = htons(53);
+        ((volatile struct sockaddr_in *)&moving)->sin_port = aim.sin_port;
+    }
+    return NULL;
+}
+
+static void *change_the_socket(void *end) {
+    while (!*(volatile int *)end) {
+        dup2(local, number);
+        dup2(inet, number);
+    }
+    return NULL;
+}
+
+static int races(void) {
+    static int end;
+    pthread_t thread;
+    receive_at_a_port();
+    moving = aim;
+    signal(SIGPIPE, SIG_IGN);
+    pthread_create(&thread, NULL, change_the_port, &end);
+    for (int i = 0; i < 2000; i++) {
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        sendto(fd, "x", 1, 0, (void *)&moving, sizeof moving);
+        if (connect(fd, (void *)&moving, sizeof moving) == 0 && write(fd, "x", 1) < 0) puts("no write");
+        close(fd);
+    }
+    end = 1;
+    pthread_join(thread, NULL);
+    printf("another port: %d\n", arrived());
+
+    end = 0;
+    local = socket(AF_UNIX, SOCK_DGRAM, 0);
+    inet = to_a_name_server();
+    number = dup(local);
+    pthread_create(&thread, NULL, change_the_socket, &end);
+    for (int i = 0; i < 2000; i++) {
+        sendto(number, "x", 1, 0, (void *)&aim, sizeof aim);
+        connect(number, (void *)&aim, sizeof aim);
+        send(inet, "x", 1, 0);
+    }
+    end = 1;
+    pthread_join(thread, NULL);
+    printf("another socket: %d\n", arrived());
+    return 0;
+}
+
 static int killer(void) {
     struct sockaddr_in place = at("198.51.100.1", "80");
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -139,6 +270,8 @@ static int killer(void) {
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     if (!strcmp(what, "datagrams")) return datagrams();
+    if (!strcmp(what, "beside")) return beside();
+    if (!strcmp(what, "races")) return races();
     if (!strcmp(what, "killer")) return killer();
     if (count < 4) return 2;
     if (!strcmp(what, "get")) return get(words[2], words[3]);

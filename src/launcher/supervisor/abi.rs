@@ -352,10 +352,10 @@ pub fn wait(set: &OwnedFd, limit: Option<Duration>, events: &mut Vec<Event>) {
     events.extend(raw.iter().take(count.max(0) as usize).map(|event| (event.u64, event.events)));
 }
 
-/// Two ends of a UNIX socket that keeps messages apart, closed on exec.
-pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+/// Two ends of a UNIX socket that keeps messages apart, closed on exec; `flags` may make both non-blocking.
+pub fn pair(flags: c_int) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | flags;
     // SAFETY: the kernel writes two descriptors, which are ours.
     unsafe {
         if libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) < 0 {
@@ -423,34 +423,6 @@ pub fn receive_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
     // SAFETY: a fresh descriptor of ours.
     (received == 1 && control.descriptor >= 0)
         .then(|| unsafe { OwnedFd::from_raw_fd(control.descriptor) })
-}
-
-/// Receives a datagram from `fd` without waiting; gives its length, and the bytes of its source's address with
-/// theirs.
-pub fn receive_from(fd: i32, bytes: &mut [u8], source: &mut [u8]) -> Result<(usize, usize), Errno> {
-    let mut length = source.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most so many bytes to each.
-    let count = Errno::check(unsafe {
-        syscall6(
-            libc::SYS_recvfrom,
-            fd as usize,
-            bytes.as_mut_ptr() as usize,
-            bytes.len(),
-            libc::MSG_DONTWAIT as usize,
-            source.as_mut_ptr() as usize,
-            &raw mut length as usize,
-        )
-    })?;
-    Ok((count.min(bytes.len()), (length as usize).min(source.len())))
-}
-
-/// Takes sending away from the UDP socket `fd`: data with an address are `EPIPE`, also those of system calls
-/// that nobody looks at. A socket without a peer is `ENOTCONN`, and it is done all the same.
-pub fn silence(fd: i32) {
-    // SAFETY: takes integers.
-    unsafe {
-        syscall6(libc::SYS_shutdown, fd as usize, libc::SHUT_WR as usize, 0, 0, 0, 0);
-    }
 }
 
 /// A number that the kernel has drawn.

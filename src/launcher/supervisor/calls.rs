@@ -16,7 +16,7 @@ use super::abi::{self, Call};
 use super::log::{Level, Subject};
 use super::pending::{Payload, Pending, ReplyTo, Work};
 use super::program::{self, Socket};
-use super::stub::{Asker, local};
+use super::stub::local;
 use super::verdict::{self, Verdict};
 
 /// `SOCK_CLOEXEC` and `SOCK_NONBLOCK` ride in the type argument.
@@ -82,14 +82,14 @@ impl Supervisor<'_> {
     }
 
     /// A confined socket; `flags` are the type argument of socket(2).
-    fn make_socket(&self, kind: SocketKind, flags: i32) -> Result<OwnedFd, Errno> {
+    pub(super) fn make_socket(&self, kind: SocketKind, flags: i32) -> Result<OwnedFd, Errno> {
         let fd = abi::socket(kind.domain, flags | libc::SOCK_CLOEXEC, kind.protocol)?;
         let confinement = verdict::confinement(kind, self.settings);
         if confinement.to_loopback {
             net::confine(fd.as_raw_fd())?;
         }
         if confinement.silenced {
-            abi::silence(fd.as_raw_fd());
+            net::silence(fd.as_raw_fd());
         }
         Ok(fd)
     }
@@ -99,7 +99,9 @@ impl Supervisor<'_> {
         if call.arguments[0] as i32 == -1 && call.arguments[1] == presence::QUESTION {
             return Done::Fails(presence::ANSWER);
         }
-        let socket = match Socket::of(call, &self.listener) {
+        let taken =
+            Socket::of(call, &self.listener).and_then(|socket| self.as_before(call, socket));
+        let socket = match taken {
             Ok(socket) => socket,
             Err(errno) => return self.untold(call, errno),
         };
@@ -137,12 +139,7 @@ impl Supervisor<'_> {
                 if let Ok(cookie) = net::cookie(socket.number()) {
                     self.sockets.remove(cookie);
                 }
-                let dissolved = net::disconnect(socket.number());
-                if verdict::confinement(socket.kind, self.settings).silenced {
-                    // It could send to whatever address again.
-                    abi::silence(socket.number());
-                }
-                dissolved.into()
+                net::disconnect(socket.number()).into()
             }
             Verdict::ThroughTor { destination, is_cookie } => {
                 match self.world.request(destination, is_cookie) {
@@ -155,7 +152,7 @@ impl Supervisor<'_> {
             Verdict::NameServer(server) if socket.kind.is_tcp() => {
                 self.connect_to_stream(call, socket, server)
             }
-            Verdict::NameServer(server) => self.connect_to_stub(call, socket, server),
+            Verdict::NameServer(server) => self.open_channel(call, socket, server),
             Verdict::Refuse(refusal) => match address {
                 Address::Inet(to) => self.refuse(call, to, refusal),
                 _ => Done::Fails(refusal.errno()),
@@ -191,40 +188,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Connects a UDP socket to the stub. One that can't send gives way to one that can, to the stub alone.
-    fn connect_to_stub(&mut self, call: &Call, socket: Socket, server: SocketAddr) -> Done {
-        let stub = self.stubs.address(socket.kind.domain);
-        let (bytes, length) = encode(&stub);
-        let is_silenced = verdict::confinement(socket.kind, self.settings).silenced;
-        let connected = if is_silenced { self.replace(call, &socket) } else { Ok(socket.fd) };
-        let connected = connected.and_then(|fd| {
-            net::connect(fd.as_raw_fd(), &bytes[..length])?;
-            Ok((net::cookie(fd.as_raw_fd())?, fd))
-        });
-        match connected {
-            Ok((cookie, fd)) => {
-                let process = program::process_of(call.thread);
-                self.sockets.insert(cookie, server, false);
-                self.stubs.add(Asker { socket: Rc::new(fd), process });
-                Done::Gives(0)
-            }
-            Err(errno) => Done::Fails(errno),
-        }
-    }
-
-    /// Puts a fresh UDP socket at the descriptor's number.
-    fn replace(&self, call: &Call, socket: &Socket) -> Result<OwnedFd, Errno> {
-        let flags = status_flags(socket.number())?;
-        let non_blocking = if flags.is_nonblocking() { libc::SOCK_NONBLOCK } else { 0 };
-        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | non_blocking;
-        let fd = abi::socket(socket.kind.domain, kind, 0)?;
-        net::confine(fd.as_raw_fd())?;
-        let number = call.arguments[0] as i32;
-        let is_close_on_exec = program::is_close_on_exec(call, number);
-        self.listener.put(call.id, fd.as_raw_fd(), number, is_close_on_exec)?;
-        Ok(fd)
-    }
-
     /// sendto(2) with an address.
     fn send_to(&mut self, call: &Call) -> Done {
         let [_, data, length, flags, place, address_length] = call.arguments;
@@ -232,14 +195,15 @@ impl Supervisor<'_> {
             Ok(socket) => socket,
             Err(errno) => return self.untold(call, errno),
         };
+        let is_fast_open = flags as i32 & libc::MSG_FASTOPEN != 0;
         if !socket.kind.is_inet() {
-            return Done::Passes;
+            // The descriptor may be another socket by the time that the kernel looks.
+            return if is_fast_open { Done::Fails(Errno(libc::EOPNOTSUPP)) } else { Done::Passes };
         }
         let address = match program::address(call, &self.listener, place, address_length) {
             Ok(address) => address,
             Err(errno) => return self.untold(call, errno),
         };
-        let is_fast_open = flags as i32 & libc::MSG_FASTOPEN != 0;
         let verdict = match address {
             Address::Inet(to) if socket.kind.is_udp() && self.stubs.is_one(to) => {
                 Verdict::NameServer(to)

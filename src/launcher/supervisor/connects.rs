@@ -121,6 +121,10 @@ impl Supervisor<'_> {
                 Err(error) => self.answered(place, pending, Err(error)),
             },
             Work::Stream(..) => self.hear_stream(place, pending),
+            Work::Channel(process) => {
+                let process = *process;
+                self.hear_channel(place, pending, process);
+            }
         }
     }
 
@@ -130,7 +134,7 @@ impl Supervisor<'_> {
         match pending.work {
             Work::Connect(_) => self.finish(place, pending, Err(DriveError::TimedOut)),
             Work::Question(_) => self.answered(place, pending, Err(DriveError::TimedOut)),
-            Work::Direct(_) | Work::Stream(..) => self.end(place, &pending),
+            Work::Direct(_) | Work::Stream(..) | Work::Channel(_) => self.end(place, &pending),
         }
     }
 

@@ -5,7 +5,7 @@
 //! - [`program`]: the memory and the sockets of whoever calls
 //! - [`verdict`]: what becomes of a call, by the hooks' policy
 //! - [`calls`]: each call, carried out; [`connects`]: those that wait for Tor; [`pending`]: what waits
-//! - [`names`]: the name server, on [`stub`]s; [`world`]: what is known of names and addresses
+//! - [`names`]: the name server, by [`channels`] and [`stub`]s; [`world`]: what is known of names and addresses
 //! - [`sockets`]: where connected sockets lead
 //! - [`log`]: the hooks' log lines
 //!
@@ -14,6 +14,7 @@
 
 mod abi;
 mod calls;
+mod channels;
 mod connects;
 mod log;
 mod names;
@@ -47,7 +48,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const LISTENER: u64 = 0;
 const SIGNALS: u64 = 1;
 const FRONT: u64 = 2;
-const STUB: u64 = 3;
 const PLACES: u64 = 16;
 
 /// One supervisor, of one launch.
@@ -85,9 +85,6 @@ impl<'s> Supervisor<'s> {
             looked: time::monotonic(),
         };
         supervisor.watch(supervisor.listener.fd(), LISTENER)?;
-        for stub in supervisor.stubs.each() {
-            supervisor.watch(stub.fd(), STUB)?;
-        }
         Ok(supervisor)
     }
 
@@ -107,8 +104,8 @@ impl<'s> Supervisor<'s> {
         self.watch(others[1].as_raw_fd(), FRONT)?;
         let mut events: Vec<Event> = Vec::new();
         loop {
-            // A stream that idles and a question both end by themselves.
-            let limit = (self.pending.len() > 0).then_some(LOOK);
+            let is_watched = self.pending.each().any(|(_, pending)| pending.is_watched());
+            let limit = is_watched.then_some(LOOK);
             abi::wait(&self.set, limit, &mut events);
             for &(token, bits) in &events {
                 match token {
@@ -121,11 +118,10 @@ impl<'s> Supervisor<'s> {
                         let (set, fd) = (self.set.as_raw_fd(), others[1].as_raw_fd());
                         let _ = sys::epoll_ctl(set, libc::EPOLL_CTL_DEL, fd, 0, 0);
                     }
-                    STUB => self.hear_stubs(),
                     place => self.drive((place - PLACES) as usize),
                 }
             }
-            if self.pending.len() > 0 {
+            if is_watched {
                 self.look_after();
             }
         }

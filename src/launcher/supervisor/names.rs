@@ -24,20 +24,9 @@ use super::program::{self, Socket};
 /// As many as wait for Tor at a time, beside the connects. One more is lost, as a datagram may be.
 const MOST: usize = 1_024;
 /// The longest message that a stream brings.
-const LONGEST: usize = 1_024;
+pub(super) const LONGEST: usize = 1_024;
 
 impl Supervisor<'_> {
-    /// Answers what has come to the stubs.
-    pub(super) fn hear_stubs(&mut self) {
-        let descriptors: Vec<_> = self.stubs.each().map(|stub| stub.fd()).collect();
-        let mut query = [0; LONGEST];
-        for fd in descriptors {
-            while let Some((length, source, asker)) = self.stubs.receive(fd, &mut query) {
-                self.ask(asker.process, &query[..length], ReplyTo::Datagram(source, asker.socket));
-            }
-        }
-    }
-
     /// Answers `query` at once, or asks Tor. What is none is lost.
     pub(super) fn ask(&mut self, process: i32, query: &[u8], reply_to: ReplyTo) {
         let Some(question) = Question::parse(query) else {
@@ -130,6 +119,7 @@ impl Supervisor<'_> {
         let sent = match reply_to {
             ReplyTo::Datagram(to, _) => self.stubs.send(message, *to),
             ReplyTo::Stream(fd) => streams::send(fd.as_raw_fd(), message),
+            ReplyTo::Channel(fd) => net::send_now(fd.as_raw_fd(), message).map(drop),
         };
         if let Err(errno) = sent {
             let message = format_args!("DNS answer lost: {errno}");

@@ -38,6 +38,8 @@ pub enum ReplyTo {
     Datagram(SocketAddr, #[allow(dead_code, reason = "it is held, not used")] Rc<OwnedFd>),
     /// By our end of a stream.
     Stream(Rc<OwnedFd>),
+    /// By our end of a channel.
+    Channel(Rc<OwnedFd>),
 }
 
 /// A question that Tor was asked, on a connection of its own.
@@ -56,6 +58,8 @@ pub enum Work {
     Question(Box<Asking>),
     /// Our end of a program's connection to a name server: what it has sent so far.
     Stream(i32, Vec<u8>),
+    /// Our end of what a program has in the place of a UDP socket that it has connected to a name server.
+    Channel(i32),
 }
 
 /// One of them.
@@ -74,8 +78,13 @@ impl Pending {
         match &self.work {
             Work::Connect(connect) => Some(&connect.call),
             Work::Direct(call) => Some(call),
-            Work::Question(_) | Work::Stream(..) => None,
+            Work::Question(_) | Work::Stream(..) | Work::Channel(_) => None,
         }
+    }
+
+    /// Tells whether it may have to be ended before the set tells of it.
+    pub fn is_watched(&self) -> bool {
+        self.deadline.is_some() || self.call().is_some()
     }
 
     pub fn number(&self) -> i32 {

@@ -1,10 +1,8 @@
-//! The name server that the programs talk to: a UDP socket of each family on loopback, and the programs'
-//! sockets that were connected to it. Nobody else is answered.
+//! The address that answers to questions of unconnected sockets come from: a UDP socket of each family on
+//! loopback. Nothing is received there.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::rc::Rc;
 
 use epochsocks::policy::Address;
 use epochsocks::policy::address::{MAX_LENGTH, encode};
@@ -12,31 +10,17 @@ use epochsocks::sys::{Errno, net};
 
 use super::abi;
 
-/// As many sockets as may be connected to the stub; the oldest gives way.
-const MOST: usize = 512;
-
 /// A socket of ours, and where it is.
-pub struct Stub {
+struct Stub {
     fd: OwnedFd,
-    pub address: SocketAddr,
+    address: SocketAddr,
 }
 
-/// A program's socket that may ask.
-#[derive(Clone)]
-pub struct Asker {
-    /// Our descriptor of it: while it is open, its port is nobody else's.
-    pub socket: Rc<OwnedFd>,
-    /// The process that connected it.
-    pub process: i32,
-}
-
-/// Both stubs and who may ask them.
+/// Both stubs.
 pub struct Stubs {
     v4: Stub,
     /// None where there is no IPv6.
     v6: Option<Stub>,
-    askers: HashMap<SocketAddr, Asker>,
-    order: VecDeque<SocketAddr>,
 }
 
 impl Stub {
@@ -49,11 +33,6 @@ impl Stub {
         net::bind(fd.as_raw_fd(), &bytes[..length])?;
         let address = local(fd.as_raw_fd()).ok_or(Errno(libc::EADDRNOTAVAIL))?;
         Ok(Stub { fd, address })
-    }
-
-    /// The descriptor.
-    pub fn fd(&self) -> i32 {
-        self.fd.as_raw_fd()
     }
 }
 
@@ -72,11 +51,10 @@ impl Stubs {
     pub fn new() -> Result<Stubs, Errno> {
         let v4 = Stub::at(Ipv4Addr::LOCALHOST.into())?;
         let v6 = Stub::at(Ipv6Addr::LOCALHOST.into()).ok();
-        Ok(Stubs { v4, v6, askers: HashMap::new(), order: VecDeque::new() })
+        Ok(Stubs { v4, v6 })
     }
 
-    /// Both.
-    pub fn each(&self) -> impl Iterator<Item = &Stub> {
+    fn each(&self) -> impl Iterator<Item = &Stub> {
         [Some(&self.v4), self.v6.as_ref()].into_iter().flatten()
     }
 
@@ -98,35 +76,6 @@ impl Stubs {
         }
     }
 
-    /// Lets `asker`, whose socket is connected to a stub, ask.
-    pub fn add(&mut self, asker: Asker) {
-        let Some(from) = local(asker.socket.as_raw_fd()) else { return };
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        if self.askers.insert(from, asker).is_none() {
-            self.order.push_back(from);
-        }
-        if self.order.len() > MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.askers.remove(&oldest);
-        }
-    }
-
-    /// The next datagram of a program at the stub `fd`: what it says, where it is from, and who has sent it.
-    /// Nothing once all were read.
-    pub fn receive(&self, fd: i32, bytes: &mut [u8]) -> Option<(usize, SocketAddr, Asker)> {
-        loop {
-            let mut source = [0; MAX_LENGTH];
-            let (length, known) = abi::receive_from(fd, bytes, &mut source).ok()?;
-            let Address::Inet(source) = Address::parse(&source[..known]) else { continue };
-            let key = SocketAddr::new(source.ip().to_canonical(), source.port());
-            // Others on this machine may send here, and are not heard.
-            if let Some(asker) = self.askers.get(&key) {
-                return Some((length, source, asker.clone()));
-            }
-        }
-    }
-
     /// Sends `answer` to the program's socket at `to`. Errors: those of sendto(2).
     pub fn send(&self, answer: &[u8], to: SocketAddr) -> Result<(), Errno> {
         let is_v4 = to.ip().to_canonical().is_ipv4();
@@ -135,6 +84,6 @@ impl Stubs {
             _ => (&self.v4, SocketAddr::new(to.ip().to_canonical(), to.port())),
         };
         let (bytes, length) = encode(&to);
-        net::send_to(stub.fd(), answer, &bytes[..length])
+        net::send_to(stub.fd.as_raw_fd(), answer, &bytes[..length])
     }
 }

@@ -27,7 +27,7 @@ use super::log::{Level, Log, Subject};
 use super::{Other, Supervisor};
 use crate::environment::{Change, Changes};
 use crate::failure::{Failure, Status, describe, warn};
-use crate::launch;
+use crate::{landlock, launch};
 
 /// The supervisor's messages to the launcher, each with a number.
 const IS_PROGRAM: u8 = b'p';
@@ -56,7 +56,7 @@ pub fn run(
     program: impl FnOnce(Changes) -> Failure,
 ) -> Result<c_int, Failure> {
     let mask = sys::block_signals();
-    let (front, back) = abi::pair().map_err(|errno| failed("a socket pair", errno))?;
+    let (front, back) = abi::pair(0).map_err(|errno| failed("a socket pair", errno))?;
     let launcher = sys::getpid();
     match abi::fork().map_err(|errno| failed("another process", errno))? {
         Fork::Parent(supervisor) => {
@@ -152,14 +152,13 @@ fn supervise(
 ) -> Result<c_int, Failure> {
     abi::adopt_orphans();
     let (launch, mut changes) = begun();
-    let given = secret().ok_or(Errno(libc::EAGAIN)).and_then(|secret| Ok((secret, abi::pair()?)));
+    let given = secret().ok_or(Errno(libc::EAGAIN)).and_then(|secret| Ok((secret, abi::pair(0)?)));
     let (secret, (near, far)) = given.map_err(|errno| failed("what it needs", errno))?;
-    let token = Token { action: Action::Notify, secret, locked_to: None };
-    changes.push((VARIABLE.into(), Change::Set(token.to_string().into())));
     match abi::fork().map_err(|errno| failed("another process", errno))? {
         Fork::Child => {
             drop((front, near));
-            confine(secret, &far)?;
+            let token = confine(settings, secret, &far)?;
+            changes.push((VARIABLE.into(), Change::Set(token.to_string().into())));
             drop(far);
             sys::set_signals(mask);
             Err(program(changes))
@@ -173,11 +172,15 @@ fn supervise(
     }
 }
 
-/// Puts the program's process under the filter, whose supervisor gets its other end.
-fn confine(secret: Secret, supervisor: &OwnedFd) -> Result<(), Failure> {
+/// Puts the program's process under the filter, whose supervisor gets its other end, and under the lock of ports
+/// where there can be one: the supervisor itself connects from outside of it.
+fn confine(settings: &Settings, secret: Secret, supervisor: &OwnedFd) -> Result<Token, Failure> {
+    let port = settings.tor_port;
     let installed = sys::filter::give_up_new_privileges().and_then(|()| {
+        let is_locked = landlock::fits(settings) && landlock::lock(port).is_ok();
         let program = filter::program(Action::Notify, secret).map_err(|_| Errno(libc::EINVAL))?;
-        abi::send_descriptor(supervisor, &Listener::install(&program)?)
+        abi::send_descriptor(supervisor, &Listener::install(&program)?)?;
+        Ok(Token { action: Action::Notify, secret, locked_to: is_locked.then_some(port) })
     });
     installed.map_err(|errno| failed("seccomp's user notification", errno))
 }

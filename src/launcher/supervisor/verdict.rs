@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use epochsocks::config::{Inbound, OutboundLocalhost, Settings};
+use epochsocks::config::{Inbound, Settings};
 use epochsocks::policy::connect::{Known, connect as decide_connect};
 use epochsocks::policy::send::send as decide_send;
-use epochsocks::policy::socket::confines_streams;
+use epochsocks::policy::socket::{confines_streams, silences_datagrams};
 use epochsocks::policy::{Address, ConnectDecision, Refusal, SendDecision, SocketKind};
 
 /// The verdict on a call that names a socket.
@@ -83,7 +83,7 @@ pub fn send(
 pub struct Confinement {
     /// It is bound to the loopback interface.
     pub to_loopback: bool,
-    /// It can't send, but by calls that the supervisor is told of.
+    /// It can't send.
     pub silenced: bool,
 }
 
@@ -95,14 +95,13 @@ pub fn confinement(kind: SocketKind, settings: &Settings) -> Confinement {
         let to_loopback = confines_streams(settings);
         return Confinement { to_loopback, silenced: false };
     }
-    let silenced = settings.allow_outbound_localhost != OutboundLocalhost::All;
-    Confinement { to_loopback: !is_open, silenced }
+    Confinement { to_loopback: !is_open, silenced: silences_datagrams(settings) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use epochsocks::config::Direct;
+    use epochsocks::config::{Direct, OutboundLocalhost};
 
     const TCP: SocketKind =
         SocketKind { domain: libc::AF_INET, kind: libc::SOCK_STREAM, protocol: 6 };

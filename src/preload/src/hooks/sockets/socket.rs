@@ -85,6 +85,9 @@ pub fn confines_streams() -> bool {
 fn confine(fd: c_int) -> Result<(), Errno> {
     let settings = runtime::loaded();
     datagrams::remember(fd)?;
+    if policy::silences_datagrams(settings) {
+        net::silence(fd);
+    }
     if settings.allow_inbound == Inbound::All {
         return Ok(());
     }
