@@ -50,7 +50,7 @@ _epochsocks() {
     return
   fi
   case $word in
-    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --redirect --no-redirect --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --redirect --no-redirect --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --isolate-destination --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
     *) COMPREPLY=($(compgen -c -W 'on off show doctor status help' -- "$word")) ;;
   esac
 }

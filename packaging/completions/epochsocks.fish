@@ -1,7 +1,7 @@
 function __epochsocks_command -d 'The words behind the flags of epochsocks'
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1]
-    argparse -s 'h/help' 'V/version' 'shell' 'redirect' 'no-redirect' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'backstop=' 'no-backstop' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
+    argparse -s 'h/help' 'V/version' 'shell' 'redirect' 'no-redirect' 'registry=' 'man' 'sample-configuration' 'completions=' 'a/address=' 'P/port=' 'onion-addr-range=' 'names=' 'connect=' 'u/user=' 'p/pass=' 'i/isolate=?' 'isolate-destination' 'allow-inbound=?' 'allow-outbound-localhost=' 'allow-direct=' 'local-destinations=' 'passed-sockets=' 'unprotected-helpers=' 'backstop=' 'no-backstop' 'enable-ipv6=' '6/ipv6' 'handshake-timeout=' 'log-level=' 'd/debug' 'q/quiet' 'log-time=' 'log-format=' 'log-file=' -- $words 2>/dev/null
     string join -- \n $argv
 end
 function __epochsocks_before_command
@@ -34,6 +34,7 @@ complete -c epochsocks -n __epochsocks_before_command -l connect -x -a 'auto wai
 complete -c epochsocks -n __epochsocks_before_command -l user -s u -x -a '' -d 'User name for Tor, which gives each user name and password circuits of their own; needs a password.'
 complete -c epochsocks -n __epochsocks_before_command -l pass -s p -x -a '' -d 'Password for Tor; needs a user name.'
 complete -c epochsocks -n __epochsocks_before_command -l isolate -s i -d 'Give each process circuits of its own; excludes user name and password.'
+complete -c epochsocks -n __epochsocks_before_command -l isolate-destination -d 'Give each destination, by its name or address, circuits of its own; excludes user name and password.'
 complete -c epochsocks -n __epochsocks_before_command -l allow-inbound -d 'The same as --allow-inbound 1.'
 complete -c epochsocks -n __epochsocks_before_command -l allow-outbound-localhost -x -a '0 1 2' -d 'Allow connections to the loopback interface past Tor: 0 none, 1 TCP, 2 TCP and UDP.'
 complete -c epochsocks -n __epochsocks_before_command -l allow-direct -x -a '' -d 'Reach these networks and names by TCP without Tor, each perhaps at one port; a name has the addresses that /etc/hosts gives it, and one that begins with a dot is all names below it.'

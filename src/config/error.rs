@@ -135,8 +135,8 @@ impl fmt::Display for ConfigError<'_> {
                  directive, a space and a value, or take it out"
             ),
             ConfigError::IsolatedTwice => f.write_str(
-                "more than one is set of IsolatePID, IsolationKey, and SOCKS5Username with \
-                 SOCKS5Password: set one",
+                "IsolatePID, IsolationKey, and SOCKS5Username with SOCKS5Password exclude each other, \
+                 and the last excludes IsolateDestination: set one",
             ),
             ConfigError::SocketFile(origin, directive) => {
                 write_place(f, origin, directive)?;

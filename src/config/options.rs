@@ -272,6 +272,18 @@ options! {
         },
     },
     OptionSpec {
+        flags: &[sets("--isolate-destination", None, "1")],
+        directive: "IsolateDestination",
+        variable: "EPOCHSOCKS_ISOLATE_DESTINATION",
+        torsocks_variable: None,
+        kind: Kind::Switch,
+        default: "0",
+        help: "Give each destination, by its name or address, circuits of its own; excludes user \
+               name and password.",
+        set: |settings, value| store(&mut settings.isolate_destination, kind::switch(value)),
+        show: |settings, text| show!(text, u8::from(settings.isolate_destination)),
+    },
+    OptionSpec {
         flags: &[sets("--allow-inbound", None, "1"), attaches("--allow-inbound")],
         directive: "AllowInbound",
         variable: "EPOCHSOCKS_ALLOW_INBOUND",

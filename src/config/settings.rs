@@ -143,6 +143,8 @@ pub struct Settings {
     pub isolate_pid: bool,
     /// `IsolationKey`; never set together with user name and password.
     pub isolation_key: Option<IsolationKey>,
+    /// `IsolateDestination`; never set together with user name and password.
+    pub isolate_destination: bool,
     /// `PassedSockets`.
     pub passed_sockets: PassedSockets,
     /// `UnprotectedHelpers`; without it, [`Settings::HELPERS`].
@@ -183,6 +185,7 @@ impl Settings {
         local_destinations: LocalDestinations::Refuse,
         isolate_pid: false,
         isolation_key: None,
+        isolate_destination: false,
         passed_sockets: PassedSockets::Refuse,
         unprotected_helpers: None,
         backstop: Backstop::Always,
@@ -225,11 +228,18 @@ impl Settings {
     /// The user name and password that the process `pid`, which started at `started` (any clock,
     /// as long as a reused pid gets another value), shows to Tor. `None`: no authentication.
     pub fn credentials(&self, pid: i32, started: u64) -> Option<Credentials> {
-        if self.isolate_pid {
-            return Some(Credentials::of_process(pid, started));
-        }
-        if let Some(key) = &self.isolation_key {
-            return Some(Credentials::of_key(key));
+        let own = match &self.isolation_key {
+            _ if self.isolate_pid => Some(Credentials::of_process(pid, started)),
+            Some(key) => Some(Credentials::of_key(key)),
+            None if self.isolate_destination => Some(Credentials::of_all()),
+            None => None,
+        };
+        if own.is_some() {
+            return if self.isolate_destination {
+                own.map(Credentials::by_destination)
+            } else {
+                own
+            };
         }
         let (username, password) = (self.username.as_ref()?, self.password.as_ref()?);
         Credentials::new(username.as_slice(), password.0.as_slice()).ok()
@@ -243,7 +253,8 @@ impl Settings {
             _ => {}
         }
         let isolations = [self.isolate_pid, self.isolation_key.is_some(), self.username.is_some()];
-        if isolations.into_iter().filter(|is_set| *is_set).count() > 1 {
+        let is_twice = isolations.into_iter().filter(|is_set| *is_set).count() > 1;
+        if is_twice || self.isolate_destination && self.username.is_some() {
             return Err(ConfigError::IsolatedTwice);
         }
         let taken = [IpAddr::V4(Ipv4Addr::LOCALHOST), self.tor_address];
@@ -292,6 +303,25 @@ mod tests {
         assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
         let settings = Settings { isolation_key, isolate_pid: true, ..Settings::DEFAULT };
         assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+        let settings = Settings { isolate_destination: true, ..with_user_and_password() };
+        assert_eq!(settings.check(), Err(ConfigError::IsolatedTwice));
+    }
+
+    #[test]
+    fn isolation_by_destination_goes_with_that_by_process_and_by_key() {
+        let by_all = Settings { isolate_destination: true, ..Settings::DEFAULT };
+        let by_pid = Settings { isolate_pid: true, ..by_all.clone() };
+        let by_key = Settings { isolation_key: Bytes::new(b"mail"), ..by_all.clone() };
+        let mut pairs = Vec::new();
+        for settings in [by_all, by_pid, by_key] {
+            assert_eq!(settings.check(), Ok(()));
+            let pair = settings.credentials(7, 9).unwrap();
+            let without = Settings { isolate_destination: false, ..settings };
+            assert_ne!(Some(pair), without.credentials(7, 9));
+            pairs.push(pair.username().to_vec());
+        }
+        pairs.dedup();
+        assert_eq!(pairs.len(), 3);
     }
 
     #[test]

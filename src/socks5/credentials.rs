@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use super::Host;
 use crate::bytes::Bytes;
 
 /// Why a user name and password can't be sent.
@@ -38,6 +39,8 @@ pub enum Isolation {
     Key = 3,
     /// With those of its user name and password.
     User = 4,
+    /// With all of its destination, and no others.
+    Destination = 5,
 }
 
 impl Isolation {
@@ -47,6 +50,7 @@ impl Isolation {
         match credentials.username().strip_prefix(OWN) {
             Some(rest) if rest.starts_with(KEY) => Isolation::Key,
             Some([b'0'..=b'9', ..]) => Isolation::Process,
+            Some(ALL) => Isolation::Destination,
             _ => Isolation::User,
         }
     }
@@ -58,6 +62,7 @@ impl Isolation {
             2 => Isolation::Process,
             3 => Isolation::Key,
             4 => Isolation::User,
+            5 => Isolation::Destination,
             _ => Isolation::Unknown,
         }
     }
@@ -67,6 +72,8 @@ impl Isolation {
 const OWN: &[u8] = b"epochsocks-";
 /// The part that follows in those of keys.
 const KEY: &[u8] = b"key-";
+/// The part that follows in that of all processes.
+const ALL: &[u8] = b"all";
 
 /// A user name and a password, each of 1 to 255 bytes. Tor gives each pair its own circuits
 /// (`IsolateSOCKSAuth`, on by default); it interprets user names that start with `<torS0X>`.
@@ -76,6 +83,7 @@ const KEY: &[u8] = b"key-";
 pub struct Credentials {
     username: Bytes<255>,
     password: Bytes<255>,
+    is_by_destination: bool,
 }
 
 impl Credentials {
@@ -89,6 +97,7 @@ impl Credentials {
         Ok(Credentials {
             username: field(username).ok_or(CredentialsError::Username)?,
             password: field(password).ok_or(CredentialsError::Password)?,
+            is_by_destination: false,
         })
     }
 
@@ -96,11 +105,10 @@ impl Credentials {
     /// streams share no circuit with another process's, nor with those of a process that had the
     /// pid before.
     pub fn of_process(pid: i32, started: u64) -> Credentials {
-        let (mut username, mut password) = (Bytes::EMPTY, Bytes::EMPTY);
-        // Far shorter than 255 bytes.
-        let _ = write!(username, "epochsocks-{pid}-{started}");
-        password.extend(b"0");
-        Credentials { username, password }
+        let mut rest = Bytes::<32>::EMPTY;
+        // Two numbers of at most 11 and 20 bytes.
+        let _ = write!(rest, "{pid}-{started}");
+        Credentials::own(&[rest.as_slice()])
     }
 
     /// The longest key, in bytes.
@@ -108,11 +116,48 @@ impl Credentials {
 
     /// The pair of all processes that were given `key`.
     pub fn of_key(key: &Bytes<{ Credentials::LONGEST_KEY }>) -> Credentials {
+        // No process's pair has a letter in this place.
+        Credentials::own(&[KEY, key.as_slice()])
+    }
+
+    /// The pair of all processes.
+    pub fn of_all() -> Credentials {
+        Credentials::own(&[ALL])
+    }
+
+    /// The pair of a user name that is made here, whose `parts` have at most 244 bytes together.
+    fn own(parts: &[&[u8]]) -> Credentials {
         let (mut username, mut password) = (Bytes::EMPTY, Bytes::EMPTY);
-        // Together at most 255 bytes; no process's pair has a letter in this place.
-        let _ = username.extend(OWN) && username.extend(KEY) && username.extend(key.as_slice());
+        username.extend(OWN);
+        for part in parts {
+            username.extend(part);
+        }
         password.extend(b"0");
-        Credentials { username, password }
+        Credentials { username, password, is_by_destination: false }
+    }
+
+    /// This pair, but with another password for each destination.
+    pub fn by_destination(self) -> Credentials {
+        Credentials { is_by_destination: true, ..self }
+    }
+
+    /// The pair that a request about `host` shows. A name counts without regard to case.
+    pub(super) fn toward(mut self, host: &Host) -> Credentials {
+        if self.is_by_destination {
+            self.password = Bytes::EMPTY;
+            // Each fits: a name has at most 255 bytes.
+            match host {
+                Host::Address(address) => {
+                    let _ = write!(self.password, "{}", address.to_canonical());
+                }
+                Host::Name(name) => {
+                    for byte in name.as_bytes() {
+                        self.password.extend(&[byte.to_ascii_lowercase()]);
+                    }
+                }
+            }
+        }
+        self
     }
 
     /// The user name's 1 to 255 bytes.
@@ -147,6 +192,7 @@ impl fmt::Debug for Credentials {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Name;
     use super::*;
 
     #[test]
@@ -193,10 +239,30 @@ mod tests {
             (Some(&process), Isolation::Process),
             (Some(&key), Isolation::Key),
             (Some(&user), Isolation::User),
+            (Some(&Credentials::of_all()), Isolation::Destination),
         ] {
             assert_eq!(Isolation::of(credentials), isolation);
             assert_eq!(Isolation::numbered(isolation as u8), isolation);
         }
+    }
+
+    #[test]
+    fn a_pair_by_destination_differs_by_the_host_alone() {
+        let name = |name: &str| Host::Name(Name::new(name.as_bytes()).unwrap());
+        let address = |text: &str| Host::Address(text.parse().unwrap());
+        let pair = Credentials::of_all().by_destination();
+        let toward = |host| pair.toward(&host).password().to_vec();
+        assert_eq!(toward(name("Example.Test")), b"example.test");
+        assert_eq!(toward(address("::ffff:192.0.2.1")), b"192.0.2.1");
+        assert_eq!(toward(address("2001:db8::1")), b"2001:db8::1");
+        let longest = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(63)].join(".");
+        let pair = pair.toward(&name(&longest));
+        assert_eq!(
+            Credentials::new(pair.username(), pair.password()).unwrap().password().len(),
+            255
+        );
+        let plain = Credentials::of_process(1, 2);
+        assert_eq!(plain.toward(&name("example.test")), plain);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Processes and users that share a circuit, and those that do not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::subject::{Subject, network_with};
 use crate::support::{Asked, Network};
 
@@ -52,6 +54,28 @@ fn two_isolated_processes_share_no_circuit() {
     assert!(!circuits(&first).is_empty() && !circuits(&second).is_empty());
     for circuit in circuits(&first) {
         assert!(!circuits(&second).contains(&circuit), "{first:#?} {second:#?}");
+    }
+}
+
+#[test]
+fn two_destinations_share_no_circuit_where_they_are_isolated() {
+    let Some(network) = network_with(&["curl"]) else { return };
+    for flags in [&[][..], &["-i"], &["--isolate=mail"]] {
+        let curl = Subject::new("curl").flag("--isolate-destination");
+        let curl = flags.iter().fold(curl, |curl, flag| curl.flag(flag));
+        let urls = ["http://v4only.test/", "http://dual.test/", "http://v4only.test/"];
+        let seen = curl.args(["-sS"]).args(urls).succeed(network);
+        let user = seen.asked[0].username.as_deref().expect("a user name");
+        let mut circuits = BTreeMap::new();
+        for asked in &seen.asked {
+            assert_eq!(asked.username.as_deref(), Some(user), "{seen:#?}");
+            assert_eq!(asked.password.as_ref(), Some(&asked.host), "{seen:#?}");
+            let circuit = asked.circuit.clone().expect("a circuit");
+            let host = circuits.entry(circuit).or_insert_with(|| asked.host.clone());
+            assert_eq!(*host, asked.host, "{seen:#?}");
+        }
+        let hosts: BTreeSet<_> = circuits.into_values().collect();
+        assert!(hosts.contains("v4only.test") && hosts.len() > 1, "{seen:#?}");
     }
 }
 

@@ -67,6 +67,14 @@ fn the_proxy_is_told_the_user_name_that_isolates() {
 }
 
 #[test]
+fn no_proxy_is_named_that_would_mix_destinations() {
+    let mut command = with("alone", REFUSES);
+    command.env("EPOCHSOCKS_ISOLATE_DESTINATION", "1");
+    let lines = lines(command);
+    assert!(!lines.iter().any(|line| line.contains("socks5h")), "{lines:?}");
+}
+
+#[test]
 fn a_forked_child_is_isolated_from_its_parent() {
     let mut command = with("forked", REFUSES);
     command.env("EPOCHSOCKS_ISOLATE_PID", "1");

@@ -276,7 +276,7 @@ fn the_rules_between_options_hold_across_sources() {
     start.flags = vec![("--pass", "x")];
     assert!(start.load().0.is_ok());
     start.flags.push(("--isolate", "1"));
-    assert!(start.message().starts_with("more than one is set of IsolatePID"));
+    assert!(start.message().starts_with("IsolatePID, IsolationKey, and SOCKS5Username"));
 }
 
 /// A value for each option; `None` leaves it alone.

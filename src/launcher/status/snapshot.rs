@@ -252,9 +252,10 @@ impl Given {
             None => kind.to_owned(),
         };
         let settings = &self.settings;
-        match isolation {
+        let shared = match isolation {
             Isolation::Unknown => None,
             Isolation::Shared => Some("shared".to_owned()),
+            Isolation::Destination => return Some("destination".to_owned()),
             Isolation::Process => Some("process".to_owned()),
             Isolation::Key => {
                 Some(named("key", settings.isolation_key.as_ref().map(ToString::to_string)))
@@ -262,6 +263,10 @@ impl Given {
             Isolation::User => {
                 Some(named("user", settings.username.as_ref().map(ToString::to_string)))
             }
+        };
+        match shared {
+            Some(shared) if settings.isolate_destination => Some(shared + ", by destination"),
+            shared => shared,
         }
     }
 }

@@ -58,9 +58,13 @@ pub unsafe extern "C" fn getenv() -> *mut c_char {
 unsafe extern "C" fn value(name: *const c_char, caller: *const c_void) -> *mut c_char {
     // SAFETY: the caller's contract.
     let (value, name) = unsafe { (real::getenv(name), CStr::from_ptr(name)) };
+    // One URL can't show a user name for each destination.
+    if !value.is_null() || runtime::loaded().isolate_destination {
+        return value;
+    }
     // libcurl asks for these two last, NO_PROXY first of the two.
     let (is_url, is_list) = (name == c"ALL_PROXY", name == c"NO_PROXY");
-    if !value.is_null() || !(is_url || is_list) || names_a_proxy() || !refuses_onions(caller) {
+    if !(is_url || is_list) || names_a_proxy() || !refuses_onions(caller) {
         value
     } else if is_url {
         url()
