@@ -73,18 +73,6 @@ pub fn load<'a>(
     Ok(settings)
 }
 
-/// Calls `each` with name and value of the `EPOCHSOCKS_*` variable of each option that differs from
-/// its default. In an environment without any other of [`variables`](super::variables), and with
-/// `EPOCHSOCKS_CONF_FILE` set to [`NO_FILE`], [`load`] answers the same settings again.
-pub fn export(settings: &Settings, mut each: impl FnMut(&'static str, &[u8])) {
-    for option in &OPTIONS {
-        let value = option.value(settings);
-        if value.as_slice() != option.default.as_bytes() {
-            each(option.variable, value.as_slice());
-        }
-    }
-}
-
 /// The path of the file that [`load`] reads, if any.
 pub fn configuration_file<'a>(sources: &Sources<'a>) -> Option<FilePath<'a>> {
     let found = find_file(sources, &mut |_| ()).ok()?;

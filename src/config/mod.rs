@@ -34,8 +34,7 @@ pub use error::{ConfigError, Excerpt, FilePath, Origin, Warning};
 pub use file::Dialect;
 pub use kind::Kind;
 pub use load::{
-    Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, configuration_file, export,
-    load,
+    Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, configuration_file, load,
 };
 pub use network::Network;
 pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};

@@ -22,13 +22,7 @@ pub struct OptionSpec {
     pub torsocks_variable: Option<&'static str>,
     /// Kind of its value.
     pub kind: Kind,
-    /// The default as text; empty where it is "not set".
-    pub default: &'static str,
-    /// Effect, in one sentence.
-    pub help: &'static str,
     set: fn(&mut Settings, &[u8]) -> Option<()>,
-    /// Appends the value to an empty text, which is long enough for any.
-    show: fn(&Settings, &mut Text),
 }
 
 /// One flag of the launcher.
@@ -68,14 +62,28 @@ impl OptionSpec {
     /// The option's value in `settings` as text; empty where it is not set.
     pub fn value(&self, settings: &Settings) -> Text {
         let mut text = Text::EMPTY;
-        (self.show)(settings, &mut text);
+        (self.description().show)(settings, &mut text);
         text
     }
 
     /// The launcher's flags that set it.
     pub fn flags(&self) -> &'static [FlagSpec] {
+        self.description().flags
+    }
+
+    /// The default as text; empty where it is "not set".
+    pub fn default(&self) -> &'static str {
+        self.description().default
+    }
+
+    /// Effect, in one sentence.
+    pub fn help(&self) -> &'static str {
+        self.description().help
+    }
+
+    fn description(&self) -> &'static Description {
         let place = OPTIONS.iter().position(|option| core::ptr::eq(option, self));
-        place.and_then(|place| FLAGS.get(place)).copied().unwrap_or_default()
+        &DESCRIPTIONS[place.expect("each option is in the table")]
     }
 
     /// The option that `directive` names in a file, in upper or lower case.
@@ -118,30 +126,60 @@ macro_rules! show {
     }};
 }
 
-/// Takes the flags out of the rows: the preload library needs none of them, and every pointer that
-/// it carries is relocated at every exec.
+/// The part of an option's row that the launcher alone reads.
+#[derive(Debug)]
+struct Description {
+    flags: &'static [FlagSpec],
+    default: &'static str,
+    help: &'static str,
+    /// Appends the value to an empty text, which is long enough for any.
+    show: fn(&Settings, &mut Text),
+}
+
+/// Splits the rows: the preload library needs no description, and every pointer that it carries is
+/// relocated at every exec.
 macro_rules! options {
-    ($(OptionSpec { flags: $flags:expr, $($field:ident: $value:expr),* $(,)? },)*) => {
+    ($(OptionSpec {
+        flags: $flags:expr,
+        default: $default:expr,
+        help: $help:expr,
+        directive: $directive:expr,
+        variable: $variable:expr,
+        torsocks_variable: $torsocks_variable:expr,
+        kind: $kind:expr,
+        set: $set:expr,
+        show: $show:expr,
+    },)*) => {
         const COUNT: usize = <[&[FlagSpec]]>::len(&[$($flags),*]);
 
         /// Every option, in the order of the manual.
-        pub static OPTIONS: [OptionSpec; COUNT] = [$(OptionSpec { $($field: $value),* }),*];
+        pub static OPTIONS: [OptionSpec; COUNT] = [$(OptionSpec {
+            directive: $directive,
+            variable: $variable,
+            torsocks_variable: $torsocks_variable,
+            kind: $kind,
+            set: $set,
+        }),*];
 
-        /// The flags of each option.
-        static FLAGS: [&[FlagSpec]; OPTIONS.len()] = [$($flags),*];
+        static DESCRIPTIONS: [Description; COUNT] = [$(Description {
+            flags: $flags,
+            default: $default,
+            help: $help,
+            show: $show,
+        }),*];
     };
 }
 
 options! {
     OptionSpec {
         flags: &[takes("--address", Some('a'))],
+        default: "127.0.0.1",
+        help: "Address of Tor's SOCKS port, or the name of its host, which the launcher looks up \
+               without Tor.",
         directive: "TorAddress",
         variable: "EPOCHSOCKS_TOR_ADDRESS",
         torsocks_variable: Some("TORSOCKS_TOR_ADDRESS"),
         kind: Kind::Address,
-        default: "127.0.0.1",
-        help: "Address of Tor's SOCKS port, or the name of its host, which the launcher looks up \
-               without Tor.",
         set: |settings, value| match kind::address(value) {
             Some(address) => {
                 (settings.tor_address, settings.tor_host) = (address, None);
@@ -158,36 +196,36 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--port", Some('P'))],
+        default: "9050",
+        help: "Tor's SOCKS port.",
         directive: "TorPort",
         variable: "EPOCHSOCKS_TOR_PORT",
         torsocks_variable: Some("TORSOCKS_TOR_PORT"),
         kind: Kind::Port,
-        default: "9050",
-        help: "Tor's SOCKS port.",
         set: |settings, value| store(&mut settings.tor_port, kind::port(value)),
         show: |settings, text| show!(text, settings.tor_port),
     },
     OptionSpec {
         flags: &[takes("--onion-addr-range", None)],
+        default: "127.42.42.0/24",
+        help: "Network whose addresses stand for onion names; nothing else can be reached in it.",
         directive: "OnionAddrRange",
         variable: "EPOCHSOCKS_ONION_ADDR_RANGE",
         torsocks_variable: None,
         kind: Kind::Network,
-        default: "127.42.42.0/24",
-        help: "Network whose addresses stand for onion names; nothing else can be reached in it.",
         set: |settings, value| store(&mut settings.onion_range, kind::network(value)),
         show: |settings, text| show!(text, settings.onion_range),
     },
     OptionSpec {
         flags: &[takes("--names", None)],
-        directive: "Names",
-        variable: "EPOCHSOCKS_NAMES",
-        torsocks_variable: None,
-        kind: Kind::Names,
         default: "resolve",
         help: "What a program gets for a host name: the address that Tor resolves it to, or a \
                cookie address, so that the connection itself carries the name and saves Tor a \
                round trip.",
+        directive: "Names",
+        variable: "EPOCHSOCKS_NAMES",
+        torsocks_variable: None,
+        kind: Kind::Names,
         set: |settings, value| store(&mut settings.names, kind::names(value)),
         show: |settings, text| {
             text.extend(match settings.names {
@@ -198,14 +236,14 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--connect", None)],
-        directive: "Connect",
-        variable: "EPOCHSOCKS_CONNECT",
-        torsocks_variable: None,
-        kind: Kind::Connect,
         default: "auto",
         help: "A connect on a non-blocking socket: auto lets it go on while the program does other \
                things, unless the program is seen to wait for events by system calls of its own; \
                wait waits for its end always.",
+        directive: "Connect",
+        variable: "EPOCHSOCKS_CONNECT",
+        torsocks_variable: None,
+        kind: Kind::Connect,
         set: |settings, value| store(&mut settings.connect, kind::connect(value)),
         show: |settings, text| {
             text.extend(match settings.connect {
@@ -216,13 +254,13 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--user", Some('u'))],
+        default: "",
+        help: "User name for Tor, which gives each user name and password circuits of their own; \
+               needs a password.",
         directive: "SOCKS5Username",
         variable: "EPOCHSOCKS_USERNAME",
         torsocks_variable: Some("TORSOCKS_USERNAME"),
         kind: Kind::Username,
-        default: "",
-        help: "User name for Tor, which gives each user name and password circuits of their own; \
-               needs a password.",
         set: |settings, value| store(&mut settings.username, kind::credential(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.username.as_ref().map_or(&[], Bytes::as_slice));
@@ -230,12 +268,12 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--pass", Some('p'))],
+        default: "",
+        help: "Password for Tor; needs a user name.",
         directive: "SOCKS5Password",
         variable: "EPOCHSOCKS_PASSWORD",
         torsocks_variable: Some("TORSOCKS_PASSWORD"),
         kind: Kind::Password,
-        default: "",
-        help: "Password for Tor; needs a user name.",
         set: |settings, value| {
             store(
                 &mut settings.password,
@@ -248,24 +286,24 @@ options! {
     },
     OptionSpec {
         flags: &[sets("--isolate", Some('i'), "1")],
+        default: "0",
+        help: "Give each process circuits of its own; excludes user name and password.",
         directive: "IsolatePID",
         variable: "EPOCHSOCKS_ISOLATE_PID",
         torsocks_variable: Some("TORSOCKS_ISOLATE_PID"),
         kind: Kind::Switch,
-        default: "0",
-        help: "Give each process circuits of its own; excludes user name and password.",
         set: |settings, value| store(&mut settings.isolate_pid, kind::switch(value)),
         show: |settings, text| show!(text, u8::from(settings.isolate_pid)),
     },
     OptionSpec {
         flags: &[attaches("--isolate")],
+        default: "",
+        help: "Give all processes with this key circuits that they share with each other only; \
+               excludes IsolatePID, and user name and password.",
         directive: "IsolationKey",
         variable: "EPOCHSOCKS_ISOLATION_KEY",
         torsocks_variable: None,
         kind: Kind::IsolationKey,
-        default: "",
-        help: "Give all processes with this key circuits that they share with each other only; \
-               excludes IsolatePID, and user name and password.",
         set: |settings, value| store(&mut settings.isolation_key, kind::isolation_key(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.isolation_key.as_ref().map_or(&[], Bytes::as_slice));
@@ -273,25 +311,25 @@ options! {
     },
     OptionSpec {
         flags: &[sets("--isolate-destination", None, "1")],
+        default: "0",
+        help: "Give each destination, by its name or address, circuits of its own; excludes user \
+               name and password.",
         directive: "IsolateDestination",
         variable: "EPOCHSOCKS_ISOLATE_DESTINATION",
         torsocks_variable: None,
         kind: Kind::Switch,
-        default: "0",
-        help: "Give each destination, by its name or address, circuits of its own; excludes user \
-               name and password.",
         set: |settings, value| store(&mut settings.isolate_destination, kind::switch(value)),
         show: |settings, text| show!(text, u8::from(settings.isolate_destination)),
     },
     OptionSpec {
         flags: &[sets("--allow-inbound", None, "1"), attaches("--allow-inbound")],
+        default: "0",
+        help: "Allow listen and accept on addresses that are not local: 0 no, 1 yes; with loopback \
+               such a TCP socket is bound to the loopback address instead.",
         directive: "AllowInbound",
         variable: "EPOCHSOCKS_ALLOW_INBOUND",
         torsocks_variable: Some("TORSOCKS_ALLOW_INBOUND"),
         kind: Kind::Inbound,
-        default: "0",
-        help: "Allow listen and accept on addresses that are not local: 0 no, 1 yes; with loopback \
-               such a TCP socket is bound to the loopback address instead.",
         set: |settings, value| store(&mut settings.allow_inbound, kind::inbound(value)),
         show: |settings, text| {
             text.extend(match settings.allow_inbound {
@@ -303,13 +341,13 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--allow-outbound-localhost", None)],
+        default: "0",
+        help: "Allow connections to the loopback interface past Tor: \
+               0 none, 1 TCP, 2 TCP and UDP.",
         directive: "AllowOutboundLocalhost",
         variable: "EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST",
         torsocks_variable: None,
         kind: Kind::Localhost,
-        default: "0",
-        help: "Allow connections to the loopback interface past Tor: \
-               0 none, 1 TCP, 2 TCP and UDP.",
         set: |settings, value| {
             store(&mut settings.allow_outbound_localhost, kind::localhost(value))
         },
@@ -317,14 +355,14 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--allow-direct", None)],
-        directive: "AllowDirect",
-        variable: "EPOCHSOCKS_ALLOW_DIRECT",
-        torsocks_variable: None,
-        kind: Kind::Direct,
         default: "",
         help: "Reach these networks and names by TCP without Tor, each perhaps at one port; a name \
                has the addresses that /etc/hosts gives it, and one that begins with a dot is all \
                names below it.",
+        directive: "AllowDirect",
+        variable: "EPOCHSOCKS_ALLOW_DIRECT",
+        torsocks_variable: None,
+        kind: Kind::Direct,
         set: |settings, value| store(&mut settings.allow_direct, kind::direct(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.allow_direct.as_ref().map_or(&[], Direct::as_slice));
@@ -332,13 +370,13 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--local-destinations", None)],
+        default: "refuse",
+        help: "Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, \
+               ...): refuse answers them without asking Tor, tor asks Tor.",
         directive: "LocalDestinations",
         variable: "EPOCHSOCKS_LOCAL_DESTINATIONS",
         torsocks_variable: None,
         kind: Kind::LocalDestinations,
-        default: "refuse",
-        help: "Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, \
-               ...): refuse answers them without asking Tor, tor asks Tor.",
         set: |settings, value| {
             store(&mut settings.local_destinations, kind::local_destinations(value))
         },
@@ -351,14 +389,14 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--passed-sockets", None)],
-        directive: "PassedSockets",
-        variable: "EPOCHSOCKS_PASSED_SOCKETS",
-        torsocks_variable: None,
-        kind: Kind::PassedSockets,
         default: "refuse",
         help: "Network sockets that other processes pass: refuse fails the call, drop takes them \
                out of the message, torified refuses those that are not connected to Tor, allow \
                takes all. What a program under epochsocks has connected through Tor is always taken.",
+        directive: "PassedSockets",
+        variable: "EPOCHSOCKS_PASSED_SOCKETS",
+        torsocks_variable: None,
+        kind: Kind::PassedSockets,
         set: |settings, value| store(&mut settings.passed_sockets, kind::passed_sockets(value)),
         show: |settings, text| {
             text.extend(match settings.passed_sockets {
@@ -371,15 +409,15 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--unprotected-helpers", None)],
-        directive: "UnprotectedHelpers",
-        variable: "EPOCHSOCKS_UNPROTECTED_HELPERS",
-        torsocks_variable: None,
-        kind: Kind::Programs,
         default: Settings::HELPERS,
         help: "Programs that may run although the library can't protect them (setuid, setgid, with \
                file capabilities, static): names of root's programs in system directories, or \
                paths, between commas. A + in front adds to the default, none allows none. What \
                such a program sends, or a program that it starts, does not go through Tor.",
+        directive: "UnprotectedHelpers",
+        variable: "EPOCHSOCKS_UNPROTECTED_HELPERS",
+        torsocks_variable: None,
+        kind: Kind::Programs,
         set: |settings, value| {
             store(&mut settings.unprotected_helpers, kind::programs(value).map(Some))
         },
@@ -390,14 +428,14 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--backstop", None), sets("--no-backstop", None, "0")],
-        directive: "Backstop",
-        variable: "EPOCHSOCKS_BACKSTOP",
-        torsocks_variable: None,
-        kind: Kind::Backstop,
         default: "1",
         help: "Run all that is started under a filter of system calls that refuses what the \
                library can't see, such as sockets made in a program's own assembly, and without \
                new privileges (setuid): 0 no, 1 yes or not at all, best-effort where it can be had.",
+        directive: "Backstop",
+        variable: "EPOCHSOCKS_BACKSTOP",
+        torsocks_variable: None,
+        kind: Kind::Backstop,
         set: |settings, value| store(&mut settings.backstop, kind::backstop(value)),
         show: |settings, text| {
             text.extend(match settings.backstop {
@@ -409,24 +447,24 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--enable-ipv6", None), sets("--ipv6", Some('6'), "1")],
+        default: "1",
+        help: "Allow IPv6 sockets and addresses.",
         directive: "EnableIPv6",
         variable: "EPOCHSOCKS_ENABLE_IPV6",
         torsocks_variable: Some("TORSOCKS_ENABLE_IPV6"),
         kind: Kind::Switch,
-        default: "1",
-        help: "Allow IPv6 sockets and addresses.",
         set: |settings, value| store(&mut settings.enable_ipv6, kind::switch(value)),
         show: |settings, text| show!(text, u8::from(settings.enable_ipv6)),
     },
     OptionSpec {
         flags: &[takes("--handshake-timeout", None)],
+        default: "150",
+        help: "How long a connection through Tor may take; Tor itself gives a silent host up \
+               after 125 seconds.",
         directive: "HandshakeTimeout",
         variable: "EPOCHSOCKS_HANDSHAKE_TIMEOUT",
         torsocks_variable: None,
         kind: Kind::Seconds,
-        default: "150",
-        help: "How long a connection through Tor may take; Tor itself gives a silent host up \
-               after 125 seconds.",
         set: |settings, value| store(&mut settings.handshake_timeout, kind::seconds(value)),
         show: |settings, text| show!(text, settings.handshake_timeout.as_secs()),
     },
@@ -436,34 +474,34 @@ options! {
             sets("--debug", Some('d'), "5"),
             sets("--quiet", Some('q'), "1"),
         ],
+        default: "3",
+        help: "What is logged: 1 nothing, 2 errors, 3 warnings, 4 notices, 5 everything.",
         directive: "LogLevel",
         variable: "EPOCHSOCKS_LOG_LEVEL",
         torsocks_variable: Some("TORSOCKS_LOG_LEVEL"),
         kind: Kind::LogLevel,
-        default: "3",
-        help: "What is logged: 1 nothing, 2 errors, 3 warnings, 4 notices, 5 everything.",
         set: |settings, value| store(&mut settings.log_level, kind::log_level(value)),
         show: |settings, text| show!(text, settings.log_level),
     },
     OptionSpec {
         flags: &[takes("--log-time", None)],
+        default: "1",
+        help: "Start each log line with the time.",
         directive: "LogTime",
         variable: "EPOCHSOCKS_LOG_TIME",
         torsocks_variable: Some("TORSOCKS_LOG_TIME"),
         kind: Kind::Switch,
-        default: "1",
-        help: "Start each log line with the time.",
         set: |settings, value| store(&mut settings.log_time, kind::switch(value)),
         show: |settings, text| show!(text, u8::from(settings.log_time)),
     },
     OptionSpec {
         flags: &[takes("--log-format", None)],
+        default: "text",
+        help: "How a log line is written: text for people, or json, an object a line.",
         directive: "LogFormat",
         variable: "EPOCHSOCKS_LOG_FORMAT",
         torsocks_variable: None,
         kind: Kind::LogFormat,
-        default: "text",
-        help: "How a log line is written: text for people, or json, an object a line.",
         set: |settings, value| store(&mut settings.log_format, kind::log_format(value)),
         show: |settings, text| {
             text.extend(match settings.log_format {
@@ -474,13 +512,13 @@ options! {
     },
     OptionSpec {
         flags: &[takes("--log-file", None)],
+        default: "",
+        help: "File that the log is appended to, instead of standard error; made so that only its \
+               user can read it. journal stands for systemd's journal.",
         directive: "LogFile",
         variable: "EPOCHSOCKS_LOG_FILE_PATH",
         torsocks_variable: Some("TORSOCKS_LOG_FILE_PATH"),
         kind: Kind::Path,
-        default: "",
-        help: "File that the log is appended to, instead of standard error; made so that only its \
-               user can read it. journal stands for systemd's journal.",
         set: |settings, value| store(&mut settings.log_file, kind::path(value).map(Some)),
         show: |settings, text| {
             text.extend(settings.log_file.as_ref().map_or(&[], Bytes::as_slice));

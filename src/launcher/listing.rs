@@ -80,7 +80,7 @@ pub fn settings() -> Vec<Flag> {
         let long = option.flags().iter().find(|flag| flag.sets.is_none());
         let help = match (flag.sets, long) {
             (Some(value), Some(long)) => format!("The same as {} {value}.", long.long),
-            _ => option.help.to_owned(),
+            _ => option.help().to_owned(),
         };
         let takes = flag.sets.is_none();
         Flag {
@@ -90,7 +90,7 @@ pub fn settings() -> Vec<Flag> {
             placeholder: takes.then(|| option.kind.placeholder()),
             choices: if takes { option.kind.choices().to_vec() } else { Vec::new() },
             help,
-            default: if takes { option.default } else { "" },
+            default: if takes { option.default() } else { "" },
         }
     });
     listed.collect()

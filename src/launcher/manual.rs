@@ -104,7 +104,7 @@ fn command() -> String {
     section(&mut page, "FILES", FILES);
     page.push_str(".SH ENVIRONMENT\n");
     for option in &OPTIONS {
-        item(&mut page, &variables(option), &format!("{}: {}", option.directive, option.help));
+        item(&mut page, &variables(option), &format!("{}: {}", option.directive, option.help()));
     }
     item(&mut page, "EPOCHSOCKS_CONF_FILE", "The configuration file.");
     item(&mut page, "EPOCHSOCKS_LIBRARY", "The preload library or its directory.");
@@ -125,13 +125,13 @@ fn configuration() -> String {
     section(&mut page, "SYNTAX", SYNTAX);
     page.push_str(".SH DIRECTIVES\n");
     for option in &OPTIONS {
-        let default = match option.default {
+        let default = match option.default() {
             "" => "It is not set by default.".to_owned(),
             default => format!("The default is {default}."),
         };
         let text = format!(
             "{} The value is {}. {default} Variables: {}.",
-            option.help,
+            option.help(),
             option.kind.expected(),
             variables(option)
         );
@@ -162,9 +162,9 @@ pub fn sample() -> String {
             .to_owned();
     for option in &OPTIONS {
         let value =
-            if option.default.is_empty() { option.kind.placeholder() } else { option.default };
+            if option.default().is_empty() { option.kind.placeholder() } else { option.default() };
         text.push('\n');
-        for line in wrapped(option.help, 98) {
+        for line in wrapped(option.help(), 98) {
             let _ = writeln!(text, "# {line}");
         }
         let _ = writeln!(text, "#{} {value}", option.directive);

@@ -158,7 +158,7 @@ pub fn changes(settings: &Settings) -> Changes {
     for option in &OPTIONS {
         let value = option.value(settings);
         let overridden = option.torsocks_variable.is_some_and(is_set);
-        if overridden || value.as_slice() != option.default.as_bytes() {
+        if overridden || value.as_slice() != option.default().as_bytes() {
             let value = OsString::from_vec(value.as_slice().to_vec());
             changes.push((option.variable.into(), Change::Set(value)));
         } else if is_set(option.variable) {

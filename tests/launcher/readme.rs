@@ -24,8 +24,8 @@ fn table() -> String {
             flags(option),
             option.variable,
             code(option.torsocks_variable.unwrap_or_default()),
-            code(option.default),
-            option.help
+            code(option.default()),
+            option.help()
         )
         .expect("a string takes text");
     }

@@ -37,9 +37,9 @@ fn refuses(directive: &str, values: &[&str]) {
 #[test]
 fn the_defaults_of_the_table_are_those_of_the_settings() {
     for option in &OPTIONS {
-        assert_eq!(option.value(&Settings::DEFAULT).to_string(), option.default);
-        if !option.default.is_empty() {
-            takes_as_they_are(option.directive, &[option.default]);
+        assert_eq!(option.value(&Settings::DEFAULT).to_string(), option.default());
+        if !option.default().is_empty() {
+            takes_as_they_are(option.directive, &[option.default()]);
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
     }
     for option in &OPTIONS {
         let value = option.value(settings);
-        if value.as_slice() == option.default.as_bytes() {
+        if value.as_slice() == option.default().as_bytes() {
             continue;
         }
         let shown = match option.kind {
