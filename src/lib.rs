@@ -7,7 +7,7 @@
 //!
 //! | module | what it is for | from a signal handler? |
 //! | --- | --- | --- |
-//! | [`registry`] | which descriptor names which connection; one backend a file | yes, unless the backend lacks guarantee H |
+//! | [`registry`] | which descriptor names which connection; a crate of its own, `src/registry` | yes, unless the backend lacks guarantee H |
 //! | [`socks5`] | the wire: encode, decode, the handshake's states; no I/O | yes |
 //! | [`tor`] | dial Tor's SOCKS port, drive a handshake, ask for names; blocks until its deadline | yes |
 //! | [`sockets`] | what this process knows of its sockets: their records, and the life of a connect | yes |
@@ -24,15 +24,15 @@
 //! | [`launch_store`] | what the processes of one launch tell each other | yes |
 //! | [`backstop`] | the seccomp filter of a launch, and the secret that its hooks' calls carry | yes |
 //! | [`log`] | what a line of the log says, in which form, how often, and in which file | yes |
-//! | `atomics` | the atomics of a program or of a model, and the memory orderings | yes |
 //! | [`view`] | where the live view finds the sockets of a process in its memory | yes |
 //! | [`bytes`] | byte strings of fixed capacity | yes |
 //!
-//! Without the feature `std` it is `no_std` without `alloc`, so that nothing here can call into the
-//! C library by accident. design/README.md follows a connect through the modules.
-#![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
+//! It is `no_std` without `alloc`, so that nothing here can call into the C library by accident. design/README.md follows a connect through the modules.
+#![cfg_attr(not(any(test, crossbeam_loom)), no_std)]
+
+pub use epochsocks_registry as registry;
+
 pub mod ancillary;
-mod atomics;
 pub mod backstop;
 pub mod bytes;
 pub mod config;
@@ -44,7 +44,6 @@ pub mod log;
 pub mod nameserver;
 pub mod policy;
 pub mod program;
-pub mod registry;
 pub mod resolver;
 pub mod sockets;
 pub mod socks5;

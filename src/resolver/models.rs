@@ -7,9 +7,9 @@ use loom::thread;
 use super::cookie_range::Cookie;
 use super::error::PoolError;
 use super::onion_table::Table;
-use crate::atomics::models::{fails, holds, models};
-use crate::atomics::mutant::Mutant;
-use crate::atomics::{AtomicU32, SharedBytes};
+use crate::registry::atomics::models::{fails, holds, models};
+use crate::registry::atomics::mutant::Mutant;
+use crate::registry::atomics::{AtomicU32, SharedBytes};
 
 /// An empty table for a number of names, in leaked memory.
 fn table(capacity: usize) -> Table<'static> {

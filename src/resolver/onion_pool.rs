@@ -21,16 +21,16 @@ use super::cookie_range::{Cookie, CookieRange};
 use super::error::PoolError;
 use super::name_class::MAX_NAME;
 use super::onion_table::Table;
-use crate::atomics::SharedBytes;
 use crate::launch_store::Store;
 use crate::launch_store::names::CookieName;
+use crate::registry::atomics::SharedBytes;
 use crate::sys::{self, Errno};
 use core::net::{IpAddr, Ipv4Addr};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::atomics::AtomicU32;
+use crate::registry::atomics::AtomicU32;
 
 /// SharedBytes of a name in the arena: its length, then itself.
 const MAX_ENTRY: usize = 1 + MAX_NAME;

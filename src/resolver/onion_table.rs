@@ -4,9 +4,9 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::cookie_range::Cookie;
 use super::error::PoolError;
-use crate::atomics::mutant::mutant;
-use crate::atomics::{AtomicU32, SharedBytes};
 use crate::launch_store::names::CookieName;
+use crate::registry::atomics::mutant::mutant;
+use crate::registry::atomics::{AtomicU32, SharedBytes};
 
 /// A view of the pool's memory. Zeroed memory is an empty table.
 #[derive(Clone, Copy)]

@@ -45,6 +45,8 @@ mod registered;
 mod tests;
 mod tracker;
 mod verified;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod watched;
 
 pub use connect::{Attempt, ConnectError, Event, Sent};
 pub use connection::Connection;

@@ -7,15 +7,16 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::handshake::{Interest, TABLE, Token};
+use super::watched::Watched;
 use super::{Attempt, EpollControl, Event, Progress, SocketId, Sockets};
-use crate::registry::{Registry, Slots};
+use crate::registry::Registry;
 use crate::socks5::{Command, Host, Request};
 use crate::sys::{self, Errno, net, own_descriptors, time};
 
-pub type Subject = Sockets<Slots<super::Record>, fn(Event)>;
+pub type Subject = Sockets<Watched, fn(Event)>;
 
 pub fn sockets() -> Subject {
-    Sockets::new(Slots::new(), |_| {})
+    Sockets::new(Watched::new(), |_| {})
 }
 
 /// A TCP socket of the program's, which the registry knows.

@@ -6,7 +6,7 @@
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 
-use super::arch;
+use crate::registry::sys;
 
 type Other = Box<dyn FnOnce() + Send>;
 
@@ -50,5 +50,5 @@ pub unsafe fn syscall6(
         Some(left) => LEFT.set(Some(left - 1)),
     }
     // SAFETY: the caller's.
-    unsafe { arch::syscall6(number, a, b, c, d, e, f) }
+    unsafe { sys::syscall6(number, a, b, c, d, e, f) }
 }

@@ -1,14 +1,6 @@
 //! The system calls that the library makes for itself.
 
-use super::{Errno, syscall6};
-
-/// The calling process's id, asked of the kernel each time (a cached one is wrong after `vfork`);
-/// negative where a filter refuses to tell.
-#[inline(always)]
-pub fn getpid() -> i32 {
-    // SAFETY: getpid takes no argument.
-    unsafe { syscall6(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
-}
+use super::{Errno, getpid, syscall6};
 
 /// The process that this one is a child of.
 pub fn parent() -> i32 {

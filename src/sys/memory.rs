@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 use core::ptr::NonNull;
 
-use super::{Errno, syscall6};
+use super::{Errno, map, syscall6};
 
 /// The smallest page size there is: what holds for one byte holds for the rest of its page.
 const PAGE: usize = 4_096;
@@ -12,57 +12,6 @@ const PAGE: usize = 4_096;
 /// `ENOMEM` as mmap(2). Async-signal-safe.
 pub fn map_shared(size: usize) -> Result<NonNull<u8>, Errno> {
     map(size, libc::MAP_SHARED)
-}
-
-/// Maps `size` zero bytes of this process's own, which cost nothing until they are touched.
-/// `ENOMEM` as mmap(2). Async-signal-safe.
-pub fn map_zeroed(size: usize) -> Result<NonNull<u8>, Errno> {
-    map(size, libc::MAP_PRIVATE)
-}
-
-fn map(size: usize, sharing: i32) -> Result<NonNull<u8>, Errno> {
-    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
-    let flags = (sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
-    // SAFETY: a fresh anonymous mapping touches no existing memory.
-    let address = Errno::check(unsafe {
-        syscall6(libc::SYS_mmap, 0, size, protection, flags, usize::MAX, 0)
-    })?;
-    NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or(Errno(libc::ENOMEM))
-}
-
-/// Asks the kernel to give a forked child zeroes in place of this memory (`MADV_WIPEONFORK`,
-/// Linux 4.14). `EINVAL` where the kernel can't.
-pub fn wipe_on_fork(address: NonNull<u8>, length: usize) -> Result<(), Errno> {
-    let advice = libc::MADV_WIPEONFORK as usize;
-    let address = address.as_ptr() as usize;
-    // SAFETY: this process's view of the memory stays as it is.
-    Errno::check(unsafe { syscall6(libc::SYS_madvise, address, length, advice, 0, 0, 0) }).map(drop)
-}
-
-/// Tells whether this is a child of vfork or of `CLONE_VM`, which has its parent's memory: it has
-/// no other thread, and another process has its memory. unshare(2) shows that: it refuses
-/// `CLONE_THREAD` to a process that has threads and `CLONE_VM` to one whose memory others have, and
-/// else changes nothing. `None` where a filter forbids the call. Async-signal-safe.
-pub fn is_vfork_child() -> Option<bool> {
-    let is_refused = |what: i32| {
-        // SAFETY: there is nothing to unshare for the only thread, the only user of its memory.
-        let result = unsafe { syscall6(libc::SYS_unshare, what as usize, 0, 0, 0, 0, 0) };
-        match Errno::check(result) {
-            Ok(_) => Some(false),
-            Err(Errno(libc::EINVAL)) => Some(true),
-            Err(_) => None,
-        }
-    };
-    Some(!is_refused(libc::CLONE_THREAD)? && is_refused(libc::CLONE_VM)?)
-}
-
-/// Unmaps what a map call gave. Async-signal-safe.
-///
-/// # Safety
-/// `start` and `size` are a whole mapping that no thread uses any more.
-pub unsafe fn unmap(start: NonNull<u8>, size: usize) {
-    // SAFETY: the caller vouches for the mapping; munmap of a whole mapping can't fail.
-    unsafe { syscall6(libc::SYS_munmap, start.as_ptr() as usize, size, 0, 0, 0, 0) };
 }
 
 /// Copies bytes of the program's memory at `source` into `target`: `EFAULT` where there is no
@@ -260,6 +209,7 @@ fn probe_for_writing(address: usize) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{map_zeroed, unmap};
 
     #[test]
     fn memory_that_cannot_be_written_is_efault_and_the_rest_stays_as_it_is() {

@@ -10,13 +10,11 @@ mod arch;
 #[path = "x86_64.rs"]
 mod arch;
 
-mod barrier;
 #[cfg(all(test, not(crossbeam_loom)))]
 pub mod boundary;
 mod calls;
 mod credentials;
 mod descriptors;
-mod errno;
 mod files;
 pub mod filter;
 pub mod futex;
@@ -30,9 +28,12 @@ pub mod paths;
 pub mod time;
 
 #[cfg(not(all(test, not(crossbeam_loom))))]
-pub use arch::syscall6;
+pub use crate::registry::sys::syscall6;
+pub use crate::registry::sys::{
+    Errno, getpid, is_vfork_child, map, map_zeroed, pass_barrier, register_barrier, unmap,
+    wipe_on_fork,
+};
 pub use arch::{clone_and_run, syscall_with_secret};
-pub use barrier::{pass_barrier, register_barrier};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;
@@ -44,15 +45,14 @@ pub use descriptors::{
     set_descriptor_limit, set_signals, status_flags, thread_is_alive, without_blocking,
     without_signals, yield_now,
 };
-pub use errno::Errno;
 pub use files::{
     File, identity, is_socket, is_terminal, is_there, is_threaded, may_execute,
     owner_and_mode_of_link, replace_by_null, write,
 };
 pub use holder::Holder;
 pub use memory::{
-    ProgramStrings, copy_from_program, copy_to_program, is_beside_stack, is_vfork_child,
-    map_shared, map_zeroed, may_write, readable_bytes, unmap, wipe_on_fork,
+    ProgramStrings, copy_from_program, copy_to_program, is_beside_stack, map_shared, may_write,
+    readable_bytes,
 };
 pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets};

@@ -15,7 +15,8 @@ const LICENCES: [&str; 7] =
     ["Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0"];
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// All that goes into a process which the preload library is loaded into.
-const IN_THE_PRELOAD_LIBRARY: [&str; 3] = ["epochsocks", "epochsocks-preload", "libc"];
+const IN_THE_PRELOAD_LIBRARY: [&str; 4] =
+    ["epochsocks", "epochsocks-preload", "epochsocks-registry", "libc"];
 
 /// The beginning of what is installed about other people's work.
 const HEAD: &str = "epochsocks is linked with the crates below, under the licence that is given with each, \

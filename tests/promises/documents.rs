@@ -45,7 +45,7 @@ pub fn sections() -> Vec<Section> {
 
 /// `**A** text`, as the registry's head lists them.
 fn guarantees() -> Vec<Promise> {
-    let head = crate::read("src/registry/mod.rs");
+    let head = crate::read("src/registry/src/lib.rs");
     let lines = head.lines().map_while(|line| line.strip_prefix("//!"));
     items(lines).into_iter().filter_map(|item| bold(&item)).collect()
 }

@@ -11,9 +11,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{RunLock, TryLock};
-use crate::atomics::AtomicU32;
-use crate::atomics::models::{fails, holds};
-use crate::atomics::mutant::Mutant;
+use crate::registry::atomics::AtomicU32;
+use crate::registry::atomics::models::{fails, holds};
+use crate::registry::atomics::mutant::Mutant;
 
 /// A handshake: `seen` is what its drivers keep.
 struct Handshake {

@@ -14,8 +14,8 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use crate::atomics::mutant::mutant;
-use crate::atomics::{AtomicU32, const_new};
+use crate::registry::atomics::mutant::mutant;
+use crate::registry::atomics::{AtomicU32, const_new};
 
 const LOCKED: u32 = 1;
 /// Set while the holder has to look again.

@@ -12,12 +12,12 @@ use crate::atomics::models::{fails, holds, models};
 use crate::atomics::mutant::Mutant;
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::TotalOrder;
-use crate::registry::epoch::policy::{Epoch, Era, Hazard};
-use crate::registry::node::Node;
-use crate::registry::slab::Slab;
-use crate::registry::test_record::TestRecord;
-use crate::registry::witness::ALIVE;
-use crate::registry::{Payload, SocketId};
+use crate::epoch::policy::{Epoch, Era, Hazard};
+use crate::node::Node;
+use crate::slab::Slab;
+use crate::test_record::TestRecord;
+use crate::witness::ALIVE;
+use crate::{Payload, SocketId};
 
 /// A slot, the node that it names, and how often that was to be retired.
 struct Source {

@@ -21,7 +21,7 @@ use super::policy::{BUSY, Policy, Span};
 use crate::atomics::barrier;
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::{TotalCount, TotalOrder};
-use crate::registry::sizes::{BATCH, ORPHANS_AT, RECLAIM_AT};
+use crate::sizes::{BATCH, ORPHANS_AT, RECLAIM_AT};
 
 /// Marks the nodes that a claim may protect.
 fn mark_protected<P: Policy, T>(generation: &Generation<T>, limbo: &List<T>) {

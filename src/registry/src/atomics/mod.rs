@@ -14,7 +14,7 @@
 pub mod barrier;
 #[cfg(crossbeam_loom)]
 mod modelled;
-#[cfg(all(test, crossbeam_loom))]
+#[cfg(crossbeam_loom)]
 pub mod models;
 pub mod mutant;
 pub mod ordering;
@@ -27,6 +27,8 @@ pub use modelled::*;
 pub use real::*;
 
 /// A constructor that is `const`, except under loom, whose atomics can't be made so.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! const_new {
     ($(#[$meta:meta])* pub fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$meta])*
@@ -37,9 +39,11 @@ macro_rules! const_new {
         pub fn $name($($argument: $type),*) -> $result $body
     };
 }
-pub(crate) use const_new;
+pub use crate::const_new;
 
 /// An array of `$length` atomics that start as `$value`.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! atomic_array {
     ($length:expr, $value:expr) => {{
         #[cfg(not(crossbeam_loom))]
@@ -49,4 +53,4 @@ macro_rules! atomic_array {
         array
     }};
 }
-pub(crate) use atomic_array;
+pub use crate::atomic_array;

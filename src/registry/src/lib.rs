@@ -30,6 +30,12 @@
 //!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
 //! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support`), loom's `models`
+#![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
+
+#[doc(hidden)]
+pub mod atomics;
+#[doc(hidden)]
+pub mod sys;
 
 mod audit;
 mod counted;
@@ -91,7 +97,6 @@ pub use slots::SlotRegistry;
 pub use snapshot::Snapshot;
 pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
-use crate::atomics::const_new;
 use epoch::EpochDomain;
 use epoch::policy::{self, Policy};
 

@@ -396,14 +396,14 @@ conformance! {
     slots_epoch: super::all::SlotsEpoch::new();
     slots_barrier: super::all::SlotsBarrier::new();
     slots_hazard: super::all::SlotsHazard::new();
-    counted: crate::registry::Owned::<super::all::Counted>::new();
-    mutex: crate::registry::Owned::<super::all::Mutex>::new();
-    mutex_slots: crate::registry::Owned::<super::all::MutexSlots>::new();
+    counted: crate::Owned::<super::all::Counted>::new();
+    mutex: crate::Owned::<super::all::Mutex>::new();
+    mutex_slots: crate::Owned::<super::all::MutexSlots>::new();
 }
 
 #[cfg(feature = "std")]
 conformance! {
-    sharded: crate::registry::Owned::<super::all::Sharded>::new();
-    snapshot: crate::registry::Owned::<super::all::Snapshot>::new();
+    sharded: crate::Owned::<super::all::Sharded>::new();
+    snapshot: crate::Owned::<super::all::Snapshot>::new();
     slots_crossbeam: super::all::SlotsCrossbeam::new();
 }

@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use super::{InsertError, Layout};
 use crate::atomics::ordering::{TotalMark, TotalOrder};
 use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
-use crate::registry::sizes::PAGE;
+use crate::sizes::PAGE;
 
 /// Pages for every non-negative `i32`.
 const PAGES: usize = (1 << 31) / PAGE;

@@ -9,7 +9,7 @@ use crate::atomics::mutant::mutant;
 use crate::atomics::{
     AtomicPtr, AtomicU32, AtomicU64, atomic_array, const_new, map_array, unmap_array,
 };
-use crate::registry::sizes::{BATCH, CHUNKS, FIRST_CHUNK};
+use crate::sizes::{BATCH, CHUNKS, FIRST_CHUNK};
 
 /// Nodes of all chunks.
 const LIMIT: u32 = FIRST_CHUNK * ((1 << CHUNKS) - 1);

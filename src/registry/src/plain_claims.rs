@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use super::epoch::policy::PlainEra;
 use super::support::{Bare, bare, child_succeeds, churn, fork};
 use super::{Audit, Payload, Registry, SocketId};
-use crate::registry::sizes::PLACES;
-use crate::sys::{self, filter};
+use crate::sizes::PLACES;
+use crate::sys;
 
 const ENTRY: i32 = 3;
 
@@ -46,8 +46,16 @@ fn forbid_barriers() {
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, REFUSE),
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, ALLOW),
     ];
-    filter::give_up_new_privileges().expect("a right that nobody needs");
-    filter::install(&instructions, 0).expect("filters");
+    let program = libc::sock_fprog {
+        len: instructions.len() as u16,
+        filter: instructions.as_ptr().cast_mut(),
+    };
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the kernel reads that number of instructions.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+    }
     assert!(sys::pass_barrier().is_err());
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::mutant::{Mutant, plant};
 
 /// Makes a test of each line: a name, and that a model `holds`, or `fails` with mutants.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! models {
     ($($name:ident: $outcome:ident($($argument:expr),*);)*) => {
         $(
@@ -16,7 +18,7 @@ macro_rules! models {
     };
 }
 
-pub(crate) use models;
+pub use crate::models;
 
 /// Runs a model in every interleaving, without mutants.
 pub fn holds(model: impl Fn() + Sync + Send + 'static) {

@@ -46,7 +46,6 @@ pub struct SharedBytes<'b>(&'b [loom::cell::UnsafeCell<u8>]);
 // SAFETY: loom finds what is read and written at once.
 unsafe impl Send for SharedBytes<'_> {}
 
-#[cfg(test)]
 impl SharedBytes<'static> {
     /// Zeroes in leaked memory.
     pub fn leaked(length: usize) -> Self {
@@ -91,7 +90,6 @@ loom::thread_local! {
     static HOME: core::cell::Cell<usize> = core::cell::Cell::new(0);
 }
 
-#[cfg(test)]
 /// Makes a model's thread start its search at this cell.
 pub fn set_home(home: usize) {
     HOME.with(|place| place.set(home));

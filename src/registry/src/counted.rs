@@ -18,7 +18,7 @@ use super::{Detached, Handle, InsertError, Payload, Registry, SocketId};
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::TotalOrder;
 use crate::atomics::{AtomicU64, const_new};
-use crate::registry::sizes::SETTLE_AT;
+use crate::sizes::SETTLE_AT;
 
 /// Bits of a word that count; addresses have no more than 48 bits unless a program asks for them.
 const TAKEN_BITS: u32 = 16;

@@ -6,7 +6,7 @@ use super::cell::{Arena, Cell, Mutator, Placed, Reader, Word};
 use super::policy::{BUSY, FREE, UNUSED};
 use crate::atomics::ordering::{TotalCount, TotalOrder};
 use crate::atomics::{AtomicU32, AtomicU64, Place, thread_hash};
-use crate::registry::sizes::{ARENAS, CELLS, FAR, HOMES, NEAR, PLACES};
+use crate::sizes::{ARENAS, CELLS, FAR, HOMES, NEAR, PLACES};
 
 const WORDS: usize = CELLS.div_ceil(64);
 const GROUPS: usize = WORDS.div_ceil(64);
@@ -269,7 +269,7 @@ impl<T> Generation<T> {
     /// Visits every arena that ever was claimed.
     ///
     /// # Safety
-    /// As [`Audit::each_node`](crate::registry::Audit::each_node).
+    /// As [`Audit::each_node`](crate::Audit::each_node).
     pub unsafe fn each_arena(&self, mut visit: impl FnMut(&Arena<T>)) {
         // SAFETY: no thread holds a claim, as the caller vouches.
         self.mutators.each_used(|cell| visit(unsafe { &*cell.arena() }));

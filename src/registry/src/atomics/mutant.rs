@@ -58,7 +58,7 @@ pub enum Mutant {
 #[cfg(crossbeam_loom)]
 static PLANTED: AtomicU32 = AtomicU32::new(0);
 
-#[cfg(all(test, crossbeam_loom))]
+#[cfg(crossbeam_loom)]
 /// Plants these, and no others.
 pub fn plant(mutants: &[Mutant]) {
     PLANTED.store(mutants.iter().fold(0, |all, mutant| all | *mutant as u32), SeqCst);
@@ -81,6 +81,8 @@ pub const fn planted(mutant: Mutant) -> bool {
 ///
 /// `mutant!(NAME => STATEMENT)` runs the statement if the mutant is planted.
 /// `mutant!(NAME: VALUE => OTHER)` is the other value then, and otherwise the value.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! mutant {
     ($name:ident => $statement:expr) => {
         #[cfg(any(crossbeam_loom, epochsocks_planted))]
@@ -100,4 +102,4 @@ macro_rules! mutant {
         value
     }};
 }
-pub(crate) use mutant;
+pub use crate::mutant;

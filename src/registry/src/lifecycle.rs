@@ -13,7 +13,7 @@ use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
 use super::support::{self, Slots, bare, child_succeeds, churn, fork};
 use super::test_record::TestRecord;
 use super::{Audit, InsertError, Owned, Payload, Registry, SocketId};
-use crate::registry::sizes::RECLAIM_AT;
+use crate::sizes::RECLAIM_AT;
 
 fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
     std::thread::scope(|scope| {

@@ -9,7 +9,7 @@ use super::{Payload, SocketId, Use};
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::{TotalCount, TotalOrder};
 use crate::atomics::{AtomicPtr, AtomicU32, AtomicU64, Zeroed};
-use crate::registry::witness::Witness;
+use crate::witness::Witness;
 
 /// A record and its bookkeeping. Its memory is type-stable: once a node, always a node, so that a
 /// reader which lost a race may still look at `birth`.

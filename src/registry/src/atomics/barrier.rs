@@ -55,19 +55,16 @@ mod modelled {
     }
 
     /// To be called by the first thread before it makes the second one.
-    #[cfg(test)]
     pub fn expect_second() {
         RUNS.store(true, Ordering::SeqCst);
     }
 
     /// Lets the kernel refuse every barrier from now on. By the first thread.
-    #[cfg(test)]
     pub fn refuse() {
         REFUSED.store(true, Ordering::SeqCst);
     }
 
     /// Runs the second thread.
-    #[cfg(test)]
     pub fn run_second<T>(work: impl FnOnce() -> T) -> T {
         IS_SECOND.with(|is| is.set(true));
         let result = work();

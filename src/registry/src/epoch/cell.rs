@@ -14,7 +14,7 @@ use super::super::node::{List, Node};
 use super::policy::{BUSY, FREE};
 use crate::atomics::ordering::TotalOrder;
 use crate::atomics::{AtomicU32, AtomicU64, Place, barrier};
-use crate::registry::sizes::NOTED;
+use crate::sizes::NOTED;
 
 /// The word of a cell.
 ///
