@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::process::default_signals;
+
 /// A directory of one test's own, gone at the test's end.
 pub struct Sandbox {
     /// The directory.
@@ -138,6 +140,7 @@ impl Drop for Sandbox {
 /// `launcher` with nothing in its environment that would change what it does.
 pub fn bare(launcher: &Path) -> Command {
     let mut command = Command::new(launcher);
+    default_signals(&mut command);
     let ours = |name: &str| name.starts_with("EPOCHSOCKS_") || name.starts_with("TORSOCKS_");
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);

@@ -1,5 +1,6 @@
 //! The preload library of the current sources, and commands under it.
 
+use super::process::default_signals;
 use super::run;
 use std::ffi::OsStr;
 use std::fs;
@@ -102,8 +103,10 @@ pub fn launcher() -> Command {
     command
 }
 
-/// Takes out of a command's environment what the machine may say about Tor and proxies.
+/// Takes out of a command's environment what the machine may say about Tor and proxies, and gives it the
+/// dispositions of signals that programs expect.
 pub fn hermetic(command: &mut Command) -> &mut Command {
+    default_signals(command);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_lowercase();
         let foreign = text.starts_with("torsocks_")

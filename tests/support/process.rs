@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -14,6 +15,20 @@ pub fn search_path() -> OsString {
     path
 }
 
+/// Gives `command` the default dispositions of the signals that nohup ignores, and a shell for a job in the
+/// background: programs inherit them.
+pub fn default_signals(command: &mut Command) -> &mut Command {
+    let restore = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the test has no handlers.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: signal(2) is async-signal-safe.
+    unsafe { command.pre_exec(restore) }
+}
+
 /// A program that runs in a process group of its own and is killed with it.
 pub struct Running {
     group: i32,
@@ -24,7 +39,6 @@ pub struct Running {
 impl Running {
     /// Starts `command` with its output collected and nothing to read, unless it says otherwise.
     pub fn start(command: &mut Command) -> Running {
-        use std::os::unix::process::CommandExt;
         let description = format!("{command:?}");
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap_or_else(|error| panic!("{description}: {error}"));
