@@ -4,8 +4,9 @@ use core::net::SocketAddr;
 use core::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, TABLE};
+use super::verified::compare;
 use super::{
-    Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified,
+    Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified, Verified,
 };
 use crate::registry::{Payload, Registry};
 use crate::socks5::{Credentials, Isolation, Request};
@@ -16,6 +17,9 @@ use crate::tor::DialError;
 pub struct Attempt<'a> {
     /// The address family of the socket.
     pub domain: i32,
+    /// The caller has not asked the kernel for the family, nor for the socket's kind, as the descriptor has an
+    /// entry: it takes the family of the destination.
+    pub is_claimed: bool,
     /// Where the program wants to go, as it has said it.
     pub destination: SocketAddr,
     /// Request to Tor.
@@ -50,6 +54,14 @@ pub enum ConnectError {
     NoDescriptor,
 }
 
+impl Attempt<'_> {
+    /// Tells whether `socket` is of the family that the caller has given: the kernel is asked where the
+    /// caller has not.
+    fn is_of_family(&self, socket: Verified<'_>) -> bool {
+        !self.is_claimed || socket.domain() == Ok(self.domain)
+    }
+}
+
 impl ConnectError {
     /// The errno for the program.
     pub fn errno(&self) -> Errno {
@@ -74,9 +86,22 @@ pub enum Event {
     NotSent(ConnectError),
 }
 
+/// Result of [`Sockets::connect`].
+#[derive(Clone, Copy, Debug)]
+pub enum Connect {
+    /// It is under way.
+    Sent(Sent),
+    /// A vfork child has no record of the socket.
+    NoRecord,
+    /// The descriptor is not what the caller has claimed; nothing was done.
+    NotAsClaimed,
+}
+
 /// A connect that is under way.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
+    /// A descriptor of the program's, by which the record is found.
+    fd: i32,
     /// The socket.
     id: SocketId,
     /// The slot of its handshake, if a look has shown it.
@@ -85,8 +110,11 @@ pub struct Sent {
     pub progress: Progress,
     /// True if this call has started it; otherwise another one has.
     is_own: bool,
-    /// True if the call waits for its end.
-    pub waits: bool,
+    /// The descriptor of the library's own that is kept until the end, if the call waits and has started
+    /// it. Another thread may end the handshake, and close it.
+    pub kept: Option<i32>,
+    /// The thread, if it waits for the end.
+    waiter: Option<i32>,
 }
 
 impl Sent {
@@ -95,8 +123,38 @@ impl Sent {
         Errno(if self.is_own { libc::EINPROGRESS } else { libc::EALREADY })
     }
 
+    /// Tells whether the call waits for the end.
+    pub fn waits(&self) -> bool {
+        self.waiter.is_some()
+    }
+
     fn slot(&self) -> Option<&'static Slot> {
         TABLE.find(self.slot?, self.id)
+    }
+}
+
+/// Why a connect is not under way.
+enum Fault {
+    /// The program is told this.
+    Errno(Errno),
+    /// The descriptor does not name the socket of the record.
+    OtherSocket,
+    /// The socket is of another family than the caller has claimed.
+    OtherFamily,
+}
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Fault {
+        Fault::Errno(errno)
+    }
+}
+
+impl From<Unverified> for Fault {
+    fn from(unverified: Unverified) -> Fault {
+        match unverified {
+            Unverified::Other => Fault::OtherSocket,
+            Unverified::Unknown(errno) => Fault::Errno(errno),
+        }
     }
 }
 
@@ -104,43 +162,68 @@ impl Sent {
 const ROUNDS: u32 = 16;
 
 impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
-    /// Sends a connect of `fd` off, or joins the one that is under way. `None` in a vfork child,
-    /// which has no record of the socket. Errors: `EISCONN`; `EALREADY`; the errno of an earlier
-    /// connect that has failed, once; `EBADF` if another thread closes the descriptor; those of
-    /// [`ConnectError`].
-    pub fn connect(&self, fd: i32, attempt: &Attempt<'_>) -> Result<Option<Sent>, Errno> {
-        let Some(held) = self.tracked(fd)? else { return Ok(None) };
-        let sent = self.begin(held.record(), fd, attempt);
-        self.end_if_closed(fd, held.record());
-        // Before any wait: a cancelled thread must not keep it.
-        self.put(held);
-        sent.map(Some)
+    /// Sends a connect of `fd` off, or joins the one that is under way. Errors: `EISCONN`; `EALREADY`; the
+    /// errno of an earlier connect that has failed, once; `EBADF` if another thread closes the descriptor;
+    /// those of [`ConnectError`].
+    pub fn connect(&self, fd: i32, attempt: &Attempt<'_>) -> Result<Connect, Errno> {
+        // A second time where the entry was another socket's, which was closed behind the hooks.
+        for _ in 0..2 {
+            let held = match self.hold(fd) {
+                Some(held) => held,
+                None if attempt.is_claimed => return Ok(Connect::NotAsClaimed),
+                None => match self.tracked(fd)? {
+                    Some(held) => held,
+                    None => return Ok(Connect::NoRecord),
+                },
+            };
+            let begun = self.begin(held.record(), fd, attempt);
+            self.end_if_closed(fd, held.record());
+            if let Err(Fault::OtherSocket) = begun {
+                self.forget_entry(fd, held);
+                if attempt.is_claimed {
+                    return Ok(Connect::NotAsClaimed);
+                }
+                continue;
+            }
+            // Before any wait: a cancelled thread must not keep it.
+            self.put(held);
+            return match begun {
+                Ok(sent) => Ok(Connect::Sent(sent)),
+                Err(Fault::Errno(errno)) => Err(errno),
+                Err(Fault::OtherFamily | Fault::OtherSocket) => Ok(Connect::NotAsClaimed),
+            };
+        }
+        Err(Errno(libc::EBADF))
     }
 
-    fn begin(&self, record: &Record, fd: i32, attempt: &Attempt<'_>) -> Result<Sent, Errno> {
+    fn begin(&self, record: &Record, fd: i32, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
         for _ in 0..ROUNDS {
-            match record.progress() {
-                Progress::Unconnected => {
-                    if let Some(sent) = self.send_off(record, fd, attempt)? {
-                        return Ok(sent);
-                    }
+            let progress = record.progress();
+            if progress == Progress::Unconnected {
+                match self.send_off(record, fd, attempt)? {
+                    Some(sent) => return Ok(sent),
+                    None => continue,
                 }
-                Progress::Connected => return Err(Errno(libc::EISCONN)),
+            }
+            compare(fd, record.id())?;
+            match progress {
+                Progress::Unconnected => {}
+                Progress::Connected => return Err(Errno(libc::EISCONN).into()),
                 Progress::Failed(_) => {
                     if let Some(errno) = record.take_error() {
                         disconnect(fd, record.id());
-                        return Err(errno);
+                        return Err(errno.into());
                     }
                 }
                 Progress::Busy | Progress::Waiting(_) => {
                     let progress = self.drive_record(record, fd);
                     if progress.is_pending() {
-                        return self.join(record, fd, progress);
+                        return Ok(self.join(record, fd, progress)?);
                     }
                 }
             }
         }
-        Err(Errno(libc::EALREADY))
+        Err(Errno(libc::EALREADY).into())
     }
 
     /// Ends the handshake of a socket whose last descriptor was closed while the connect was sent off.
@@ -162,10 +245,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// other thread waits for: of one that was interrupted, or that did not wait.
     fn join(&self, record: &Record, fd: i32, progress: Progress) -> Result<Sent, Errno> {
         let slot = record.in_flight().map(|attempt| attempt.slot);
-        let waits = !sys::status_flags(fd)?.is_nonblocking();
-        let sent = Sent { id: record.id(), slot, progress, is_own: false, waits };
-        let may_wait = sent.slot().is_some_and(|slot| slot.register_waiter(sys::gettid()));
-        if waits && !may_wait {
+        let waiter = (!sys::status_flags(fd)?.is_nonblocking()).then(sys::gettid);
+        let id = record.id();
+        let sent = Sent { fd, id, slot, progress, is_own: false, kept: None, waiter };
+        let may_wait = |me| sent.slot().is_some_and(|slot| slot.register_waiter(me));
+        if waiter.is_some_and(|me| !may_wait(me)) {
             return Err(sent.underway());
         }
         Ok(sent)
@@ -180,12 +264,14 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         record: &Record,
         fd: i32,
         attempt: &Attempt<'_>,
-    ) -> Result<Option<Sent>, Errno> {
+    ) -> Result<Option<Sent>, Fault> {
         let dial = |error| ConnectError::Dial(attempt.tor, error);
         let own = OwnSocket::of(fd, record.id()).map_err(|unverified| match unverified {
-            Unverified::Unknown(Errno(libc::EMFILE)) => self.tell(ConnectError::NoDescriptor),
-            Unverified::Unknown(Errno(libc::ENOMEM)) => self.tell(ConnectError::NoMemory),
-            unverified => unverified.errno(),
+            Unverified::Unknown(Errno(libc::EMFILE)) => {
+                self.tell(ConnectError::NoDescriptor).into()
+            }
+            Unverified::Unknown(Errno(libc::ENOMEM)) => self.tell(ConnectError::NoMemory).into(),
+            unverified => Fault::from(unverified),
         })?;
         let prepared = (|| {
             let flags = own.verified().status_flags().map_err(DialError::Connect)?;
@@ -195,8 +281,12 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         let (flags, address) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
+                let is_as_claimed = attempt.is_of_family(own.verified());
                 own.close();
-                return Err(self.tell(dial(error)));
+                return Err(match is_as_claimed {
+                    true => self.tell(dial(error)).into(),
+                    false => Fault::OtherFamily,
+                });
             }
         };
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
@@ -212,29 +302,36 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
                 Err(error) => {
                     own.close();
                     record.abandon(claim);
-                    return Err(error);
+                    return Err(Some(error));
                 }
             };
-            locked.start(fd, own, &plan, waits.then(sys::gettid));
+            let (waiter, kept) = (waits.then(sys::gettid), waits.then_some(own.number()));
+            locked.start(fd, own, &plan, waiter);
             TABLE.note_deadline(attempt.deadline);
-            let started = locked.with_socket(|socket| socket.start_connect(&address, flags));
-            let started = started.unwrap_or_else(|unverified| Err(unverified.errno()));
-            match started {
+            let started = locked.with_socket(|socket| {
+                let started = socket.start_connect(&address, flags);
+                started.map_err(|errno| attempt.is_of_family(socket).then_some(errno))
+            });
+            match started.unwrap_or_else(|unverified| Err(Some(unverified.errno()))) {
                 Ok(()) => {
                     let look = self.leave_in_flight(record, claim, locked, slot, attempt);
-                    Ok(Some((slot, look)))
+                    Ok(Some((slot, look, waiter, kept)))
                 }
-                Err(errno) => {
+                Err(why) => {
                     let _ = locked.undo_start();
                     record.abandon(claim);
-                    Err(dial(DialError::Connect(errno)))
+                    Err(why.map(|errno| dial(DialError::Connect(errno))))
                 }
             }
         });
-        let Some((slot, look)) = sent.map_err(|error| self.tell(error))? else { return Ok(None) };
-        let progress = self.report(look);
-        let id = record.id();
-        Ok(Some(Sent { id, slot: Some(slot), progress, is_own: true, waits }))
+        let (slot, look, waiter, kept) = match sent {
+            Ok(Some(sent)) => sent,
+            Ok(None) => return Ok(None),
+            Err(Some(error)) => return Err(self.tell(error).into()),
+            Err(None) => return Err(Fault::OtherFamily),
+        };
+        let (id, progress) = (record.id(), self.report(look));
+        Ok(Some(Sent { fd, id, slot: Some(slot), progress, is_own: true, kept, waiter }))
     }
 
     fn leave_in_flight(
@@ -251,10 +348,27 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         locked.drive_until_quiet(Some(Owner { record, attempt }))
     }
 
+    /// Where a connect that this thread waits for stands, as [`Sockets::progress`] says it. The number
+    /// of the program's is not asked for: what is done is done by a descriptor of the library's own.
+    pub fn progress_of(&self, sent: &Sent, now: u64) -> Progress {
+        let waiting = sent.slot().and_then(Slot::waiting_for).filter(|wait| wait.deadline > now);
+        waiting.map_or_else(|| self.drive_sent(sent), Progress::Waiting)
+    }
+
+    /// Drives a connect that this thread waits for, as [`Sockets::drive`] does.
+    pub fn drive_sent(&self, sent: &Sent) -> Progress {
+        let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
+        let is_sent = held.record().id() == sent.id;
+        let progress = is_sent.then(|| self.drive_record(held.record(), sent.fd));
+        self.put(held);
+        progress.unwrap_or(Progress::Unconnected)
+    }
+
     /// Result of a connect that has waited for its end; `waited` is the result of the wait.
-    pub fn finish(&self, fd: i32, sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
-        if let Some(slot) = sent.slot() {
-            slot.stop_waiting();
+    pub fn finish(&self, sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
+        let fd = sent.fd;
+        if let (Some(slot), Some(me)) = (sent.slot(), sent.waiter) {
+            slot.stop_waiting(me);
         }
         match waited {
             Err(Errno(libc::EAGAIN)) => return Err(sent.underway()),

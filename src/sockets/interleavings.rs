@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::handshake::{Interest, TABLE};
-use super::tests::{GRANTED, REFUSED, Subject, attempt, sockets};
-use super::{EpollControl, Progress, SocketId};
+use super::tests::{GRANTED, REFUSED, Subject, attempt, sent, sockets};
+use super::{Attempt, Connect, EpollControl, Progress, SocketId};
 use crate::registry::Registry;
 use crate::sys::{self, boundary, net, own_descriptors};
 
@@ -96,6 +96,12 @@ fn flags(fd: i32) -> i32 {
     unsafe { libc::fcntl(fd, libc::F_GETFL) }
 }
 
+/// Lets calls on `fd` wait: no `O_NONBLOCK`.
+fn wait_in_calls(fd: i32) {
+    // SAFETY: F_SETFL takes an integer.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETFL, 0) }, 0);
+}
+
 /// Puts `own` at the number `fd`, which is free or not.
 fn place(own: i32, fd: i32) {
     // SAFETY: dup2 takes integers; both numbers are this test's.
@@ -136,8 +142,7 @@ fn reuse(sockets: &Subject, fd: i32, epoll: i32, how: Reuse, silent: SocketAddr)
             close(sockets, fd);
             place(fresh.unwrap(), fd);
             sockets.track(fd).unwrap();
-            let sent = sockets.connect(fd, &attempt(silent)).unwrap().unwrap();
-            assert!(!sent.waits);
+            assert!(!sent(sockets, fd, silent).waits());
             None
         }
     };
@@ -329,10 +334,20 @@ fn epoll_ctl(scene: &Scene, operation: i32) {
 
 calls! {
     a_connect_acts_on_its_own_socket: false, |_| {}, |scene| {
-        if let Ok(Some(sent)) = scene.sockets.connect(scene.fd, &attempt(scene.tor)) {
-            let _ = scene.sockets.finish(scene.fd, sent, Ok(()));
+        if let Ok(Connect::Sent(sent)) = scene.sockets.connect(scene.fd, &attempt(scene.tor)) {
+            let _ = scene.sockets.drive_sent(&sent);
+            let _ = scene.sockets.finish(sent, Ok(()));
         }
     };
+    a_connect_that_waits_acts_on_its_own_socket: false,
+        |scene| wait_in_calls(scene.fd),
+        |scene| {
+            let claimed = Attempt { is_claimed: true, ..attempt(scene.tor) };
+            if let Ok(Connect::Sent(sent)) = scene.sockets.connect(scene.fd, &claimed) {
+                let _ = scene.sockets.drive_sent(&sent);
+                let _ = scene.sockets.finish(sent, Ok(()));
+            }
+        };
     a_connect_of_a_registered_socket_acts_on_it: false,
         |scene| epoll_ctl(scene, libc::EPOLL_CTL_ADD),
         |scene| _ = scene.sockets.connect(scene.fd, &attempt(scene.tor));

@@ -48,7 +48,7 @@ mod verified;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod watched;
 
-pub use connect::{Attempt, ConnectError, Event, Sent};
+pub use connect::{Attempt, Connect, ConnectError, Event, Sent};
 pub use connection::Connection;
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};

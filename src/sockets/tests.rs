@@ -8,10 +8,10 @@ use std::thread;
 
 use super::handshake::{Interest, TABLE, Token};
 use super::watched::Watched;
-use super::{Attempt, EpollControl, Event, Progress, SocketId, Sockets};
+use super::{Attempt, Connect, EpollControl, Event, Progress, Record, Sent, SocketId, Sockets};
 use crate::registry::Registry;
 use crate::socks5::{Command, Host, Request};
-use crate::sys::{self, Errno, net, own_descriptors, time};
+use crate::sys::{self, Errno, boundary, net, own_descriptors, time};
 
 pub type Subject = Sockets<Watched, fn(Event)>;
 
@@ -38,12 +38,21 @@ pub fn attempt(tor: SocketAddr) -> Attempt<'static> {
     Attempt {
         began: 1,
         domain: libc::AF_INET,
+        is_claimed: false,
         destination,
         request: &REQUEST,
         tor,
         credentials: None,
         deadline: time::monotonic_nanoseconds() + 20_000_000_000,
         always_waits: || false,
+    }
+}
+
+/// A connect of `fd` that is under way.
+pub fn sent(sockets: &Subject, fd: i32, tor: SocketAddr) -> Sent {
+    match sockets.connect(fd, &attempt(tor)) {
+        Ok(Connect::Sent(sent)) => sent,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -95,18 +104,73 @@ fn a_connect_that_does_not_wait_is_driven_to_its_end() {
     let sockets = sockets();
     let (address, go) = proxy(GRANTED);
     let fd = socket(&sockets, libc::SOCK_NONBLOCK);
-    let sent = sockets.connect(fd, &attempt(address)).unwrap().unwrap();
-    assert!(!sent.waits && sent.underway() == Errno(libc::EINPROGRESS));
-    assert_eq!(
-        sockets.connect(fd, &attempt(address)).unwrap().unwrap().underway().0,
-        libc::EALREADY
-    );
+    let sent = sent(&sockets, fd, address);
+    assert!(!sent.waits() && sent.underway() == Errno(libc::EINPROGRESS));
+    assert_eq!(super::tests::sent(&sockets, fd, address).underway().0, libc::EALREADY);
     let server = thread::spawn(go);
     assert_eq!(finish(&sockets, fd), Progress::Connected);
     assert_eq!(sockets.connect(fd, &attempt(address)).unwrap_err(), Errno(libc::EISCONN));
     assert_eq!(slots_of(id(fd)), 0, "the slot is given back");
     close(&sockets, fd);
     server.join().unwrap();
+}
+
+/// A connect of `fd` by a caller that has not asked the kernel what it is.
+fn claimed(sockets: &Subject, fd: i32, tor: SocketAddr) -> Result<Connect, Errno> {
+    sockets.connect(fd, &Attempt { is_claimed: true, ..attempt(tor) })
+}
+
+#[test]
+fn a_socket_that_is_not_what_its_entry_says_is_left_as_it_is() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let unknown = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
+    let connect = claimed(&sockets, unknown, address);
+    assert!(matches!(connect, Ok(Connect::NotAsClaimed)), "without an entry: {connect:?}");
+    assert!(!sockets.registry().contains(unknown));
+    // Closed by a raw system call, and a socket that was made elsewhere by now.
+    let stale = socket(&sockets, 0);
+    // SAFETY: dup2 takes integers; both numbers are this test's.
+    assert_eq!(unsafe { libc::dup2(unknown, stale) }, stale);
+    let connect = claimed(&sockets, stale, address);
+    assert!(matches!(connect, Ok(Connect::NotAsClaimed)), "another socket: {connect:?}");
+    assert!(!sockets.registry().contains(stale), "the stale entry goes");
+    assert_eq!(net::peer_address(stale, &mut [0; 28]), Err(Errno(libc::ENOTCONN)));
+    // Of the other family.
+    let other = net::socket(libc::AF_INET6, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
+    sockets.track(other).unwrap();
+    let connect = claimed(&sockets, other, address);
+    assert!(matches!(connect, Ok(Connect::NotAsClaimed)), "another family: {connect:?}");
+    assert_eq!(slots_of(id(other)), 0);
+    assert_eq!(sockets.registry().borrow(other, Record::progress), Some(Progress::Unconnected));
+    [unknown, stale, other].into_iter().for_each(|fd| close(&sockets, fd));
+}
+
+/// Each call more is paid for by every connect.
+#[test]
+fn a_connect_that_waits_makes_few_system_calls() {
+    let sockets = sockets();
+    let connect = || {
+        let (address, go) = proxy(GRANTED);
+        let fd = socket(&sockets, 0);
+        let (mut sent, attempt) = (None, Attempt { is_claimed: true, ..attempt(address) });
+        let first = boundary::count(|| sent = sockets.connect(fd, &attempt).ok());
+        let Some(Connect::Sent(sent)) = sent else { panic!("{sent:?}") };
+        let second = boundary::count(|| assert!(sockets.drive_sent(&sent).is_pending()));
+        let server = thread::spawn(go);
+        while sockets.drive_sent(&sent).is_pending() {
+            let _ =
+                net::poll(sent.kept.unwrap(), libc::POLLIN, core::time::Duration::from_secs(20));
+        }
+        assert_eq!(sockets.finish(sent, Ok(())), Ok(()));
+        close(&sockets, fd);
+        server.join().unwrap();
+        [first, second]
+    };
+    // Duplicate, cookie, flags, signals blocked, the waiting thread, connect, request, inode, signals let in;
+    // signals blocked, cookie, answer, deadline, signals let in. One that finds the table full maps memory as
+    // well; other tests use the table.
+    assert!((0..8).any(|_| connect() == [9, 5]), "{:?}", connect());
 }
 
 #[test]

@@ -239,7 +239,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 
     /// Forgets the entry of `fd`, if it is still the one that was seen: another thread may have made a
     /// new one.
-    fn forget_entry(&self, fd: i32, seen: Held) {
+    pub(super) fn forget_entry(&self, fd: i32, seen: Held) {
         self.registry.remove_if(fd, seen.record());
         self.put(seen);
     }

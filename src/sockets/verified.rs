@@ -102,9 +102,20 @@ impl OwnSocket {
         }
     }
 
+    /// The descriptor of `number`, which [`OwnSocket::into_number`] gave a moment ago. After a wait it
+    /// is compared again, by [`Verified::kept`].
+    pub(super) fn of_number(number: i32) -> OwnSocket {
+        OwnSocket(number)
+    }
+
     /// The socket.
     pub fn verified(&self) -> Verified<'_> {
         Verified(self.0, PhantomData)
+    }
+
+    /// The number, to wait for what the socket gives.
+    pub fn number(&self) -> i32 {
+        self.0
     }
 
     /// The number, for a field that outlives the call. It comes back by [`Verified::kept`].
@@ -137,6 +148,11 @@ impl Verified<'_> {
     /// Drives `handshake` as far as it goes without waiting.
     pub fn advance(self, handshake: &mut Handshake) -> Result<Advance, DriveError> {
         advance(self.0, handshake)
+    }
+
+    /// The socket's address family.
+    pub fn domain(self) -> Result<i32, Errno> {
+        net::socket_number(self.0, libc::SO_DOMAIN)
     }
 
     /// The status flags of the open file description.

@@ -13,6 +13,8 @@ type Other = Box<dyn FnOnce() + Send>;
 std::thread_local! {
     /// Number of system calls of this thread that come before the other thread runs.
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// Number of system calls of this thread.
+    static COUNT: Cell<u32> = const { Cell::new(0) };
     static OTHER: RefCell<Option<Other>> = const { RefCell::new(None) };
 }
 
@@ -24,6 +26,13 @@ pub fn run_before(index: u32, other: Other, work: impl FnOnce()) -> bool {
     work();
     LEFT.set(None);
     OTHER.take().is_none()
+}
+
+/// Number of system calls that `work` makes.
+pub fn count(work: impl FnOnce()) -> u32 {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
 }
 
 /// As the system call instruction, after the other thread if it is due.
@@ -39,6 +48,7 @@ pub unsafe fn syscall6(
     e: usize,
     f: usize,
 ) -> isize {
+    COUNT.set(COUNT.get() + 1);
     match LEFT.get() {
         None => {}
         Some(0) => {

@@ -25,6 +25,7 @@ mod open_descriptors;
 pub mod own_descriptors;
 mod owned_socket;
 pub mod paths;
+mod process;
 pub mod time;
 
 #[cfg(not(all(test, not(crossbeam_loom))))]
@@ -56,3 +57,4 @@ pub use memory::{
 };
 pub use open_descriptors::each_open_descriptor;
 pub use owned_socket::{OwnedSocket, close_owned_sockets};
+pub use process::{forget_process, process};

@@ -171,6 +171,12 @@ static void scene_raw_close(void)
     EXPECT(raw(SYS_close, fd, 0, 0, 0) == 0);
     EXPECT(raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0) == fd);
     FAILS(reach(fd, "192.0.2.3", 80), EPERM);
+
+    /* Also where the one that was has not connected. */
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(raw(SYS_close, fd, 0, 0, 0) == 0);
+    EXPECT(raw(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0) == fd);
+    FAILS(reach(fd, "192.0.2.3", 80), EPERM);
 }
 
 static void scene_dissolve(void)
@@ -223,6 +229,7 @@ static void scene_errno(void)
     FAILS(connect(fd, (struct sockaddr *)&address, 4), EINVAL);
     FAILS(connect(fd, (struct sockaddr *)&address, 1000), EINVAL);
     FAILS(connect(fd, (struct sockaddr *)&wide, sizeof wide), EAFNOSUPPORT);
+    FAILS(reach(socket(AF_INET6, SOCK_STREAM, 0), "192.0.2.1", 80), EAFNOSUPPORT);
     FAILS(reach(fd, "127.0.0.1", 80), EPERM);
     FAILS(reach(fd, "0.0.0.0", 80), EPERM);
     FAILS(reach(fd, "127.42.42.9", 80), EPERM);

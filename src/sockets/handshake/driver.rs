@@ -50,7 +50,7 @@ impl Slot {
             if self.lock.try_lock() == TryLock::Notified {
                 return Look::at(Progress::Busy);
             }
-            let locked = Locked { slot: self, number };
+            let locked = Locked::new(self, number);
             if self.is_of(id) {
                 if let Some(fd) = fd {
                     // Relaxed: see `Slot::last_descriptor`.
@@ -90,7 +90,7 @@ impl Slot {
 
     /// Takes the run lock if it is free. The caller has blocked signals.
     pub(super) fn try_lock_any(&self, slot: SlotId) -> Option<Locked<'_>> {
-        self.lock.try_lock_quietly().then_some(Locked { slot: self, number: slot })
+        self.lock.try_lock_quietly().then(|| Locked::new(self, slot))
     }
 
     /// The last descriptor that this process had of the socket `id` is closed. A socket that forked
@@ -109,7 +109,7 @@ impl Slot {
         self.waiter.store(0, Relaxed);
         let Some(mut locked) = self.try_lock_any(slot) else { return };
         let inner = locked.inner_mut();
-        inner.process = sys::getpid();
+        inner.process = sys::process();
         if inner.shared.is_some() && was_locked {
             // A step was half done here: the transcript says how far it came.
             inner.version = u32::MAX;
@@ -127,9 +127,16 @@ impl Slot {
 pub struct Locked<'s> {
     slot: &'s Slot,
     number: SlotId,
+    /// This holder has started the handshake: what it has just compared, asked and read holds for the
+    /// first step.
+    is_first: bool,
 }
 
 impl<'s> Locked<'s> {
+    fn new(slot: &'s Slot, number: SlotId) -> Locked<'s> {
+        Locked { slot, number, is_first: false }
+    }
+
     fn inner(&self) -> &Inner {
         // SAFETY: the run lock.
         unsafe { &*self.slot.inner.get() }
@@ -148,7 +155,7 @@ impl<'s> Locked<'s> {
             // SAFETY: never made before, thus zeroed; the run lock.
             unsafe { Inner::make(self.slot.inner.get()) };
         }
-        self.inner_mut().process = sys::getpid();
+        self.inner_mut().process = sys::process();
         // Release pairs with the Acquire in `Slot::id`.
         self.slot.id.store(id.0, Release);
         self.slot.state.assign();
@@ -164,8 +171,9 @@ impl<'s> Locked<'s> {
     pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>, waiter: Option<i32>) {
         self.close_own();
         self.write_script(plan);
+        self.is_first = true;
         let inner = self.inner_mut();
-        inner.inode = Inode::of(own.verified());
+        inner.inode = None;
         (inner.own, inner.keeps_own) = (own.into_number(), waiter.is_some());
         inner.stays_connected = false;
         // Relaxed: see `Slot::last_descriptor`.
@@ -195,6 +203,9 @@ impl<'s> Locked<'s> {
     /// else by a duplicate for the time of the call.
     pub fn with_socket<T>(&self, act: impl FnOnce(Verified<'_>) -> T) -> Result<T, Unverified> {
         let (inner, id) = (self.inner(), self.slot.id());
+        if self.is_first && inner.own != 0 {
+            return Ok(act(OwnSocket::of_number(inner.own).verified()));
+        }
         let inode = inner.inode;
         let entries = inner.entries.iter().map(EpollEntry::own);
         let mut own = Some(inner.own).filter(|own| *own != 0).into_iter().chain(entries);
@@ -260,6 +271,7 @@ impl<'s> Locked<'s> {
             if self.slot.is_in_flight() {
                 last = self.step();
             }
+            self.end_first_step();
             self.sync();
             if self.slot.stuck.load(Relaxed) != 0 && self.slot.is_in_flight() {
                 // A set would tell of nothing more, and its program wait for ever.
@@ -288,6 +300,15 @@ impl<'s> Locked<'s> {
         }
     }
 
+    /// From here on the handshake is another holder's as well, which may be under a filter by then.
+    fn end_first_step(&mut self) {
+        if self.is_first && self.slot.is_in_flight() {
+            let inode = self.with_socket(Inode::of).ok().flatten();
+            self.inner_mut().inode = inode;
+        }
+        self.is_first = false;
+    }
+
     fn tell(&mut self, owner: Owner<'_>, progress: Progress) {
         let keeps_slot = !self.entries().is_empty();
         let stays_connected = self.inner().stays_connected;
@@ -307,7 +328,7 @@ impl<'s> Locked<'s> {
 
     /// One step of a handshake in flight.
     fn step(&mut self) -> Look {
-        if self.inner().process != sys::getpid() {
+        if !self.is_first && self.inner().process != sys::process() {
             // A child that was forked behind the hooks: the parent goes on with it.
             self.give_up();
             return Look::at(Progress::Busy);
@@ -376,9 +397,7 @@ impl<'s> Locked<'s> {
                 self.slot.state.set(Stage::Ended(Progress::Connected));
                 Look { report: Some(self.report(None)), ..Look::at(Progress::Connected) }
             }
-            Ok(Advance::Waits(_)) if time::monotonic_nanoseconds() >= self.slot.deadline() => {
-                self.fail(Some(DriveError::TimedOut))
-            }
+            Ok(Advance::Waits(_)) if self.is_overdue(0) => self.fail(Some(DriveError::TimedOut)),
             Ok(Advance::Waits(events)) => {
                 // SAFETY: as above, and the one before is not used any more.
                 let awaits = Awaits::of(unsafe { self.script() }).number();
@@ -488,10 +507,10 @@ impl<'s> Locked<'s> {
         self.slot.stage() == Stage::Free
     }
 
-    /// Tells whether a handshake should have ended `grace` nanoseconds before `now`, and has not:
-    /// no thread drives it.
-    pub(super) fn is_overdue(&self, now: u64, grace: u64) -> bool {
-        self.slot.is_in_flight() && self.slot.deadline().saturating_add(grace) < now
+    /// Tells whether a handshake should have ended `grace` nanoseconds ago, and has not.
+    pub(super) fn is_overdue(&self, grace: u64) -> bool {
+        let overdue_from = self.slot.deadline().saturating_add(grace);
+        self.slot.is_in_flight() && !self.is_first && overdue_from <= time::monotonic_nanoseconds()
     }
 
     /// The epoll entries of the socket.

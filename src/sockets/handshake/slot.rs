@@ -182,10 +182,10 @@ impl Slot {
         is_free && self.waiter.compare_exchange(seen, me, Relaxed, Relaxed).is_ok()
     }
 
-    /// The calling thread waits no longer.
-    pub fn stop_waiting(&self) {
+    /// The thread `me` waits no longer.
+    pub fn stop_waiting(&self, me: i32) {
         // Relaxed: as in `register_waiter`.
-        let _ = self.waiter.compare_exchange(sys::gettid(), 0, Relaxed, Relaxed);
+        let _ = self.waiter.compare_exchange(me, 0, Relaxed, Relaxed);
     }
 
     pub(super) fn has_waiter(&self) -> bool {

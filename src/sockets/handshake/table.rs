@@ -220,6 +220,7 @@ impl Table {
 
     /// In a forked child: takes over what the child shares with its parent, and gives up the rest.
     pub fn after_fork_in_child(&self) {
+        sys::forget_process();
         self.each(|number, slot| slot.after_fork_in_child(number));
     }
 
@@ -282,7 +283,7 @@ fn is_free(locked: &Locked<'_>) -> bool {
 
 /// A handshake that no thread has driven to its end in time.
 fn is_overdue(locked: &Locked<'_>) -> bool {
-    locked.is_overdue(time::monotonic_nanoseconds(), GRACE)
+    locked.is_overdue(GRACE)
 }
 
 #[cfg(all(test, not(crossbeam_loom)))]

@@ -13,7 +13,7 @@ use epochsocks::sys::net::Answer;
 use libc::{sockaddr, socklen_t};
 
 use super::helper;
-use super::tor_connect::{HostIs, through_tor};
+use super::tor_connect::{HostIs, Outcome, Socket, through_tor};
 use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
@@ -37,6 +37,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         if result == 0 {
             helper::look_at(fd, address);
         }
+        return result;
+    }
+    if let Some(result) = copied.as_ref().ok().and_then(|address| by_entry(fd, address)) {
         return result;
     }
     let kind = match socket_kind(fd) {
@@ -72,14 +75,39 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         },
         ConnectDecision::Dissolve => dissolve(fd, &address),
         ConnectDecision::NameServer(server) => to_name_server(fd, kind, server),
-        ConnectDecision::Refuse(refusal) => refuse(address, refusal),
-        ConnectDecision::ThroughTor(destination) => {
-            through_tor(fd, kind.domain, destination, HostIs::OfAddress).unwrap_or_default()
+        ConnectDecision::Refuse(refusal) => refuse(&address, refusal),
+        ConnectDecision::ThroughTor(_) | ConnectDecision::ThroughTorByCookie(_) => {
+            let socket = Socket { fd, domain: kind.domain, is_claimed: false };
+            by_tor(socket, &address, decision).unwrap_or_else(|| errno::fail(Errno(libc::EBADF)))
         }
-        ConnectDecision::ThroughTorByCookie(destination) => {
-            through_tor(fd, kind.domain, destination, HostIs::BehindCookie)
-                .unwrap_or_else(|| refuse(address, Refusal::UnknownCookie))
-        }
+    }
+}
+
+/// Connects a descriptor that has an entry through Tor, if that is where it goes as the TCP socket that
+/// the entry is of. `None` where the kernel has to be asked what the descriptor is.
+fn by_entry(fd: c_int, address: &AddressArgument) -> Option<c_int> {
+    let Address::Inet(destination) = address.parse() else { return None };
+    if !SOCKETS.registry().contains(fd) {
+        return None;
+    }
+    let domain = if destination.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = SocketKind { domain, kind: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP };
+    let decision = decide(kind, Address::Inet(destination), &Destinations, runtime::loaded());
+    by_tor(Socket { fd, domain, is_claimed: true }, address, decision)
+}
+
+/// Connects `socket` through Tor if that is the decision; `None` if it is another one, or the socket is not
+/// what was claimed.
+fn by_tor(socket: Socket, address: &AddressArgument, decision: ConnectDecision) -> Option<c_int> {
+    let (destination, host) = match decision {
+        ConnectDecision::ThroughTor(destination) => (destination, HostIs::OfAddress),
+        ConnectDecision::ThroughTorByCookie(destination) => (destination, HostIs::BehindCookie),
+        _ => return None,
+    };
+    match through_tor(socket, destination, host) {
+        Outcome::Done(result) => Some(result),
+        Outcome::UnknownCookie => Some(refuse(address, Refusal::UnknownCookie)),
+        Outcome::NotAsClaimed => None,
     }
 }
 
@@ -137,7 +165,7 @@ pub unsafe extern "C" fn connect_behind(
 /// As [`to_name_server`], a frame of its own.
 #[cold]
 #[inline(never)]
-fn refuse(address: AddressArgument, refusal: Refusal) -> c_int {
+fn refuse(address: &AddressArgument, refusal: Refusal) -> c_int {
     match address.parse() {
         Address::Inet(destination) if refusal == Refusal::NotAStream => {
             outgoing::refuse(destination, refusal);

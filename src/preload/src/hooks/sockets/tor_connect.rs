@@ -5,14 +5,14 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use core::time::Duration;
 
-use epochsocks::config::{Connect, Settings};
+use epochsocks::config::{Connect as ConnectSetting, Settings};
 use epochsocks::program::running_program_waits_directly;
-use epochsocks::sockets::{Attempt, Sent};
+use epochsocks::sockets::{Attempt, Connect, Sent};
 use epochsocks::socks5::{Command, Handshake, Host, Request};
 use epochsocks::sys::{Errno, net};
 use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive};
 
-use crate::hooks::waits::wait_loop::{timeout, wait_for_handshake};
+use crate::hooks::waits::wait_loop::{timeout, wait_for_connect};
 use crate::libc_io::Libc;
 use crate::log::log;
 use crate::sockets::SOCKETS;
@@ -27,22 +27,42 @@ pub enum HostIs {
     BehindCookie,
 }
 
-/// Connects `fd`, a TCP socket of `domain`, through Tor; `destination` is what the program will be told
-/// that it reached. `None` for a cookie address that no lookup has given.
-pub fn through_tor(
-    fd: c_int,
-    domain: c_int,
-    destination: SocketAddr,
-    host: HostIs,
-) -> Option<c_int> {
-    let connected = match send_off(fd, domain, destination, host)? {
-        Ok(Some(sent)) if sent.waits => wait(fd, sent),
-        Ok(Some(sent)) => Err(sent.underway()),
+/// A TCP socket that is to go through Tor.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    /// The descriptor.
+    pub fd: c_int,
+    /// The address family.
+    pub domain: c_int,
+    /// The kernel was not asked for kind and family; see [`Attempt::is_claimed`].
+    pub is_claimed: bool,
+}
+
+/// Result of [`through_tor`].
+pub enum Outcome {
+    /// For the program, in libc's form.
+    Done(c_int),
+    /// No lookup has given the cookie address.
+    UnknownCookie,
+    /// The socket is not what was claimed; nothing was done.
+    NotAsClaimed,
+}
+
+/// Connects `socket` through Tor; `destination` is what the program will be told that it reached.
+pub fn through_tor(socket: Socket, destination: SocketAddr, host: HostIs) -> Outcome {
+    let connected = match send_off(socket, destination, host) {
+        None => return Outcome::UnknownCookie,
+        Some(Ok(Connect::NotAsClaimed)) => return Outcome::NotAsClaimed,
+        Some(Ok(Connect::Sent(sent))) if sent.waits() => wait(socket.fd, sent),
+        Some(Ok(Connect::Sent(sent))) => Err(sent.underway()),
         // A vfork child's socket: it goes through Tor as any, but no record remembers it.
-        Ok(None) => run(fd, domain, destination, host)?,
-        Err(errno) => Err(errno),
+        Some(Ok(Connect::NoRecord)) => match run(socket, destination, host) {
+            Some(result) => result,
+            None => return Outcome::UnknownCookie,
+        },
+        Some(Err(errno)) => Err(errno),
     };
-    Some(match connected {
+    Outcome::Done(match connected {
         Ok(()) => 0,
         Err(errno) => errno::fail(errno),
     })
@@ -62,18 +82,18 @@ fn request(destination: SocketAddr, host: HostIs) -> Option<Request> {
 /// In a frame of its own, which is gone when the call waits.
 #[inline(never)]
 fn send_off(
-    fd: c_int,
-    domain: c_int,
+    socket: Socket,
     destination: SocketAddr,
     host: HostIs,
-) -> Option<Result<Option<Sent>, Errno>> {
+) -> Option<Result<Connect, Errno>> {
     let request = request(destination, host)?;
     let settings = runtime::loaded();
     let credentials = runtime::credentials();
     let began = clock::now();
     let deadline = began.saturating_add(settings.handshake_timeout);
     let attempt = Attempt {
-        domain,
+        domain: socket.domain,
+        is_claimed: socket.is_claimed,
         destination,
         request: &request,
         tor: SocketAddr::new(settings.tor_address, settings.tor_port),
@@ -82,7 +102,7 @@ fn send_off(
         deadline: deadline.as_nanos() as u64,
         always_waits: || always_waits(runtime::loaded()),
     };
-    Some(SOCKETS.connect(fd, &attempt))
+    Some(SOCKETS.connect(socket.fd, &attempt))
 }
 
 /// Tells whether a connect waits on a non-blocking socket, too: an event loop that enters the
@@ -99,26 +119,21 @@ pub fn always_waits(settings: &Settings) -> bool {
         found == Ok(true)
     };
     match (settings.connect, WAITS_DIRECTLY.load(Relaxed)) {
-        (Connect::Wait, _) | (_, YES) => true,
-        (Connect::Auto, NO) => false,
-        (Connect::Auto, _) => look(),
+        (ConnectSetting::Wait, _) | (_, YES) => true,
+        (ConnectSetting::Auto, NO) => false,
+        (ConnectSetting::Auto, _) => look(),
     }
 }
 
 fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
-    let waited = wait_for_handshake(fd, sent.progress, libc::SO_SNDTIMEO).map(drop);
-    SOCKETS.finish(fd, sent, waited)
+    let waited = wait_for_connect(fd, &sent);
+    SOCKETS.finish(sent, waited)
 }
 
 /// A whole handshake that waits, for a socket without a record.
 #[inline(never)]
-fn run(
-    fd: c_int,
-    domain: c_int,
-    destination: SocketAddr,
-    host: HostIs,
-) -> Option<Result<(), Errno>> {
-    Some(run_to(fd, domain, &request(destination, host)?))
+fn run(socket: Socket, destination: SocketAddr, host: HostIs) -> Option<Result<(), Errno>> {
+    Some(run_to(socket.fd, socket.domain, &request(destination, host)?))
 }
 
 fn run_to(fd: c_int, domain: c_int, request: &Request) -> Result<(), Errno> {

@@ -4,7 +4,7 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sockets::Progress;
+use epochsocks::sockets::{Progress, Sent};
 use epochsocks::sys::{self, Errno, net, time};
 use libc::sigset_t;
 
@@ -107,15 +107,29 @@ fn finish(call: &mut impl Waiter, errno: c_int) -> c_int {
 /// nothing is held. `EAGAIN` after that time; `EINTR` if a signal was handled that is not to restart
 /// the call.
 pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Result<Progress, Errno> {
-    let mut call = OneSocket { fd, progress };
+    if !progress.is_pending() {
+        return Ok(progress);
+    }
+    let mut call = OneSocket { fd, progress, sent: None };
+    call.wait(timeout(fd, option)).map(|()| call.progress)
+}
+
+/// Waits for the end of the connect `sent`, which this thread has begun or joined by `fd`, as
+/// [`wait_for_handshake`] does.
+pub fn wait_for_connect(fd: c_int, sent: &Sent) -> Result<(), Errno> {
+    /// The kernel's own unit of SO_SNDTIMEO is not shorter.
+    const ANY_TIMEOUT: Duration = Duration::from_millis(1);
+    let mut call =
+        OneSocket { fd: sent.kept.unwrap_or(fd), progress: sent.progress, sent: Some(sent) };
     if !call.progress.is_pending() {
-        return Ok(call.progress);
+        return Ok(());
     }
-    match wait(&mut call, timeout(fd, option), core::ptr::null()) {
-        0 => Err(Errno(libc::EAGAIN)),
-        1.. => Ok(call.progress),
-        _ => Err(Errno(errno::get())),
+    // A proxy on this machine has answered before any time limit is over.
+    match call.wait(Some(ANY_TIMEOUT)) {
+        Err(Errno(libc::EAGAIN)) => {}
+        done => return done,
     }
+    call.wait(timeout(fd, libc::SO_SNDTIMEO).map(|limit| limit.saturating_sub(ANY_TIMEOUT)))
 }
 
 /// A timeout option of the socket `fd`, `SO_SNDTIMEO` or `SO_RCVTIMEO`; `None` if there is none.
@@ -126,14 +140,31 @@ pub fn timeout(fd: c_int, option: c_int) -> Option<Duration> {
     set.then(|| Duration::new(time.tv_sec as u64, (time.tv_usec as u32).saturating_mul(1_000)))
 }
 
-struct OneSocket {
+struct OneSocket<'s> {
+    /// A descriptor of the program's, or of the library's own.
     fd: c_int,
     progress: Progress,
+    /// The connect that this thread waits for.
+    sent: Option<&'s Sent>,
 }
 
-impl Waiter for OneSocket {
+impl OneSocket<'_> {
+    /// Waits at most `limit`. Errors: `EAGAIN`, `EINTR`.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<(), Errno> {
+        match wait(self, limit, core::ptr::null()) {
+            0 => Err(Errno(libc::EAGAIN)),
+            1.. => Ok(()),
+            _ => Err(Errno(errno::get())),
+        }
+    }
+}
+
+impl Waiter for OneSocket<'_> {
     fn translate(&mut self, now: u64) -> Duration {
-        self.progress = SOCKETS.progress(self.fd, now);
+        self.progress = match self.sent {
+            Some(sent) => SOCKETS.progress_of(sent, now),
+            None => SOCKETS.progress(self.fd, now),
+        };
         self.progress.longest_sleep(now)
     }
 
@@ -159,7 +190,10 @@ impl Waiter for OneSocket {
     }
 
     fn drive(&mut self) -> bool {
-        self.progress = SOCKETS.drive(self.fd);
+        self.progress = match self.sent {
+            Some(sent) => SOCKETS.drive_sent(sent),
+            None => SOCKETS.drive(self.fd),
+        };
         true
     }
 
