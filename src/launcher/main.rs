@@ -177,6 +177,11 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failur
         return Err(Failure::new(Status::Own, message));
     }
     inherited::withhold(&settings);
+    // The linker of a program of another C library, or of none, would end it.
+    if is_supervised && !preflight::may_load(&file) {
+        changes.retain(|(name, _)| name != PRELOAD);
+        changes.push((OsString::from(PRELOAD), Change::Unset));
+    }
     let mut execute = |more: Changes| {
         changes.extend(more);
         let environment = environment::apply(std::env::vars_os(), &changes);

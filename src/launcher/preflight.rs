@@ -7,11 +7,11 @@ use std::path::Path;
 
 use epochsocks::config::{Backstop, Settings};
 use epochsocks::helper::{UNPROTECTED, is_helper_at};
-use epochsocks::policy::exec::chain::{Blocked, Reason, judge_path};
+use epochsocks::policy::exec::chain::{self, Blocked, Reason, judge_path};
 use epochsocks::policy::exec::{decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::{Kind, Script};
-use epochsocks::sys::{Errno, has_changed_ids, has_requested_exec_domain};
+use epochsocks::sys::{Errno, File, has_changed_ids, has_requested_exec_domain};
 
 use crate::failure::{Failure, Status, describe, warn};
 use crate::search::search;
@@ -105,6 +105,13 @@ impl Check<'_> {
             Failure { message, ..failure }
         })
     }
+}
+
+/// Tells whether the library may stay in the environment of `file`.
+pub fn may_load(file: &Path) -> bool {
+    let name = CString::new(file.as_os_str().as_bytes()).map_err(|_| Errno(libc::ENOENT));
+    let file = name.and_then(|name| File::open_at(libc::AT_FDCWD, &name));
+    file.map_or(true, chain::may_load)
 }
 
 /// Judges `file`, its interpreters and this process.

@@ -38,7 +38,8 @@ pub enum ExecRefusal {
     OtherClass,
     /// ELF for another processor.
     OtherMachine,
-    /// A loader that is not glibc's, for which the preload library is not made.
+    /// A loader that is not glibc's, for which the preload library is not made, or no library at all, so
+    /// that no libc comes with it.
     OtherLoader,
     /// A directory, a device, a FIFO.
     NotRegular,
@@ -81,6 +82,8 @@ pub fn decide(facts: &Facts) -> Result<(), ExecRefusal> {
     }
     if elf.interpreter.is_none() {
         Err(ExecRefusal::Static)
+    } else if !elf.needs {
+        Err(ExecRefusal::OtherLoader)
     } else if elf.audits {
         Err(ExecRefusal::Audit)
     } else if facts.direct_calls.network {
@@ -224,7 +227,7 @@ impl fmt::Display for ExecRefusal {
             }
             ExecRefusal::OtherClass => "is a 32-bit program; this epochsocks is for 64-bit ones",
             ExecRefusal::OtherMachine => "is a program for another processor",
-            ExecRefusal::OtherLoader => "is linked to a C library that is not glibc",
+            ExecRefusal::OtherLoader => "is linked to a C library that is not glibc, or to none",
             ExecRefusal::NotRegular => "is not a regular file",
             ExecRefusal::UnknownFormat => "is neither an ELF program nor a script",
             ExecRefusal::TooManyInterpreters => "has more nested interpreters than Linux follows",
@@ -245,6 +248,7 @@ mod tests {
             go: false,
             ours: false,
             audits: false,
+            needs: true,
         }
     }
 
@@ -291,6 +295,7 @@ mod tests {
         assert_eq!(with(Elf { interpreter: None, ..elf() }), Err(ExecRefusal::Static));
         assert_eq!(with(Elf { go: true, ..elf() }), Err(ExecRefusal::Go));
         assert_eq!(with(Elf { audits: true, ..elf() }), Err(ExecRefusal::Audit));
+        assert_eq!(with(Elf { needs: false, ..elf() }), Err(ExecRefusal::OtherLoader));
         assert_eq!(
             decide(&Facts { direct_calls: CALLS, ..facts() }),
             Err(ExecRefusal::DirectCalls)

@@ -59,6 +59,8 @@ pub(super) struct Dynamic {
     /// It has the dynamic linker load an audit library (`DT_AUDIT`, `DT_DEPAUDIT`), which gets a C
     /// library of its own.
     pub(super) audits: bool,
+    /// It needs a library.
+    pub(super) needs: bool,
     strings: Option<u64>,
     symbols: Option<u64>,
     hashes: Option<u64>,
@@ -98,6 +100,7 @@ impl Dynamic {
                     RUNPATH => dynamic.run_path = Some(value),
                     RPATH => dynamic.old_run_path = Some(value),
                     AUDIT | DEPAUDIT => dynamic.audits = true,
+                    NEEDED => dynamic.needs = true,
                     _ => {}
                 }
             }

@@ -53,6 +53,8 @@ pub struct Elf {
     /// Has the dynamic linker load an audit library (rtld-audit(7)). Not looked for in a foreign
     /// program.
     pub audits: bool,
+    /// Needs a library. Not looked for in a foreign program.
+    pub needs: bool,
 }
 
 /// The path of an ELF interpreter: the kernel loads that file in place of a static program's own
@@ -112,7 +114,8 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
     let machine = header.e_machine;
-    let mut elf = Elf { class, machine, interpreter: None, go: false, ours: false, audits: false };
+    let (go, ours, audits, needs) = (false, false, false, false);
+    let mut elf = Elf { class, machine, interpreter: None, go, ours, audits, needs };
     if !elf.is_native() {
         return Ok(Some(elf));
     }
@@ -123,7 +126,9 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
         let Some(segment) = segment? else { return Ok(None) };
         match segment.p_type {
             libc::PT_DYNAMIC => {
-                elf.audits |= dynamic_at(file, header, &segment)?.audits;
+                let dynamic = dynamic_at(file, header, &segment)?;
+                elf.audits |= dynamic.audits;
+                elf.needs |= dynamic.needs;
             }
             libc::PT_INTERP if elf.interpreter.is_none() => {
                 elf.interpreter = interpreter(file, &segment)?;

@@ -25,11 +25,11 @@ fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes").join(name)
 }
 
-fn go(name: &str, cgo: &str) -> PathBuf {
+fn go(name: &str, cgo: &str, flags: &[&str]) -> PathBuf {
     built(name, |program| {
         let mut go = Command::new("go");
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache");
-        go.args(["build", "-o"]).arg(program).arg(source("supervised.go"));
+        go.arg("build").args(flags).arg("-o").arg(program).arg(source("supervised.go"));
         go.env("CGO_ENABLED", cgo).env("GOCACHE", cache).env("GO111MODULE", "off");
         go
     })
@@ -79,24 +79,52 @@ fn a_program_out_of_the_librarys_reach_gets_a_supervisor_by_itself_and_a_line_sa
     assert_eq!(refused.output.status.code(), Some(126), "{refused:#?}");
 }
 
+fn musl(name: &str, flags: &[&str]) -> PathBuf {
+    built(name, |program| {
+        let mut compiler = Command::new("musl-gcc");
+        compiler.args(flags).args(["-Dstrerrorname_np=strerror", "-w", "-pthread", "-o"]);
+        compiler.arg(program).arg(source("supervised.c"));
+        compiler
+    })
+}
+
 #[test]
 fn a_static_program_of_musl_goes_through_tor() {
     let Some(network) = network_with(&["musl-gcc"]) else { return };
-    let program = built("supervised-musl", |program| {
-        let mut compiler = Command::new("musl-gcc");
-        let names = "-Dstrerrorname_np=strerror";
-        compiler.args(["-static", names, "-w", "-pthread", "-o"]);
-        compiler.arg(program).arg(source("supervised.c"));
-        compiler
-    });
+    reaches_all(network, &musl("supervised-musl", &["-static"]));
+}
+
+/// Its dynamic linker would end it for a library that needs glibc.
+#[test]
+fn a_dynamic_program_of_musl_goes_through_tor_from_a_shell_too() {
+    let Some(network) = network_with(&["musl-gcc"]) else { return };
+    let program = musl("supervised-musl-dynamic", &[]);
     reaches_all(network, &program);
+    fetched(&by_shells(&program, &["get", ADDRESS, "80"]).succeed(network), ADDRESS);
+}
+
+/// As the last command of one shell, and as the child of another.
+fn by_shells(program: &Path, arguments: &[&str]) -> Subject {
+    let script = r#"sh -c '"$@"; true' sh "$@""#;
+    supervised("sh").args(["-c", script, "sh"]).arg(program.as_os_str()).args(arguments)
+}
+
+/// With the library, glibc's linker would miss what the library takes from libc.
+#[test]
+fn a_dynamic_program_without_a_libc_goes_through_tor_from_a_shell_too() {
+    let Some(network) = network_with(&["go"]) else { return };
+    let program = go("supervised-go-pie", "0", &["-buildmode=pie"]);
+    let url = format!("http://{ADDRESS}/peer");
+    let seen = supervised(&program).arg(&url).arg("2").succeed_where_it_would_leak(network);
+    assert_eq!(seen.stdout().trim_end(), format!("2 {}", EXIT.trim_end()), "{seen:#?}");
+    assert_connected(&by_shells(&program, &[&url, "2"]).succeed(network), ADDRESS, 80);
 }
 
 #[test]
 fn static_and_dynamic_programs_of_go_go_through_tor() {
     let Some(network) = network_with(&["go"]) else { return };
     for (name, cgo) in [("supervised-go", "0"), ("supervised-cgo", "1")] {
-        let program = go(name, cgo);
+        let program = go(name, cgo, &[]);
         let get = |url: &str, count| supervised(&program).arg(url).arg(count);
         let url = format!("http://{ADDRESS}/peer");
         let seen = get(&url, "60").succeed_where_it_would_leak(network);

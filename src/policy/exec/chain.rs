@@ -8,7 +8,7 @@ use super::{ExecRefusal, decide};
 use crate::program::elf::Interpreter;
 use crate::program::script::LINE;
 use crate::program::{Elf, Facts, Kind, linker};
-use crate::sys::{Errno, may_execute};
+use crate::sys::{Errno, File, may_execute};
 
 /// Number of interpreters that Linux follows before it answers `ELOOP`.
 const MOST_INTERPRETERS: usize = 5;
@@ -119,6 +119,26 @@ fn judge_linker(elf: &Elf, interpreter: [u8; LINE]) -> Result<(), Blocked> {
         }
         Err(errno) => refuse(*path.bytes(), Reason::Unknown(errno)),
     }
+}
+
+/// Tells whether the preload library may stay in the environment of `file`: the dynamic linker that
+/// starts it, or its script's interpreter, can load it, or nothing looks for it. Another linker than glibc's
+/// ends the program, and so does glibc's where no libc comes with it. Async-signal-safe.
+pub fn may_load(file: File) -> bool {
+    let mut kind = Kind::of(&file);
+    for _ in 0..=MOST_INTERPRETERS {
+        match kind {
+            Ok(Kind::Script(script)) => {
+                kind = File::open_at(libc::AT_FDCWD, script.interpreter())
+                    .and_then(|interpreter| Kind::of(&interpreter));
+            }
+            Ok(Kind::Elf(Elf { interpreter: Some(path), needs, .. })) => {
+                return needs && linker::is_glibc_at(libc::AT_FDCWD, path.path()) == Ok(true);
+            }
+            _ => return true,
+        }
+    }
+    true
 }
 
 fn judge_one(facts: Result<Facts, Errno>) -> Result<Facts, Reason> {

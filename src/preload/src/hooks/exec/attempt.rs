@@ -8,13 +8,15 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
+use epochsocks::config::value_of;
 use epochsocks::sys::Errno;
 
 use super::call::{By, Call, Target};
 use super::half_connected;
-use super::permitted::{SHELL, check};
+use super::permitted::{Gets, SHELL, check};
 use super::pointers::with_strings;
 use super::search::each_candidate;
+use crate::inheritance::LD_PRELOAD;
 use crate::{destination_tag, errno, real};
 
 impl Call<'_> {
@@ -23,10 +25,19 @@ impl Call<'_> {
     /// # Safety
     /// As execveat(2), with `flags`.
     pub unsafe fn execute(&self, target: Target<'_>, flags: c_int) -> Errno {
-        let Call { arguments, environment, by } = *self;
-        if let Err(errno) = check(target, self) {
-            return errno;
+        match check(target, self) {
+            Err(errno) => errno,
+            // SAFETY: the caller's contract.
+            Ok(Gets::Everything) => unsafe { self.execute_judged(target, flags) },
+            // SAFETY: the caller's contract.
+            Ok(Gets::NoLibrary) => unsafe { self.execute_without_library(target, flags) },
         }
+    }
+
+    /// # Safety
+    /// As execveat(2), with `flags`.
+    unsafe fn execute_judged(&self, target: Target<'_>, flags: c_int) -> Errno {
+        let Call { arguments, environment, by } = *self;
         let execute = || {
             // A connection that is made only now is told of, too.
             destination_tag::tell_inheritable();
@@ -37,6 +48,24 @@ impl Call<'_> {
             By::Caller => half_connected::withheld(execute),
             By::Child(_) => execute(),
         }
+    }
+
+    /// In a frame of its own, which few need.
+    ///
+    /// # Safety
+    /// As execveat(2), with `flags`.
+    #[inline(never)]
+    unsafe fn execute_without_library(&self, target: Target<'_>, flags: c_int) -> Errno {
+        let room = self.environment.entries().count();
+        let kept = self
+            .environment
+            .entries()
+            .filter(|entry| value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_none());
+        let executed = with_strings(room, kept, |environment| {
+            // SAFETY: the caller's contract.
+            unsafe { Call { environment, ..*self }.execute_judged(target, flags) }
+        });
+        executed.unwrap_or_else(|errno| errno)
     }
 
     /// Executes the file that `file` stands for, as execvp(3) does: the path of each candidate that is

@@ -6,9 +6,9 @@ use core::fmt;
 
 use epochsocks::config::Environment;
 use epochsocks::helper::{Helper, is_helper, is_helper_at};
-use epochsocks::policy::exec::chain::{Blocked, judge_descriptor, judge_path};
+use epochsocks::policy::exec::chain::{Blocked, judge_descriptor, judge_path, may_load};
 use epochsocks::program::Facts;
-use epochsocks::sys;
+use epochsocks::sys::{self, File};
 
 use super::note::Note;
 use crate::runtime;
@@ -50,6 +50,15 @@ impl Target<'_> {
             Target::Path(directory, path) => judge_path(directory, path),
             Target::Descriptor(fd) => judge_descriptor(fd),
         }
+    }
+
+    /// Tells whether the library may stay in its environment.
+    pub fn may_load_library(self) -> bool {
+        let file = match self {
+            Target::Path(directory, path) => File::open_at(directory, path),
+            Target::Descriptor(fd) => File::duplicate(fd),
+        };
+        file.map_or(true, may_load)
     }
 
     /// The helper that the settings let run unprotected, if it is one.

@@ -24,21 +24,31 @@ use crate::log::{count, line};
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
 
-/// Tells whether `target` may be executed by `call`. A file that can't be judged is refused, with a
-/// log line; the kernel's own errors for a missing file and the like are returned as they are.
-pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
+/// Environment that a program gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Gets {
+    /// The library with the rest.
+    Everything,
+    /// All but LD_PRELOAD: its dynamic linker can load none of our libraries, and would end it.
+    NoLibrary,
+}
+
+/// Tells whether `target` may be executed by `call`, and with what. A file that can't be judged is refused,
+/// with a log line; the kernel's own errors for a missing file and the like are returned as they are.
+pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<Gets, Errno> {
     let Call { arguments, environment, by } = *call;
     let protected = match target.judge() {
         Ok(_) => process(environment).and_then(|()| library()),
         Err(blocked) => Err(Obstacle::Blocked(blocked)),
     };
-    let Err(obstacle) = protected else { return Ok(()) };
+    let Err(obstacle) = protected else { return Ok(Gets::Everything) };
     if obstacle.is(ExecRefusal::Static) && lists_only(target, arguments, environment) {
-        return Ok(());
+        return Ok(Gets::Everything);
     }
     // The supervisor carries out what the library can't reach.
     if obstacle.is_redirectable() && presence::is_supervised() {
-        return Ok(());
+        let may_load = target.may_load_library();
+        return Ok(if may_load { Gets::Everything } else { Gets::NoLibrary });
     }
     if obstacle.is_excusable()
         && let Some(helper) = target.helper()
@@ -52,7 +62,7 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<(), Errno> {
                     tell(by, level, format_args!("{target} {UNPROTECTED}, and {bare}"));
                 }
             }
-            return Ok(());
+            return Ok(Gets::Everything);
         }
         let why = "would start another program without the preload library: start it alone first";
         refuse(by, target, format_args!("{target} {why}"));
