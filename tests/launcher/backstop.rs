@@ -140,3 +140,19 @@ fn a_launch_inside_that_wants_another_port_is_told_why_not() {
     let localhost = [launcher, "--allow-outbound-localhost", "1", "true"];
     sandbox.run(localhost).assert_ended(125, &parts);
 }
+
+/// The kernel refuses it, whatever the hooks permit.
+#[test]
+fn a_program_whose_settings_permit_more_than_its_launch_is_told_why_not() {
+    if !Sandbox::new().run(["doctor"]).stdout.contains("ok      backstop ports") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
+    let assignment = "EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST=1";
+    let parts = ["refused by the kernel", "where the launch begins"];
+    let command = ["env", assignment, "bash", "-c", &script];
+    let ran = outcome(preload::launcher().args(command));
+    assert!(ran.status == Some(1) && parts.iter().all(|part| ran.stderr.contains(part)), "{ran:?}");
+}

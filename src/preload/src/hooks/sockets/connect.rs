@@ -9,7 +9,7 @@ use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
-use epochsocks::sys::net::Answer;
+use epochsocks::sys::net::{self, Answer};
 use libc::{sockaddr, socklen_t};
 
 use super::helper;
@@ -68,6 +68,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
                 }
                 if result == 0 && datagrams::is_known(fd) {
                     nameserver::let_go(fd);
+                }
+                if result != 0 && errno::get() == libc::EACCES && net::secret().is_some() {
+                    tell_of_backstop(&address);
                 }
                 result
             },
@@ -159,6 +162,21 @@ pub unsafe extern "C" fn connect_behind(
             transmute::<*mut c_void, Function>(next)(fd, copied.as_ptr(), copied.length())
         },
         None => errno::fail(Errno(libc::ENOSYS)),
+    }
+}
+
+/// Says why the kernel refuses an address that the settings permit: Landlock lets what a launch starts reach
+/// what the settings at its beginning permit, and they have changed since.
+#[cold]
+#[inline(never)]
+fn tell_of_backstop(address: &AddressArgument) {
+    if let Address::Inet(destination) = address.parse() {
+        refused!(
+            Warning,
+            Connect,
+            "connect to {destination} refused by the kernel: what the backstop lets through is set where \
+             the launch begins"
+        );
     }
 }
 

@@ -109,9 +109,18 @@ fn or_closed(fd: c_int, done: Result<(), Errno>) -> c_int {
     match done {
         Ok(()) => fd,
         Err(why) => {
+            tell_without_cookies(fd, why);
             let _ = sys::close(fd);
             errno::fail(why)
         }
+    }
+}
+
+/// Tells the user, once, of a system that does not tell its sockets apart, as an emulator may not.
+#[cold]
+fn tell_without_cookies(fd: c_int, why: Errno) {
+    if net::cookie(fd) == Err(why) && !HAS_TOLD.swap(true, Relaxed) {
+        refused!(Error, Socket, "sockets refused: this system does not answer SO_COOKIE ({why})");
     }
 }
 
