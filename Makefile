@@ -21,7 +21,7 @@ export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/epochsocks --remap-path-prefi
 
 LAUNCHER = $(CARGO_TARGET_DIR)/release/epochsocks
 LIBRARY = libepochsocks_preload
-REGISTRIES = slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam
+REGISTRIES := $(shell src/preload/build-variants --list)
 LIBRARIES = $(LIBRARY).so $(REGISTRIES:%=$(LIBRARY)-%.so)
 DOCUMENTS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/THIRD-PARTY.txt
 MANUAL = $(wildcard design/manual/*.md)

@@ -1,11 +1,16 @@
-//! Flags for linking the library. Every program that runs under it pays for its segments, for what
-//! the start files look up, and for the pages that are written while it is loaded.
+//! The backend of the registry, and flags for linking the library. Every program that runs under it
+//! pays for its segments, for what the start files look up, and for the pages that are written while it
+//! is loaded.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, io};
+
+#[allow(dead_code)]
+#[path = "../registry/src/backends.rs"]
+mod backends;
 
 /// One segment for code and constants, as each costs an exec a mapping. GNU ld makes one for what is
 /// written, too, and its relocated pointers are protected nonetheless; the usual linker of Rust makes
@@ -20,7 +25,7 @@ fn main() {
     warn_of_the_path();
     // What the start files do for C++ and for unloading is needed by no part of this library; the
     // standard library takes a handle of its object from them.
-    if env::var_os("CARGO_FEATURE_STD").is_none() {
+    if !backend().needs_std {
         add("-nostartfiles");
     }
     let links = |arguments: &&&[&str]| links_with(arguments).unwrap_or(false);
@@ -29,6 +34,25 @@ fn main() {
     for argument in LINKERS.iter().find(links).copied().unwrap_or_default() {
         add(argument);
     }
+}
+
+/// The backend that `--cfg epochsocks_registry="NAME"` asks for, or the default. Lets the compiler know
+/// the names that there are.
+fn backend() -> &'static backends::Variant {
+    let names: Vec<_> = backends::VARIANTS.iter().map(|variant| variant.name).collect();
+    println!("cargo::rerun-if-changed=../registry/src/backends.rs");
+    let values = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    println!("cargo::rustc-check-cfg=cfg(epochsocks_registry, values({values}))");
+    println!("cargo::rustc-check-cfg=cfg(epochsocks_std)");
+    let name = env::var("CARGO_CFG_EPOCHSOCKS_REGISTRY").unwrap_or_else(|_| names[0].to_owned());
+    let variant = backends::Variant::find(&name).unwrap_or_else(|| {
+        println!("cargo::error=no registry is called {name:?}: one of {}", names.join(", "));
+        std::process::exit(1);
+    });
+    if variant.needs_std {
+        println!("cargo::rustc-cfg=epochsocks_std");
+    }
+    variant
 }
 
 /// Says before the build what the launcher would refuse after it.

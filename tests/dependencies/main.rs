@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use epochsocks::registry::VARIANTS;
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
@@ -149,6 +150,17 @@ fn the_licences_of_what_is_linked_are_installed() {
     let renew = "EPOCHSOCKS_BLESS=1 cargo test --test dependencies";
     let found = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(found == text, "packaging/THIRD-PARTY.txt is stale; `{renew}` renews it");
+}
+
+/// Cargo knows no list of backends: the manifest has those of the crate with std once more.
+#[test]
+fn the_preload_library_takes_the_crate_with_std_for_the_backends_that_need_it() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).expect("a manifest");
+    let names = manifest.split("epochsocks_registry = \"").skip(1);
+    let named: Vec<_> = names.filter_map(|rest| rest.split('"').next()).collect();
+    let expected = VARIANTS.iter().filter(|variant| variant.needs_std).map(|variant| variant.name);
+    assert_eq!(named, expected.collect::<Vec<_>>());
 }
 
 #[test]

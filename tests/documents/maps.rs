@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use epochsocks::registry::VARIANTS;
+
 use crate::{root, texts};
 
 fn read(path: &str) -> String {
@@ -23,6 +25,18 @@ fn the_maps_have_every_module() {
             design.split(|it: char| !it.is_alphanumeric() && it != '_').any(|it| it == module);
         assert!(has_it, "design/README.md's list: {module}");
     }
+}
+
+#[test]
+fn the_table_of_backends_has_every_backend_once() {
+    let page = read("design/registry.md");
+    let (_, section) = page.split_once("## 8. The other backends").expect("the section");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut named: Vec<_> = rows.collect();
+    let mut expected: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+    named.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
 }
 
 #[test]

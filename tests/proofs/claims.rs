@@ -2,9 +2,10 @@
 //! claims than there are cells.
 
 use epochsocks::registry::{Registry, SocketId};
+use epochsocks::sockets::Record;
 
-use crate::subject::backends::{Slots, SlotsBarrier, SlotsEpoch, SlotsHazard};
 use crate::subject::{Account, Subject, account};
+use epochsocks::registry::{Slots, SlotsBarrier, SlotsEpoch, SlotsHazard};
 
 /// Abandoned claims of a program that does so all the time.
 const THOUSANDS: usize = 30_000;
@@ -72,23 +73,23 @@ fn thousands_of_claims_hold_back_little<S: Subject>() {
 
 #[test]
 fn thousands_of_claims_hold_back_little_with_eras() {
-    thousands_of_claims_hold_back_little::<Slots>();
+    thousands_of_claims_hold_back_little::<Slots<Record>>();
 }
 
 #[test]
 fn thousands_of_claims_hold_back_little_with_barriers() {
-    thousands_of_claims_hold_back_little::<SlotsBarrier>();
+    thousands_of_claims_hold_back_little::<SlotsBarrier<Record>>();
 }
 
 #[test]
 fn thousands_of_claims_hold_back_little_with_hazards() {
-    thousands_of_claims_hold_back_little::<SlotsHazard>();
+    thousands_of_claims_hold_back_little::<SlotsHazard<Record>>();
 }
 
 /// Shows the need for robustness: one claim of a plain epoch holds back all that comes after it.
 #[test]
 fn one_claim_holds_back_everything_with_plain_epochs() {
-    let account = churn_inside_guards::<SlotsEpoch>(1);
+    let account = churn_inside_guards::<SlotsEpoch<Record>>(1);
     nothing_is_lost(account);
     assert!(account.nodes > CHURN as usize / 2, "{account:?}");
 }
@@ -96,7 +97,7 @@ fn one_claim_holds_back_everything_with_plain_epochs() {
 /// Nothing is freed while a reader is without a cell, and everything is when it has ended.
 #[test]
 fn more_claims_than_cells_hold_reclamation_back_and_no_more() {
-    let account = churn_inside_guards::<Slots>(TOO_MANY);
+    let account = churn_inside_guards::<Slots<Record>>(TOO_MANY);
     nothing_is_lost(account);
     assert!(account.nodes > CHURN as usize / 2, "{account:?}");
     assert!(account.retired < 200, "{account:?}");

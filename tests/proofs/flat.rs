@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use epochsocks::registry::SocketId;
 use epochsocks::sockets::Connection;
+use epochsocks::sockets::Record;
 
-use crate::subject::backends::{Slots, SlotsBarrier, SlotsHazard};
 use crate::subject::{Account, Subject, account};
+use epochsocks::registry::{Slots, SlotsBarrier, SlotsHazard};
 
 const THREADS: i32 = 4;
 /// Descriptors that a thread has open at the same time, each with a duplicate.
@@ -76,15 +77,15 @@ fn memory_stays_flat<S: Subject>() {
 
 #[test]
 fn memory_stays_flat_however_many_connections_come_and_go_with_eras() {
-    memory_stays_flat::<Slots>();
+    memory_stays_flat::<Slots<Record>>();
 }
 
 #[test]
 fn memory_stays_flat_however_many_connections_come_and_go_with_barriers() {
-    memory_stays_flat::<SlotsBarrier>();
+    memory_stays_flat::<SlotsBarrier<Record>>();
 }
 
 #[test]
 fn memory_stays_flat_however_many_connections_come_and_go_with_hazards() {
-    memory_stays_flat::<SlotsHazard>();
+    memory_stays_flat::<SlotsHazard<Record>>();
 }

@@ -2,6 +2,8 @@
 //! instruction boundary, and against running out of claims. design/proofs.md says what is proved by
 //! what; `EPOCHSOCKS_PROOFS=long` runs the long forms.
 
+#[macro_use]
+mod subject;
 mod claims;
 mod flat;
 #[cfg(target_arch = "x86_64")]
@@ -11,7 +13,6 @@ mod injection;
 mod linearizability;
 mod model;
 mod planted;
-mod subject;
 
 /// Tells whether the long forms were asked for.
 fn long() -> bool {

@@ -8,19 +8,19 @@ use epochsocks::registry::{Audit, Detached, InsertError, Registry, SocketId, Var
 use epochsocks::sockets::Record;
 
 use crate::subject::Subject;
-use crate::subject::backends::Slots;
+use epochsocks::registry::Slots;
 
 /// One way to be wrong; what it does not override is right.
 pub trait Bug: Sync + 'static {
-    fn borrow<T>(slots: &Slots, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<T>(slots: &Slots<Record>, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
         slots.borrow(fd, read)
     }
 
-    fn insert(slots: &Slots, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
+    fn insert(slots: &Slots<Record>, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         slots.insert(fd, cookie)
     }
 
-    fn remove(slots: &Slots, fd: i32) -> bool {
+    fn remove(slots: &Slots<Record>, fd: i32) -> bool {
         slots.remove(fd)
     }
 }
@@ -29,7 +29,7 @@ pub trait Bug: Sync + 'static {
 pub struct ReadsUnguarded;
 
 impl Bug for ReadsUnguarded {
-    fn borrow<T>(slots: &Slots, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
+    fn borrow<T>(slots: &Slots<Record>, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
         let record = slots.borrow(fd, |record| &raw const *record)?;
         // SAFETY: none, that is the bug; but a record's memory is never unmapped.
         Some(read(unsafe { &*record }))
@@ -40,7 +40,7 @@ impl Bug for ReadsUnguarded {
 pub struct LosesTheReference;
 
 impl Bug for LosesTheReference {
-    fn remove(slots: &Slots, fd: i32) -> bool {
+    fn remove(slots: &Slots<Record>, fd: i32) -> bool {
         slots.detach(fd).is_some()
     }
 }
@@ -53,7 +53,7 @@ static LOADED: AtomicPtr<()> = AtomicPtr::new(null_mut());
 static LOADED_FROM: AtomicI32 = AtomicI32::new(-1);
 
 impl Bug for FreesTwice {
-    fn remove(slots: &Slots, fd: i32) -> bool {
+    fn remove(slots: &Slots<Record>, fd: i32) -> bool {
         let entry = if LOADED_FROM.load(SeqCst) == fd {
             // SAFETY: a detached entry is one pointer. None for the second use of it: the bug.
             unsafe { core::mem::transmute::<*mut (), Detached>(LOADED.load(SeqCst)) }
@@ -74,7 +74,7 @@ impl Bug for FreesTwice {
 pub struct StoresInsteadOfSwapping;
 
 impl Bug for StoresInsteadOfSwapping {
-    fn insert(slots: &Slots, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
+    fn insert(slots: &Slots<Record>, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if slots.contains(fd) {
             return Err(InsertError::Occupied);
         }
@@ -85,7 +85,7 @@ impl Bug for StoresInsteadOfSwapping {
 
 /// The default backend with the bug `B`.
 pub struct Planted<B> {
-    slots: Slots,
+    slots: Slots<Record>,
     bug: PhantomData<B>,
 }
 
@@ -103,7 +103,7 @@ impl<B: Bug> Subject for Planted<B> {
 unsafe impl<B: Bug> Registry for Planted<B> {
     type Payload = Record;
 
-    const VARIANT: &'static Variant = Slots::VARIANT;
+    const VARIANT: &'static Variant = Slots::<Record>::VARIANT;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         B::insert(&self.slots, fd, cookie)

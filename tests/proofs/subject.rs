@@ -6,30 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
-use epochsocks::registry::{Audit, Guarantee, Registry, SocketId, Use};
+use epochsocks::registry::{self, Audit, Guarantee, Registry, SocketId, Use};
 use epochsocks::sockets::{Connection, Record};
 
 use crate::model::{Answer, FDS, Operation, Seen};
-
-/// The backends as the preload library has them: owned by a process, over the records of sockets.
-pub mod backends {
-    use epochsocks::registry::{self, Owned};
-    use epochsocks::sockets::Record;
-
-    pub type Slots = registry::Slots<Record>;
-    pub type SlotsBarrier = registry::SlotsBarrier<Record>;
-    pub type SlotsEpoch = registry::SlotsEpoch<Record>;
-    pub type SlotsHazard = registry::SlotsHazard<Record>;
-    pub type Counted = Owned<registry::Counted<Record>>;
-    pub type Mutex = Owned<registry::Mutex<Record>>;
-    pub type MutexSlots = Owned<registry::MutexSlots<Record>>;
-    #[cfg(feature = "std")]
-    pub type Sharded = Owned<registry::Sharded<Record>>;
-    #[cfg(feature = "std")]
-    pub type Snapshot = Owned<registry::Snapshot<Record>>;
-    #[cfg(feature = "std")]
-    pub type SlotsCrossbeam = registry::SlotsCrossbeam<Record>;
-}
 
 /// A registry that can be made and counted.
 pub trait Subject: Registry<Payload = Record> + 'static {
@@ -39,72 +19,70 @@ pub trait Subject: Registry<Payload = Record> + 'static {
     fn audit(&self) -> Option<&dyn Audit>;
 }
 
+/// Finds whether a backend is an [`Audit`]: the second trait is asked where the first has nothing to say.
+struct Audited<'a, S>(&'a S);
+
+trait CanSay<'a> {
+    fn audit(&self) -> Option<&'a dyn Audit>;
+}
+
+impl<'a, S: Audit> CanSay<'a> for Audited<'a, S> {
+    fn audit(&self) -> Option<&'a dyn Audit> {
+        Some(self.0)
+    }
+}
+
+trait CannotSay<'a> {
+    fn audit(&self) -> Option<&'a dyn Audit>;
+}
+
+impl<'a, S> CannotSay<'a> for &Audited<'a, S> {
+    fn audit(&self) -> Option<&'a dyn Audit> {
+        None
+    }
+}
+
 macro_rules! subjects {
-    ($($backend:ty: $audit:expr;)*) => {
-        $(impl Subject for $backend {
+    ($({ $($name:ident $variant:ident $text:literal ($($backend:tt)*) $rest:tt)* })*) => { $($(
+        impl Subject for $($backend)*<Record> {
             fn fresh() -> Self {
-                <$backend>::new()
+                Self::new()
             }
 
             fn audit(&self) -> Option<&dyn Audit> {
-                let audit: fn(&$backend) -> Option<&dyn Audit> = $audit;
-                audit(self)
+                (&Audited(self)).audit()
             }
-        })*
-    };
+        }
+    )*)* };
 }
-
-subjects! {
-    backends::Slots: |registry| Some(registry);
-    backends::SlotsBarrier: |registry| Some(registry);
-    backends::SlotsEpoch: |registry| Some(registry);
-    backends::SlotsHazard: |registry| Some(registry);
-    backends::Counted: |registry| Some(registry);
-    backends::MutexSlots: |registry| Some(registry);
-    backends::Mutex: |_| None;
-}
-
-#[cfg(feature = "std")]
-subjects! {
-    backends::Sharded: |_| None;
-    backends::Snapshot: |_| None;
-    backends::SlotsCrossbeam: |_| None;
-}
+registry::for_each_backend! { subjects }
 
 /// Tells whether malloc's locks are all that a backend ever waits for.
 pub fn only_mallocs<S: Subject>() -> bool {
     ["snapshot", "slots-crossbeam"].contains(&S::VARIANT.name)
 }
 
-/// Runs a generic property for each backend, as a test of its own.
+/// Runs a generic property for each backend, as a test of its own; for those with std in the long form.
 macro_rules! for_each_backend {
     ($property:ident) => {
-        $crate::subject::for_each_backend! { $property:
-            slots: $crate::subject::backends::Slots;
-            slots_barrier: $crate::subject::backends::SlotsBarrier;
-            slots_epoch: $crate::subject::backends::SlotsEpoch;
-            slots_hazard: $crate::subject::backends::SlotsHazard;
-            counted: $crate::subject::backends::Counted;
-            mutex_slots: $crate::subject::backends::MutexSlots;
-            mutex: $crate::subject::backends::Mutex;
-        }
-        #[cfg(feature = "std")]
-        $crate::subject::for_each_backend! { $property:
-            sharded: $crate::subject::backends::Sharded;
-            snapshot: $crate::subject::backends::Snapshot;
-            slots_crossbeam: $crate::subject::backends::SlotsCrossbeam;
-        }
-    };
-    ($property:ident: $($name:ident: $backend:ty;)*) => {
-        $(
-            #[test]
-            fn $name() {
-                super::$property::<$backend>();
-            }
-        )*
+        epochsocks::registry::for_each_backend! { property_of_each $property }
     };
 }
 pub(crate) use for_each_backend;
+
+macro_rules! property_of_each {
+    ($property:ident
+        $({ $($name:ident $variant:ident $text:literal ($($backend:tt)*) $rest:tt)* })*) => { $($(
+        #[test]
+        fn $name() {
+            use epochsocks::registry::Registry;
+            type Backend = $($backend)*<epochsocks::sockets::Record>;
+            if crate::long() || !Backend::VARIANT.needs_std {
+                super::$property::<Backend>();
+            }
+        }
+    )*)* };
+}
 
 /// Tells whether every operation may run in a signal handler.
 pub fn is_signal_safe<S: Subject>() -> bool {

@@ -22,7 +22,7 @@
 //! cancelled thread unwinds through these frames.
 // Nothing here is a unit test, and a harness with these exports would hook itself.
 #![cfg(not(test))]
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(epochsocks_std), no_std)]
 
 #[macro_use]
 mod table;
@@ -44,7 +44,7 @@ mod libc_io;
 mod log;
 mod mapped;
 mod nameserver;
-#[cfg(not(feature = "std"))]
+#[cfg(not(epochsocks_std))]
 mod panic;
 mod real;
 mod runtime;

@@ -12,37 +12,20 @@ use epochsocks::tor::{DialError, DriveError};
 use crate::log::{log, refused};
 use crate::runtime;
 
-/// Lets each feature stand for a backend. With several, as in a build of everything, the first one
-/// of the list is taken.
+/// Lets each value of `--cfg epochsocks_registry="…"` stand for a backend; build.rs refuses others.
 macro_rules! choose_backend {
-    ($($feature:literal => $backend:ty,)* _ => $default:ty) => {
-        choose_backend!(@ () $($feature => $backend,)* _ => $default);
-    };
-    (@ ($($before:literal)*) $feature:literal => $backend:ty, $($rest:tt)*) => {
-        /// The backend that this library was built with.
-        #[cfg(all(feature = $feature, not(any($(feature = $before),*))))]
-        pub type Backend = $backend;
-        choose_backend!(@ ($($before)* $feature) $($rest)*);
-    };
-    (@ ($($before:literal)*) _ => $default:ty) => {
-        /// The backend that this library was built with.
-        #[cfg(not(any($(feature = $before),*)))]
-        pub type Backend = $default;
+    ($({ $($name:ident $variant:ident $text:literal ($($backend:tt)*) $rest:tt)* })*) => {
+        $($(
+            /// The backend that this library was built with.
+            #[cfg(epochsocks_registry = $text)]
+            pub type Backend = $($backend)*<Record>;
+        )*)*
+        /// The default.
+        #[cfg(not(any($($(epochsocks_registry = $text),*),*)))]
+        pub type Backend = backends::Slots<Record>;
     };
 }
-
-choose_backend! {
-    "registry-slots-barrier" => backends::SlotsBarrier<Record>,
-    "registry-slots-epoch" => backends::SlotsEpoch<Record>,
-    "registry-slots-hazard" => backends::SlotsHazard<Record>,
-    "registry-counted" => backends::Owned<backends::Counted<Record>>,
-    "registry-mutex" => backends::Owned<backends::Mutex<Record>>,
-    "registry-mutex-slots" => backends::Owned<backends::MutexSlots<Record>>,
-    "registry-sharded" => backends::Owned<backends::Sharded<Record>>,
-    "registry-snapshot" => backends::Owned<backends::Snapshot<Record>>,
-    "registry-slots-crossbeam" => backends::SlotsCrossbeam<Record>,
-    _ => backends::Slots<Record>
-}
+backends::for_each_backend! { choose_backend }
 
 /// Every tracked descriptor of the process.
 pub static SOCKETS: Sockets<Backend, fn(Event)> = Sockets::new(Backend::new(), tell);

@@ -360,10 +360,10 @@ macro_rules! suite {
 }
 
 macro_rules! conformance {
-    ($($name:ident: $registry:expr;)*) => {
+    ($($name:ident $variant:ident $text:literal ($($backend:tt)*) $rest:tt)*) => {
         $(
             mod $name {
-                suite!($registry, [
+                suite!($($backend)*::<super::TestRecord>::new(), [
                     empty_registry_has_no_entries,
                     inserted_entry_is_found_until_removed,
                     a_descriptor_out_of_range_is_refused,
@@ -389,21 +389,4 @@ macro_rules! conformance {
     };
 }
 
-use super::support as all;
-
-conformance! {
-    slots: super::all::Slots::new();
-    slots_epoch: super::all::SlotsEpoch::new();
-    slots_barrier: super::all::SlotsBarrier::new();
-    slots_hazard: super::all::SlotsHazard::new();
-    counted: crate::Owned::<super::all::Counted>::new();
-    mutex: crate::Owned::<super::all::Mutex>::new();
-    mutex_slots: crate::Owned::<super::all::MutexSlots>::new();
-}
-
-#[cfg(feature = "std")]
-conformance! {
-    sharded: crate::Owned::<super::all::Sharded>::new();
-    snapshot: crate::Owned::<super::all::Snapshot>::new();
-    slots_crossbeam: super::all::SlotsCrossbeam::new();
-}
+super::for_each_backend! { of_this_crate conformance }

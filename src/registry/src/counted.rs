@@ -10,10 +10,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
+use super::backends::{self, Variant};
 use super::node::{List, Node};
+use super::owned::empty_is_new;
 use super::slab::Slab;
 use super::table::Table;
-use super::variant::{self, Variant};
 use super::{Detached, Handle, InsertError, Payload, Registry, SocketId};
 use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::TotalOrder;
@@ -239,11 +240,7 @@ impl<T: Payload> Audit for Counted<T> {
     }
 }
 
-impl<T: Payload> Default for Counted<T> {
-    fn default() -> Self {
-        Counted::new()
-    }
-}
+empty_is_new! { [T: Payload] Counted<T> }
 
 // SAFETY: A is the record's; B a slot's share; C `take`; D the swap, then `put`; E and F `put`; G the
 // CAS from empty; H CAS loops over mmapped memory; I the slot is empty when `detach` returns; J the
@@ -251,7 +248,7 @@ impl<T: Payload> Default for Counted<T> {
 unsafe impl<T: Payload> Registry for Counted<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::COUNTED;
+    const VARIANT: &'static Variant = &backends::COUNTED;
 
     #[inline]
     fn contains(&self, fd: i32) -> bool {

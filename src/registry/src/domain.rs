@@ -3,9 +3,9 @@
 use core::ops::Deref;
 use core::ptr::NonNull;
 
+use super::backends::Variant;
 use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
-use super::variant::Variant;
 use super::{InsertError, Payload, SocketId};
 
 /// Hands out nodes and takes them back when no reader can see them any more.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::test_record::TestRecord;
-use super::{Detached, Payload, Registry, SocketId, support as all};
+use super::{Detached, Payload, Registry, SocketId};
 
 const FDS: i32 = 6;
 
@@ -133,32 +133,22 @@ fn agree(registry: &impl Registry<Payload = TestRecord>, operations: &[Operation
 }
 
 macro_rules! equivalence {
-    ($($name:ident: $registry:expr;)*) => {
-        proptest! {
-            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-            $(
-                #[test]
-                fn $name(operations in prop::collection::vec(operation(), 1..120)) {
-                    agree(&$registry, &operations);
-                }
-            )*
+    ($($name:ident $variant:ident $text:literal ($($backend:tt)*) $rest:tt)*) => {
+        /// Each backend is a map of shared records.
+        mod map_of_shared_records {
+            use super::*;
+
+            proptest! {
+                #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+                $(
+                    #[test]
+                    fn $name(operations in prop::collection::vec(operation(), 1..120)) {
+                        agree(&$($backend)*::<TestRecord>::new(), &operations);
+                    }
+                )*
+            }
         }
     };
 }
 
-equivalence! {
-    slots_is_a_map_of_shared_records: all::Slots::new();
-    slots_epoch_is_a_map_of_shared_records: all::SlotsEpoch::new();
-    slots_barrier_is_a_map_of_shared_records: all::SlotsBarrier::new();
-    slots_hazard_is_a_map_of_shared_records: all::SlotsHazard::new();
-    counted_is_a_map_of_shared_records: all::Counted::new();
-    mutex_is_a_map_of_shared_records: all::Mutex::new();
-    mutex_slots_is_a_map_of_shared_records: all::MutexSlots::new();
-}
-
-#[cfg(feature = "std")]
-equivalence! {
-    sharded_is_a_map_of_shared_records: all::Sharded::new();
-    snapshot_is_a_map_of_shared_records: all::Snapshot::new();
-    slots_crossbeam_is_a_map_of_shared_records: all::SlotsCrossbeam::new();
-}
+super::for_each_backend! { of_this_crate equivalence }

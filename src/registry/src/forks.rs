@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use scopeguard::defer;
 
+use super::children::{child_succeeds, churn, fork};
 use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
-use super::support::{self, Slots, bare, child_succeeds, churn, fork};
-use super::{Guarantee, InsertError, Owned, Payload, Registry, SocketId};
+use super::support::{self, Slots, bare};
+use super::{Guarantee, InsertError, Payload, Registry, SocketId};
 
 /// A child whose fork no hook has seen.
 fn raw_fork() -> i32 {
@@ -67,7 +68,7 @@ fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &support::SlotsBarrier::new());
     forked_child_works(fork, &support::SlotsHazard::new());
     forked_child_works(fork, &support::SlotsEpoch::new());
-    forked_child_works(fork, &Owned::<support::Counted>::new());
+    forked_child_works(fork, &support::Counted::new());
 }
 
 /// promise: J
@@ -77,7 +78,7 @@ fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &support::SlotsBarrier::new());
     forked_child_works(raw_fork, &support::SlotsHazard::new());
     forked_child_works(raw_fork, &support::SlotsEpoch::new());
-    forked_child_works(raw_fork, &Owned::<support::Counted>::new());
+    forked_child_works(raw_fork, &support::Counted::new());
 }
 
 /// J: also where the record under the guard was removed when no arena was free.

@@ -24,13 +24,13 @@
 //!
 //! # The modules
 //! - `payload` is what an entry leads to: the record of one socket; `handle` a counted reference to it;
-//!   `variant` names the backends; `owned` keeps a vfork child's
+//!   `backends` lists them; `owned` keeps a vfork child's
 //!   hands off; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
-//!   (`epoch`, or `crossbeam`) of `node`s from a `slab`
-//! - the others: `mutex`, the proposal; `mutex_slots`; `counted`; `sharded`; `snapshot`
-//! - the tests: `conformance` and `equivalence` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support`), loom's `models`
-#![cfg_attr(not(any(feature = "std", test, crossbeam_loom)), no_std)]
+//!   (`epoch`) of `node`s from a `slab`
+//! - the others: `mutex`, the proposal; `mutex_slots`; `counted`
+//! - the tests: `conformance`, `equivalence` and `closes` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support` and `children`), loom's `models`
+#![cfg_attr(not(any(test, crossbeam_loom)), no_std)]
 
 #[doc(hidden)]
 pub mod atomics;
@@ -38,9 +38,8 @@ pub mod atomics;
 pub mod sys;
 
 mod audit;
+mod backends;
 mod counted;
-#[cfg(feature = "std")]
-mod crossbeam;
 mod domain;
 mod entry;
 mod epoch;
@@ -52,17 +51,19 @@ mod mutex_slots;
 mod node;
 mod owned;
 mod payload;
-#[cfg(feature = "std")]
-mod sharded;
 mod sizes;
 mod slab;
 mod slots;
-#[cfg(feature = "std")]
-mod snapshot;
 mod table;
-mod variant;
 mod witness;
 
+#[cfg(all(test, not(crossbeam_loom)))]
+#[macro_use]
+mod support;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod children;
+#[cfg(all(test, not(crossbeam_loom)))]
+mod closes;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod conformance;
 #[cfg(all(test, not(crossbeam_loom)))]
@@ -77,30 +78,21 @@ pub(crate) mod models;
 mod plain_claims;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod storm;
-#[cfg(all(test, not(crossbeam_loom)))]
-mod support;
 #[cfg(test)]
 mod test_record;
 
 pub use audit::{Audit, Use};
-pub use counted::Counted;
+pub use backends::{Guarantee, Guarantees, VARIANTS, Variant};
 pub use handle::Handle;
 pub use layout::Layout;
-pub use mutex::Mutex;
-pub use mutex_slots::MutexSlots;
 pub use owned::Owned;
 pub use payload::Payload;
-#[cfg(feature = "std")]
-pub use sharded::Sharded;
 pub use slots::SlotRegistry;
-#[cfg(feature = "std")]
-pub use snapshot::Snapshot;
-pub use variant::{Guarantee, Guarantees, VARIANTS, Variant};
 
 use epoch::EpochDomain;
-use epoch::policy::{self, Policy};
+use epoch::policy;
 
-/// The default registry: eras.
+/// The default: eras.
 pub type Slots<T> = Owned<SlotRegistry<EpochDomain<policy::Era, T>>>;
 /// Eras, with readers that have no locked instruction.
 pub type SlotsBarrier<T> = Owned<SlotRegistry<EpochDomain<policy::PlainEra, T>>>;
@@ -108,44 +100,22 @@ pub type SlotsBarrier<T> = Owned<SlotRegistry<EpochDomain<policy::PlainEra, T>>>
 pub type SlotsEpoch<T> = Owned<SlotRegistry<EpochDomain<policy::Epoch, T>>>;
 /// Hazard pointers.
 pub type SlotsHazard<T> = Owned<SlotRegistry<EpochDomain<policy::Hazard, T>>>;
+/// A split reference count in the slot's word.
+pub type Counted<T> = Owned<counted::Counted<T>>;
+/// The proposal of 2013: one mutex over a chained hash table.
+pub type Mutex<T> = Owned<mutex::Mutex<T>>;
+/// One mutex over the descriptor table.
+pub type MutexSlots<T> = Owned<mutex_slots::MutexSlots<T>>;
 
-impl<P: Policy, T: Payload> Owned<SlotRegistry<EpochDomain<P, T>>> {
-    const_new! {
-        /// An empty registry.
-        pub fn new() -> Self {
-            Owned::over(SlotRegistry::over(EpochDomain::new()))
-        }
-    }
-}
-
-macro_rules! owned_new {
-    ($($backend:ident)*) => {
-        $(impl<T: Payload> Owned<$backend<T>> {
-            const_new! {
-                /// An empty registry.
-                pub fn new() -> Self {
-                    Owned::over($backend::new())
-                }
-            }
-        })*
-    };
-}
-owned_new! { Mutex MutexSlots Counted }
-#[cfg(feature = "std")]
-owned_new! { Sharded Snapshot }
-
-/// The descriptor table over crossbeam-epoch.
-#[cfg(feature = "std")]
-pub type SlotsCrossbeam<T> = Owned<SlotRegistry<crossbeam::Crossbeam<T>>>;
-
-#[cfg(feature = "std")]
-impl<T: Payload> SlotsCrossbeam<T> {
-    const_new! {
-        /// An empty registry.
-        pub fn new() -> Self {
-            Owned::over(SlotRegistry::over(crossbeam::Crossbeam::new()))
-        }
-    }
+/// Parts that backends are made of, for backends in other crates. They may change with any version.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::backends::{SHARDED, SLOTS_CROSSBEAM, SNAPSHOT};
+    pub use crate::domain::Domain;
+    pub use crate::entry::{Entry, Slot, Steps};
+    pub use crate::node::{List, Node};
+    pub use crate::owned::Empty;
+    pub use crate::slab::Slab;
 }
 
 use core::ptr::NonNull;
@@ -172,7 +142,22 @@ pub enum InsertError {
 /// in [`Registry::restore`] or [`Registry::discard`].
 #[must_use = "a detached entry must be restored or discarded"]
 #[derive(Debug)]
-pub struct Detached(pub(crate) NonNull<()>);
+pub struct Detached(NonNull<()>);
+
+impl Detached {
+    /// The entry that a backend knows by `entry`.
+    ///
+    /// # Safety
+    /// The backend has just detached it.
+    pub unsafe fn from_raw(entry: NonNull<()>) -> Detached {
+        Detached(entry)
+    }
+
+    /// The mark that the backend knows the entry by.
+    pub fn into_raw(self) -> NonNull<()> {
+        self.0
+    }
+}
 
 /// The registry: descriptor -> record.
 ///

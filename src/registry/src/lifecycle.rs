@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use scopeguard::defer;
 
 use super::audit::misplaced;
+use super::children::{child_succeeds, churn, fork};
 use super::conformance::after_concurrent_duplicates_every_descriptor_works;
 use super::domain::Unreclaimed;
 use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
-use super::support::{self, Slots, bare, child_succeeds, churn, fork};
+use super::support::{self, Slots, bare};
 use super::test_record::TestRecord;
-use super::{Audit, InsertError, Owned, Payload, Registry, SocketId};
+use super::{Audit, InsertError, Payload, Registry, SocketId};
 use crate::sizes::RECLAIM_AT;
 
 fn churn_in_threads(registry: &impl Registry, threads: i32, times: u64) {
@@ -310,9 +311,9 @@ fn without_memory_no_descriptor_keeps_a_dissolved_connection() {
     superseded_without_memory(&bare::<Era>());
     superseded_without_memory(&bare::<PlainEra>());
     superseded_without_memory(&bare::<Hazard>());
-    superseded_without_memory(&support::Counted::new());
-    superseded_without_memory(&support::Mutex::new());
-    superseded_without_memory(&support::MutexSlots::new());
+    superseded_without_memory(support::Counted::new().inner());
+    superseded_without_memory(support::Mutex::new().inner());
+    superseded_without_memory(support::MutexSlots::new().inner());
 }
 
 #[test]
@@ -350,54 +351,6 @@ fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&support::SlotsEpoch::new());
     concurrency_loses_no_node(&support::SlotsBarrier::new());
     concurrency_loses_no_node(&support::SlotsHazard::new());
-    concurrency_loses_no_node(&Owned::<support::Counted>::new());
-    concurrency_loses_no_node(&Owned::<support::MutexSlots>::new());
-}
-
-/// Counted in a child, where no other test connects: records that are told of the close of their last
-/// descriptor, also if it was closed before they asked for that.
-fn closed_records_are_told<R: Registry<Payload = TestRecord>>(make: impl Fn() -> R) {
-    let all_told = child_succeeds(fork, || {
-        for (opened_since, is_connected_late) in [(0, false), (0, true), (20, false), (20, true)] {
-            let registry = make();
-            registry.insert(3, SocketId(1)).expect("vacant");
-            for fd in 200..200 + opened_since {
-                registry.insert(fd, SocketId(2)).expect("vacant");
-            }
-            let record = registry.lookup(3).expect("an entry");
-            if is_connected_late {
-                registry.remove(3);
-            }
-            record.connect_until_closed(80);
-            drop(record);
-            registry.remove(3);
-            // Until what is retired has been freed, which crossbeam does when it likes.
-            let told = (0..10_000).any(|round| {
-                churn(&registry, 10 + round % 90, 1);
-                TestRecord::open_count() == 0
-            });
-            if !told {
-                // SAFETY: ends the child.
-                unsafe { libc::_exit(1) };
-            }
-        }
-    });
-    assert!(all_told, "{}", R::VARIANT.name);
-}
-
-#[test]
-fn a_record_is_told_of_the_close_of_its_last_descriptor() {
-    closed_records_are_told(Slots::new);
-    closed_records_are_told(support::SlotsEpoch::new);
-    closed_records_are_told(support::SlotsBarrier::new);
-    closed_records_are_told(support::SlotsHazard::new);
-    closed_records_are_told(Owned::<support::Counted>::new);
-    closed_records_are_told(Owned::<support::Mutex>::new);
-    closed_records_are_told(Owned::<support::MutexSlots>::new);
-    #[cfg(feature = "std")]
-    {
-        closed_records_are_told(Owned::<support::Snapshot>::new);
-        closed_records_are_told(Owned::<support::Sharded>::new);
-        closed_records_are_told(support::SlotsCrossbeam::new);
-    }
+    concurrency_loses_no_node(&support::Counted::new());
+    concurrency_loses_no_node(&support::MutexSlots::new());
 }

@@ -35,7 +35,7 @@ trait Subject: Registry + Send + 'static {
 }
 
 type Slots<P> = SlotRegistry<EpochDomain<P, TestRecord>>;
-type Counted = super::Counted<TestRecord>;
+type Counted = super::counted::Counted<TestRecord>;
 
 impl<P: Policy + Send> Subject for Slots<P> {
     fn fresh() -> Self {

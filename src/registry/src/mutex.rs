@@ -8,8 +8,9 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
+use super::backends::{self, Variant};
 use super::lock::PthreadMutex;
-use super::variant::{self, Variant};
+use super::owned::empty_is_new;
 use super::{Detached, InsertError, Payload, Registry, SocketId};
 
 const BUCKETS: usize = 1024;
@@ -264,18 +265,14 @@ impl<T: Payload> Mutex<T> {
     }
 }
 
-impl<T: Payload> Default for Mutex<T> {
-    fn default() -> Self {
-        Mutex::new()
-    }
-}
+empty_is_new! { [T: Payload] Mutex<T> }
 
 // SAFETY: A is the record's; B `allocate`; C the increment under the lock; D and E `unname` and
 // `put`; F free comes last; G the lock; I the entry is out of its chain when `take` returns.
 unsafe impl<T: Payload> Registry for Mutex<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::MUTEX;
+    const VARIANT: &'static Variant = &backends::MUTEX;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         if fd < 0 {

@@ -5,12 +5,13 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::audit::{Audit, Use};
+use super::backends::{self, Variant};
 use super::entry::Slot;
 use super::lock::PthreadMutex;
 use super::node::{List, Node};
+use super::owned::empty_is_new;
 use super::slab::Slab;
 use super::table::Table;
-use super::variant::{self, Variant};
 use super::{Detached, InsertError, Payload, Registry, SocketId};
 use crate::atomics::const_new;
 
@@ -88,7 +89,7 @@ impl<T: Payload> MutexSlots<T> {
 
     /// Under the lock: a new record.
     fn allocate(&self, free: &mut List<T>, cookie: SocketId) -> Option<NonNull<Node<T>>> {
-        if free.len() == 0 {
+        if free.length() == 0 {
             self.slab.refill(free);
         }
         let node = free.pop()?;
@@ -120,18 +121,14 @@ impl<T: Payload> Audit for MutexSlots<T> {
     }
 }
 
-impl<T: Payload> Default for MutexSlots<T> {
-    fn default() -> Self {
-        MutexSlots::new()
-    }
-}
+empty_is_new! { [T: Payload] MutexSlots<T> }
 
 // SAFETY: A is the record's; B `Node::revive`; C the increment under the lock; D and E `forget` and
 // `put`; F the free list is the last step; G the lock; I the slot is empty when `detach` returns.
 unsafe impl<T: Payload> Registry for MutexSlots<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::MUTEX_SLOTS;
+    const VARIANT: &'static Variant = &backends::MUTEX_SLOTS;
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
         let slot = self.table.slot_or_map(fd)?;

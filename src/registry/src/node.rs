@@ -59,7 +59,7 @@ unsafe impl<T> Zeroed for Node<T> {}
 #[cfg(crossbeam_loom)]
 unsafe impl<T> Zeroed for Node<T> {
     fn zeroed() -> Self {
-        Node::new()
+        Node::default()
     }
 }
 
@@ -72,10 +72,11 @@ impl<T> core::fmt::Debug for Node<T> {
 impl<T> Node<T> {
     /// Where the record lies, in bytes from the start of the node.
     pub const RECORD: usize = offset_of!(Node<T>, record);
+}
 
+impl<T> Default for Node<T> {
     /// A node without a record.
-    #[cfg(any(feature = "std", crossbeam_loom))]
-    pub fn new() -> Self {
+    fn default() -> Self {
         Node {
             birth: AtomicU64::new(0),
             count: AtomicU64::new(0),
@@ -278,7 +279,7 @@ impl<T> List<T> {
     }
 
     /// Number of nodes in the batch.
-    pub fn len(&self) -> u32 {
+    pub fn length(&self) -> u32 {
         self.length
     }
 

@@ -66,9 +66,49 @@ impl<R> Owned<R> {
     }
 }
 
-impl<R: Default> Default for Owned<R> {
+/// A registry, or a domain of one, that can be made empty in a constant, except in a model.
+pub trait Empty {
+    /// Empty.
+    #[cfg(not(crossbeam_loom))]
+    const EMPTY: Self;
+    /// Empty.
+    #[cfg(crossbeam_loom)]
+    fn empty() -> Self;
+}
+
+/// Makes `new` of a type the way of [`Empty`].
+macro_rules! empty_is_new {
+    ([$($parameters:tt)*] $type:ty) => {
+        impl<$($parameters)*> $crate::owned::Empty for $type {
+            #[cfg(not(crossbeam_loom))]
+            const EMPTY: Self = <$type>::new();
+
+            #[cfg(crossbeam_loom)]
+            fn empty() -> Self {
+                <$type>::new()
+            }
+        }
+    };
+}
+pub(crate) use empty_is_new;
+
+impl<R: Empty> Owned<R> {
+    /// An empty registry.
+    #[cfg(not(crossbeam_loom))]
+    pub const fn new() -> Self {
+        Owned::over(R::EMPTY)
+    }
+
+    /// An empty registry.
+    #[cfg(crossbeam_loom)]
+    pub fn new() -> Self {
+        Owned::over(R::empty())
+    }
+}
+
+impl<R: Empty> Default for Owned<R> {
     fn default() -> Self {
-        Owned::over(R::default())
+        Owned::new()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use super::children::{child_succeeds, churn, fork};
 use super::epoch::policy::PlainEra;
-use super::support::{Bare, bare, child_succeeds, churn, fork};
+use super::support::{Bare, bare};
 use super::{Audit, Payload, Registry, SocketId};
 use crate::sizes::PLACES;
 use crate::sys;

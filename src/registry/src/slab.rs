@@ -84,7 +84,7 @@ impl<T> Slab<T> {
     pub fn push(&self, batch: List<T>) {
         // SAFETY: never unmapped; the batch is ours until the CAS.
         let Some(first) = (unsafe { batch.first().as_ref() }) else { return };
-        first.batch.set(batch.len());
+        first.batch.set(batch.length());
         // Relaxed: the CAS decides.
         let mut top = self.spilled.load(Relaxed);
         loop {
@@ -151,6 +151,12 @@ impl<T> Slab<T> {
         };
         // SAFETY: `place` keeps the offset within the chunk.
         Some(unsafe { nodes.add(offset) })
+    }
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Slab::new()
     }
 }
 

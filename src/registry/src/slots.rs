@@ -4,11 +4,12 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
+use super::backends::Variant;
 use super::domain::{Domain, Unreclaimed};
 use super::entry::{Entry, Slot, Steps};
 use super::node::Node;
+use super::owned::Empty;
 use super::table::Table;
-use super::variant::Variant;
 use super::{Detached, InsertError, Layout, Payload, Registry, SocketId};
 use crate::atomics::const_new;
 use crate::atomics::mutant::mutant;
@@ -40,9 +41,13 @@ impl<D: Domain> SlotRegistry<D> {
     }
 }
 
-impl<D: Domain + Default> Default for SlotRegistry<D> {
-    fn default() -> Self {
-        SlotRegistry::over(D::default())
+impl<D: Domain + Empty> Empty for SlotRegistry<D> {
+    #[cfg(not(crossbeam_loom))]
+    const EMPTY: Self = SlotRegistry::over(D::EMPTY);
+
+    #[cfg(crossbeam_loom)]
+    fn empty() -> Self {
+        SlotRegistry::over(D::empty())
     }
 }
 

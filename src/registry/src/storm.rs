@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use super::audit::misplaced;
 use super::support::{self, Slots};
-use super::{Audit, Guarantee, Owned, Payload, Registry, SocketId};
+use super::{Audit, Guarantee, Payload, Registry, SocketId};
 
 /// H: handlers that interrupt any operation, in any place, do any other.
 fn operations_survive_a_signal_storm<R: Registry + Audit>(registry: &'static R, handler: usize) {
@@ -105,5 +105,5 @@ storms! {
     slots_epoch_survives_a_signal_storm: support::SlotsEpoch;
     slots_barrier_survives_a_signal_storm: support::SlotsBarrier;
     slots_hazard_survives_a_signal_storm: support::SlotsHazard;
-    counted_survives_a_signal_storm: Owned<support::Counted>;
+    counted_survives_a_signal_storm: support::Counted;
 }

@@ -6,7 +6,6 @@ mod real {
     pub struct Witness;
 
     impl Witness {
-        #[cfg(feature = "std")]
         pub fn new() -> Self {
             Witness
         }

@@ -233,10 +233,11 @@ mod every_boundary {
 
 /// Backends that take no lock of their own still wait for malloc's: seldom, so the moments are
 /// chosen.
-#[cfg(feature = "std")]
 mod malloc {
+    use epochsocks::sockets::Record;
+    use epochsocks_registry_std::{SlotsCrossbeam, Snapshot};
+
     use super::{Operation, Plan, Subject, Who, inject};
-    use crate::subject::backends::{SlotsCrossbeam, Snapshot};
 
     fn waits_for_malloc<S: Subject>(operations: &[Operation], retired: &[usize]) {
         let who = &[Who::Handler];
@@ -247,14 +248,14 @@ mod malloc {
     /// It copies the map.
     #[test]
     fn snapshot_waits_for_malloc() {
-        waits_for_malloc::<Snapshot>(&[Operation::Insert(4, 14)], &[0]);
+        waits_for_malloc::<Snapshot<Record>>(&[Operation::Insert(4, 14)], &[0]);
     }
 
     /// A bag of 64 deferred frees is full.
     #[test]
     fn slots_crossbeam_waits_for_malloc() {
         let retired: Vec<usize> = (62..65).collect();
-        waits_for_malloc::<SlotsCrossbeam>(&[Operation::Remove(2)], &retired);
+        waits_for_malloc::<SlotsCrossbeam<Record>>(&[Operation::Remove(2)], &retired);
     }
 }
 

@@ -102,6 +102,13 @@ mod tests {
     }
 
     #[test]
+    fn every_backend_of_this_project_is_among_them() {
+        for variant in epochsocks::registry::VARIANTS {
+            assert!(find(variant.name).is_some(), "{} is not measured", variant.name);
+        }
+    }
+
+    #[test]
     fn the_baseline_comes_first() {
         assert_eq!(ALL[0].name, BASELINE);
     }

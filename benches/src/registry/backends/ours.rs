@@ -5,6 +5,7 @@
 
 use epochsocks::registry::{self as library, Owned, Registry, SocketId};
 use epochsocks::sockets::Record;
+use epochsocks_registry_std as companion;
 
 use crate::registry::subject::{Kind, Subject};
 
@@ -74,7 +75,7 @@ impl<R> InnerOf for Owned<R> {
 }
 
 ours! {
-    Mutex = library::Mutex<Record>, "mutex",
+    Mutex = Inner<library::Mutex<Record>>, "mutex",
         "the 2013 proposal: one pthread mutex, chained hash, refcount", "malloc";
     Slots = Inner<library::Slots<Record>>, "slots",
         "descriptor table, own epoch domain, eras: the default", "own slab over mmap",
@@ -88,14 +89,14 @@ ours! {
     SlotsHazard = Inner<library::SlotsHazard<Record>>, "slots-hazard",
         "the same, hazard pointers", "own slab over mmap",
         unreclaimed: |registry| registry.unreclaimed().into();
-    Counted = library::Counted<Record>, "counted",
+    Counted = Inner<library::Counted<Record>>, "counted",
         "the same table, split reference count, no epochs", "own slab over mmap";
-    MutexSlots = library::MutexSlots<Record>, "mutex-slots",
+    MutexSlots = Inner<library::MutexSlots<Record>>, "mutex-slots",
         "one mutex over the descriptor table: what the lock alone costs", "own slab over mmap";
-    Sharded = library::Sharded<Record>, "sharded",
+    Sharded = Inner<companion::Sharded<Record>>, "sharded",
         "DashMap and crossbeam-epoch: a lock a shard", "malloc";
-    Snapshot = library::Snapshot<Record>, "snapshot",
+    Snapshot = Inner<companion::Snapshot<Record>>, "snapshot",
         "arc-swap of a map that is copied by each write", "malloc", most: 1_000;
-    SlotsCrossbeam = Inner<library::SlotsCrossbeam<Record>>, "slots-crossbeam",
+    SlotsCrossbeam = Inner<companion::SlotsCrossbeam<Record>>, "slots-crossbeam",
         "the descriptor table over crossbeam-epoch", "own slab over mmap, malloc for crossbeam";
 }

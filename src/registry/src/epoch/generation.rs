@@ -247,7 +247,7 @@ impl<T> Generation<T> {
         self.mutators.each_used(|cell| {
             if cell.word().claim(FREE, BUSY) {
                 // SAFETY: the claim makes the arena ours.
-                count += unsafe { &*cell.arena() }.limbo.len();
+                count += unsafe { &*cell.arena() }.limbo.length();
                 cell.word().release();
             }
         });

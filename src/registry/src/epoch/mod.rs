@@ -23,11 +23,12 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::audit::{Audit, Use};
+use super::backends::Variant;
 use super::domain::{Domain, Unreclaimed, insert_old};
 use super::entry::{Entry, Slot, Steps};
 use super::node::{List, Node};
+use super::owned::empty_is_new;
 use super::slab::Slab;
-use super::variant::Variant;
 use super::{InsertError, Payload, SocketId};
 use crate::atomics::ordering::{TotalCount, TotalOrder};
 use crate::atomics::{
@@ -455,8 +456,4 @@ impl<P: Policy, T: Payload> Audit for EpochDomain<P, T> {
     }
 }
 
-impl<P: Policy, T: Payload> Default for EpochDomain<P, T> {
-    fn default() -> Self {
-        EpochDomain::new()
-    }
-}
+empty_is_new! { [P: Policy, T: Payload] EpochDomain<P, T> }

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use super::super::backends::{self, Variant};
 use super::super::node::{List, Node};
-use super::super::variant::{self, Variant};
 use crate::atomics::AtomicU64;
 use crate::atomics::ordering::TotalOrder;
 
@@ -72,7 +72,7 @@ impl Span {
 pub struct Era;
 
 impl Policy for Era {
-    const VARIANT: &'static Variant = &variant::SLOTS;
+    const VARIANT: &'static Variant = &backends::SLOTS;
     const TICKS: bool = true;
     // A node of a later generation is born after the word's epoch, which `protects` refuses.
     const WATCHES_GENERATION: bool = false;
@@ -108,7 +108,7 @@ impl Policy for Era {
 pub struct PlainEra;
 
 impl Policy for PlainEra {
-    const VARIANT: &'static Variant = &variant::SLOTS_BARRIER;
+    const VARIANT: &'static Variant = &backends::SLOTS_BARRIER;
     const TICKS: bool = Era::TICKS;
     const WATCHES_GENERATION: bool = Era::WATCHES_GENERATION;
     const BARRIER: bool = true;
@@ -140,7 +140,7 @@ impl Policy for PlainEra {
 pub struct Epoch;
 
 impl Policy for Epoch {
-    const VARIANT: &'static Variant = &variant::SLOTS_EPOCH;
+    const VARIANT: &'static Variant = &backends::SLOTS_EPOCH;
     const TICKS: bool = true;
     const WATCHES_GENERATION: bool = true;
 
@@ -171,7 +171,7 @@ impl Policy for Epoch {
 pub struct Hazard;
 
 impl Policy for Hazard {
-    const VARIANT: &'static Variant = &variant::SLOTS_HAZARD;
+    const VARIANT: &'static Variant = &backends::SLOTS_HAZARD;
     const TICKS: bool = false;
     const WATCHES_GENERATION: bool = true;
 

@@ -42,7 +42,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
     /// A node from `free`, which is filled up when it is empty.
     #[inline]
     pub(super) fn allocate_from(&self, free: &mut List<T>) -> Option<NonNull<Node<T>>> {
-        if free.len() == 0 {
+        if free.length() == 0 {
             self.slab.refill(free);
         }
         free.pop()
@@ -80,7 +80,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         if let Some(left) = seen.left() {
             // SAFETY: the slot's count, which is ours, keeps the node until here.
             let sole = unsafe { left.as_ref() }.is_sole();
-            if !sole || arena.limbo.len() >= arena.patience || !self.may_retire(left) {
+            if !sole || arena.limbo.length() >= arena.patience || !self.may_retire(left) {
                 return self.retire_left(generation, cell, left);
             }
             self.push_retired(arena, left);
@@ -204,7 +204,7 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         node: NonNull<Node<T>>,
     ) {
         self.push_retired(arena, node);
-        if arena.limbo.len() > arena.patience {
+        if arena.limbo.length() > arena.patience {
             self.reclaim(generation, arena);
         }
     }
@@ -281,8 +281,8 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         }
         // The clock has moved, so that an epoch is at most sixteen retirements of an arena however many
         // records survive: else each reader that stops might keep as many as all before it together.
-        if arena.limbo.len() <= arena.look_at {
-            arena.patience = arena.limbo.len() + RECLAIM_AT - 1;
+        if arena.limbo.length() <= arena.look_at {
+            arena.patience = arena.limbo.length() + RECLAIM_AT - 1;
             return;
         }
         let overflowing = mutant!(IgnoredOverflow: generation.is_overflowing() => false);
@@ -296,11 +296,11 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
         }
         // When many survive, they are looked at again only when as many have come. When no thread
         // has looked at them, it costs nothing to ask soon again whether one may.
-        let survivors = arena.limbo.len();
+        let survivors = arena.limbo.length();
         let more = if looks { RECLAIM_AT.max(survivors) } else { RECLAIM_AT };
         arena.look_at = survivors + more - 1;
         arena.patience = survivors + RECLAIM_AT - 1;
-        while arena.free.len() >= 3 * BATCH {
+        while arena.free.length() >= 3 * BATCH {
             self.slab.spill(&mut arena.free);
         }
     }

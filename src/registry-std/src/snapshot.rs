@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 
-use super::variant::{self, Variant};
-use super::{Detached, InsertError, Payload, Registry, SocketId};
+use epochsocks_registry::parts::{self, Empty};
+use epochsocks_registry::{Detached, InsertError, Payload, Registry, SocketId, Variant};
 
 /// A record whose handshake is given up with its last reference.
 #[repr(transparent)]
@@ -56,10 +56,8 @@ pub struct Snapshot<T: Payload> {
     detaches: AtomicUsize,
 }
 
-impl<T: Payload> Default for Snapshot<T> {
-    fn default() -> Self {
-        Snapshot::new()
-    }
+impl<T: Payload> Empty for Snapshot<T> {
+    const EMPTY: Self = Snapshot::new();
 }
 
 impl<T: Payload> Snapshot<T> {
@@ -90,7 +88,7 @@ impl<T: Payload> Snapshot<T> {
 unsafe impl<T: Payload> Registry for Snapshot<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::SNAPSHOT;
+    const VARIANT: &'static Variant = &parts::SNAPSHOT;
 
     fn contains(&self, fd: i32) -> bool {
         self.map.load().named.contains_key(&fd)
@@ -139,19 +137,23 @@ unsafe impl<T: Payload> Registry for Snapshot<T> {
             map.detached.insert(number.get(), record);
             Some(())
         })?;
-        NonNull::new(std::ptr::without_provenance_mut(number.get())).map(Detached)
+        let number = NonNull::new(std::ptr::without_provenance_mut(number.get()))?;
+        // SAFETY: `restore` and `discard` look for the number.
+        Some(unsafe { Detached::from_raw(number) })
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
+        let number = entry.into_raw().addr().get();
         self.change(|map| {
-            let record = map.detached.remove(&entry.0.addr().get())?;
+            let record = map.detached.remove(&number)?;
             map.name(fd, &record);
             Some(())
         });
     }
 
     fn discard(&self, entry: Detached) {
-        self.change(|map| map.detached.remove(&entry.0.addr().get()));
+        let number = entry.into_raw().addr().get();
+        self.change(|map| map.detached.remove(&number));
     }
 
     fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {

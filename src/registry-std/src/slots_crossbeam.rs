@@ -15,13 +15,9 @@ use std::sync::OnceLock;
 
 use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 
-use super::domain::Domain;
-use super::entry::{Entry, Slot, Steps};
-use super::node::{List, Node};
-use super::slab::Slab;
-use super::variant::{self, Variant};
-use super::{Payload, SocketId};
-use crate::atomics::thread_hash;
+use epochsocks_registry::atomics::thread_hash;
+use epochsocks_registry::parts::{self, Domain, Empty, Entry, List, Node, Slab, Slot, Steps};
+use epochsocks_registry::{Payload, SocketId, Variant};
 
 /// Handles that may be claimed; a thread that finds all taken registers one for the time of its guard.
 const HANDLES: usize = 256;
@@ -83,10 +79,8 @@ impl<T> Deref for Guard<'_, T> {
     }
 }
 
-impl<T: Payload> Default for Crossbeam<T> {
-    fn default() -> Self {
-        Crossbeam::new()
-    }
+impl<T: Payload> Empty for Crossbeam<T> {
+    const EMPTY: Self = Crossbeam::new();
 }
 
 impl<T: Payload> Crossbeam<T> {
@@ -155,7 +149,7 @@ impl<T: Payload> Shared<T> {
 unsafe impl<T: Payload> Domain for Crossbeam<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::SLOTS_CROSSBEAM;
+    const VARIANT: &'static Variant = &parts::SLOTS_CROSSBEAM;
 
     type Guard<'d> = Guard<'d, T>;
 

@@ -12,10 +12,9 @@ use std::sync::LazyLock;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use super::node::Node;
-use super::variant::{self, Variant};
-use super::{Detached, InsertError, Payload, Registry, SocketId};
-use crate::atomics::ordering::TotalOrder;
+use epochsocks_registry::atomics::ordering::TotalOrder;
+use epochsocks_registry::parts::{self, Empty, Node};
+use epochsocks_registry::{Detached, InsertError, Payload, Registry, SocketId, Variant};
 
 /// A node in a map, or out of it with a count of its own.
 struct Named<T>(NonNull<Node<T>>);
@@ -41,7 +40,7 @@ unsafe impl<T> Sync for Named<T> {}
 
 impl<T: Payload> Named<T> {
     fn new(cookie: SocketId) -> Named<T> {
-        let node = Box::new(Node::new());
+        let node = Box::new(Node::default());
         node.revive(cookie, 0);
         Named(NonNull::from(Box::leak(node)))
     }
@@ -139,10 +138,14 @@ impl<T: Payload> Sharded<T> {
     }
 }
 
-impl<T: Payload> Default for Sharded<T> {
-    fn default() -> Self {
-        Sharded::new()
-    }
+impl<T: Payload> Empty for Sharded<T> {
+    const EMPTY: Self = Sharded::new();
+}
+
+/// The detached entry that leads to `node`.
+fn detached<T>(node: NonNull<Node<T>>) -> Detached {
+    // SAFETY: `restore` and `discard` take it so.
+    unsafe { Detached::from_raw(node.cast()) }
 }
 
 // SAFETY: A is the record's; B `Node::revive`; C the pin, under which the registry's reference
@@ -151,7 +154,7 @@ impl<T: Payload> Default for Sharded<T> {
 unsafe impl<T: Payload> Registry for Sharded<T> {
     type Payload = T;
 
-    const VARIANT: &'static Variant = &variant::SHARDED;
+    const VARIANT: &'static Variant = &parts::SHARDED;
 
     fn contains(&self, fd: i32) -> bool {
         self.0.contains_key(&fd)
@@ -199,11 +202,11 @@ unsafe impl<T: Payload> Registry for Sharded<T> {
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        self.0.remove(&fd).map(|(_, Named(node))| Detached(node.cast()))
+        self.0.remove(&fd).map(|(_, Named(node))| detached(node))
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
-        let named = Named(entry.0.cast());
+        let named = Named(entry.into_raw().cast());
         let _pin = crossbeam_epoch::pin();
         let vacant = match self.0.entry(fd) {
             Entry::Occupied(_) => false,
@@ -216,7 +219,7 @@ unsafe impl<T: Payload> Registry for Sharded<T> {
     }
 
     fn discard(&self, entry: Detached) {
-        Named::<T>(entry.0.cast()).forget();
+        Named::<T>(entry.into_raw().cast()).forget();
     }
 
     fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
