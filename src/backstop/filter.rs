@@ -14,11 +14,8 @@ pub enum Action {
     Notify,
 }
 
-/// The native table of system calls.
-#[cfg(target_arch = "x86_64")]
-pub const NATIVE: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-pub const NATIVE: u32 = 0xc000_00b7;
+/// The native table of system calls (`AUDIT_ARCH_X86_64`, `AUDIT_ARCH_AARCH64`).
+pub const NATIVE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 
 /// The numbers of the x32 table in the native one: all with this bit and those of calls that differ, where
 /// older kernels let 64-bit programs find them without it.
