@@ -16,27 +16,38 @@ use std::sync::OnceLock;
 use crossbeam_epoch::{Collector, Guard as Pin, LocalHandle};
 
 use epochsocks_registry::atomics::thread_hash;
-use epochsocks_registry::parts::{self, Domain, Empty, Entry, List, Node, Slab, Slot, Steps};
+use epochsocks_registry::parts::{
+    self, BATCH, Domain, Empty, Entry, List, Node, Slab, Slot, Steps,
+};
 use epochsocks_registry::{Payload, SocketId, Variant};
 
 /// Handles that may be claimed; a thread that finds all taken registers one for the time of its guard.
 const HANDLES: usize = 256;
 
-/// A handle, alone on its cache line.
+/// A handle and free nodes, as the arenas of the other domains, alone on their cache lines.
 #[repr(align(128))]
-struct Claimable {
+struct Claimable<T> {
     taken: AtomicBool,
     handle: UnsafeCell<LocalHandle>,
+    free: UnsafeCell<List<T>>,
 }
 
-// SAFETY: the handle is touched by the holder of the claim only, one thread at a time; crossbeam's
-// handles refer to no thread.
-unsafe impl Sync for Claimable {}
+// SAFETY: handle and list are touched by the holder of the claim only, one thread at a time;
+// crossbeam's handles refer to no thread.
+unsafe impl<T> Sync for Claimable<T> {}
+
+impl<T> Claimable<T> {
+    /// Ends the claim.
+    fn give_back(&self) {
+        // Release pairs with the Acquire in `claim`.
+        self.taken.store(false, Release);
+    }
+}
 
 /// Never freed: deferred functions refer to it.
 struct Shared<T> {
     collector: Collector,
-    handles: Box<[Claimable]>,
+    handles: Box<[Claimable<T>]>,
     slab: Slab<T>,
 }
 
@@ -49,26 +60,25 @@ unsafe impl<T: Payload> Sync for Crossbeam<T> {}
 unsafe impl<T: Payload> Send for Crossbeam<T> {}
 
 /// A claimed and pinned handle. The pin ends before the claim.
-struct Pinned {
+struct Pinned<T: 'static> {
     pin: ManuallyDrop<Pin>,
-    claim: Option<&'static Claimable>,
+    claim: Option<&'static Claimable<T>>,
 }
 
-impl Drop for Pinned {
+impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
         // SAFETY: dropped once.
         unsafe { ManuallyDrop::drop(&mut self.pin) };
         if let Some(claim) = self.claim {
-            // Release pairs with the Acquire in `claim`.
-            claim.taken.store(false, Release);
+            claim.give_back();
         }
     }
 }
 
 /// A node under a pin.
-pub struct Guard<'d, T> {
+pub struct Guard<'d, T: 'static> {
     node: &'d Node<T>,
-    _pinned: Pinned,
+    _pinned: Pinned<T>,
 }
 
 impl<T> Deref for Guard<'_, T> {
@@ -95,6 +105,7 @@ impl<T: Payload> Crossbeam<T> {
             let handle = || Claimable {
                 taken: AtomicBool::new(false),
                 handle: UnsafeCell::new(collector.register()),
+                free: UnsafeCell::new(List::new()),
             };
             let handles = (0..HANDLES).map(|_| handle()).collect();
             Box::leak(Box::new(Shared { collector, handles, slab: Slab::new() }))
@@ -103,21 +114,58 @@ impl<T: Payload> Crossbeam<T> {
 }
 
 impl<T: Payload> Shared<T> {
-    fn pin(&'static self) -> Pinned {
+    /// A claimable that nobody has, if there is one.
+    fn claim(&'static self) -> Option<&'static Claimable<T>> {
         let home = thread_hash() % HANDLES;
         let (before, after) = self.handles.split_at(home);
-        for claim in after.iter().chain(before) {
+        after.iter().chain(before).find(|claim| {
             // Relaxed: a look before the CAS. Acquire pairs with the Release of the last holder.
-            if !claim.taken.load(Relaxed)
+            !claim.taken.load(Relaxed)
                 && claim.taken.compare_exchange(false, true, Acquire, Relaxed).is_ok()
-            {
-                // SAFETY: the claim makes the handle ours.
-                let pin = unsafe { &*claim.handle.get() }.pin();
-                return Pinned { pin: ManuallyDrop::new(pin), claim: Some(claim) };
-            }
+        })
+    }
+
+    fn pin(&'static self) -> Pinned<T> {
+        let claim = self.claim();
+        let pin = match claim {
+            // SAFETY: the claim makes the handle ours.
+            Some(claim) => unsafe { &*claim.handle.get() }.pin(),
+            // The pin keeps what the handle stands for.
+            None => self.collector.register().pin(),
+        };
+        Pinned { pin: ManuallyDrop::new(pin), claim }
+    }
+
+    /// A free node.
+    fn take(&'static self) -> Option<NonNull<Node<T>>> {
+        let claim = self.claim();
+        let mut own = List::new();
+        let free = match claim {
+            // SAFETY: the claim makes the list ours.
+            Some(claim) => unsafe { &mut *claim.free.get() },
+            None => &mut own,
+        };
+        if free.length() == 0 {
+            self.slab.refill(free);
         }
-        // The pin keeps what the handle stands for.
-        Pinned { pin: ManuallyDrop::new(self.collector.register().pin()), claim: None }
+        let node = free.pop();
+        self.slab.push(own);
+        if let Some(claim) = claim {
+            claim.give_back();
+        }
+        node
+    }
+
+    /// Makes a node free.
+    fn give_back(&'static self, node: NonNull<Node<T>>) {
+        let Some(claim) = self.claim() else { return self.slab.push(List::one(node)) };
+        // SAFETY: the claim makes the list ours.
+        let free = unsafe { &mut *claim.free.get() };
+        free.push(node);
+        if free.length() > 2 * BATCH {
+            self.slab.spill(free);
+        }
+        claim.give_back();
     }
 
     /// Gives up a reference; the last one makes the node free (guarantee E).
@@ -130,7 +178,7 @@ impl<T: Payload> Shared<T> {
         }
         let next = dead.kept_successor();
         dead.died();
-        self.slab.push(List::one(node));
+        self.give_back(node);
         // SAFETY: the dead node's slot count kept it.
         if let Some(next) = next.filter(|next| unsafe { next.as_ref() }.drop_slot()) {
             self.retire(next);
@@ -168,18 +216,14 @@ unsafe impl<T: Payload> Domain for Crossbeam<T> {
     }
 
     fn allocate(&self, cookie: SocketId) -> Option<NonNull<Node<T>>> {
-        let slab = &self.shared().slab;
-        let mut list = List::new();
-        slab.refill(&mut list);
-        let node = list.pop()?;
-        slab.push(list);
+        let node = self.shared().take()?;
         // SAFETY: nodes are never unmapped; this one is ours.
         unsafe { node.as_ref() }.revive(cookie, 0);
         Some(node)
     }
 
     fn release(&self, node: NonNull<Node<T>>) {
-        self.shared().slab.push(List::one(node));
+        self.shared().give_back(node);
     }
 
     fn retire(&self, node: NonNull<Node<T>>) {

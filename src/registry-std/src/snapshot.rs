@@ -1,5 +1,6 @@
 //! `snapshot`: a copy-on-write map behind arc-swap. Reads are cheap; each change copies the map.
 
+use core::hash::BuildHasherDefault;
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,6 +12,8 @@ use arc_swap::ArcSwap;
 use epochsocks_registry::parts::{self, Empty};
 use epochsocks_registry::{Detached, InsertError, Payload, Registry, SocketId, Variant};
 
+use crate::sharded::DescriptorHasher;
+
 /// A record whose handshake is given up with its last reference.
 #[repr(transparent)]
 struct Kept<T: Payload>(T);
@@ -21,9 +24,11 @@ impl<T: Payload> Drop for Kept<T> {
     }
 }
 
+type Hash = BuildHasherDefault<DescriptorHasher>;
+
 /// Registered entries at one moment. The maps' references to a record together are the registry's.
 struct Map<T: Payload> {
-    named: HashMap<i32, Arc<Kept<T>>>,
+    named: HashMap<i32, Arc<Kept<T>>, Hash>,
     /// Entries that `detach` has taken away, by the numbers of its calls: `supersede` finds it
     /// here.
     detached: HashMap<usize, Arc<Kept<T>>>,
@@ -37,7 +42,7 @@ impl<T: Payload> Clone for Map<T> {
 
 impl<T: Payload> Default for Map<T> {
     fn default() -> Self {
-        Map { named: HashMap::new(), detached: HashMap::new() }
+        Map { named: HashMap::default(), detached: HashMap::new() }
     }
 }
 

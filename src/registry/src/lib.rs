@@ -115,6 +115,7 @@ pub mod parts {
     pub use crate::entry::{Entry, Slot, Steps};
     pub use crate::node::{List, Node};
     pub use crate::owned::Empty;
+    pub use crate::sizes::BATCH;
     pub use crate::slab::Slab;
 }
 
