@@ -25,7 +25,7 @@ struct record {
 
 struct registry {
 	struct cds_lfht *table;
-	/* Written by removers and by the one thread of call_rcu, on lines of their own. */
+	/* Written by removers and by the threads of call_rcu, on lines of their own. */
 	_Alignas(64) atomic_ulong retired;
 };
 
@@ -63,6 +63,8 @@ void *PEER(new)(void)
 	if (!registry)
 		return NULL;
 	registry->table = cds_lfht_new(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+	/* One worker would free for all threads. */
+	create_all_cpu_call_rcu_data(0);
 	atomic_init(&registry->retired, atomic_load(&freed));
 	return registry->table ? registry : NULL;
 }

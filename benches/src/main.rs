@@ -9,20 +9,22 @@ use epochsocks_benches::measure::plan::{Effort, Plan};
 use epochsocks_benches::measure::results::Results;
 use epochsocks_benches::preload::{backstop, connections, hooks, loops, startup, threads};
 use epochsocks_benches::registry::backends::{self, Backend};
-use epochsocks_benches::registry::{fork, garbage, latency, throughput};
+use epochsocks_benches::registry::{fork, garbage, latency, signals, throughput};
 use epochsocks_benches::report;
 
 const USAGE: &str = "\
 usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,...] EXPERIMENT...
-       epochsocks-benches report RESULTS DIRECTORY
-       epochsocks-benches figure DIRECTORY
+       epochsocks-benches take RESULTS REPORT
+       epochsocks-benches render REPORT [DOCUMENT...]
 
-Experiments: never-threaded, throughput, latency, garbage, fork; `registry` stands for all of these.
+Experiments: never-threaded, signals, throughput, local-work, latency, garbage, fork;
+`registry` stands for all of these.
 startup, hooks, connections, tor-connections, threads, loops, backstop; `preload` stands for all of these.
 Results are written to DIRECTORY (target/benches) as EXPERIMENT.json.";
 
 // The first one must not have had threads.
-const REGISTRY: [&str; 5] = ["never-threaded", "throughput", "latency", "garbage", "fork"];
+const REGISTRY: [&str; 7] =
+    ["never-threaded", "signals", "throughput", "local-work", "latency", "garbage", "fork"];
 const PRELOAD: [&str; 7] =
     ["startup", "hooks", "connections", "tor-connections", "threads", "loops", "backstop"];
 
@@ -37,10 +39,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((first, rest)) if first == garbage::CHILD => garbage::child(rest),
-        Some((first, [input, output])) if first == "report" => {
-            report::make(input.as_ref(), output.as_ref())
+        Some((first, rest)) if first == fork::CHILD => fork::child(rest),
+        Some((first, [input, output])) if first == "take" => {
+            report::take(input.as_ref(), output.as_ref())
         }
-        Some((first, [directory])) if first == "figure" => report::make_figure(directory.as_ref()),
+        Some((first, [report, documents @ ..])) if first == "render" => {
+            report::render(report.as_ref(), documents)
+        }
         _ => parse(lexopt::Parser::from_env()).map_err(io::Error::other).and_then(|command| {
             command.experiments.iter().try_for_each(|experiment| run(&command, experiment))
         }),
@@ -107,9 +112,11 @@ fn run(Command { plan, output, chosen, .. }: &Command, experiment: &str) -> io::
             )
         }
         "throughput" => throughput::run(plan, chosen),
+        "signals" => signals::run(plan, chosen),
         "latency" => latency::run(plan, chosen),
         "garbage" => garbage::run(plan, chosen)?,
-        "fork" => fork::run(plan, chosen),
+        "local-work" => throughput::run_local_work(plan, chosen),
+        "fork" => fork::run(plan, chosen)?,
         "startup" => startup::run(plan, &scratch)?,
         "hooks" => hooks::run(plan, &scratch)?,
         "connections" => connections::run(plan, &scratch)?,

@@ -94,23 +94,36 @@ impl Ticks {
         Ticks { per_nanosecond: ticks as f64 / (clock.now() - start).as_nanos() as f64 }
     }
 
-    /// The counter.
+    /// The counter, read after all that comes before and before all that comes after.
     #[inline(always)]
     pub fn now() -> u64 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: every x86-64 processor has the instruction.
+        // SAFETY: every x86-64 processor has the instructions.
         unsafe {
-            std::arch::x86_64::_rdtsc()
+            use std::arch::x86_64::{_mm_lfence, _rdtsc};
+            _mm_lfence();
+            let ticks = _rdtsc();
+            _mm_lfence();
+            ticks
         }
         #[cfg(target_arch = "aarch64")]
         {
             let ticks: u64;
             // SAFETY: Linux lets programs read the counter.
             unsafe {
-                std::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack))
+                std::arch::asm!("isb", "mrs {}, cntvct_el0", "isb", out(reg) ticks, options(nostack))
             };
             ticks
         }
+    }
+
+    /// The least difference of two readings in a row that is not 0, in nanoseconds.
+    pub fn step(self) -> f64 {
+        let between = (0..10_000).map(|_| {
+            let first = Ticks::now();
+            Ticks::now() - first
+        });
+        self.nanoseconds(between.filter(|ticks| *ticks > 0).min().unwrap_or(0))
     }
 
     /// A difference of two readings, in nanoseconds.

@@ -14,3 +14,4 @@ pub mod progress;
 pub mod results;
 pub mod rounds;
 pub mod statistics;
+pub mod stepping;

@@ -22,7 +22,8 @@ pub struct Plan {
     pub rounds: usize,
     /// Least time of one sample.
     pub sample: Duration,
-    /// Thread counts.
+    /// Thread counts: powers of two, and the number of processors. More threads than processors would
+    /// not meet in a sample, which is shorter than a time slice.
     pub threads: Vec<u32>,
     /// Numbers of entries.
     pub entries: Vec<u32>,
@@ -34,11 +35,18 @@ pub const ENTRIES: u32 = 100;
 impl Plan {
     /// The plan for an effort.
     pub fn new(effort: Effort) -> Plan {
-        let (rounds, sample, threads, entries) = match effort {
-            Effort::Quick => (3, 1, vec![1, 2], vec![100]),
-            Effort::Normal => (9, 2, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
-            Effort::Full => (31, 10, vec![1, 2, 4, 8, 16], vec![1, 100, 1_000, 10_000, 100_000]),
+        Plan::on(effort, std::thread::available_parallelism().map_or(1, usize::from) as u32)
+    }
+
+    fn on(effort: Effort, processors: u32) -> Plan {
+        let (rounds, sample, most, entries) = match effort {
+            Effort::Quick => (3, 1, 2, vec![100]),
+            Effort::Normal => (11, 2, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
+            Effort::Full => (31, 10, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
         };
+        let most = processors.min(most);
+        let powers = (0..8).map(|power| 1 << power).filter(|threads| *threads < most);
+        let threads = powers.chain([most]).collect();
         Plan { effort, rounds, sample: Duration::from_millis(sample), threads, entries }
     }
 
@@ -60,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_normal_plan_varies_threads_at_one_number_of_entries() {
-        let settings = Plan::new(Effort::Normal).settings();
+        let settings = Plan::on(Effort::Normal, 16).settings();
         assert_eq!(settings.len(), 5);
         for (entries, threads) in settings {
             assert_eq!(threads.contains(&16), entries == ENTRIES);
@@ -68,8 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn no_more_threads_are_planned_than_there_are_processors() {
+        let threads = |processors| Plan::on(Effort::Normal, processors).threads;
+        assert_eq!(threads(1), [1]);
+        assert_eq!(threads(2), [1, 2]);
+        assert_eq!(threads(6), [1, 2, 4, 6]);
+    }
+
+    #[test]
     fn the_full_plan_crosses_threads_and_entries() {
-        let settings = Plan::new(Effort::Full).settings();
+        let settings = Plan::on(Effort::Full, 16).settings();
         assert!(settings.iter().all(|(_, threads)| threads.len() == 5));
     }
 }

@@ -63,8 +63,14 @@ pub struct Labelled<T> {
 pub struct Distribution {
     /// Number of operations that were timed.
     pub count: u64,
+    /// Seconds of run in which they were timed; 0 in results of before this was noted.
+    #[serde(default)]
+    pub seconds: f64,
     /// Rank (0 to 1) and nanoseconds.
     pub points: Vec<(f64, f64)>,
+    /// Nanoseconds, and the number of operations that took longer; as `seconds`.
+    #[serde(default)]
+    pub longer: Vec<(f64, u64)>,
 }
 
 /// Memory over time.
@@ -72,6 +78,9 @@ pub struct Distribution {
 pub struct Timeline {
     /// Seconds, records that are retired but not free (if known), resident KiB above the start.
     pub points: Vec<(f64, Option<u64>, f64)>,
+    /// Records that were retired until then, for each point; empty in results of before this was noted.
+    #[serde(default)]
+    pub retired: Vec<u64>,
 }
 
 impl Results {

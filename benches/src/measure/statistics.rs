@@ -38,6 +38,28 @@ pub fn summary(samples: &[f64]) -> Option<Summary> {
     })
 }
 
+/// Number of resamples behind an interval.
+const RESAMPLES: usize = 1_000;
+
+/// The 95 % interval of the median by bootstrap: the middle of the medians of random resamples, the
+/// same for the same samples. `None` for fewer than three.
+pub fn interval(samples: &[f64]) -> Option<(f64, f64)> {
+    if samples.len() < 3 {
+        return None;
+    }
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut draw = || {
+        // xorshift
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        samples[((state >> 32) * samples.len() as u64 >> 32) as usize]
+    };
+    let resample = |_| median(&samples.iter().map(|_| draw()).collect::<Vec<_>>());
+    let medians: Vec<_> = (0..RESAMPLES).filter_map(resample).collect();
+    Some((quantile(&medians, 0.025)?, quantile(&medians, 0.975)?))
+}
+
 /// Speed of `samples` as multiples of `baseline`'s: one ratio a round, `baseline / sample` of
 /// times. Rounds that one of them lacks are left out.
 pub fn ratios(baseline: &[f64], samples: &[f64]) -> Vec<f64> {
@@ -65,6 +87,23 @@ mod tests {
     #[test]
     fn no_samples_have_no_summary() {
         assert_eq!(summary(&[]), None);
+    }
+
+    #[test]
+    fn an_interval_holds_the_median_and_narrows_with_more_samples() {
+        let samples = |count: u32| -> Vec<_> {
+            (0..count).map(|n| f64::from(n.wrapping_mul(0x9E37_79B9) % 1_000)).collect()
+        };
+        let width = |count| {
+            let samples = samples(count);
+            let (low, high) = interval(&samples).expect("enough samples");
+            let median = median(&samples).expect("samples");
+            assert!(low <= median && median <= high, "{low}..{high}: {median}");
+            high - low
+        };
+        assert!(width(400) < width(25) / 2.0);
+        assert_eq!(interval(&[1.0, 2.0]), None);
+        assert_eq!(interval(&[4.0; 5]), Some((4.0, 4.0)));
     }
 
     #[test]

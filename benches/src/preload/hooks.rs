@@ -26,7 +26,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     results.notes = notes;
     let mut torifiers = vec![Torifier::nothing(), torifier::epochsocks(server.port)?];
     torifiers.extend(peers);
-    let batches = if plan.effort == Effort::Quick { 5 } else { 31 };
+    let batches = if plan.effort == Effort::Quick { 5 } else { 21 };
     let arguments = ["hooks".to_owned(), batches.to_string()];
     let mut progress = Progress::new(&results.experiment, plan.rounds);
     let mut samples: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();

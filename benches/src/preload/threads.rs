@@ -12,6 +12,9 @@ use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
 
+/// Thread counts. A sample takes many time slices, so that more threads than processors do meet.
+const THREADS: [u32; 3] = [1, 2, 8];
+
 /// Measures the client's `mixed` mode.
 pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let mut results = Results::new("preload-threads");
@@ -25,8 +28,8 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     torifiers.extend(peers);
     let (rounds, span) =
         if plan.effort == Effort::Quick { (1, 20) } else { (plan.rounds.min(7), 60) };
-    let mut progress = Progress::new(&results.experiment, plan.threads.len());
-    for &threads in &plan.threads {
+    let mut progress = Progress::new(&results.experiment, THREADS.len());
+    for threads in THREADS {
         progress.step(&format!("{threads} threads"));
         let arguments = ["mixed".to_owned(), threads.to_string(), span.to_string()];
         let samples = interleaved(rounds, torifiers.len(), |index| {

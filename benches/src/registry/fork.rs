@@ -1,54 +1,127 @@
-//! Time that a registry adds to a fork.
+//! Time that a registry adds to a fork, in a process that has nothing but the registry.
 
-use std::time::Instant;
+use std::io;
+use std::process::{Command, Stdio};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use super::backends::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::backends::{self, Backend};
 use super::measured::{Measured, fill};
 use super::subject::FIRST;
+use crate::measure::clock::{Monotonic, Ticks};
 use crate::measure::plan::Plan;
 use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
+use crate::measure::statistics::median;
 
-/// Baseline of a fork: one with an empty registry that the child doesn't touch.
-const NONE: &str = "none";
+/// Baseline of a fork: a process without a registry.
+pub const NONE: &str = "none";
+/// The word that makes the command line a child of this experiment.
+pub const CHILD: &str = "fork-child";
+/// Forks of one process, of which a sample is the median.
+const FORKS: usize = 20;
+/// The two quantities, in results.
+const WORKLOADS: [(&str, &str); 2] =
+    [("fork", "µs/fork"), ("the child's first lookup", "µs/lookup")];
 
-/// Measures fork, the child's first lookup and its end, with few and with many entries.
-pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
+/// A sample: microseconds of each of the quantities.
+#[derive(Serialize, Deserialize)]
+struct Sample([f64; 2]);
+
+/// Measures fork and the child's first lookup, with few and with many entries.
+pub fn run(plan: &Plan, chosen: &[&Backend]) -> io::Result<Results> {
     let mut results = Results::new("registry-fork");
+    // The external peers do not say that a child may go on with them.
+    let ours = chosen.iter().filter(|backend| !backend.role.starts_with("external"));
+    let names: Vec<_> = std::iter::once(NONE).chain(ours.map(|backend| backend.name)).collect();
     let mut progress = Progress::new(&results.experiment, 2);
     for entries in [100, 10_000] {
         progress.step(&format!("{entries} entries"));
-        // The external peers do not say that a child may go on with them.
-        let chosen = chosen.iter().filter(|backend| !backend.role.starts_with("external"));
-        let subjects: Vec<_> = chosen
-            .map(|backend| (backend.new)())
-            .filter(|subject| entries <= subject.most_entries())
-            .collect();
-        subjects.iter().for_each(|subject| fill(subject.as_ref(), entries));
-        let names = std::iter::once(NONE).chain(subjects.iter().map(|subject| subject.name()));
-        let samples = interleaved(10 * plan.rounds, subjects.len() + 1, |index| {
-            fork(index.checked_sub(1).map(|index| subjects[index].as_ref()))
-        });
-        results.series.extend(names.zip(samples).map(|(subject, samples)| Series {
-            workload: "fork".to_owned(),
-            subject: subject.to_owned(),
-            threads: 1,
-            entries,
-            unit: "µs/fork".to_owned(),
-            samples,
-        }));
+        let mut lookups = vec![Vec::new(); names.len()];
+        let mut failure = None;
+        let forks =
+            interleaved(plan.rounds, names.len(), |index| match sample(names[index], entries) {
+                Ok(Sample([fork, lookup])) => {
+                    lookups[index].push(lookup);
+                    fork
+                }
+                Err(error) => {
+                    failure = Some(format!("{}, {entries} entries: {error}", names[index]));
+                    f64::NAN
+                }
+            });
+        results.notes.extend(failure);
+        for ((workload, unit), samples) in WORKLOADS.iter().zip([forks, lookups]) {
+            results.series.extend(names.iter().zip(samples).map(|(subject, samples)| Series {
+                workload: (*workload).to_owned(),
+                subject: (*subject).to_owned(),
+                threads: 1,
+                entries,
+                unit: (*unit).to_owned(),
+                samples: samples.into_iter().filter(|sample| !sample.is_nan()).collect(),
+            }));
+        }
     }
-    results.notes.push(
-        "from fork to the end of the child, which looks one descriptor up; all registries of a \
-         row lie in the one process"
-            .to_owned(),
-    );
-    results
+    results.notes.push(format!(
+        "each sample is the median of {FORKS} forks of a process of its own; a fork is from its call to \
+         the end of the child, which looks one descriptor up; what a child looks up first, {NONE:?} \
+         does not"
+    ));
+    Ok(results)
 }
 
-/// Microseconds until the child has ended.
-fn fork(subject: Option<&dyn Measured>) -> f64 {
+fn sample(name: &str, entries: u32) -> io::Result<Sample> {
+    let output = Command::new(std::env::current_exe()?)
+        .args([CHILD, name, &entries.to_string()])
+        .stderr(Stdio::inherit())
+        .output()?;
+    serde_json::from_slice(&output.stdout).map_err(io::Error::other)
+}
+
+/// The child: forks beside one registry and prints a sample.
+pub fn child(arguments: &[String]) -> io::Result<()> {
+    let [name, entries] = arguments else {
+        return Err(io::Error::other("a registry and entries"));
+    };
+    let subject = backends::find(name).map(|backend| (backend.new)());
+    let entries = entries.parse().map_err(io::Error::other)?;
+    if let Some(subject) = &subject {
+        if entries > subject.most_entries() {
+            return Err(io::Error::other("more entries than it can be filled with"));
+        }
+        fill(subject.as_ref(), entries);
+    }
+    let ticks = Ticks::calibrated(&Monotonic::start(), Duration::from_millis(5));
+    let shared = shared_word()?;
+    let mut samples = [Vec::new(), Vec::new()];
+    for _ in 0..FORKS {
+        let fork = fork(subject.as_deref(), shared);
+        samples[0].push(fork.as_nanos() as f64 / 1e3);
+        // Relaxed: the child has ended.
+        samples[1].push(ticks.nanoseconds(shared.load(Relaxed)) / 1e3);
+    }
+    let sample = Sample(samples.map(|samples| median(&samples).unwrap_or(f64::NAN)));
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
+}
+
+/// A word that a child shares with its parent.
+fn shared_word() -> io::Result<&'static AtomicU64> {
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping, which is never unmapped.
+    unsafe {
+        let word = libc::mmap(null_mut(), size_of::<AtomicU64>(), access, kind, -1, 0);
+        if word == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(&*word.cast()) }
+    }
+}
+
+/// Time until the child has ended, which leaves the ticks of its first lookup in `shared`.
+fn fork(subject: Option<&dyn Measured>, shared: &AtomicU64) -> Duration {
     let start = Instant::now();
     // SAFETY: the child looks up and ends, without a lock of this process.
     unsafe {
@@ -56,7 +129,11 @@ fn fork(subject: Option<&dyn Measured>) -> f64 {
             0 => {
                 let found = subject.is_none_or(|subject| {
                     subject.after_fork_in_child();
-                    subject.borrow(FIRST).is_some()
+                    let first = Ticks::now();
+                    let found = subject.borrow(FIRST).is_some();
+                    // Relaxed: the parent reads it after the end.
+                    shared.store(Ticks::now() - first, Relaxed);
+                    found
                 });
                 libc::_exit(i32::from(!found));
             }
@@ -67,5 +144,5 @@ fn fork(subject: Option<&dyn Measured>) -> f64 {
             }
         }
     }
-    start.elapsed().as_nanos() as f64 / 1e3
+    start.elapsed()
 }

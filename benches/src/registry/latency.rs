@@ -42,13 +42,15 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
         let labelled = subjects.iter().zip(&histograms).map(|(subject, times)| Labelled {
             workload: format!("lookup-under-churn-{threads}"),
             subject: subject.name().to_owned(),
-            value: distribution(times),
+            value: distribution(times, span.as_secs_f64() * rounds as f64),
         });
         results.distributions.extend(labelled);
     }
     results.notes.push(format!(
-        "each time includes two readings of the processor's counter; the floor shows what they take; \
-         {LOOKUPS} lookups of {ENTRIES} entries follow each insert and each remove"
+        "each time includes two readings of the processor's counter between fences; the floor shows what \
+         they take; the counter's least difference is {:.1} ns; {LOOKUPS} lookups of {ENTRIES} entries \
+         follow each insert and each remove",
+        ticks.step()
     ));
     results
 }
@@ -66,7 +68,7 @@ fn churn(subject: &dyn Measured, threads: u32, span: Duration, ticks: Ticks) -> 
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|index| {
-                let (lane, stop) = (Lane { index, lanes: threads, entries: ENTRIES }, &stop);
+                let (lane, stop) = (Lane::new(index, threads, ENTRIES), &stop);
                 scope.spawn(move || one_thread(subject, &lane, stop, ticks))
             })
             .collect();

@@ -16,9 +16,16 @@ pub struct Lane {
     pub lanes: u32,
     /// Number of descriptors that have an entry.
     pub entries: u32,
+    /// Turns of local work behind each operation.
+    pub turns: u32,
 }
 
 impl Lane {
+    /// A thread that does nothing else between its operations.
+    pub fn new(index: u32, lanes: u32, entries: u32) -> Lane {
+        Lane { index, lanes, entries, turns: 0 }
+    }
+
     /// A descriptor with an entry, from all of them.
     #[inline(always)]
     pub fn any(&self, step: u32) -> i32 {
@@ -69,9 +76,16 @@ pub trait Subject: Sync {
     /// Calls `meanwhile` from a reader that is inside its guard of `fd`.
     fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut());
 
-    /// Records that are retired but not free, if it can tell.
-    fn unreclaimed(&self) -> Option<u64> {
+    /// Records that are retired but not free, if it can tell. `retired` is the number of removes until
+    /// now, for a registry that only counts frees.
+    fn unreclaimed(&self, retired: u64) -> Option<u64> {
+        let _ = retired;
         None
+    }
+
+    /// Tells whether `unreclaimed` is right only while no thread is inside an operation.
+    fn counts_at_rest(&self) -> bool {
+        false
     }
 
     /// Called in the child of a fork.
@@ -99,7 +113,7 @@ mod tests {
 
     #[test]
     fn distinct_descriptors_of_two_threads_never_meet() {
-        let lane = |index| Lane { index, lanes: 2, entries: 100 };
+        let lane = |index| Lane::new(index, 2, 100);
         let of = |index| (0..1_000).map(move |step| lane(index).distinct(step));
         assert!(of(0).all(|fd| (FIRST..FIRST + 50).contains(&fd)));
         assert!(of(1).all(|fd| (FIRST + 50..FIRST + 100).contains(&fd)));
@@ -107,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_lane_reaches_every_entry_and_no_other() {
-        let lane = Lane { index: 0, lanes: 1, entries: 37 };
+        let lane = Lane::new(0, 1, 37);
         let reached: std::collections::BTreeSet<_> =
             (0..10_000).map(|step| lane.any(step)).collect();
         assert_eq!(reached, (FIRST..FIRST + 37).collect());
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn more_threads_than_entries_still_find_entries() {
-        let lane = Lane { index: 15, lanes: 16, entries: 1 };
+        let lane = Lane::new(15, 16, 1);
         assert_eq!(lane.distinct(12_345), FIRST);
     }
 }

@@ -1,4 +1,5 @@
-//! Operations by every registry, workload, number of threads and number of entries.
+//! Operations by every registry, workload, number of threads and number of entries; and with local work
+//! between them.
 
 use std::hint::spin_loop;
 use std::sync::atomic::AtomicU32;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::backends::{self, Backend};
 use super::measured::{Measured, fill};
 use super::subject::Lane;
-use super::workloads::{self, Description};
+use super::workloads;
 use crate::measure::clock::{Clock, ThreadTime, calibrate, time};
 use crate::measure::plan::Plan;
 use crate::measure::processor::pin;
@@ -25,6 +26,7 @@ const TURNS: u32 = 2_000;
 pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
     let mut results = Results::new("registry-throughput");
     results.notes = backends::left_out();
+    results.series.extend(crate::scale::transfer(plan.rounds));
     let settings = plan.settings();
     let steps = settings.iter().map(|(_, threads)| threads.len()).sum::<usize>();
     let mut progress = Progress::new(&results.experiment, steps * workloads::ALL.len());
@@ -34,10 +36,12 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
             for &threads in &threads {
                 progress.step(&format!("{}, {threads} threads, {entries} entries", workload.name));
                 let samples = compare(plan, &subjects, (index, threads, entries));
-                note(&mut results, &subjects, workload, (threads, entries), samples);
+                note(&mut results, &subjects, workload.name, (threads, entries), samples);
             }
         }
     }
+    drop(progress);
+    println!("{}", crate::scale::table(&results));
     results
 }
 
@@ -48,12 +52,12 @@ pub fn run_never_threaded(plan: &Plan, chosen: &[&Backend]) -> Results {
     let entries = crate::measure::plan::ENTRIES;
     let subjects: Vec<_> = chosen.iter().map(|backend| (backend.new)()).collect();
     subjects.iter().for_each(|subject| fill(subject.as_ref(), entries));
-    let lane = Lane { index: 0, lanes: 1, entries };
+    let lane = Lane::new(0, 1, entries);
     for (index, workload) in workloads::ALL.iter().enumerate() {
         let run =
             |subject: &dyn Measured, count| time(&ThreadTime, || subject.run(index, &lane, count));
         let samples = sample_all(plan, &subjects, 1, run);
-        note(&mut results, &subjects, workload, (1, entries), samples);
+        note(&mut results, &subjects, workload.name, (1, entries), samples);
     }
     results
 }
@@ -80,8 +84,53 @@ fn compare(
     subjects: &[Box<dyn Measured>],
     (workload, threads, entries): (usize, u32, u32),
 ) -> Vec<Vec<f64>> {
-    let run = |subject: &dyn Measured, count| sample(subject, workload, (threads, entries), count);
+    let run =
+        |subject: &dyn Measured, count| sample(subject, workload, (threads, entries, 0), count);
     sample_all(plan, subjects, threads, run)
+}
+
+/// Workloads that are measured with local work between the operations.
+pub const WITH_LOCAL_WORK: [&str; 2] = ["borrow-distinct", "reads-50"];
+/// Nanoseconds of local work behind each operation.
+pub const LOCAL_WORK: [u32; 4] = [0, 100, 1_000, 10_000];
+
+/// The name of a workload with local work.
+pub fn with_local_work(workload: &str, nanoseconds: u32) -> String {
+    format!("{workload}, {nanoseconds} ns of local work")
+}
+
+/// Measures `chosen` by as many threads as processors, with local work behind each operation.
+pub fn run_local_work(plan: &Plan, chosen: &[&Backend]) -> Results {
+    let mut results = Results::new("registry-local-work");
+    // A sample must hold enough of the longest operations.
+    let plan = Plan { sample: 4 * plan.sample, ..plan.clone() };
+    let threads = plan.threads.last().copied().unwrap_or(1);
+    let entries = crate::measure::plan::ENTRIES;
+    let subjects = filled(chosen, entries, &mut results.notes);
+    let each = turn();
+    let steps = WITH_LOCAL_WORK.len() * LOCAL_WORK.len();
+    let mut progress = Progress::new(&results.experiment, steps);
+    for name in WITH_LOCAL_WORK {
+        let workload = workloads::index(name).expect("a workload of the list");
+        for nanoseconds in LOCAL_WORK {
+            let title = with_local_work(name, nanoseconds);
+            progress.step(&title);
+            let turns = (f64::from(nanoseconds) / each).round() as u32;
+            let run = |subject: &dyn Measured, count| {
+                sample(subject, workload, (threads, entries, turns), count)
+            };
+            let samples = sample_all(&plan, &subjects, threads, run);
+            note(&mut results, &subjects, &title, (threads, entries), samples);
+        }
+    }
+    results
+}
+
+/// Nanoseconds of one turn of local work.
+fn turn() -> f64 {
+    const TURNS: u32 = 1_000_000;
+    let each = (0..5).map(|_| time(&ThreadTime, || workloads::local_work(TURNS)).as_nanos() as f64);
+    each.fold(f64::INFINITY, f64::min) / f64::from(TURNS)
 }
 
 /// Nanoseconds an operation of each subject in each round: what [`sample`] took by the operations of
@@ -114,14 +163,15 @@ struct Span {
 fn sample(
     subject: &dyn Measured,
     workload: usize,
-    (threads, entries): (u32, u32),
+    (threads, entries, turns): (u32, u32, u32),
     count: u32,
 ) -> Duration {
     let line = AtomicU32::new(0);
     let spans: Vec<Span> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|index| {
-                let (lane, line) = (Lane { index, lanes: threads, entries }, &line);
+                let lane = Lane { turns, ..Lane::new(index, threads, entries) };
+                let line = &line;
                 scope.spawn(move || {
                     pin(index);
                     subject.attach();
@@ -161,12 +211,12 @@ fn wait_for_all(line: &AtomicU32, threads: u32) {
 fn note(
     results: &mut Results,
     subjects: &[Box<dyn Measured>],
-    workload: &Description,
+    workload: &str,
     (threads, entries): (u32, u32),
     samples: Vec<Vec<f64>>,
 ) {
     results.series.extend(subjects.iter().zip(samples).map(|(subject, samples)| Series {
-        workload: workload.name.to_owned(),
+        workload: workload.to_owned(),
         subject: subject.name().to_owned(),
         threads,
         entries,

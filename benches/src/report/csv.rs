@@ -1,24 +1,25 @@
-//! Every sample, a row each.
+//! Every sample: a row for each series.
 
 use std::fmt::Write;
 
 use crate::measure::results::Results;
 
-/// The table of all samples of rounds.
+/// The table of all samples of rounds, which a space parts.
 pub fn table(all: &[Results]) -> String {
-    let mut table = String::from("experiment,workload,subject,threads,entries,unit,round,sample\n");
+    let mut table = String::from("experiment,workload,subject,threads,entries,unit,samples\n");
     for results in all {
         for series in &results.series {
             let [workload, subject, unit] =
                 [&series.workload, &series.subject, &series.unit].map(|text| field(text));
-            for (round, sample) in series.samples.iter().enumerate() {
-                let (threads, entries) = (series.threads, series.entries);
-                let _ = writeln!(
-                    table,
-                    "{},{workload},{subject},{threads},{entries},{unit},{round},{sample}",
-                    results.experiment
-                );
-            }
+            let samples: Vec<_> = series.samples.iter().map(f64::to_string).collect();
+            let _ = writeln!(
+                table,
+                "{},{workload},{subject},{},{},{unit},{}",
+                results.experiment,
+                series.threads,
+                series.entries,
+                samples.join(" ")
+            );
         }
     }
     table
@@ -38,7 +39,7 @@ mod tests {
     use crate::measure::results::Series;
 
     #[test]
-    fn a_sample_is_a_row_and_a_comma_is_quoted() {
+    fn a_series_is_a_row_and_a_comma_is_quoted() {
         let series = Series {
             workload: "connect, rate".to_owned(),
             subject: "slots".to_owned(),
@@ -50,6 +51,6 @@ mod tests {
         let results =
             Results { experiment: "e".to_owned(), series: vec![series], ..Results::default() };
         let table = table(&[results]);
-        assert_eq!(table.lines().nth(2), Some("e,\"connect, rate\",slots,2,100,ns,1,2"));
+        assert_eq!(table.lines().nth(1), Some("e,\"connect, rate\",slots,2,100,ns,1.5 2"));
     }
 }

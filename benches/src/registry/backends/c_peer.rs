@@ -81,7 +81,7 @@ macro_rules! c_peer {
             fn hold(&self, fd: i32, mut meanwhile: &mut dyn FnMut()) {
                 call!($hold, self, fd, call_back, (&raw mut meanwhile).cast())
             }
-            fn unreclaimed(&self) -> Option<u64> {
+            fn unreclaimed(&self, _retired: u64) -> Option<u64> {
                 Some(call!($unreclaimed, self))
             }
         }
@@ -100,15 +100,15 @@ extern "C" fn call_back(data: *mut c_void) {
 }
 
 c_peer! {
-    UrcuMemb(urcu_memb) = "urcu-memb", "external: liburcu's lfht, membarrier flavour, call_rcu", {
+    UrcuMemb(urcu_memb) = "urcu-memb", "external: liburcu's lfht, membarrier flavour, a call_rcu worker a processor", {
         urcu_memb_new urcu_memb_attach urcu_memb_detach urcu_memb_insert urcu_memb_remove
         urcu_memb_borrow urcu_memb_counted urcu_memb_hold urcu_memb_unreclaimed
     };
-    UrcuBp(urcu_bp) = "urcu-bp", "external: liburcu's lfht, flavour without registration, call_rcu", {
+    UrcuBp(urcu_bp) = "urcu-bp", "external: liburcu's lfht, flavour without registration, a call_rcu worker a processor", {
         urcu_bp_new urcu_bp_attach urcu_bp_detach urcu_bp_insert urcu_bp_remove
         urcu_bp_borrow urcu_bp_counted urcu_bp_hold urcu_bp_unreclaimed
     };
-    Ck(ck) = "ck", "external: ck_ht with ck_epoch, writers behind a spinlock", {
+    Ck(ck) = "ck", "external: ck_ht with ck_epoch, writers behind a spinlock, looks at 64 deferred frees", {
         peer_ck_new peer_ck_attach peer_ck_detach peer_ck_insert peer_ck_remove
         peer_ck_borrow peer_ck_counted peer_ck_hold peer_ck_unreclaimed
     };

@@ -4,11 +4,14 @@ mod array;
 // build.rs tells which of their libraries are installed.
 #[cfg(any(urcu_memb, urcu_bp, ck))]
 mod c_peer;
+mod crossbeam;
 mod ours;
 mod papaya;
 mod scc;
 mod seize;
 mod shared;
+
+pub use shared::count_frees;
 
 use super::measured::Measured;
 use super::subject::Kind;
@@ -41,6 +44,7 @@ pub const BASELINE: &str = "mutex";
 pub const ALL: &[Backend] = &[
     backend::<ours::Mutex>(),
     backend::<ours::Slots>(),
+    backend::<ours::SlotsChecked>(),
     backend::<ours::SlotsBarrier>(),
     backend::<ours::SlotsEpoch>(),
     backend::<ours::SlotsHazard>(),
@@ -58,6 +62,7 @@ pub const ALL: &[Backend] = &[
     backend::<papaya::Papaya>(),
     backend::<scc::Scc>(),
     backend::<seize::Seize>(),
+    backend::<crossbeam::Crossbeam>(),
     backend::<array::Array>(),
 ];
 

@@ -1,7 +1,7 @@
 //! The backends of this project, as they are in the library.
 //!
 //! They are measured without the process id check of [`Owned`], one system call a mutation that
-//! is the same for every backend.
+//! is the same for every backend, but for [`SlotsChecked`].
 
 use epochsocks::registry::{self as library, Owned, Registry, SocketId};
 use epochsocks::sockets::Record;
@@ -51,9 +51,13 @@ macro_rules! ours {
                 self.0.inner().borrow(fd, |_| meanwhile());
             }
 
-            $(fn unreclaimed(&self) -> Option<u64> {
+            $(fn unreclaimed(&self, _retired: u64) -> Option<u64> {
                 let unreclaimed: fn(&$backend) -> u64 = $unreclaimed;
                 Some(unreclaimed(self.0.inner()))
+            }
+
+            fn counts_at_rest(&self) -> bool {
+                true
             })?
 
             fn after_fork_in_child(&self) {
@@ -99,4 +103,55 @@ ours! {
         "arc-swap of a map that is copied by each write", "malloc", most: 1_000;
     SlotsCrossbeam = Inner<companion::SlotsCrossbeam<Record>>, "slots-crossbeam",
         "the descriptor table over crossbeam-epoch", "own slab over mmap, malloc for crossbeam";
+}
+
+/// The default behind the check that a program pays: each mutation asks the kernel for the process id.
+pub struct SlotsChecked(library::Slots<Record>);
+
+impl Kind for SlotsChecked {
+    const NAME: &'static str = "slots, checked";
+    const ROLE: &'static str = "the default with the process id check that a program pays";
+    const ALLOCATOR: &'static str = "own slab over mmap";
+
+    fn new() -> Self {
+        SlotsChecked(library::Slots::new())
+    }
+}
+
+impl Subject for SlotsChecked {
+    #[inline(always)]
+    fn insert(&self, fd: i32, number: u64) -> bool {
+        self.0.insert(fd, SocketId(number)).is_ok()
+    }
+
+    #[inline(always)]
+    fn remove(&self, fd: i32) -> bool {
+        self.0.remove(fd)
+    }
+
+    #[inline(always)]
+    fn borrow(&self, fd: i32) -> Option<u64> {
+        self.0.borrow(fd, |record| record.id().0)
+    }
+
+    #[inline(always)]
+    fn counted(&self, fd: i32) -> Option<u64> {
+        self.0.lookup(fd).map(|record| record.id().0)
+    }
+
+    fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
+        self.0.borrow(fd, |_| meanwhile());
+    }
+
+    fn unreclaimed(&self, _retired: u64) -> Option<u64> {
+        Some(self.0.inner().unreclaimed().into())
+    }
+
+    fn counts_at_rest(&self) -> bool {
+        true
+    }
+
+    fn after_fork_in_child(&self) {
+        self.0.after_fork_in_child();
+    }
 }

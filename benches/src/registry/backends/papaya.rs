@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use papaya::HashMap;
 
-use super::shared::Record;
+use super::shared::{self, Hash, Record};
 use crate::registry::subject::{Kind, Subject};
 
 /// papaya's map of reference-counted records.
-pub struct Papaya(HashMap<i32, Arc<Record>>);
+pub struct Papaya(HashMap<i32, Arc<Record>, Hash>);
 
 impl Kind for Papaya {
     const NAME: &'static str = "papaya";
@@ -16,7 +16,7 @@ impl Kind for Papaya {
     const ALLOCATOR: &'static str = "malloc";
 
     fn new() -> Self {
-        Papaya(HashMap::new())
+        Papaya(HashMap::default())
     }
 }
 
@@ -46,5 +46,9 @@ impl Subject for Papaya {
         let guard = self.0.pin();
         let _record = guard.get(&fd);
         meanwhile();
+    }
+
+    fn unreclaimed(&self, retired: u64) -> Option<u64> {
+        shared::unreclaimed(retired)
     }
 }

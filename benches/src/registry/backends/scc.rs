@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use scc::HashIndex;
 
-use super::shared::Record;
+use super::shared::{self, Hash, Record};
 use crate::registry::subject::{Kind, Subject};
 
 /// scc's index of reference-counted records.
-pub struct Scc(HashIndex<i32, Arc<Record>>);
+pub struct Scc(HashIndex<i32, Arc<Record>, Hash>);
 
 impl Kind for Scc {
     const NAME: &'static str = "scc";
@@ -16,7 +16,7 @@ impl Kind for Scc {
     const ALLOCATOR: &'static str = "malloc";
 
     fn new() -> Self {
-        Scc(HashIndex::new())
+        Scc(HashIndex::default())
     }
 }
 
@@ -43,5 +43,9 @@ impl Subject for Scc {
 
     fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
         self.0.peek_with(&fd, |_, _| meanwhile());
+    }
+
+    fn unreclaimed(&self, retired: u64) -> Option<u64> {
+        shared::unreclaimed(retired)
     }
 }

@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use seize::{Collector, Guard, reclaim};
+use seize::{Collector, Guard};
 
 use super::array::LENGTH;
-use super::shared::Record;
+use super::shared::{self, Record};
 use crate::registry::subject::{Kind, Subject};
 
 /// An array of pointers to reference-counted records.
 pub struct Seize {
     collector: Collector,
-    slots: Vec<AtomicPtr<Arc<Record>>>,
+    slots: Vec<AtomicPtr<Record>>,
 }
 
 impl Seize {
     /// Calls `read` with the record of `fd`, under a guard.
     #[inline(always)]
-    fn guarded<T>(&self, fd: i32, read: impl FnOnce(&Arc<Record>) -> T) -> Option<T> {
+    fn guarded<T>(&self, fd: i32, read: impl FnOnce(&Record) -> T) -> Option<T> {
         let slot = self.slots.get(fd as usize)?;
         // Relaxed: a miss reads nothing.
         if slot.load(Relaxed).is_null() {
@@ -35,7 +35,8 @@ impl Seize {
 
 impl Kind for Seize {
     const NAME: &'static str = "seize";
-    const ROLE: &'static str = "external: hyaline reclamation under a plain array";
+    const ROLE: &'static str =
+        "external: hyaline reclamation under a plain array, in batches of 32";
     const ALLOCATOR: &'static str = "malloc";
 
     fn new() -> Self {
@@ -48,12 +49,12 @@ impl Subject for Seize {
     #[inline(always)]
     fn insert(&self, fd: i32, number: u64) -> bool {
         let Some(slot) = self.slots.get(fd as usize) else { return false };
-        let record = Box::into_raw(Box::new(Record::counted(number)));
+        let record = Arc::into_raw(Record::counted(number)).cast_mut();
         // AcqRel releases the record to `guarded`.
         let vacant = slot.compare_exchange(null_mut(), record, AcqRel, Relaxed).is_ok();
         if !vacant {
             // SAFETY: no other thread has seen it.
-            drop(unsafe { Box::from_raw(record) });
+            drop(unsafe { Arc::from_raw(record) });
         }
         vacant
     }
@@ -66,8 +67,8 @@ impl Subject for Seize {
         if record.is_null() {
             return false;
         }
-        // SAFETY: unlinked just now, by us; allocated by `Box`.
-        unsafe { guard.defer_retire(record, reclaim::boxed) };
+        // SAFETY: unlinked just now, by us; the table's reference, which is put once.
+        unsafe { guard.defer_retire(record, |record, _| drop(Arc::from_raw(record))) };
         true
     }
 
@@ -78,10 +79,21 @@ impl Subject for Seize {
 
     #[inline(always)]
     fn counted(&self, fd: i32) -> Option<u64> {
-        self.guarded(fd, Arc::clone).map(|record| record.number())
+        let counted = self.guarded(fd, |record| {
+            // SAFETY: from `Arc::into_raw`; the guard keeps the table's reference.
+            unsafe {
+                Arc::increment_strong_count(record);
+                Arc::from_raw(record)
+            }
+        });
+        counted.map(|record| record.number())
     }
 
     fn hold(&self, fd: i32, meanwhile: &mut dyn FnMut()) {
         self.guarded(fd, |_| meanwhile());
+    }
+
+    fn unreclaimed(&self, retired: u64) -> Option<u64> {
+        shared::unreclaimed(retired)
     }
 }

@@ -1,5 +1,7 @@
 //! Workloads of registries: one file a workload.
 
+use std::hint::black_box;
+
 use super::subject::{Lane, Subject};
 
 /// A workload.
@@ -24,8 +26,25 @@ pub struct Description {
 }
 
 fn each_step<W: Workload, S: Subject>(subject: &S, lane: &Lane, count: u32) {
-    for step in 0..count {
-        W::step(subject, lane, step);
+    if lane.turns == 0 {
+        for step in 0..count {
+            W::step(subject, lane, step);
+        }
+    } else {
+        for step in 0..count {
+            W::step(subject, lane, step);
+            local_work(lane.turns);
+        }
+    }
+}
+
+/// Computes something for a while, in registers.
+#[inline(never)]
+pub fn local_work(turns: u32) {
+    let mut number = turns;
+    for _ in 0..turns {
+        // Each turn waits for the one before.
+        number = black_box(number.wrapping_mul(0x9E37_79B9) ^ 1);
     }
 }
 

@@ -1,11 +1,11 @@
 //! The targets, and what was measured for each.
 
-use std::fmt::Write;
-
+use super::Run;
 use super::experiment;
+use super::text::{Table, number, quartiles, range};
 use crate::measure::plan::ENTRIES;
 use crate::measure::results::Results;
-use crate::measure::statistics::{Summary, median, ratios, summary};
+use crate::measure::statistics::{Summary, interval, median, ratios, summary};
 use crate::preload::connections::BARE;
 use crate::preload::hooks::LIBC;
 use crate::preload::torifier::{EMPTY, NOTHING, OURS};
@@ -13,6 +13,8 @@ use crate::registry::backends::BASELINE;
 
 /// The default registry.
 pub const DEFAULT: &str = "slots";
+/// The registry that can't be beaten: a word a descriptor.
+pub const FLOOR: &str = "array";
 
 /// Which side of a bound is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +58,21 @@ pub struct Target {
     pub limit: f64,
     /// The unit of the bound and of what was measured.
     pub unit: &'static str,
-    /// Measured value; `None` if the experiment was not run.
-    pub measured: Option<Summary>,
+    /// What was measured, of each round; empty if the experiment was not run.
+    pub samples: Vec<f64>,
+    /// The floor's value, where there is a floor: the plain array, an empty library.
+    pub floor: Option<f64>,
 }
 
 impl Target {
+    /// Median and quartiles; `None` if it was not measured.
+    pub fn measured(&self) -> Option<Summary> {
+        summary(&self.samples)
+    }
+
     /// Verdict of the samples; `None` if it was not measured.
     pub fn verdict(&self) -> Option<Verdict> {
-        let measured = self.measured?;
+        let measured = self.measured()?;
         let keeps = |value: f64| match self.bound {
             Bound::AtLeast => value >= self.limit,
             Bound::AtMost => value <= self.limit,
@@ -122,69 +131,67 @@ pub fn targets(all: &[Results]) -> Vec<Target> {
 
 fn target(
     what: &'static str,
-    bound: Bound,
-    limit: f64,
-    unit: &'static str,
-    samples: &[f64],
+    (bound, limit, unit): (Bound, f64, &'static str),
+    samples: Vec<f64>,
+    floor: Vec<f64>,
 ) -> Target {
-    Target { what, bound, limit, unit, measured: summary(samples) }
+    Target { what, bound, limit, unit, samples, floor: median(&floor) }
 }
 
 fn registry_targets(all: &[Results]) -> Vec<Target> {
     use Bound::{AtLeast, AtMost};
-    let throughput = |workload: &str, threads| {
-        experiment(all, "registry-throughput")
-            .map(|results| speedups(results, workload, DEFAULT, threads, ENTRIES))
-            .unwrap_or_default()
+    let throughput = |what, limit, workload: &str, subject, threads| {
+        let of = |subject| {
+            experiment(all, "registry-throughput")
+                .map(|results| speedups(results, workload, subject, threads, ENTRIES))
+                .unwrap_or_default()
+        };
+        target(what, (AtLeast, limit, "× mutex"), of(subject), of(FLOOR))
     };
-    let worst = experiment(all, "registry-latency").and_then(|results| {
-        let lookups = "lookup-under-churn-8";
-        let found =
-            results.distributions.iter().find(|d| d.workload == lookups && d.subject == DEFAULT)?;
-        found.value.points.iter().find(|point| point.0 == 0.9999).map(|point| point.1 / 1e3)
+    let worst = |subject| percentile(all, 8, subject, 0.9999).map(|it| it / 1e3);
+    let unreclaimed = experiment(all, "registry-garbage").map_or(Vec::new(), |results| {
+        let is_it = |it: &&crate::measure::results::Labelled<_>| {
+            it.workload == "no-reader" && it.subject == DEFAULT
+        };
+        let timeline = results.timelines.iter().find(is_it);
+        let points = timeline.iter().flat_map(|timeline| &timeline.value.points);
+        points.filter_map(|point| point.1.map(|count| count as f64)).collect()
     });
-    let unreclaimed: Vec<f64> = experiment(all, "registry-garbage")
-        .and_then(|results| {
-            let found = |t: &&_| {
-                let t: &crate::measure::results::Labelled<_> = t;
-                t.workload == "no-reader" && t.subject == DEFAULT
-            };
-            results.timelines.iter().find(found)
-        })
-        .map(|timeline| {
-            timeline.value.points.iter().filter_map(|p| p.1.map(|n| n as f64)).collect()
-        })
-        .unwrap_or_default();
-    let most = unreclaimed.iter().copied().fold(f64::NAN, f64::max);
+    let most = unreclaimed.iter().copied().reduce(f64::max);
+    let garbage = (AtMost, 100.0, "records");
     vec![
-        target("hit by borrow", AtLeast, 2.5, "× mutex", &throughput("borrow-distinct", 1)),
-        target(
-            "hit by counted handle",
-            AtLeast,
-            1.25,
-            "× mutex",
-            &throughput("counted-distinct", 1),
-        ),
-        target("miss", AtLeast, 10.0, "× mutex", &throughput("miss", 1)),
-        target("insert + remove", AtLeast, 2.0, "× mutex", &throughput("insert-remove", 1)),
-        target("lookups, 2 threads", AtLeast, 4.0, "× mutex", &throughput("borrow-distinct", 2)),
-        target("half reads, 2 threads", AtLeast, 4.0, "× mutex", &throughput("reads-50", 2)),
+        throughput("hit by borrow", 2.5, "borrow-distinct", DEFAULT, 1),
+        throughput("hit by counted handle", 1.25, "counted-distinct", DEFAULT, 1),
+        throughput("miss", 10.0, "miss", DEFAULT, 1),
+        throughput("insert + remove", 2.0, "insert-remove", DEFAULT, 1),
+        throughput("insert + remove, process id checked", 1.0, "insert-remove", CHECKED, 1),
+        throughput("lookups, 2 threads", 4.0, "borrow-distinct", DEFAULT, 2),
+        throughput("half reads, 2 threads", 4.0, "reads-50", DEFAULT, 2),
         target(
             "lookup p99.99, 8 threads",
-            AtMost,
-            0.5,
-            "µs",
-            &worst.into_iter().collect::<Vec<_>>(),
+            (AtMost, 0.5, "µs"),
+            worst(DEFAULT).into_iter().collect(),
+            worst(FLOOR).into_iter().collect(),
         ),
-        target("unreclaimed, 4 churners, median", AtMost, 100.0, "records", &unreclaimed),
+        target("unreclaimed, 4 churners, median", garbage, unreclaimed, Vec::new()),
         target(
             "unreclaimed, 4 churners, most seen",
-            AtMost,
-            100.0,
-            "records",
-            &Some(most).filter(|most| !most.is_nan()).into_iter().collect::<Vec<_>>(),
+            garbage,
+            most.into_iter().collect(),
+            Vec::new(),
         ),
     ]
+}
+
+/// The default registry with the check of the process id.
+pub const CHECKED: &str = "slots, checked";
+
+/// Nanoseconds of a lookup under churn that so large a part of them does not exceed.
+pub fn percentile(all: &[Results], threads: u32, subject: &str, rank: f64) -> Option<f64> {
+    let workload = format!("lookup-under-churn-{threads}");
+    let all = &experiment(all, "registry-latency")?.distributions;
+    let found = all.iter().find(|it| it.workload == workload && it.subject == subject)?;
+    found.value.points.iter().find(|point| point.0 == rank).map(|point| point.1)
 }
 
 fn preload_targets(all: &[Results]) -> Vec<Target> {
@@ -192,21 +199,23 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
     let of = |name: &str, measure: &dyn Fn(&Results) -> Vec<f64>| {
         experiment(all, name).map(measure).unwrap_or_default()
     };
-    let close = of("preload-hooks", &|r| differences(r, "close_vacant", OURS, LIBC));
+    let over_libc = |call: &str| of("preload-hooks", &|r| differences(r, call, OURS, LIBC));
+    let [close, socket, dup] =
+        ["close_vacant", "socket_inet_and_close", "dup_tracked_and_close"].map(over_libc);
     let peer = of("preload-hooks", &|r| {
         let found =
             r.series.iter().find(|s| s.workload == "getpeername_tracked" && s.subject == OURS);
         found.map(|series| series.samples.clone()).unwrap_or_default()
     });
     // Microseconds of processor time that our library adds.
-    let added = |times: &str, base| {
+    let added = |times: &str, library| {
         let workload = format!("library, {times}");
-        let added = of("preload-startup", &|r| differences(r, &workload, OURS, base));
+        let added = of("preload-startup", &|r| differences(r, &workload, library, NOTHING));
         added.iter().map(|microseconds| microseconds / 1e3).collect::<Vec<_>>()
     };
-    let library = added("processor time", NOTHING);
-    let undisturbed = added("least processor time of 20", NOTHING);
-    let floor = added("least processor time of 20", EMPTY);
+    let library = added("processor time", OURS);
+    let [undisturbed, empty] =
+        [OURS, EMPTY].map(|library| added("least processor time of 20", library));
     let launcher = of("preload-startup", &|r| quotients(r, "launcher", OURS, "proxychains4"));
     let connect = of("preload-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
     let rate = of("preload-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
@@ -214,47 +223,76 @@ fn preload_targets(all: &[Results]) -> Vec<Target> {
         of("preload-tor-connections", &|r| quotients(r, "connect, median time", OURS, BARE));
     let tor_rate = of("preload-tor-connections", &|r| quotients(r, "connect, rate", BARE, OURS));
     let stream = of("preload-connections", &|r| quotients(r, "stream", NOTHING, OURS));
+    let target =
+        |what, limit, unit, samples| target(what, (AtMost, limit, unit), samples, Vec::new());
     vec![
-        target("close of an untracked descriptor", AtMost, 2.0, "ns over libc", &close),
-        target("getpeername of a connection", AtMost, 8.0, "ns", &peer),
-        target("library, each exec", AtMost, 0.05, "ms", &library),
-        target("library, each exec, undisturbed", AtMost, 0.05, "ms", &undisturbed),
-        target("library, beyond an empty one, undisturbed", AtMost, 0.05, "ms", &floor),
-        target("launcher", AtMost, 1.0, "× proxychains4", &launcher),
-        target("connect, 1 thread", AtMost, 1.0, "× bare SOCKS", &connect),
-        target("connect, 64 threads", AtMost, 1.0, "× bare SOCKS", &rate),
-        target("connect through tor, 1 thread", AtMost, 1.0, "× bare SOCKS", &tor_connect),
-        target("connect through tor, 64 threads", AtMost, 1.0, "× bare SOCKS", &tor_rate),
-        target("stream", AtMost, 1.0, "× nothing", &stream),
+        target("close of an untracked descriptor", 2.0, "ns over libc", close),
+        target("getpeername of a connection", 8.0, "ns", peer),
+        target("socket + close, TCP", 500.0, "ns over libc", socket),
+        target("dup + close of a connection", 250.0, "ns over libc", dup),
+        target("library, each exec", 0.05, "ms", library),
+        Target {
+            floor: median(&empty),
+            ..target("library, each exec, undisturbed", 0.05, "ms", undisturbed)
+        },
+        target("launcher", 1.0, "× proxychains4", launcher),
+        target("connect, 1 thread", 1.0, "× bare SOCKS", connect),
+        target("connect, 64 threads", 1.0, "× bare SOCKS", rate),
+        target("connect through tor, 1 thread", 1.0, "× bare SOCKS", tor_connect),
+        target("connect through tor, 64 threads", 1.0, "× bare SOCKS", tor_rate),
+        target("stream", 1.0, "× nothing", stream),
     ]
 }
 
-/// The quartiles for a table. A single value has none.
-pub fn quartiles(it: &Summary) -> String {
-    if it.lower < it.upper {
-        format!("{:.2}–{:.2}", it.lower, it.upper)
-    } else {
-        "–".to_owned()
+/// The targets of one run, for the page.
+pub fn table(all: &[Results]) -> Table {
+    let heads =
+        ["what", "target", "median", "quartiles", "95 % of the median", "n", "floor", "met"];
+    let mut table = Table::new(&heads);
+    for target in targets(all) {
+        let it = target.measured();
+        table.rows.push(vec![
+            target.what.to_owned(),
+            target.bounds(),
+            it.map_or("–".to_owned(), |it| format!("{:.2}", it.median)),
+            it.map_or("–".to_owned(), |it| quartiles(&it)),
+            interval(&target.samples).map_or("–".to_owned(), range),
+            target.samples.len().to_string(),
+            target.floor.map_or("–".to_owned(), |floor| format!("{floor:.2}")),
+            target.verdict().map_or("not measured", Verdict::text).to_owned(),
+        ]);
     }
+    table
 }
 
-/// The targets as a table for a Markdown document.
-pub fn markdown(targets: &[Target]) -> String {
-    let mut text = String::from(
-        "| what | target | median | quartiles | met |\n| --- | --- | ---: | ---: | --- |\n",
-    );
-    for target in targets {
-        let sign = if target.bound == Bound::AtLeast { "≥" } else { "≤" };
-        let (limit, unit) = (target.limit, target.unit);
-        let (measured, met) = match (target.measured, target.verdict()) {
-            (Some(it), Some(verdict)) => {
-                (format!("{:.2} | {}", it.median, quartiles(&it)), verdict.text())
-            }
-            _ => ("– | –".to_owned(), "not run"),
+/// The targets of all runs beside each other, for a document.
+pub fn side_by_side(runs: &[Run]) -> Table {
+    let mut table = Table::new(&["what", "target"]);
+    table.heads.extend(runs.iter().map(|run| run.name().to_owned()));
+    let of_run: Vec<_> = runs.iter().map(|run| targets(&run.all)).collect();
+    for (index, target) in targets(&[]).iter().enumerate() {
+        let cell = |targets: &Vec<Target>| {
+            let target = &targets[index];
+            let (Some(it), Some(verdict)) = (target.measured(), target.verdict()) else {
+                return "–".to_owned();
+            };
+            let floor = target.floor.map_or(String::new(), |floor| {
+                format!(", floor {}", number((floor * 100.0).round() / 100.0))
+            });
+            format!("{:.2} ({}){floor}: {}", it.median, quartiles(&it), verdict.text())
         };
-        let _ = writeln!(text, "| {} | {sign} {limit} {unit} | {measured} | {met} |", target.what);
+        let mut row = vec![target.what.to_owned(), target.bounds()];
+        row.extend(of_run.iter().map(cell));
+        table.rows.push(row);
     }
-    text
+    table
+}
+
+impl Target {
+    fn bounds(&self) -> String {
+        let sign = if self.bound == Bound::AtLeast { "≥" } else { "≤" };
+        format!("{sign} {} {}", self.limit, self.unit)
+    }
 }
 
 /// The median speedup over the baseline, if both were measured.
@@ -297,7 +335,7 @@ mod tests {
     fn a_target_is_met_by_the_median_of_same_round_ratios() {
         let met = miss(&[results(&[11.0, 220.0, 55.0], &[1.0, 20.0, 5.0])]);
         assert_eq!(
-            (met.measured.map(|it| it.median), met.verdict()),
+            (met.measured().map(|it| it.median), met.verdict()),
             (Some(11.0), Some(Verdict::Met))
         );
         let missed = miss(&[results(&[9.0], &[1.0])]);
@@ -317,6 +355,7 @@ mod tests {
     fn what_was_not_run_is_neither_met_nor_missed() {
         let target = miss(&[]);
         assert_eq!(target.verdict(), None);
-        assert!(markdown(&[target]).contains("not run"));
+        let table = table(&[]);
+        assert!(table.rows.iter().all(|row| row.last().is_some_and(|met| met == "not measured")));
     }
 }

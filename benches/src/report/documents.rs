@@ -1,0 +1,369 @@
+//! The paragraphs of figures in documents, between `<!-- figures: NAME -->` and `<!-- end of figures -->`.
+
+use super::targets::{self, Bound, CHECKED, DEFAULT, differences, percentile, speedup};
+use super::text::{Table, number, time, wrapped};
+use super::{Run, experiment, machine};
+use crate::measure::plan::ENTRIES;
+use crate::measure::results::Results;
+use crate::measure::statistics::{median, summary};
+use crate::preload::hooks::LIBC;
+use crate::preload::torifier::{EMPTY, NOTHING, OURS};
+use crate::registry::backends::BASELINE;
+use crate::scale;
+
+/// Documents that have such paragraphs.
+pub const DOCUMENTS: [&str; 3] = ["README.md", "design/performance.md", "design/registry.md"];
+
+/// A paragraph's name, and how it is made.
+type Block = (&'static str, fn(&[Run]) -> String);
+
+const BLOCKS: [Block; 12] = [
+    ("cost", cost),
+    ("machines", machines),
+    ("targets", |runs| targets::side_by_side(runs).markdown()),
+    ("beside the default", |runs| each(runs, beside_the_default)),
+    ("scale", |runs| each(runs, scaling)),
+    ("never threaded", |runs| each(runs, never_threaded)),
+    ("hooks", |runs| each(runs, hooks)),
+    ("longest lookups", |runs| each(runs, longest_lookups)),
+    ("connects", |runs| each(runs, connects)),
+    ("execs", |runs| each(runs, execs)),
+    ("backstop", |runs| each(runs, |all| medians(all, "preload-backstop", &[]))),
+    ("barrier", |runs| each(runs, barrier)),
+];
+
+const BEGIN: &str = "<!-- figures: ";
+const END: &str = "<!-- end of figures -->";
+
+/// The text with each paragraph as it follows from `runs`.
+pub fn renewed(text: &str, runs: &[Run]) -> String {
+    let mut parts = text.split(BEGIN);
+    let mut renewed = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(" -->").expect("the end of a mark");
+        let (_, rest) = rest.split_once(END).expect("the end of a paragraph");
+        let (_, make) = BLOCKS.iter().find(|block| block.0 == name).expect("a paragraph's name");
+        renewed += &format!("{BEGIN}{name} -->\n{}\n{END}{rest}", make(runs).trim_end());
+    }
+    renewed
+}
+
+/// A part for each machine, below its name.
+fn each(runs: &[Run], part: fn(&[Results]) -> Option<String>) -> String {
+    let parts = runs.iter().map(|run| {
+        let part = part(&run.all).unwrap_or_else(|| "Not measured on this machine.\n".to_owned());
+        // Only the first paragraph is text.
+        let (text, table) = part.split_once("\n\n").unwrap_or((&part, ""));
+        format!("{}\n\n{table}", wrapped(&format!("*{}*: {text}", run.name())))
+    });
+    parts.map(|part| part.trim_end().to_owned()).collect::<Vec<_>>().join("\n\n")
+}
+
+fn machines(runs: &[Run]) -> String {
+    let item = |run: &Run| format!("- [{0}](report/{0}): {1}", run.folder, machine(run));
+    runs.iter().map(|run| wrapped(&item(run)).replace('\n', "\n  ") + "\n").collect()
+}
+
+/// The least, or the most, of what the runs say.
+fn worst(runs: &[Run], bound: Bound, of: impl Fn(&[Results]) -> Option<f64>) -> Option<f64> {
+    let values = runs.iter().filter_map(|run| of(&run.all));
+    values.reduce(if bound == Bound::AtLeast { f64::min } else { f64::max })
+}
+
+fn of_speedup(all: &[Results], workload: &str, subject: &str, threads: u32) -> Option<f64> {
+    speedup(experiment(all, "registry-throughput")?, workload, subject, threads, ENTRIES)
+}
+
+fn over_libc(all: &[Results], call: &str, subject: &str) -> Option<f64> {
+    median(&differences(experiment(all, "preload-hooks")?, call, subject, LIBC))
+}
+
+/// README's paragraphs: of each quantity the worse of the machines.
+fn cost(runs: &[Run]) -> String {
+    let times = |workload: &'static str, threads| {
+        let it = worst(runs, Bound::AtLeast, |all| of_speedup(all, workload, DEFAULT, threads));
+        it.map_or("–".to_owned(), number)
+    };
+    let lookups = |subject: &'static str, rank| {
+        worst(runs, Bound::AtMost, |all| percentile(all, 8, subject, rank))
+            .map_or("–".to_owned(), time)
+    };
+    let call = |name: &'static str, subject: &'static str| {
+        worst(runs, Bound::AtMost, |all| over_libc(all, name, subject)).map_or("–".to_owned(), time)
+    };
+    let target = |what: &'static str| {
+        let measured = |all: &[Results]| {
+            let target = targets::targets(all).into_iter().find(|target| target.what == what)?;
+            target.measured().map(|it| it.median)
+        };
+        worst(runs, Bound::AtMost, measured).map_or("–".to_owned(), number)
+    };
+    let names: Vec<_> = runs.iter().map(Run::name).collect();
+    let text = format!(
+        "Each figure is of the worse of the machines that were measured ({}). In a threaded process a \
+         borrowed lookup is {} times as quick as with the mutex and hash table of torsocks' 2013 \
+         proposal, a counted one {}, insert and remove {}; by two threads lookups are {} times as quick. \
+         With 8 threads on two processors the 99.99th percentile of a lookup is {}, with the mutex {}; \
+         the 99.999th, which is the wait for a processor, {} and {}. A connect through a private \
+         network of tor daemons takes {} times as long as a bare SOCKS client's.\n\n\
+         epochsocks loses in three places. Opening and closing a TCP socket takes {} more than libc's, \
+         and a copy of a connection {} (torsocks: {} and {}). A connect through a local proxy takes {} \
+         times as long as a bare SOCKS client's, because of small system calls. In a program that never \
+         has a second thread glibc's mutex skips its atomic instructions: there a counted lookup has {} \
+         of the mutex's speed, insert and remove {}.\n",
+        names.join(", "),
+        times("borrow-distinct", 1),
+        times("counted-distinct", 1),
+        times("insert-remove", 1),
+        times("borrow-distinct", 2),
+        lookups(DEFAULT, 0.9999),
+        lookups(BASELINE, 0.9999),
+        lookups(DEFAULT, 0.99999),
+        lookups(BASELINE, 0.99999),
+        target("connect through tor, 1 thread"),
+        call("socket_inet_and_close", OURS),
+        call("dup_tracked_and_close", OURS),
+        call("socket_inet_and_close", "torsocks"),
+        call("dup_tracked_and_close", "torsocks"),
+        target("connect, 1 thread"),
+        worst(runs, Bound::AtLeast, |all| alone(all, "counted-distinct"))
+            .map_or("–".to_owned(), number),
+        worst(runs, Bound::AtLeast, |all| alone(all, "insert-remove"))
+            .map_or("–".to_owned(), number),
+    );
+    text.split("\n\n").map(wrapped).collect::<Vec<_>>().join("\n\n")
+}
+
+fn alone(all: &[Results], workload: &str) -> Option<f64> {
+    speedup(experiment(all, "registry-never-threaded")?, workload, DEFAULT, 1, ENTRIES)
+}
+
+fn never_threaded(all: &[Results]) -> Option<String> {
+    let of = |workload| alone(all, workload).map(number);
+    Some(format!(
+        "borrowing is {} times as quick as the mutex then, a miss {}, insert and remove {}, a counted \
+         handle {}.\n",
+        of("borrow-distinct")?,
+        of("miss")?,
+        of("insert-remove")?,
+        of("counted-distinct")?
+    ))
+}
+
+fn beside_the_default(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "registry-throughput")?;
+    let garbage = experiment(all, "registry-garbage");
+    let mut table = Table::new(&[
+        "registry",
+        "borrow",
+        "counted",
+        "insert, remove",
+        "half reads, 2 threads",
+        "p99.99, 8 threads",
+        "records beside a stopped reader",
+        "memory, MiB",
+    ]);
+    for backend in crate::registry::backends::ALL {
+        let Some(borrow) = speedup(results, "borrow-distinct", backend.name, 1, ENTRIES) else {
+            continue;
+        };
+        let times = |workload, threads| {
+            let it = speedup(results, workload, backend.name, threads, ENTRIES);
+            it.map_or("–".to_owned(), number)
+        };
+        let stopped = garbage.and_then(|results| {
+            let is_it = |it: &&crate::measure::results::Labelled<_>| {
+                it.workload == "stopped-reader" && it.subject == backend.name
+            };
+            results.timelines.iter().find(is_it)
+        });
+        let points = stopped.iter().flat_map(|it| &it.value.points);
+        let records = points.clone().filter_map(|point| point.1).max();
+        let memory = points.map(|point| point.2).reduce(f64::max);
+        table.rows.push(vec![
+            backend.name.to_owned(),
+            number(borrow),
+            times("counted-distinct", 1),
+            times("insert-remove", 1),
+            times("reads-50", 2),
+            percentile(all, 8, backend.name, 0.9999).map_or("–".to_owned(), time),
+            records.map_or("–".to_owned(), |count| number(count as f64)),
+            memory.map_or("–".to_owned(), |kib| number(kib / 1024.0)),
+        ]);
+    }
+    Some(format!(
+        "multiples of the mutex's speed by one thread, where nothing else is said; most records \
+         unreclaimed and most memory beside a stopped reader.\n\n{}",
+        table.markdown()
+    ))
+}
+
+fn scaling(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "registry-throughput")?;
+    let calibration = scale::calibration(results)?;
+    let mut table = Table::new(&["operation, registry", "alone, measured"]);
+    let shown = [2, 4, 16, 64, 128];
+    table.heads.extend(shown.map(|threads| format!("{threads} threads")));
+    let rows = scale::rows(results);
+    for row in rows.iter().filter(|row| row.threads == 1) {
+        let of = |threads: u32| {
+            let is_it = |it: &&scale::Row| {
+                (it.workload, it.backend, it.threads) == (row.workload, row.backend, threads)
+            };
+            rows.iter().find(is_it).map_or("–".to_owned(), |it| {
+                let measured =
+                    it.measured.map_or(String::new(), |it| format!(", measured {}", number(it)));
+                format!("{} ({}){measured}", number(it.predicted), number(it.simulated))
+            })
+        };
+        let mut cells = vec![format!("{}, {}", row.workload, row.backend), number(row.predicted)];
+        cells.extend(shown.map(of));
+        table.rows.push(cells);
+    }
+    Some(format!(
+        "a line moves in {:.0} ns ({}). Nanoseconds an operation, of all threads together: the closed \
+         form, in brackets the simulation.\n\n{}",
+        calibration.transfer,
+        if calibration.is_measured { "measured" } else { "from what two threads get of the mutex" },
+        table.markdown()
+    ))
+}
+
+/// The calls that differ most from libc's, and where their cost ends.
+fn hooks(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "preload-hooks")?;
+    let calls = results.series.iter().filter(|series| series.subject == LIBC);
+    let mut rows: Vec<_> = calls
+        .filter_map(|series| {
+            let of = |subject| over_libc(all, &series.workload, subject);
+            Some((series.workload.replace('_', " "), of(OURS)?, of("torsocks")))
+        })
+        .collect();
+    rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (shown, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.1 >= SMALL);
+    let mut table = Table::new(&["call", "epochsocks", "torsocks"]);
+    for (call, ours, torsocks) in shown {
+        let torsocks = torsocks.map_or("–".to_owned(), |it| format!("{it:.0}"));
+        table.rows.push(vec![call, format!("{ours:.0}"), torsocks]);
+    }
+    let ends = |of: fn(&(String, f64, Option<f64>)) -> Option<f64>| {
+        let values = || rest.iter().filter_map(of);
+        match (values().reduce(f64::min), values().reduce(f64::max)) {
+            (Some(least), Some(most)) => format!("{least:.0} to {most:.0}"),
+            _ => "–".to_owned(),
+        }
+    };
+    table.rows.push(vec![
+        format!("the {} others", rest.len()),
+        ends(|row| Some(row.1)),
+        ends(|row| row.2),
+    ]);
+    Some(format!("nanoseconds more than libc's.\n\n{}", table.markdown()))
+}
+
+/// Medians of an experiment's workloads, or of those of `chosen`: a row for each subject.
+fn medians(all: &[Results], name: &str, chosen: &[&str]) -> Option<String> {
+    let results = experiment(all, name)?;
+    let wanted = |workload: &str| chosen.is_empty() || chosen.contains(&workload);
+    let series: Vec<_> = results.series.iter().filter(|it| wanted(&it.workload)).collect();
+    let mut columns: Vec<_> =
+        series.iter().map(|it| (it.workload.as_str(), it.unit.as_str())).collect();
+    columns.dedup();
+    columns.sort_unstable();
+    columns.dedup();
+    let mut table = Table::new(&[""]);
+    table.heads.extend(columns.iter().map(|(workload, unit)| format!("{workload}, {unit}")));
+    let mut subjects: Vec<&str> = Vec::new();
+    series.iter().for_each(|it| {
+        if !subjects.contains(&it.subject.as_str()) {
+            subjects.push(&it.subject);
+        }
+    });
+    for subject in subjects {
+        let cell = |(workload, _): &(&str, &str)| {
+            let found = series.iter().find(|it| it.workload == *workload && it.subject == subject);
+            found.and_then(|it| median(&it.samples)).map_or("–".to_owned(), number)
+        };
+        let row = std::iter::once(subject.to_owned()).chain(columns.iter().map(cell));
+        table.rows.push(row.collect());
+    }
+    Some(format!("medians.\n\n{}", table.markdown()))
+}
+
+fn connects(all: &[Results]) -> Option<String> {
+    medians(all, "preload-connections", &["connect, median time", "connect, rate"])
+}
+
+fn execs(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "preload-startup")?;
+    let mut table = Table::new(&["", "median", "quartiles"]);
+    for subject in [EMPTY, OURS, "torsocks", "proxychains4"] {
+        let workload = "library, least processor time of 20";
+        let added = summary(&differences(results, workload, subject, NOTHING))?;
+        let quartiles = format!("{:.0}–{:.0}", added.lower, added.upper);
+        table.rows.push(vec![subject.to_owned(), format!("{:.0}", added.median), quartiles]);
+    }
+    Some(format!("microseconds above no library at all.\n\n{}", table.markdown()))
+}
+
+fn barrier(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "registry-throughput")?;
+    let subjects = [BASELINE, DEFAULT, "slots-barrier"];
+    results.find("borrow-distinct", "slots-barrier", 1, ENTRIES)?;
+    let mut table = Table::new(&["ns an operation"]);
+    table.heads.extend(subjects.map(|subject| format!("`{subject}`")));
+    for workload in ["borrow-distinct", "counted-distinct", "reads-95", "reads-50", "insert-remove"]
+    {
+        let cell = |subject: &str| {
+            let it = scale::measured(results, workload, subject, 1).map_or("–".to_owned(), number);
+            match speedup(results, workload, subject, 1, ENTRIES) {
+                Some(ratio) if subject != BASELINE => format!("{it} ({} times)", number(ratio)),
+                _ => it,
+            }
+        };
+        table.rows.push(std::iter::once(workload.to_owned()).chain(subjects.map(cell)).collect());
+    }
+    Some(format!("one thread, {ENTRIES} entries.\n\n{}", table.markdown()))
+}
+
+/// Nanoseconds below which a call is one of the others.
+const SMALL: f64 = 4.0;
+
+fn longest_lookups(all: &[Results]) -> Option<String> {
+    let of = |subject, rank| percentile(all, 8, subject, rank).map(time);
+    let stalls = |subject, limit| {
+        super::page::stalls(all, 8, subject, limit).unwrap_or_else(|| "–".to_owned())
+    };
+    let checked = of_speedup(all, "insert-remove", CHECKED, 1)
+        .map_or("not measured".to_owned(), |it| format!("{} times the mutex", number(it)));
+    Some(format!(
+        "with 8 threads on two processors the 99.99th percentile is {}, with the mutex {}; the 99.999th \
+         {} and {}. Lookups that took longer than 10 µs, a second of run: {} and {}; than 1 ms: {} and \
+         {}. Insert and remove with the process id that a program pays: {checked}.\n",
+        of(DEFAULT, 0.9999)?,
+        of(BASELINE, 0.9999)?,
+        of(DEFAULT, 0.99999)?,
+        of(BASELINE, 0.99999)?,
+        stalls(DEFAULT, 1e4),
+        stalls(BASELINE, 1e4),
+        stalls(DEFAULT, 1e6),
+        stalls(BASELINE, 1e6),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_between_the_marks_is_renewed_and_nothing_else() {
+        let text = format!("a\n{BEGIN}machines -->\nold\n{END}\nb\n");
+        assert_eq!(renewed(&text, &[]), format!("a\n{BEGIN}machines -->\n\n{END}\nb\n"));
+        assert_eq!(renewed("plain", &[]), "plain");
+    }
+
+    #[test]
+    fn every_paragraph_can_be_made_of_nothing() {
+        BLOCKS.iter().for_each(|(_, make)| drop(make(&[Run::default()])));
+    }
+}
