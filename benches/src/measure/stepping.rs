@@ -82,6 +82,28 @@ pub fn length(work: &dyn Fn()) -> u64 {
     u64::MAX - LEFT.load(Relaxed)
 }
 
+/// Trials that are under way at the same time: those that wait take a second each.
+const AT_ONCE: usize = 16;
+
+/// Begins a trial at each of `boundaries`. Counts the trials, those that wait, that crash, that are wrong.
+pub fn tally(boundaries: impl Iterator<Item = u64>, begin: impl Fn(u64) -> Trial) -> [u64; 4] {
+    let mut counts = [0; 4];
+    let mut boundaries = boundaries.peekable();
+    while boundaries.peek().is_some() {
+        let trials: Vec<_> = boundaries.by_ref().take(AT_ONCE).map(&begin).collect();
+        for trial in trials {
+            counts[0] += 1;
+            match trial.ending() {
+                Ending::Right => (),
+                Ending::Waits => counts[1] += 1,
+                Ending::Crashed => counts[2] += 1,
+                Ending::Wrong => counts[3] += 1,
+            }
+        }
+    }
+    counts
+}
+
 /// `count` boundaries of `length`, or all, evenly.
 pub fn boundaries(length: u64, count: u64) -> impl Iterator<Item = u64> {
     let count = count.min(length);

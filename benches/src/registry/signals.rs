@@ -8,10 +8,8 @@ use super::subject::{FIRST, Lane};
 use crate::measure::plan::{ENTRIES, Effort, Plan};
 use crate::measure::progress::Progress;
 use crate::measure::results::{Results, Series};
-use crate::measure::stepping::{Ending, boundaries, interrupt, length};
+use crate::measure::stepping::{boundaries, interrupt, length, tally};
 
-/// Trials that are under way at the same time: those that wait take a second each.
-const AT_ONCE: usize = 16;
 /// Pairs of an insert and a remove that a handler does.
 const PAIRS: u64 = 40;
 /// Pairs that bring a registry into its steady state.
@@ -100,25 +98,8 @@ fn trials(backend: &Backend, operation: &str, count: u64) -> [u64; 4] {
     });
     let all = all.last().unwrap_or(0);
     prepare();
-    let mut counts = [0; 4];
-    let mut note = |ending| {
-        counts[0] += 1;
-        match ending {
-            Ending::Right => (),
-            Ending::Waits => counts[1] += 1,
-            Ending::Crashed => counts[2] += 1,
-            Ending::Wrong => counts[3] += 1,
-        }
-    };
-    let mut boundaries = boundaries(all, count).peekable();
-    while boundaries.peek().is_some() {
-        let trials: Vec<_> = boundaries
-            .by_ref()
-            .take(AT_ONCE)
-            .map(|boundary| interrupt(boundary, &work, &handler, &check))
-            .collect();
-        trials.into_iter().for_each(|trial| note(trial.ending()));
-    }
+    let counts =
+        tally(boundaries(all, count), |boundary| interrupt(boundary, &work, &handler, &check));
     subject.detach();
     counts
 }

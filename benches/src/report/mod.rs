@@ -2,13 +2,14 @@
 //! its processor's name gives.
 //!
 //! - [`targets`]: the targets, and what was measured for each
-//! - [`page`]: the page, whose text is in page.html and whose tables and plots are made here
+//! - [`page`]: the page, whose text is in page.html; [`details`]: the tables at its end
 //! - [`plot`]: lines as SVG; [`bars`]: the README's figure; [`text`]: numbers and tables
 //! - [`csv`]: every sample, a row each
 //! - [`documents`]: the paragraphs of figures in README and design/
 
 pub mod bars;
 pub mod csv;
+pub mod details;
 pub mod documents;
 pub mod page;
 pub mod plot;
