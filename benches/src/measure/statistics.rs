@@ -53,7 +53,7 @@ pub fn interval(samples: &[f64]) -> Option<(f64, f64)> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        samples[((state >> 32) * samples.len() as u64 >> 32) as usize]
+        samples[(((state >> 32) * samples.len() as u64) >> 32) as usize]
     };
     let resample = |_| median(&samples.iter().map(|_| draw()).collect::<Vec<_>>());
     let medians: Vec<_> = (0..RESAMPLES).filter_map(resample).collect();

@@ -24,7 +24,7 @@ pub struct Trial(libc::pid_t);
 
 /// Exit status of a child whose check found something.
 const WRONG: i32 = 3;
-/// What a trial may take.
+/// The longest that a trial may take.
 const LIMIT: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
 const TRAP_FLAG: i64 = 0x100;
 

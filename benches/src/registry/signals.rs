@@ -91,12 +91,11 @@ fn trials(backend: &Backend, operation: &str, count: u64) -> [u64; 4] {
         pairs(other, PAIRS);
     };
     let check = || is_right(subject, (own, other), operation);
-    // Twice: what the first time finds and maps is no part of the steady state.
-    let all = (0..2).map(|_| {
-        prepare();
-        length(&work)
-    });
-    let all = all.last().unwrap_or(0);
+    // What the first time finds and maps is no part of the steady state.
+    prepare();
+    work();
+    prepare();
+    let all = length(&work);
     prepare();
     let counts =
         tally(boundaries(all, count), |boundary| interrupt(boundary, &work, &handler, &check));

@@ -246,8 +246,8 @@ fn hooks(all: &[Results]) -> Option<String> {
         let torsocks = torsocks.map_or("–".to_owned(), |it| format!("{it:.0}"));
         table.rows.push(vec![call, format!("{ours:.0}"), torsocks]);
     }
-    let ends = |of: fn(&(String, f64, Option<f64>)) -> Option<f64>| {
-        let values = || rest.iter().filter_map(of);
+    let ends = |values: Vec<f64>| {
+        let values = || values.iter().copied();
         match (values().reduce(f64::min), values().reduce(f64::max)) {
             (Some(least), Some(most)) => format!("{least:.0} to {most:.0}"),
             _ => "–".to_owned(),
@@ -255,8 +255,8 @@ fn hooks(all: &[Results]) -> Option<String> {
     };
     table.rows.push(vec![
         format!("the {} others", rest.len()),
-        ends(|row| Some(row.1)),
-        ends(|row| row.2),
+        ends(rest.iter().map(|row| row.1).collect()),
+        ends(rest.iter().filter_map(|row| row.2).collect()),
     ]);
     Some(format!("nanoseconds more than libc's.\n\n{}", table.markdown()))
 }

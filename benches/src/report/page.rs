@@ -195,7 +195,7 @@ fn latency(all: &[Results]) -> String {
     plots + &percentiles(all)
 }
 
-/// How many lookups a second of run took longer; a range, if the results have percentiles only.
+/// The number of lookups a second of run that took longer; a range, if the results have percentiles only.
 pub fn stalls(all: &[Results], threads: u32, subject: &str, limit: f64) -> Option<String> {
     let it = &distributions(all, threads).into_iter().find(|it| it.subject == subject)?.value;
     if it.seconds == 0.0 {
@@ -251,10 +251,14 @@ fn timelines<'r>(all: &'r [Results], workload: &str) -> Vec<&'r Labelled<Timelin
 
 fn garbage(all: &[Results]) -> String {
     let stopped = timelines(all, "stopped-reader");
-    let plot = |title: &str, label, value: fn(&(f64, Option<u64>, f64)) -> Option<f64>| {
+    let plot = |title: &str, label, value: fn(Option<u64>, f64) -> Option<f64>| {
         let shown = stopped.iter().filter(|it| SHOWN.contains(&it.subject.as_str()));
         let lines = shown.map(|it| {
-            let points = it.value.points.iter().filter_map(|point| Some((point.0, value(point)?)));
+            let points = it
+                .value
+                .points
+                .iter()
+                .filter_map(|point| Some((point.0, value(point.1, point.2)?)));
             // A logarithm has no place for none.
             line(&it.subject, points.map(|(x, y)| (x, y.max(1.0))).collect())
         });
@@ -267,9 +271,11 @@ fn garbage(all: &[Results]) -> String {
         }
     };
     let plots = plots([
-        plot("unreclaimed beside a stopped reader", "records", |point| point.1.map(|it| it as f64)),
-        plot("resident memory beside a stopped reader", "KiB above the start", |point| {
-            Some(point.2)
+        plot("unreclaimed beside a stopped reader", "records", |records, _| {
+            records.map(|it| it as f64)
+        }),
+        plot("resident memory beside a stopped reader", "KiB above the start", |_, memory| {
+            Some(memory)
         }),
     ]);
     let mut table = Table::new(&[
@@ -348,7 +354,7 @@ fn verdict(samples: &[f64]) -> String {
     format!("{bad} of {tried}")
 }
 
-/// What an experiment says of itself.
+/// Notes of an experiment.
 pub fn notes(all: &[Results], name: &str) -> String {
     let notes = experiment(all, name).map_or(&[][..], |results| &results.notes);
     let notes: String = notes.iter().map(|note| format!("{}. ", escape(note))).collect();

@@ -58,7 +58,7 @@ pub struct Target {
     pub limit: f64,
     /// The unit of the bound and of what was measured.
     pub unit: &'static str,
-    /// What was measured, of each round; empty if the experiment was not run.
+    /// Measured values, of each round; empty if the experiment was not run.
     pub samples: Vec<f64>,
     /// The floor's value, where there is a floor: the plain array, an empty library.
     pub floor: Option<f64>,
