@@ -42,8 +42,8 @@ fn main() {
             (0..held).for_each(|_| retire(&collector, record(None)));
             collector
         };
-        let counted = new();
-        let all = length(&|| retire(&counted, record(None)));
+        let (counted, last) = (new(), record(None));
+        let all = length(&|| retire(&counted, last));
         let trial = |is_right: fn(u32) -> bool| {
             tally(boundaries(all, TRIALS), |boundary| {
                 let collector = Box::into_raw(new());

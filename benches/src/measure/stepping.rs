@@ -15,6 +15,8 @@ pub enum Ending {
     Crashed,
     /// The check found something.
     Wrong,
+    /// The work had fewer instructions, so that nothing was interrupted.
+    NotReached,
 }
 
 /// A trial that is under way.
@@ -24,6 +26,8 @@ pub struct Trial(libc::pid_t);
 
 /// Exit status of a child whose check found something.
 const WRONG: i32 = 3;
+/// Exit status of a child whose work ended before the boundary.
+const NOT_REACHED: i32 = 4;
 /// The longest that a trial may take.
 const LIMIT: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
 const TRAP_FLAG: i64 = 0x100;
@@ -51,8 +55,14 @@ pub fn interrupt(
             // SAFETY: a timer of the child's own, which ends it.
             unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const limit, null_mut()) };
             step(boundary, work, handler);
+            // Relaxed: this thread's own.
+            let status = match LEFT.load(Relaxed) {
+                0 if check() => 0,
+                0 => WRONG,
+                _ => NOT_REACHED,
+            };
             // SAFETY: nothing else is to be done.
-            unsafe { libc::_exit(if check() { 0 } else { WRONG }) }
+            unsafe { libc::_exit(status) }
         }
         child => Trial(child),
     }
@@ -67,6 +77,9 @@ impl Trial {
         match status {
             0 => Ending::Right,
             _ if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == WRONG => Ending::Wrong,
+            _ if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == NOT_REACHED => {
+                Ending::NotReached
+            }
             _ if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM => {
                 Ending::Waits
             }
@@ -85,16 +98,18 @@ pub fn length(work: &dyn Fn()) -> u64 {
 /// Trials that are under way at the same time: those that wait take a second each.
 const AT_ONCE: usize = 16;
 
-/// Begins a trial at each of `boundaries`. Counts the trials, those that wait, that crash, that are wrong.
+/// Begins a trial at each of `boundaries`. Counts those that were reached, that wait, that crash, that are
+/// wrong.
 pub fn tally(boundaries: impl Iterator<Item = u64>, begin: impl Fn(u64) -> Trial) -> [u64; 4] {
     let mut counts = [0; 4];
     let mut boundaries = boundaries.peekable();
     while boundaries.peek().is_some() {
         let trials: Vec<_> = boundaries.by_ref().take(AT_ONCE).map(&begin).collect();
         for trial in trials {
-            counts[0] += 1;
-            match trial.ending() {
-                Ending::Right => (),
+            let ending = trial.ending();
+            counts[0] += u64::from(ending != Ending::NotReached);
+            match ending {
+                Ending::Right | Ending::NotReached => (),
                 Ending::Waits => counts[1] += 1,
                 Ending::Crashed => counts[2] += 1,
                 Ending::Wrong => counts[3] += 1,
@@ -189,17 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_ever_and_what_crashes_are_told_apart() {
+    fn what_waits_crashes_or_is_not_reached_is_told_apart() {
         let nothing = || ();
         let spin = || loop {
             std::hint::spin_loop();
         };
         let crash = || std::process::abort();
-        let end = |handler: &dyn Fn()| interrupt(1, &nothing, handler, &|| true).ending();
-        assert_eq!(
-            [end(&nothing), end(&spin), end(&crash)],
-            [Ending::Right, Ending::Waits, Ending::Crashed]
-        );
+        let end = |boundary, handler: &dyn Fn()| {
+            interrupt(boundary, &nothing, handler, &|| true).ending()
+        };
+        assert_eq!(end(1, &nothing), Ending::Right);
+        assert_eq!(end(1, &spin), Ending::Waits);
+        assert_eq!(end(1, &crash), Ending::Crashed);
+        assert_eq!(end(1_000_000, &crash), Ending::NotReached);
     }
 
     #[test]
