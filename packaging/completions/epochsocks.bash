@@ -4,7 +4,7 @@ _epochsocks() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) ((i++)); value=; break ;;
-      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--backstop|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-format|--log-file)
+      --registry|--completions|-a|--address|-P|--port|--onion-addr-range|--names|--connect|-u|--user|-p|--pass|--allow-outbound-localhost|--allow-direct|--local-destinations|--passed-sockets|--unprotected-helpers|--supervised-programs|--backstop|--enable-ipv6|--handshake-timeout|--log-level|--log-time|--log-format|--log-file)
         value=$i
         ((i++))
         [[ ${COMP_WORDS[i]} == = ]] && ((i++)) ;;
@@ -39,6 +39,7 @@ _epochsocks() {
       --local-destinations) COMPREPLY=($(compgen -W 'refuse tor' -- "$word")) ;;
       --passed-sockets) COMPREPLY=($(compgen -W 'refuse drop torified allow' -- "$word")) ;;
       --unprotected-helpers) COMPREPLY=($(:)) ;;
+      --supervised-programs) COMPREPLY=($(:)) ;;
       --backstop) COMPREPLY=($(compgen -W '0 1 best-effort' -- "$word")) ;;
       --enable-ipv6) COMPREPLY=($(compgen -W '0 1' -- "$word")) ;;
       --handshake-timeout) COMPREPLY=($(:)) ;;
@@ -50,7 +51,7 @@ _epochsocks() {
     return
   fi
   case $word in
-    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --redirect --no-redirect --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --isolate-destination --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '-h --help -V --version --shell --redirect --no-redirect --registry --man --sample-configuration --completions -a --address -P --port --onion-addr-range --names --connect -u --user -p --pass -i --isolate --isolate-destination --allow-inbound --allow-outbound-localhost --allow-direct --local-destinations --passed-sockets --unprotected-helpers --supervised-programs --backstop --no-backstop --enable-ipv6 -6 --ipv6 --handshake-timeout --log-level -d --debug -q --quiet --log-time --log-format --log-file' -- "$word")) ;;
     *) COMPREPLY=($(compgen -c -W 'on off show doctor status help' -- "$word")) ;;
   esac
 }

@@ -427,6 +427,25 @@ options! {
         },
     },
     OptionSpec {
+        flags: &[takes("--supervised-programs", None)],
+        default: Settings::SUPERVISED,
+        help: "Programs that a supervisor is chosen for because they start what they like, shells, \
+               build and package tools: names of files, whatever version number they end in, or \
+               of the interpreters of scripts, between commas. A + in front adds to the default, \
+               none chooses it for none. It leads what the library can't reach through Tor.",
+        directive: "SupervisedPrograms",
+        variable: "EPOCHSOCKS_SUPERVISED_PROGRAMS",
+        torsocks_variable: None,
+        kind: Kind::Programs,
+        set: |settings, value| {
+            store(&mut settings.supervised_programs, kind::programs(value).map(Some))
+        },
+        show: |settings, text| {
+            let programs = settings.supervised_programs.as_ref();
+            text.extend(programs.map_or(Settings::SUPERVISED.as_bytes(), Bytes::as_slice));
+        },
+    },
+    OptionSpec {
         flags: &[takes("--backstop", None), sets("--no-backstop", None, "0")],
         default: "1",
         help: "Run all that is started under a filter of system calls that refuses what the \

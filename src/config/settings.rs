@@ -149,6 +149,8 @@ pub struct Settings {
     pub passed_sockets: PassedSockets,
     /// `UnprotectedHelpers`; without it, [`Settings::HELPERS`].
     pub unprotected_helpers: Option<Bytes<511>>,
+    /// `SupervisedPrograms`; without it, [`Settings::SUPERVISED`].
+    pub supervised_programs: Option<Bytes<511>>,
     /// `Backstop`.
     pub backstop: Backstop,
     /// `EnableIPv6`.
@@ -188,6 +190,7 @@ impl Settings {
         isolate_destination: false,
         passed_sockets: PassedSockets::Refuse,
         unprotected_helpers: None,
+        supervised_programs: None,
         backstop: Backstop::Always,
         enable_ipv6: true,
         log_level: 3,
@@ -196,6 +199,12 @@ impl Settings {
         log_file: None,
         handshake_timeout: Duration::from_secs(150),
     };
+
+    /// Shells, terminal multiplexers, build tools and package tools: what they start may be static, or Go's.
+    pub const SUPERVISED: &'static str = "ash,bash,csh,dash,elvish,fish,ksh,mksh,nu,sh,tcsh,xonsh,zsh,\
+        screen,tmux,bazel,bazelisk,cmake,ctest,gmake,gradle,gradlew,just,make,meson,mvn,mvnw,ninja,scons,\
+        task,tox,bundle,cargo,composer,conda,gem,git,go,hatch,nox,npm,npx,pdm,pip,pipx,pnpm,poetry,rake,\
+        rustup,uv,yarn";
 
     /// Set-ID programs and programs with file capabilities that speak no IP and that ordinary use
     /// needs.

@@ -43,17 +43,20 @@ mod supervisor;
 mod undo;
 
 use std::ffi::{OsStr, OsString, c_int};
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::os::unix::process::parent_id;
+use std::path::Path;
 
 use epochsocks::backstop::presence;
-use epochsocks::config::Settings;
+use epochsocks::config::{Backstop, Settings};
 
 use environment::{AUDIT, Change, Changes, PRELOAD};
 use failure::{Failure, Status};
 use flags::{Action, Invocation};
 use persona::Persona;
 use shell::Syntax;
+use supervisor::pieces::Lack;
+use supervisor::tree::Ran;
 
 // Found before std's own libgcc_s, whose loading would be a tenth of the start-up time. (Without
 // link-time optimisation the order is the other way round, and nothing changes.)
@@ -156,29 +159,31 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failur
         let path = path.as_deref();
         preflight::Check { path, command, settings: &settings, is_supervised }.of(&file)
     };
-    let (form, is_supervised) = match check(is_served || invocation.redirect == Some(true)) {
-        Ok(form) => (form, invocation.redirect == Some(true)),
+    let (form, need) = match check(is_served || invocation.redirect == Some(true)) {
+        Ok(form) if invocation.redirect == Some(true) => (form, Need::Asked),
+        Ok(form) => {
+            let may_have = invocation.redirect.is_none() && settings.backstop != Backstop::Never;
+            let is_chosen = may_have
+                && preflight::starts_what_it_likes(&file, &settings)
+                && !backstop::surrounds();
+            (form, if is_chosen { Need::Chosen } else { Need::Nothing })
+        }
         Err(failure) if invocation.redirect.is_some() => return Err(failure),
         // Nothing is in the way but that the library can't reach it.
         Err(failure) => match check(true) {
-            Ok(form) => (form, true),
+            Ok(form) => (form, Need::OutOfReach),
             Err(_) => return Err(failure),
         },
     };
-    if is_supervised && invocation.redirect.is_none() && settings.log_level >= settings::WARNINGS {
-        let file = file.display();
-        failure::warn(format!(
-            "{file} is out of the library's reach: a supervisor leads it through Tor"
-        ));
-    }
-    if is_supervised && !is_served && backstop::surrounds() {
+    let is_needed = matches!(need, Need::Asked | Need::OutOfReach);
+    if is_needed && !is_served && backstop::surrounds() {
         let message = "the epochsocks around this one refuses what a supervisor would lead through Tor, \
             and nothing can undo it: start this one outside of it, or that one with  --redirect";
         return Err(Failure::new(Status::Own, message));
     }
     inherited::withhold(&settings);
     // The linker of a program of another C library, or of none, would end it.
-    if is_supervised && !preflight::may_load(&file) {
+    if (is_served || need != Need::Nothing) && !preflight::may_load(&file) {
         changes.retain(|(name, _)| name != PRELOAD);
         changes.push((OsString::from(PRELOAD), Change::Unset));
     }
@@ -187,12 +192,79 @@ fn torify(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failur
         let environment = environment::apply(std::env::vars_os(), &changes);
         exec::replace(&file, &form, command, environment)
     };
-    if is_supervised && !is_served {
-        return supervisor::tree::run(&settings, execute);
+    let mut backstop = settings.backstop;
+    if need != Need::Nothing && !is_served {
+        let said = |more| {
+            need.say(&file, &settings);
+            execute(more)
+        };
+        match supervisor::tree::run(&settings, said)? {
+            Ran::Ended(status) => return Ok(status),
+            Ran::Unserved(lack) => need.do_without(lack, &file, &settings)?,
+        }
+        // What the library can't reach has the filter, or is not run.
+        if need == Need::OutOfReach {
+            backstop = Backstop::Always;
+        }
     }
     let mut more: Changes = launch::begun_here().into_iter().collect();
-    more.extend(backstop::put_up(&settings)?);
+    more.extend(backstop::put_up(&Settings { backstop, ..settings })?);
     Err(execute(more))
+}
+
+/// Reason for a supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// There is none.
+    Nothing,
+    /// The program starts what it likes.
+    Chosen,
+    /// The library can't reach the program.
+    OutOfReach,
+    /// The user asks for it.
+    Asked,
+}
+
+impl Need {
+    /// Says that a supervisor was chosen. Of a program that goes through Tor without one it is said to people.
+    fn say(self, file: &Path, settings: &Settings) {
+        let file = file.display();
+        let line = match self {
+            Need::OutOfReach => {
+                format!("{file} is out of the library's reach: a supervisor leads it through Tor")
+            }
+            Need::Chosen if stderr().is_terminal() || settings.log_level > settings::WARNINGS => {
+                format!(
+                    "what {file} starts out of the library's reach a supervisor leads through Tor"
+                )
+            }
+            _ => return,
+        };
+        if settings.log_level >= settings::WARNINGS {
+            failure::warn(line);
+        }
+    }
+
+    /// Says how `file` runs without the supervisor that can't be had. Errors: it does not run.
+    fn do_without(self, lack: Lack, file: &Path, settings: &Settings) -> Result<(), Failure> {
+        let file = file.display();
+        let what = match self {
+            Need::OutOfReach => format!("{file} gets no socket but UNIX ones"),
+            _ => format!("what {file} starts out of the library's reach is refused"),
+        };
+        let is_optional = self == Need::Chosen || settings.backstop == Backstop::BestEffort;
+        if !is_optional {
+            let message = format!(
+                "{file} was not run, as there can't be a supervisor here: {lack}; --backstop best-effort \
+                 runs it without: {what}"
+            );
+            return Err(Failure::new(Status::Refused, message));
+        }
+        if settings.log_level >= settings::WARNINGS {
+            failure::warn(format!("there can't be a supervisor here: {lack}; {what}"));
+        }
+        Ok(())
+    }
 }
 
 /// Variables that protect a program: the library and the settings.

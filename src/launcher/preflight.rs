@@ -2,14 +2,16 @@
 //! refused here.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use epochsocks::bytes::Bytes;
 use epochsocks::config::{Backstop, Settings};
 use epochsocks::helper::{UNPROTECTED, is_helper_at};
 use epochsocks::policy::exec::chain::{self, Blocked, Reason, judge_path};
 use epochsocks::policy::exec::{decide_process, decide_tunables, is_redirectable};
-use epochsocks::policy::unprotected::is_excusable;
+use epochsocks::policy::unprotected::{has, is_excusable};
 use epochsocks::program::{Kind, Script};
 use epochsocks::sys::{Errno, File, has_changed_ids, has_requested_exec_domain};
 
@@ -130,6 +132,32 @@ fn judge(file: &Path) -> Result<Kind, Obstacle<'_>> {
         .and_then(|()| decide_process(has_changed_ids(), has_requested_exec_domain()))
         .map(|()| facts.kind)
         .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
+}
+
+/// Tells whether `file` is a program that a supervisor is chosen for, by its name or by that of the interpreter
+/// of the script that it is.
+pub fn starts_what_it_likes(file: &Path, settings: &Settings) -> bool {
+    let mut head = [0; 256];
+    let length = std::fs::File::open(file).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    let script = Script::parse(&head[..length]);
+    let interpreter = script.as_ref().map(|script| match env_target(script) {
+        Some(target) => PathBuf::from(target),
+        None => PathBuf::from(OsStr::from_bytes(script.interpreter().to_bytes())),
+    });
+    let real = std::fs::canonicalize(file).ok();
+    let files = [Some(file), interpreter.as_deref(), real.as_deref()];
+    let default = Settings::SUPERVISED.as_bytes();
+    let list = settings.supervised_programs.as_ref().map_or(default, Bytes::as_slice);
+    has(list, default, |word| {
+        let means = |file: &Path| {
+            let (path, name) = (file.as_os_str(), file.file_name().unwrap_or_default());
+            let name = name.as_bytes();
+            let is_version = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
+            let plain = name.iter().rposition(|byte| !is_version(byte)).map_or(0, |end| end + 1);
+            word == path.as_bytes() || word == name || !word.is_empty() && word == &name[..plain]
+        };
+        files.into_iter().flatten().any(means)
+    })
 }
 
 /// Why a program is not run.

@@ -55,13 +55,17 @@ pub fn is_excusable(refusal: ExecRefusal) -> bool {
 /// files, and absolute paths. A first word that begins with `+` adds to the `default` list, of
 /// which `none` leaves nothing.
 pub fn is_listed(list: &[u8], default: &[u8], candidate: Candidate<'_>) -> bool {
+    has(list, default, |word| names(word, candidate))
+}
+
+/// Tells whether a word of such a list is one that `means` it.
+pub fn has(list: &[u8], default: &[u8], means: impl Fn(&[u8]) -> bool) -> bool {
     let (is_more, list) = match list.strip_prefix(b"+") {
         Some(more) => (true, more),
         None => (false, list),
     };
     let words = |list| <[u8]>::split(list, |byte| b", ".contains(byte));
-    words(list).any(|word| names(word, candidate))
-        || is_more && words(default).any(|word| names(word, candidate))
+    words(list).any(&means) || is_more && words(default).any(&means)
 }
 
 fn names(word: &[u8], candidate: Candidate<'_>) -> bool {

@@ -6,7 +6,7 @@ use libc::{sock_filter, sock_fprog};
 use super::{Errno, syscall6};
 
 /// `SECCOMP_SET_MODE_FILTER`.
-const SET_MODE_FILTER: usize = 1;
+pub const SET_MODE_FILTER: usize = 1;
 
 /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW`: the processor may speculate in what runs under the filter as it may
 /// elsewhere. Older kernels slow such programs down otherwise.

@@ -230,7 +230,8 @@ fn a_shells_children_of_every_kind_go_through_tor() {
          env -i '{0}' get {ADDRESS} 80; exec '{0}' get {ADDRESS} 80",
         program.display()
     );
-    let shell = supervised("bash").args(["-c", &script]);
+    let shell =
+        Subject::new("bash").flag("--supervised-programs").flag("bash").args(["-c", &script]);
     let seen = shell.succeed_where_it_would_leak(network);
     assert_eq!(seen.stdout(), EXIT.repeat(4), "{seen:#?}");
 }
@@ -255,7 +256,8 @@ fn make_builds_with_many_programs_of_every_kind_at_once() {
         program.display()
     );
     std::fs::write(directory.join("Makefile"), lines).expect("a file can be written");
-    let make = supervised("make").args(["-s", "-j", "8", "-C"]).arg(&directory);
+    let chosen = Subject::new("make").flag("--supervised-programs").flag("make");
+    let make = chosen.args(["-s", "-j", "8", "-C"]).arg(&directory);
     make.succeed(network);
     for name in (1..=8).flat_map(|n| [format!("s{n}"), format!("d{n}")]) {
         assert_eq!(std::fs::read_to_string(directory.join(&name)).unwrap(), EXIT, "{name}");

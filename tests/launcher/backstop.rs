@@ -11,10 +11,14 @@ use crate::support::preload;
 use crate::support::process::probe;
 
 /// Runs `command` on a kernel that lacks the system call `number`, as a filter of its own makes it seem.
-fn without(number: i64, command: &mut Command) -> &mut Command {
+pub fn without(number: i64, command: &mut Command) -> &mut Command {
+    forbidding(number, libc::ENOSYS, command)
+}
+
+/// `command` in a process whose calls of the number `number` are `errno`.
+pub fn forbidding(number: i64, errno: i32, command: &mut Command) -> &mut Command {
     let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let (lacking, allowed) =
-        (libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, libc::SECCOMP_RET_ALLOW);
+    let (lacking, allowed) = (libc::SECCOMP_RET_ERRNO | errno as u32, libc::SECCOMP_RET_ALLOW);
     let mut filter = [
         instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, 0),
         instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, number as u32),

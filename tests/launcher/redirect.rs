@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::sandbox::Sandbox;
+use crate::backstop::forbidding;
+use crate::sandbox::{Sandbox, outcome};
 use crate::support::skip;
 
 const FLAG: &str = "--redirect";
@@ -111,4 +112,76 @@ fn a_shell_on_a_terminal_stops_the_program_brings_it_back_and_interrupts_it() {
     let output = python.envs(environment).env_remove("LD_PRELOAD").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(text, "stopped\nsize 99 33\nstatus 130\n", "{output:?}");
+}
+
+/// The calls that a supervisor needs, and a container's filter may forbid.
+const NEEDED: [(i64, &str); 4] = [
+    (libc::SYS_process_vm_readv, "process_vm_readv"),
+    (libc::SYS_process_vm_writev, "process_vm_writev"),
+    (libc::SYS_pidfd_getfd, "pidfd_getfd"),
+    (libc::SYS_pidfd_open, "pidfd_getfd"),
+];
+
+#[test]
+fn without_a_piece_of_the_supervisor_what_needs_it_is_not_run_unless_the_user_says_so() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.program("static", &["-static"]);
+    let program = program.to_str().unwrap();
+    for (number, name) in NEEDED {
+        let run = |words: &[&str]| {
+            outcome(forbidding(number, libc::EPERM, sandbox.launcher().args(words)))
+        };
+        for words in [&[program][..], &[FLAG, "true"]] {
+            run(words)
+                .assert_ended(126, &["there can't be a supervisor here", name, "best-effort"]);
+        }
+        let effort = run(&["--backstop", "best-effort", program]);
+        effort.assert_ran();
+        assert!(effort.stderr.contains("gets no socket but UNIX ones"), "{effort:?}");
+        // What goes through Tor without one runs, under the filter.
+        let shell = run(&["sh", "-c", "echo ${_EPOCHSOCKS_BACKSTOP%%.*}"]);
+        assert_eq!((shell.status, &*shell.stdout), (Some(0), "deny\n"), "{shell:?}");
+        assert!(shell.stderr.contains("starts out of the library's reach is refused"), "{shell:?}");
+        let doctor = run(&["doctor"]).stdout;
+        assert!(
+            doctor
+                .lines()
+                .any(|line| line.starts_with("note    supervisor") && line.contains(name))
+        );
+    }
+}
+
+#[test]
+fn shells_and_build_tools_get_a_supervisor_by_themselves() {
+    let sandbox = Sandbox::new();
+    let show = "echo ${_EPOCHSOCKS_BACKSTOP%%.*}";
+    let which = |words: &[&str]| {
+        let ran = sandbox.run(words);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.stdout.trim_end().to_owned()
+    };
+    let script = sandbox.file("script", format!("#!/bin/sh\n{show}\n"), 0o755);
+    let script = script.to_str().unwrap();
+    let tool = sandbox.path.join("pip3.11");
+    std::fs::copy("/usr/bin/env", &tool).unwrap();
+    let tool = tool.to_str().unwrap();
+    for words in [&["sh", "-c", show][..], &[script], &[tool, "sh", "-c", show]] {
+        assert_eq!(which(words), "notify", "{words:?}");
+        assert_eq!(which(&[&["--no-redirect"], words].concat()), "deny", "{words:?}");
+        assert_eq!(which(&[&["--no-backstop"], words].concat()), "", "{words:?}");
+        let none = [&["--supervised-programs", "none"], words].concat();
+        assert_eq!(which(&none), "deny", "{words:?}");
+    }
+    assert_eq!(which(&["env", "sh", "-c", show]), "deny");
+    assert_eq!(which(&["--supervised-programs", "+env", "env", "sh", "-c", show]), "notify");
+    let launcher = env!("CARGO_BIN_EXE_epochsocks");
+    assert_eq!(which(&["env", launcher, "sh", "-c", show]), "deny");
+    let said = sandbox.run(["-d", "sh", "-c", "exit 0"]).stderr;
+    assert_eq!(said.matches("a supervisor leads through Tor").count(), 1, "{said}");
+    let mut shell = sandbox.launcher();
+    shell.arg("--shell").env("SHELL", "/bin/sh").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), show.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "notify\n");
 }

@@ -17,7 +17,7 @@ fn the_programs_own_status_comes_back() {
 fn no_parent_is_left_behind() {
     let sandbox = Sandbox::new();
     let mut launcher = sandbox.launcher();
-    launcher.args(["sh", "-c", "echo $$"]).stdout(Stdio::piped());
+    launcher.args(["--no-redirect", "sh", "-c", "echo $$"]).stdout(Stdio::piped());
     let child = launcher.spawn().unwrap();
     let id = child.id();
     let output = child.wait_with_output().unwrap();

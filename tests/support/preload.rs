@@ -100,6 +100,8 @@ pub fn launcher() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epochsocks"));
     hermetic(&mut command);
     command.env("EPOCHSOCKS_LIBRARY", preload_library()).env("EPOCHSOCKS_CONF_FILE", "none");
+    // A shell is what starts a test's program, or is it: a supervisor is there where the test is about it.
+    command.env("EPOCHSOCKS_SUPERVISED_PROGRAMS", "none");
     command
 }
 

@@ -1,7 +1,7 @@
 //! `epochsocks doctor`: does it work here, and what is missing if not?
 //!
 //! - [`report`]: the lines that are printed
-//! - [`kernel`], [`backstop`], [`configuration`], [`daemon`], [`programs`]: what is looked at
+//! - [`kernel`], [`backstop`], [`supervisor`], [`configuration`], [`daemon`], [`programs`]: what is looked at
 //! - [`self_test`]: real children against [`proxy`] and [`origin`], without any Tor; [`probe`] is
 //!   one of the children
 
@@ -16,6 +16,7 @@ mod proxy;
 pub mod question;
 pub mod report;
 mod self_test;
+mod supervisor;
 
 use std::ffi::c_int;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -82,6 +83,7 @@ pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failur
     }
     let settings = settings.as_ref().unwrap_or(&settings::Settings::DEFAULT);
     backstop::examine(settings, &mut report);
+    supervisor::examine(&mut report);
     programs::examine_all(&question.programs, library.as_deref().ok(), settings, &mut report);
     report.end();
     Ok(c_int::from(!report.is_good()))

@@ -99,6 +99,19 @@ impl Listener {
         Ok(unsafe { OwnedFd::from_raw_fd(number as c_int) })
     }
 
+    /// Tells whether the kernel knows of waits that only a fatal signal ends: it looks at flags before the filter,
+    /// which is none here. Errors: `EINVAL` where it does not.
+    pub fn knows_killable_waits() -> Result<(), Errno> {
+        let flags = NEW_LISTENER | WAIT_KILLABLE;
+        // SAFETY: there is no program at the address.
+        let installed =
+            unsafe { syscall6(libc::SYS_seccomp, filter::SET_MODE_FILTER, flags, 0, 0, 0, 0) };
+        match Errno::check(installed) {
+            Ok(_) | Err(Errno(libc::EFAULT)) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// The end that [`Listener::install`] has made in the program's process.
     pub fn new(fd: OwnedFd) -> Listener {
         // Where the kernel does not know of it, each call takes a little longer.
@@ -128,6 +141,20 @@ impl Listener {
         Errno::check(unsafe {
             syscall6(libc::SYS_ioctl, self.fd() as usize, request as usize, argument, 0, 0, 0)
         })
+    }
+
+    /// The first call, for which the program's process is on its way. Errors: `ESRCH` if that has ended; those of
+    /// [`Listener::receive`].
+    pub fn first(&self) -> Result<Call, Errno> {
+        let limit = Duration::from_secs(60);
+        loop {
+            match net::poll(self.fd(), libc::POLLIN, limit) {
+                Ok(events) if events & libc::POLLIN != 0 => return self.receive(),
+                Err(Errno(libc::EINTR)) => {}
+                Ok(_) => return Err(Errno(libc::ESRCH)),
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 
     /// The next call that waits. Errors: `ENOENT` if its thread has ended meanwhile.
@@ -467,6 +494,21 @@ pub fn listen(fd: i32, backlog: i32) -> Result<(), Errno> {
     // SAFETY: takes integers.
     let done = unsafe { syscall6(libc::SYS_listen, fd as usize, backlog as usize, 0, 0, 0, 0) };
     Errno::check(done).map(drop)
+}
+
+/// Fills the numbers of standard descriptors that are closed, so that no descriptor of ours gets one: the program's
+/// stay closed, as an exec closes what is put there.
+pub fn fill_standard_descriptors() {
+    loop {
+        // SAFETY: a path with its NUL; a fresh descriptor of ours.
+        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if fd > libc::STDERR_FILENO {
+            let _ = epochsocks::sys::close(fd);
+        }
+        if !(0..=libc::STDERR_FILENO).contains(&fd) {
+            return;
+        }
+    }
 }
 
 /// Lets standard input and output, and every descriptor from 3 on but `kept`, go: whoever waits for their end

@@ -1,7 +1,7 @@
 //! The supervisor: carries out, through Tor, the calls of programs that the preload library can't reach.
 //!
 //! - [`tree`]: the three processes: the launcher in front, the supervisor, the program
-//! - [`abi`]: the kernel's interface, and all `unsafe`
+//! - [`abi`]: the kernel's interface, and all `unsafe`; [`pieces`]: what of it there must be
 //! - [`program`]: the memory and the sockets of whoever calls
 //! - [`verdict`]: what becomes of a call, by the hooks' policy
 //! - [`calls`]: each call, carried out; [`connects`]: those that wait for Tor; [`pending`]: what waits
@@ -12,13 +12,14 @@
 //! It is one thread that waits in one epoll set: hundreds of calls are under way at a time, each a
 //! descriptor there, and none waits for another. See design/redirect.md.
 
-mod abi;
+pub mod abi;
 mod calls;
 mod channels;
 mod connects;
 mod log;
 mod names;
 mod pending;
+pub mod pieces;
 mod program;
 mod sockets;
 mod stub;
@@ -70,13 +71,13 @@ impl<'s> Supervisor<'s> {
     pub fn new(
         settings: &'s Settings,
         launch: Option<Launch>,
-        listener: OwnedFd,
+        listener: Listener,
     ) -> Result<Supervisor<'s>, Errno> {
         let supervisor = Supervisor {
             settings,
             world: World::new(settings, launch),
             log: Log::new(settings),
-            listener: Listener::new(listener),
+            listener,
             set: abi::epoll()?,
             pending: Table::default(),
             sockets: Sockets::default(),

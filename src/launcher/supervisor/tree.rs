@@ -17,21 +17,33 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use epochsocks::backstop::secret::VARIABLE;
-use epochsocks::backstop::{Action, Secret, Token, filter};
+use epochsocks::backstop::{Action, Secret, Token, filter, presence};
 use epochsocks::config::Settings;
 use epochsocks::launch_store::{Launch, id};
 use epochsocks::sys::{self, Errno};
 
 use super::abi::{self, Fork, Listener};
 use super::log::{Level, Log, Subject};
+use super::pieces::{self, Lack, PIECES, Piece};
 use super::{Other, Supervisor};
 use crate::environment::{Change, Changes};
 use crate::failure::{Failure, Status, describe, warn};
 use crate::{landlock, launch};
 
-/// The supervisor's messages to the launcher, each with a number.
+/// The supervisor's messages to the launcher, each with a number: the program's process; that it is served; the
+/// piece that is missing ([`Lack::code`]); the program's status.
 const IS_PROGRAM: u8 = b'p';
+const IS_SERVED: u8 = b's';
+const IS_UNSERVED: u8 = b'u';
 const HAS_ENDED: u8 = b'x';
+
+/// The end of a launch under a supervisor.
+pub enum Ran {
+    /// The program has ended, and the launcher is to exit with this status.
+    Ended(c_int),
+    /// There can be no supervisor here, and nothing has run.
+    Unserved(Lack),
+}
 
 /// Signals that the launcher hands on if they were sent to it, and not by the terminal to all.
 const HANDED_ON: [i32; 9] = [
@@ -48,20 +60,22 @@ const HANDED_ON: [i32; 9] = [
 /// Signals that the terminal sends to the whole process group; taken, and not handed on.
 const OF_TERMINAL: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// Runs `program` under a supervisor. Gives the status to exit with in the launcher, and the reason why the
-/// program could not be executed in its own process; `program` gets what its environment is to have beside
-/// what it knows. Errors: what a supervisor needs can't be had here.
-pub fn run(
-    settings: &Settings,
-    program: impl FnOnce(Changes) -> Failure,
-) -> Result<c_int, Failure> {
+/// Runs `program` under a supervisor. Comes back in the launcher, and with the reason why the program could not be
+/// executed in its own process; `program` gets what its environment is to have beside what it knows. Errors:
+/// those of fork(2) and socketpair(2).
+pub fn run(settings: &Settings, program: impl FnOnce(Changes) -> Failure) -> Result<Ran, Failure> {
     let mask = sys::block_signals();
+    abi::fill_standard_descriptors();
     let (front, back) = abi::pair(0).map_err(|errno| failed("a socket pair", errno))?;
     let launcher = sys::getpid();
     match abi::fork().map_err(|errno| failed("another process", errno))? {
         Fork::Parent(supervisor) => {
             drop(back);
-            Ok(lead(&front, supervisor))
+            let ran = lead(&front, supervisor);
+            if matches!(ran, Ran::Unserved(_)) {
+                sys::set_signals(mask);
+            }
+            Ok(ran)
         }
         Fork::Child => {
             drop(front);
@@ -72,10 +86,7 @@ pub fn run(
 
 fn failed(what: &str, errno: Errno) -> Failure {
     let why = describe(errno);
-    let message = format!(
-        "--redirect: {what} can't be had: {why}; without it only programs that use glibc run"
-    );
-    Failure::new(Status::Own, message)
+    Failure::new(Status::Own, format!("{what} for the supervisor can't be had: {why}"))
 }
 
 /// A number as a message.
@@ -94,14 +105,15 @@ fn hear(from: &OwnedFd) -> Option<(u8, i32)> {
 }
 
 /// The launcher, from here on: ends as the program does.
-fn lead(back: &OwnedFd, supervisor: i32) -> c_int {
-    abi::let_go_of_descriptors(&[back.as_raw_fd()]);
+fn lead(back: &OwnedFd, supervisor: i32) -> Ran {
     let wanted: Vec<_> = HANDED_ON.iter().chain(&OF_TERMINAL).copied().collect();
-    let (Ok(signals), Ok(set)) = (abi::signals(&wanted), abi::epoll()) else { return 125 };
+    let (Ok(signals), Ok(set)) = (abi::signals(&wanted), abi::epoll()) else {
+        return Ran::Ended(125);
+    };
     for fd in [&signals, back] {
         let (set, add, fd) = (set.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd());
         if sys::epoll_ctl(set, add, fd, libc::EPOLLIN as u32, fd as u64).is_err() {
-            return 125;
+            return Ran::Ended(125);
         }
     }
     let (mut program, mut events, mut early) = (None, Vec::new(), Vec::new());
@@ -126,17 +138,26 @@ fn lead(back: &OwnedFd, supervisor: i32) -> c_int {
                 program = Some(number);
                 early.drain(..).for_each(|signal| abi::signal(number, signal));
             }
+            Some((IS_SERVED, _)) => {
+                let kept = [back, &set, &signals].map(AsRawFd::as_raw_fd);
+                abi::let_go_of_descriptors(&kept);
+            }
+            Some((IS_UNSERVED, code)) => {
+                let _ = sys::wait_for(supervisor);
+                let unknown = Lack { piece: Piece::Notification, errno: Errno(libc::EINVAL) };
+                return Ran::Unserved(Lack::of_code(code).unwrap_or(unknown));
+            }
             Some((HAS_ENDED, status)) if libc::WIFSIGNALED(status) => {
                 abi::die_by(libc::WTERMSIG(status));
-                return 128 + libc::WTERMSIG(status);
+                return Ran::Ended(128 + libc::WTERMSIG(status));
             }
-            Some((HAS_ENDED, status)) => return libc::WEXITSTATUS(status),
+            Some((HAS_ENDED, status)) => return Ran::Ended(libc::WEXITSTATUS(status)),
             Some(_) => {}
             None => {
                 let message =
                     "the supervisor was killed: what it served fails from now on (ENOSYS)";
                 warn(format!("{message}; process {supervisor}"));
-                return 125;
+                return Ran::Ended(125);
             }
         }
     }
@@ -149,7 +170,7 @@ fn supervise(
     launcher: i32,
     mask: u64,
     program: impl FnOnce(Changes) -> Failure,
-) -> Result<c_int, Failure> {
+) -> Result<Ran, Failure> {
     abi::adopt_orphans();
     let (launch, mut changes) = begun();
     let given = secret().ok_or(Errno(libc::EAGAIN)).and_then(|secret| Ok((secret, abi::pair(0)?)));
@@ -157,32 +178,105 @@ fn supervise(
     match abi::fork().map_err(|errno| failed("another process", errno))? {
         Fork::Child => {
             drop((front, near));
-            let token = confine(settings, secret, &far)?;
+            let token = match confine(settings, secret, &far) {
+                Ok(token) => token,
+                Err(Errno(errno)) => sys::exit_group(errno),
+            };
+            // Waits for the supervisor, which has seen by then whether it can serve; far is closed on exec.
+            if !presence::is_supervised() {
+                sys::exit_group(0);
+            }
             changes.push((VARIABLE.into(), Change::Set(token.to_string().into())));
-            drop(far);
             sys::set_signals(mask);
             Err(program(changes))
         }
         Fork::Parent(program) => {
+            let descriptor = far.as_raw_fd();
             drop(far);
             tell(&front, IS_PROGRAM, program);
-            serve(settings, launch, &front, launcher, program, near);
+            match begin(&near, descriptor) {
+                Ok(listener) => {
+                    tell(&front, IS_SERVED, 0);
+                    drop(near);
+                    serve(settings, launch, &front, launcher, program, listener);
+                }
+                Err(lack) => {
+                    let status = sys::wait_for(program).unwrap_or_default();
+                    let is_killed = libc::WIFSIGNALED(status);
+                    // The program's process tells what kept it from its filter.
+                    let own = Errno(libc::WEXITSTATUS(status));
+                    let own = Lack { piece: Piece::Notification, errno: own };
+                    let lack = if own.errno.0 == 0 { lack } else { own };
+                    match is_killed {
+                        true => tell(&front, HAS_ENDED, status),
+                        false => tell(&front, IS_UNSERVED, lack.code()),
+                    }
+                }
+            }
             std::process::exit(0)
+        }
+    }
+}
+
+/// Takes the filter's listener, and answers the first call of the program's process, which is its question, once
+/// each piece has been tried.
+fn begin(near: &OwnedFd, descriptor: i32) -> Result<Listener, Lack> {
+    let lack = |errno| Lack { piece: Piece::Notification, errno };
+    let listener = abi::receive_descriptor(near).ok_or(lack(Errno(libc::EBADF)))?;
+    let listener = Listener::new(listener);
+    let tried = listener.first().map(|call| (call, pieces::tried(&listener, &call, descriptor)));
+    let (call, tried) = tried.map_err(lack)?;
+    let missing = PIECES
+        .into_iter()
+        .zip(tried)
+        .find_map(|(piece, tried)| tried.err().map(|errno| Lack { piece, errno }));
+    let answer = if missing.is_none() { presence::ANSWER } else { Errno(libc::EPERM) };
+    let answered = listener.answer(call.id, Err(answer)).map_err(lack);
+    missing.map_or(answered, Err).map(|()| listener)
+}
+
+/// Tries each piece in processes of their own, for the doctor. Errors: those of fork(2) and socketpair(2), and what
+/// kept the process from its filter.
+pub fn trial() -> Result<[Result<(), Errno>; 4], Errno> {
+    let secret = secret().ok_or(Errno(libc::EAGAIN))?;
+    let (near, far) = abi::pair(0)?;
+    match abi::fork()? {
+        Fork::Child => {
+            drop(near);
+            let installed = install(secret, &far).map(|()| presence::is_supervised());
+            sys::exit_group(installed.map_or_else(|errno| errno.0, |_| 0))
+        }
+        Fork::Parent(child) => {
+            let descriptor = far.as_raw_fd();
+            drop(far);
+            let listener = abi::receive_descriptor(&near).map(Listener::new);
+            let tried = listener.ok_or(Errno(libc::EBADF)).and_then(|listener| {
+                let call = listener.first()?;
+                let tried = pieces::tried(&listener, &call, descriptor);
+                listener.answer(call.id, Err(presence::ANSWER)).map(|()| tried)
+            });
+            match libc::WEXITSTATUS(sys::wait_for(child)?) {
+                0 => tried,
+                errno => Err(Errno(errno)),
+            }
         }
     }
 }
 
 /// Puts the program's process under the filter, whose supervisor gets its other end, and under the lock of ports
 /// where there can be one: the supervisor itself connects from outside of it.
-fn confine(settings: &Settings, secret: Secret, supervisor: &OwnedFd) -> Result<Token, Failure> {
+fn confine(settings: &Settings, secret: Secret, supervisor: &OwnedFd) -> Result<Token, Errno> {
     let port = settings.tor_port;
-    let installed = sys::filter::give_up_new_privileges().and_then(|()| {
-        let is_locked = landlock::fits(settings) && landlock::lock(port).is_ok();
-        let program = filter::program(Action::Notify, secret).map_err(|_| Errno(libc::EINVAL))?;
-        abi::send_descriptor(supervisor, &Listener::install(&program)?)?;
-        Ok(Token { action: Action::Notify, secret, locked_to: is_locked.then_some(port) })
-    });
-    installed.map_err(|errno| failed("seccomp's user notification", errno))
+    let is_locked = landlock::fits(settings) && landlock::lock(port).is_ok();
+    install(secret, supervisor)?;
+    Ok(Token { action: Action::Notify, secret, locked_to: is_locked.then_some(port) })
+}
+
+/// Installs the filter, whose supervisor gets its other end.
+fn install(secret: Secret, supervisor: &OwnedFd) -> Result<(), Errno> {
+    sys::filter::give_up_new_privileges()?;
+    let program = filter::program(Action::Notify, secret).map_err(|_| Errno(libc::EINVAL))?;
+    abi::send_descriptor(supervisor, &Listener::install(&program)?)
 }
 
 /// Serves the program and all that it starts.
@@ -192,13 +286,9 @@ fn serve(
     front: &OwnedFd,
     launcher: i32,
     program: i32,
-    near: OwnedFd,
+    listener: Listener,
 ) {
-    let listener = abi::receive_descriptor(&near);
-    drop(near);
-    let mut kept = vec![front.as_raw_fd()];
-    kept.extend(listener.as_ref().map(AsRawFd::as_raw_fd));
-    abi::let_go_of_descriptors(&kept);
+    abi::let_go_of_descriptors(&[front.as_raw_fd(), listener.fd()]);
     abi::allow_many_descriptors();
     let Ok(signals) = abi::signals(&[libc::SIGCHLD]) else { return };
     let has_ended = Cell::new(false);
@@ -222,12 +312,8 @@ fn serve(
         }
     };
     let log = Log::new(settings);
-    let served = match listener {
-        // The program's process has said why.
-        None => Ok(()),
-        Some(listener) => Supervisor::new(settings, launch, listener)
-            .and_then(|supervisor| supervisor.serve([&signals, front], look)),
-    };
+    let served = Supervisor::new(settings, launch, listener)
+        .and_then(|supervisor| supervisor.serve([&signals, front], look));
     if let Err(errno) = served {
         let message = format_args!("the supervisor can't work: {errno}; the program is ended");
         log.line(Level::Error, Subject::Call, sys::getpid, message);
