@@ -14,7 +14,18 @@ fn defer(index: usize) {
     crossbeam_epoch::pin().defer(move || RUNS[index].fetch_add(1, Relaxed));
 }
 
-/// Lets all that was deferred run: only this thread pins.
+/// Pins; meanwhile another thread defers, and collects. Nothing of that may run before the pin ends.
+fn pin_beside_another_thread() {
+    let _pin = crossbeam_epoch::pin();
+    RUNS[0].store(0, Relaxed);
+    let other = std::thread::spawn(|| {
+        defer(0);
+        collect();
+    });
+    other.join().expect("no panic");
+}
+
+/// Lets all that was deferred run, if no other thread is pinned.
 fn collect() {
     (0..1_000).for_each(|_| crossbeam_epoch::pin().flush());
 }
@@ -73,6 +84,14 @@ fn main() {
              crash, {waits} wait for ever"
         );
     }
+
+    println!("A pin that a handler interrupts with a pin, behind each instruction");
+    let work = || drop(crossbeam_epoch::pin());
+    let all = length(&work);
+    let [tried, .., unprotected] = tally(boundaries(all, u64::MAX), |boundary| {
+        interrupt(boundary, &work, &pin_beside_another_thread, &|| RUNS[0].load(Relaxed) == 0)
+    });
+    println!("  {tried} boundaries: at {unprotected} the handler's pin protects nothing");
 
     println!("Pins that call malloc or free, of 100,000 that each defer one function");
     let mut pins = 0;

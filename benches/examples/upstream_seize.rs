@@ -12,6 +12,9 @@ static DROPS: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 /// Boundaries that are tried, at most.
 const TRIALS: u64 = 512;
 
+/// Records that were freed beside the handler's guard.
+static UNPROTECTED: AtomicU32 = AtomicU32::new(0);
+
 struct Record(Option<usize>);
 
 impl Drop for Record {
@@ -64,4 +67,25 @@ fn main() {
              crash, {waits} wait for ever"
         );
     }
+
+    println!("A guard that a handler enters, behind each instruction of entering one");
+    let collector = Collector::new().batch_size(32);
+    let work = || drop(collector.enter());
+    work();
+    let all = length(&work);
+    let [tried, .., unprotected] = tally(boundaries(all, TRIALS), |boundary| {
+        let handler = || {
+            let _guard = collector.enter();
+            // Another thread retires; nothing of that may be freed before the guard ends.
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    retire(&collector, record(Some(0)));
+                    (0..256).for_each(|_| retire(&collector, record(None)));
+                });
+            });
+            UNPROTECTED.store(DROPS[0].load(Relaxed), Relaxed);
+        };
+        interrupt(boundary, &work, &handler, &|| UNPROTECTED.load(Relaxed) == 0)
+    });
+    println!("  {tried} boundaries: at {unprotected} the handler's guard protects nothing");
 }

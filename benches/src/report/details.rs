@@ -12,9 +12,9 @@ use crate::registry::throughput::{LOCAL_WORK, WITH_LOCAL_WORK, with_local_work};
 use crate::registry::workloads;
 
 /// The subjects that have samples in `results`, in the report's order.
-fn subjects(results: &Results) -> impl Iterator<Item = &'static str> {
+fn subjects(results: &Results) -> impl Iterator<Item = &'static str> + use<'_> {
     let has = |name: &str| results.series.iter().any(|series| series.subject == name);
-    backends::ALL.iter().map(|backend| backend.name).filter(move |name| has(name))
+    backends::described().into_iter().map(|it| it[0]).filter(move |name| has(name))
 }
 
 /// All of them.

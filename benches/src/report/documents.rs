@@ -8,7 +8,7 @@ use crate::measure::results::Results;
 use crate::measure::statistics::{median, summary};
 use crate::preload::hooks::LIBC;
 use crate::preload::torifier::{EMPTY, NOTHING, OURS};
-use crate::registry::backends::BASELINE;
+use crate::registry::backends::{BASELINE, described};
 use crate::scale;
 
 /// Documents that have such paragraphs.
@@ -163,17 +163,17 @@ fn beside_the_default(all: &[Results]) -> Option<String> {
         "records beside a stopped reader",
         "memory, MiB",
     ]);
-    for backend in crate::registry::backends::ALL {
-        let Some(borrow) = speedup(results, "borrow-distinct", backend.name, 1, ENTRIES) else {
+    for [name, ..] in described() {
+        let Some(borrow) = speedup(results, "borrow-distinct", name, 1, ENTRIES) else {
             continue;
         };
         let times = |workload, threads| {
-            let it = speedup(results, workload, backend.name, threads, ENTRIES);
+            let it = speedup(results, workload, name, threads, ENTRIES);
             it.map_or("–".to_owned(), number)
         };
         let stopped = garbage.and_then(|results| {
             let is_it = |it: &&crate::measure::results::Labelled<_>| {
-                it.workload == "stopped-reader" && it.subject == backend.name
+                it.workload == "stopped-reader" && it.subject == name
             };
             results.timelines.iter().find(is_it)
         });
@@ -181,12 +181,12 @@ fn beside_the_default(all: &[Results]) -> Option<String> {
         let records = points.clone().filter_map(|point| point.1).max();
         let memory = points.map(|point| point.2).reduce(f64::max);
         table.rows.push(vec![
-            backend.name.to_owned(),
+            name.to_owned(),
             number(borrow),
             times("counted-distinct", 1),
             times("insert-remove", 1),
             times("reads-50", 2),
-            percentile(all, 8, backend.name, 0.9999).map_or("–".to_owned(), time),
+            percentile(all, 8, name, 0.9999).map_or("–".to_owned(), time),
             records.map_or("–".to_owned(), |count| number(count as f64)),
             memory.map_or("–".to_owned(), |kib| number(kib / 1024.0)),
         ]);

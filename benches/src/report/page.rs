@@ -322,16 +322,15 @@ fn signal_safety(runs: &[Run]) -> String {
     let mut table = Table::new(&["", "reclamation, records"]);
     table.heads.extend(signals::workloads());
     table.heads.push("beside a stopped reader".to_owned());
-    for backend in backends::ALL {
-        let mut row =
-            vec![backend.name.to_owned(), format!("{}; {}", backend.role, backend.allocator)];
+    for [name, role, allocator] in backends::described() {
+        let mut row = vec![name.to_owned(), format!("{role}; {allocator}")];
         for workload in signals::workloads() {
-            let series = results.and_then(|it| it.find(&workload, backend.name, 1, ENTRIES));
+            let series = results.and_then(|it| it.find(&workload, name, 1, ENTRIES));
             row.push(series.map_or("–".to_owned(), |series| verdict(&series.samples)));
         }
         let bounded = runs.iter().find_map(|run| {
             let all = timelines(&run.all, "stopped-reader");
-            let points = &all.into_iter().find(|it| it.subject == backend.name)?.value.points;
+            let points = &all.into_iter().find(|it| it.subject == name)?.value.points;
             points.iter().map(|point| point.2).reduce(f64::max)
         });
         // Some memory is mapped at first use.
@@ -371,9 +370,8 @@ mod tests {
         assert_eq!(used.len(), SHOWN.len());
         let rules = |colour: usize| STYLE.matches(&format!(".c{colour}{{stroke:")).count();
         assert!((0..SHOWN.len()).all(|colour| rules(colour) == 2), "light and dark");
-        assert!(SHOWN.iter().all(|name| {
-            backends::find(name).is_some() || name.starts_with("urcu") || *name == "ck"
-        }));
+        let described = backends::described();
+        assert!(SHOWN.iter().all(|name| described.iter().any(|it| it[0] == *name)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use super::C_PEERS;
 use crate::registry::subject::{Kind, Subject};
 
 /// Calls a C function of a registry.
@@ -15,7 +16,7 @@ macro_rules! call {
 }
 
 macro_rules! c_peer {
-    ($($name:ident($cfg:ident) = $text:literal, $role:literal, {
+    ($($name:ident($cfg:ident) = $text:literal, $index:literal, {
         $new:ident $attach:ident $detach:ident $insert:ident $remove:ident $borrow:ident
         $counted:ident $hold:ident $unreclaimed:ident
     };)*) => { $(
@@ -45,8 +46,8 @@ macro_rules! c_peer {
 
         #[cfg($cfg)]
         impl Kind for $name {
-            const NAME: &'static str = $text;
-            const ROLE: &'static str = $role;
+            const NAME: &'static str = C_PEERS[$index].0;
+            const ROLE: &'static str = C_PEERS[$index].1;
             const ALLOCATOR: &'static str = "malloc";
 
             fn new() -> Self {
@@ -100,15 +101,15 @@ extern "C" fn call_back(data: *mut c_void) {
 }
 
 c_peer! {
-    UrcuMemb(urcu_memb) = "urcu-memb", "external: liburcu's lfht, membarrier flavour, a call_rcu worker a processor", {
+    UrcuMemb(urcu_memb) = "urcu-memb", 0, {
         urcu_memb_new urcu_memb_attach urcu_memb_detach urcu_memb_insert urcu_memb_remove
         urcu_memb_borrow urcu_memb_counted urcu_memb_hold urcu_memb_unreclaimed
     };
-    UrcuBp(urcu_bp) = "urcu-bp", "external: liburcu's lfht, flavour without registration, a call_rcu worker a processor", {
+    UrcuBp(urcu_bp) = "urcu-bp", 1, {
         urcu_bp_new urcu_bp_attach urcu_bp_detach urcu_bp_insert urcu_bp_remove
         urcu_bp_borrow urcu_bp_counted urcu_bp_hold urcu_bp_unreclaimed
     };
-    Ck(ck) = "ck", "external: ck_ht with ck_epoch, writers behind a spinlock, looks at 64 deferred frees", {
+    Ck(ck) = "ck", 2, {
         peer_ck_new peer_ck_attach peer_ck_detach peer_ck_insert peer_ck_remove
         peer_ck_borrow peer_ck_counted peer_ck_hold peer_ck_unreclaimed
     };

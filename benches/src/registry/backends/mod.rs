@@ -66,6 +66,26 @@ pub const ALL: &[Backend] = &[
     backend::<array::Array>(),
 ];
 
+/// Name and role of the peers in C, also where their headers are missing.
+pub const C_PEERS: [(&str, &str); 3] = [
+    ("urcu-memb", "external: liburcu's lfht, membarrier flavour, a call_rcu worker a processor"),
+    (
+        "urcu-bp",
+        "external: liburcu's lfht, flavour without registration, a call_rcu worker a processor",
+    ),
+    ("ck", "external: ck_ht with ck_epoch, writers behind a spinlock, looks at 64 deferred frees"),
+];
+
+/// Name, role and allocator of every registry in the report's order, whichever are built.
+pub fn described() -> Vec<[&'static str; 3]> {
+    let in_c = |name: &str| C_PEERS.iter().any(|peer| peer.0 == name);
+    let rest = ALL.iter().filter(|backend| !in_c(backend.name));
+    let mut all: Vec<_> = rest.map(|it| [it.name, it.role, it.allocator]).collect();
+    let first = all.iter().position(|it| it[1].starts_with("external")).unwrap_or(all.len());
+    all.splice(first..first, C_PEERS.map(|(name, role)| [name, role, "malloc"]));
+    all
+}
+
 /// The registry called `name`.
 pub fn find(name: &str) -> Option<&'static Backend> {
     ALL.iter().find(|backend| backend.name == name)
@@ -111,6 +131,13 @@ mod tests {
         for variant in epochsocks::registry::VARIANTS {
             assert!(find(variant.name).is_some(), "{} is not measured", variant.name);
         }
+    }
+
+    #[test]
+    fn the_description_does_not_depend_on_what_is_built() {
+        let described = described();
+        assert!(ALL.iter().all(|backend| described.iter().any(|it| it[0] == backend.name)));
+        assert!(C_PEERS.iter().all(|peer| described.iter().any(|it| it[0] == peer.0)));
     }
 
     #[test]
