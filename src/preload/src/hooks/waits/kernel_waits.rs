@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
-use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
+use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec};
 
 use super::{poll, select};
 use crate::hooks::arguments::{put_value, value_at};
@@ -46,7 +46,7 @@ pub unsafe fn select(
     readable: *mut fd_set,
     writable: *mut fd_set,
     exceptional: *mut fd_set,
-    timeout: *mut timeval,
+    timeout: *mut libc::timeval,
 ) -> c_int {
     // SAFETY: the caller's contract. libc's function would write the rest of the time where it can't.
     let mut time = match unsafe { value_at(timeout) } {
