@@ -79,6 +79,9 @@ macro_rules! for_each_backend { ($reader:ident $($first:tt)*) => { $reader! {
         counted COUNTED "counted" ($crate::Counted) {
             "a split reference count in the slot, no epochs" []
         }
+        type_stable TYPE_STABLE "type-stable" ($crate::TypeStable) {
+            "a count for each reader and a second look, as the kernel's fget, no epochs" []
+        }
         mutex MUTEX "mutex" ($crate::Mutex) {
             "the 2013 proposal: one mutex over a chained hash table"
             [LOCK_IN_HANDLER, LOCK_AT_FORK]

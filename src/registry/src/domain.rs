@@ -2,6 +2,7 @@
 
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::backends::Variant;
 use super::entry::{Entry, Slot, Steps};
@@ -27,6 +28,15 @@ pub unsafe trait Domain: Sync {
 
     /// The node that `slot` names, protected; `None` if it names none.
     fn protect<'d>(&'d self, slot: &Slot<Self::Payload>) -> Option<Self::Guard<'d>>;
+
+    /// The node that `slot` names, with one more reference (guarantee C).
+    #[inline(always)]
+    fn acquire(&self, slot: &Slot<Self::Payload>) -> Option<NonNull<Node<Self::Payload>>> {
+        let node = self.protect(slot)?;
+        // Relaxed: the guard has met a count of at least 1, and the guard's end publishes this.
+        node.count.fetch_add(1, Relaxed);
+        Some(NonNull::from(&*node))
+    }
 
     /// Protects a node of which the caller owns a slot count.
     fn hold(&self, node: NonNull<Node<Self::Payload>>) -> Self::Guard<'_>;

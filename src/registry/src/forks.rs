@@ -69,6 +69,7 @@ fn forked_child_of_a_threaded_process_works_at_once() {
     forked_child_works(fork, &support::SlotsHazard::new());
     forked_child_works(fork, &support::SlotsEpoch::new());
     forked_child_works(fork, &support::Counted::new());
+    forked_child_works(fork, &support::TypeStable::new());
 }
 
 /// promise: J
@@ -79,6 +80,7 @@ fn child_of_a_raw_clone_works_at_once() {
     forked_child_works(raw_fork, &support::SlotsHazard::new());
     forked_child_works(raw_fork, &support::SlotsEpoch::new());
     forked_child_works(raw_fork, &support::Counted::new());
+    forked_child_works(raw_fork, &support::TypeStable::new());
 }
 
 /// J: also where the record under the guard was removed when no arena was free.

@@ -27,7 +27,7 @@
 //!   `backends` lists them; `owned` keeps a vfork child's
 //!   hands off; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
-//!   (`epoch`) of `node`s from a `slab`
+//!   (`epoch`, or `type_stable` counts) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`
 //! - the tests: `conformance`, `equivalence` and `closes` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support` and `children`), loom's `models`
 #![cfg_attr(not(any(test, crossbeam_loom)), no_std)]
@@ -55,6 +55,7 @@ mod sizes;
 mod slab;
 mod slots;
 mod table;
+mod type_stable;
 mod witness;
 
 #[cfg(all(test, not(crossbeam_loom)))]
@@ -102,6 +103,8 @@ pub type SlotsEpoch<T> = Owned<SlotRegistry<EpochDomain<policy::Epoch, T>>>;
 pub type SlotsHazard<T> = Owned<SlotRegistry<EpochDomain<policy::Hazard, T>>>;
 /// A split reference count in the slot's word.
 pub type Counted<T> = Owned<counted::Counted<T>>;
+/// A count for each reader and a second look, as the kernel has it.
+pub type TypeStable<T> = Owned<SlotRegistry<type_stable::Counts<T>>>;
 /// The proposal of 2013: one mutex over a chained hash table.
 pub type Mutex<T> = Owned<mutex::Mutex<T>>;
 /// One mutex over the descriptor table.

@@ -312,6 +312,7 @@ fn without_memory_no_descriptor_keeps_a_dissolved_connection() {
     superseded_without_memory(&bare::<PlainEra>());
     superseded_without_memory(&bare::<Hazard>());
     superseded_without_memory(support::Counted::new().inner());
+    superseded_without_memory(support::TypeStable::new().inner());
     superseded_without_memory(support::Mutex::new().inner());
     superseded_without_memory(support::MutexSlots::new().inner());
 }
@@ -352,5 +353,6 @@ fn no_record_is_lost_or_freed_twice_by_threads() {
     concurrency_loses_no_node(&support::SlotsBarrier::new());
     concurrency_loses_no_node(&support::SlotsHazard::new());
     concurrency_loses_no_node(&support::Counted::new());
+    concurrency_loses_no_node(&support::TypeStable::new());
     concurrency_loses_no_node(&support::MutexSlots::new());
 }

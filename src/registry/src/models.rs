@@ -37,6 +37,17 @@ trait Subject: Registry + Send + 'static {
 type Slots<P> = SlotRegistry<EpochDomain<P, TestRecord>>;
 type Counted = super::counted::Counted<TestRecord>;
 
+type TypeStable = SlotRegistry<super::type_stable::Counts<TestRecord>>;
+
+impl Subject for TypeStable {
+    fn fresh() -> Self {
+        SlotRegistry::over(super::type_stable::Counts::new())
+    }
+
+    /// All that may be freed is.
+    fn reclaim(&self) {}
+}
+
 impl<P: Policy + Send> Subject for Slots<P> {
     fn fresh() -> Self {
         SlotRegistry::over(EpochDomain::new())
@@ -167,6 +178,21 @@ fn count_while_removed<S: Subject>() {
     registry.remove(1);
     reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+}
+
+/// C: a reader whose record's memory becomes that of another descriptor sees its own or none.
+fn read_while_another_is_made<S: Subject>() {
+    let registry = registry::<S>();
+    registry.insert(0, SocketId(10)).expect("vacant");
+    let reader = beside(&registry, |registry| {
+        let seen = registry.borrow(0, |record| record.id());
+        assert!(seen.is_none_or(|id| id == SocketId(10)));
+    });
+    registry.remove(0);
+    registry.insert(1, SocketId(11)).expect("vacant");
+    registry.remove(1);
+    reader.join().expect("no panic");
+    assert_eq!(alive_at_rest(&*registry), 0, "both records are freed");
 }
 
 /// G: of two inserts one wins.
@@ -433,6 +459,20 @@ models! {
     twin_hazard_overflow_ignored: fails(&[Mutant::IgnoredOverflow], read_without_a_cell::<Hazard>);
     twin_era_overflow_without_fences: fails(&[Mutant::MissingFence], read_without_a_cell::<Era>);
     twin_hazard_overflow_without_fences: fails(&[Mutant::MissingFence], read_without_a_cell::<Hazard>);
+
+    count_protects_a_reader_from_reuse: holds(read_while_reused::<TypeStable>);
+    twin_count_from_zero: fails(&[Mutant::CountFromZero], read_while_reused::<TypeStable>);
+    second_look_tells_whose_record_it_is: holds(read_while_another_is_made::<TypeStable>);
+    twin_no_look_after_count:
+        fails(&[Mutant::NoLookAfterCount], read_while_another_is_made::<TypeStable>);
+    twin_early_count: fails(&[Mutant::EarlyCount], read_while_reused::<TypeStable>);
+    count_keeps_a_counted_record: holds(count_while_removed::<TypeStable>);
+    one_of_two_inserts_of_counted_nodes_wins: holds(insert_twice::<TypeStable>);
+    count_duplicate_while_removed: holds(duplicate_while_removed::<TypeStable>);
+    twin_count_unvalidated_share:
+        fails(&[Mutant::UnvalidatedShare], duplicate_while_removed::<TypeStable>);
+    supersede_reaches_a_fresh_duplicate_of_a_count: holds(duplicate_while_superseded::<TypeStable>);
+    supersede_reaches_a_restored_count: holds(restore_while_superseded::<TypeStable>);
 
     spill_stack_gives_each_node_once: holds(share_nodes);
     twin_spill_stack_without_tag: fails(&[Mutant::NoTag], share_nodes);

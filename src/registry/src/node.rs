@@ -99,8 +99,15 @@ impl<T: Payload> Node<T> {
     #[inline]
     pub fn revive(&self, cookie: SocketId, birth: u64) {
         // Relaxed throughout: the CAS or swap that puts the node into a slot releases them.
-        self.birth.store(birth, Relaxed);
         self.count.store(1, Relaxed);
+        self.renew(cookie, birth);
+    }
+
+    /// As `revive`, but for the count, which the caller stores.
+    #[inline(always)]
+    pub fn renew(&self, cookie: SocketId, birth: u64) {
+        // Relaxed throughout: as in `revive`.
+        self.birth.store(birth, Relaxed);
         self.slots.store(1, Relaxed);
         self.successor.store(null_mut(), Relaxed);
         self.witness.born();

@@ -1,7 +1,7 @@
 //! The registry over the descriptor table, generic over how memory is reclaimed.
 
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
 
 use super::audit::{Audit, Use};
 use super::backends::Variant;
@@ -299,10 +299,7 @@ unsafe impl<D: Domain> Registry for SlotRegistry<D> {
 
     #[inline]
     fn acquire(&self, fd: i32) -> Option<NonNull<D::Payload>> {
-        let node = self.domain.protect(self.table.slot(fd)?)?;
-        // Relaxed: the guard has met a count of at least 1, and the guard's end publishes this.
-        node.count.fetch_add(1, Relaxed);
-        Some(Node::record_ptr(NonNull::from(&*node)))
+        self.domain.acquire(self.table.slot(fd)?).map(Node::record_ptr)
     }
 
     #[inline]

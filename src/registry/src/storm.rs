@@ -106,4 +106,5 @@ storms! {
     slots_barrier_survives_a_signal_storm: support::SlotsBarrier;
     slots_hazard_survives_a_signal_storm: support::SlotsHazard;
     counted_survives_a_signal_storm: support::Counted;
+    type_stable_survives_a_signal_storm: support::TypeStable;
 }

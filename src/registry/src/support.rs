@@ -10,6 +10,7 @@ pub type SlotsBarrier = super::SlotsBarrier<TestRecord>;
 pub type SlotsEpoch = super::SlotsEpoch<TestRecord>;
 pub type SlotsHazard = super::SlotsHazard<TestRecord>;
 pub type Counted = super::Counted<TestRecord>;
+pub type TypeStable = super::TypeStable<TestRecord>;
 pub type Mutex = super::Mutex<TestRecord>;
 pub type MutexSlots = super::MutexSlots<TestRecord>;
 

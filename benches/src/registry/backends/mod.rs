@@ -49,6 +49,7 @@ pub const ALL: &[Backend] = &[
     backend::<ours::SlotsEpoch>(),
     backend::<ours::SlotsHazard>(),
     backend::<ours::Counted>(),
+    backend::<ours::TypeStable>(),
     backend::<ours::MutexSlots>(),
     backend::<ours::Sharded>(),
     backend::<ours::Snapshot>(),

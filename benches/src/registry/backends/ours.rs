@@ -95,6 +95,8 @@ ours! {
         unreclaimed: |registry| registry.unreclaimed().into();
     Counted = Inner<library::Counted<Record>>, "counted",
         "the same table, split reference count, no epochs", "own slab over mmap";
+    TypeStable = Inner<library::TypeStable<Record>>, "type-stable",
+        "the same table, a count for each reader and a second look, as the kernel's fget", "own slab over mmap";
     MutexSlots = Inner<library::MutexSlots<Record>>, "mutex-slots",
         "one mutex over the descriptor table: what the lock alone costs", "own slab over mmap";
     Sharded = Inner<companion::Sharded<Record>>, "sharded",

@@ -51,6 +51,12 @@ pub enum Mutant {
     RefusalIgnored = 1 << 25,
     /// Places keep their cells when no barrier is to be had any more.
     PlacesKeepCells = 1 << 26,
+    /// A count is raised although it is 0.
+    CountFromZero = 1 << 27,
+    /// The slot is not looked at again when the count of its node was raised.
+    NoLookAfterCount = 1 << 28,
+    /// The count of a node in use again is stored before its record, without a release.
+    EarlyCount = 1 << 29,
     /// A young entry is made old by a store where it should be compared and swapped.
     StoreOnSecondLook = 1 << 22,
 }
