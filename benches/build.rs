@@ -12,7 +12,7 @@ struct Peer {
     libraries: &'static [&'static str],
 }
 
-const PEERS: [Peer; 3] = [
+const PEERS: [Peer; 4] = [
     Peer {
         name: "urcu_memb",
         header: "urcu/rculfhash.h",
@@ -28,6 +28,13 @@ const PEERS: [Peer; 3] = [
         libraries: &["urcu-cds", "urcu-bp", "urcu-common"],
     },
     Peer { name: "ck", header: "ck_ht.h", source: "c/ck.c", definition: None, libraries: &["ck"] },
+    Peer {
+        name: "ck_hp",
+        header: "ck_hp.h",
+        source: "c/ck_hp.c",
+        definition: None,
+        libraries: &["ck"],
+    },
 ];
 
 fn main() {

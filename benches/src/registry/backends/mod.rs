@@ -2,13 +2,15 @@
 
 mod array;
 // build.rs tells which of their libraries are installed.
-#[cfg(any(urcu_memb, urcu_bp, ck))]
+#[cfg(any(urcu_memb, urcu_bp, ck, ck_hp))]
 mod c_peer;
 mod crossbeam;
+mod haphazard;
 mod ours;
 mod papaya;
 mod scc;
 mod seize;
+mod sharded_slab;
 mod shared;
 
 pub use shared::count_frees;
@@ -60,6 +62,10 @@ pub const ALL: &[Backend] = &[
     backend::<c_peer::UrcuBp>(),
     #[cfg(ck)]
     backend::<c_peer::Ck>(),
+    #[cfg(ck_hp)]
+    backend::<c_peer::CkHp>(),
+    backend::<haphazard::Haphazard>(),
+    backend::<sharded_slab::ShardedSlab>(),
     backend::<papaya::Papaya>(),
     backend::<scc::Scc>(),
     backend::<seize::Seize>(),
