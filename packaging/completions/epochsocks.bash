@@ -25,7 +25,7 @@ _epochsocks() {
   if ((i > COMP_CWORD)); then
     [[ $word == = ]] && word=
     case ${COMP_WORDS[value]} in
-      --registry) COMPREPLY=($(compgen -W 'slots slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -- "$word")) ;;
+      --registry) COMPREPLY=($(compgen -W 'slots slots-barrier slots-epoch slots-hazard counted type-stable mutex mutex-slots sharded snapshot slots-crossbeam' -- "$word")) ;;
       --completions) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
       -a|--address) COMPREPLY=($(:)) ;;
       -P|--port) COMPREPLY=($(:)) ;;

@@ -22,7 +22,7 @@ complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print 
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'
 complete -c epochsocks -n __epochsocks_before_command -l redirect -d 'Run all under a supervisor, which leads static and Go programs through Tor, too; without it only a COMMAND that is one.'
 complete -c epochsocks -n __epochsocks_before_command -l no-redirect -d 'Refuse a COMMAND that is static or Go.'
-complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-barrier slots-epoch slots-hazard counted mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-barrier, slots-epoch, slots-hazard, counted, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
+complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-barrier slots-epoch slots-hazard counted type-stable mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-barrier, slots-epoch, slots-hazard, counted, type-stable, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
 complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
 complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'
 complete -c epochsocks -n __epochsocks_before_command -l completions -x -a 'bash zsh fish' -d 'Print what completes the flags in bash, zsh or fish.'
