@@ -1,5 +1,6 @@
 //! Documents and comments keep the rules of CONTRIBUTING: plain words, and paths that exist.
 
+mod crates;
 mod imports;
 mod links;
 mod maps;
@@ -42,7 +43,10 @@ fn texts(folders: &[&str], extensions: &[&str]) -> Vec<Text> {
 fn documents() -> Vec<Text> {
     let folders = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "design"];
     let mut found = texts(&folders, &["md"]);
-    found.extend(texts(&["benches/README.md"], &["md"]));
+    found.extend(texts(
+        &["benches/README.md", "src/registry/README.md", "src/registry-std/README.md"],
+        &["md"],
+    ));
     found
 }
 

@@ -16,3 +16,7 @@ pub type Sharded<T> = Owned<sharded::Sharded<T>>;
 pub type Snapshot<T> = Owned<snapshot::Snapshot<T>>;
 /// The descriptor table over crossbeam-epoch.
 pub type SlotsCrossbeam<T> = Owned<SlotRegistry<slots_crossbeam::Crossbeam<T>>>;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

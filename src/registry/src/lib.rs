@@ -29,6 +29,7 @@
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `type_stable` counts) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`
+//! - `place`: a domain by itself, without descriptors
 //! - the tests: `conformance`, `equivalence` and `closes` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support` and `children`), loom's `models`
 #![cfg_attr(not(any(test, crossbeam_loom)), no_std)]
 
@@ -51,6 +52,7 @@ mod mutex_slots;
 mod node;
 mod owned;
 mod payload;
+mod place;
 mod sizes;
 mod slab;
 mod slots;
@@ -88,6 +90,7 @@ pub use handle::Handle;
 pub use layout::Layout;
 pub use owned::Owned;
 pub use payload::Payload;
+pub use place::{Domain, Place};
 pub use slots::SlotRegistry;
 
 use epoch::EpochDomain;
@@ -121,6 +124,10 @@ pub mod parts {
     pub use crate::sizes::BATCH;
     pub use crate::slab::Slab;
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 use core::ptr::NonNull;
 
