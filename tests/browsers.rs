@@ -99,9 +99,13 @@ fn chromium_renders_a_page_in_its_sandbox() {
     // A lookup is answered with an address; for a connect that is where it was made from.
     let answer = Reply(vec![5, 0, 0, 1, 203, 0, 113, 5, 0, 0]);
     // One process looks a name up, and another one connects to the cookie address.
-    for (flags, host) in
-        [(&[][..], "name.test"), (&[], ONION), (&["--names", "cookie"], "cookie.test")]
-    {
+    for (flags, host) in [
+        (&["--no-redirect"][..], "name.test"),
+        (&["--no-redirect"], ONION),
+        (&["--no-redirect", "--names", "cookie"], "cookie.test"),
+        (&["--redirect"], "name.test"),
+        (&["--redirect", "--names", "cookie"], "cookie.test"),
+    ] {
         let proxy = ScriptedProxy::start(&[Greeting, method(0), Request, answer.clone(), Hello]);
         let mut command = home.command(&home.0.join("epochsocks"));
         command.env("EPOCHSOCKS_LIBRARY", home.0.join("libepochsocks_preload.so"));

@@ -15,6 +15,7 @@
 //! - [`bypasses`]: every way past Tor that a program may try
 //! - [`backstop`]: what no hook sees
 //! - [`redirect`]: programs that no preload library reaches, under a supervisor
+//! - [`supervised`]: programs of many kinds under a supervisor, and what tries to get around it
 //! - [`traps`]: the network itself
 //! - [`teardown`]: what is left of it after a run
 
@@ -34,6 +35,7 @@ mod registries;
 mod resolvers;
 mod sockets;
 mod subject;
+mod supervised;
 mod teardown;
 mod torsocks;
 mod transfers;

@@ -7,9 +7,9 @@ use crate::subject::{Subject, assert_connected, network_with};
 use crate::support::process::probe_as;
 use crate::support::{Network, Observed};
 
-const ADDRESS: &str = "198.51.100.1";
+pub const ADDRESS: &str = "198.51.100.1";
 /// The client that the world's servers see if it comes by an exit.
-const EXIT: &str = "198.51.100.9\n";
+pub const EXIT: &str = "198.51.100.9\n";
 
 /// Builds a program with another compiler, once a process.
 fn built(name: &str, build: impl FnOnce(&Path) -> Command) -> PathBuf {
@@ -25,7 +25,7 @@ fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probes").join(name)
 }
 
-fn go(name: &str, cgo: &str, flags: &[&str]) -> PathBuf {
+pub fn go(name: &str, cgo: &str, flags: &[&str]) -> PathBuf {
     built(name, |program| {
         let mut go = Command::new("go");
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache");
@@ -35,7 +35,7 @@ fn go(name: &str, cgo: &str, flags: &[&str]) -> PathBuf {
     })
 }
 
-fn supervised(program: impl AsRef<std::ffi::OsStr>) -> Subject {
+pub fn supervised(program: impl AsRef<std::ffi::OsStr>) -> Subject {
     Subject::new(program).flag("--redirect")
 }
 

@@ -8,11 +8,19 @@
 //   supervised beside               whether a datagram reaches another port of this machine than that which its
 //                                   socket was connected to, by system calls of its own
 //   supervised races                the same with threads that change what a call is about
+//   supervised hidden ADDRESS PORT  as raw, in a process that may not be looked at
+//   supervised execute PROGRAM ...  executes it in inline assembly
+//   supervised users                the effective and the real user
+//   supervised storm ADDRESS PORT   children that connect, are interrupted and killed, and one that connects after
+//   supervised listener             a second listener of a filter
+//   supervised stuck ADDRESS PORT   whether sockets come about while connects to a full queue are under way
 //   supervised killer               what sockets are after the supervisor was killed
 //   supervised fastopen ADDRESS PORT
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -20,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -254,6 +263,79 @@ static int races(void) {
     return 0;
 }
 
+static int execute(char **words) {
+    extern char **environ;
+    call(SYS_execve, (long)words[0], (long)words, (long)environ, 0, 0, 0);
+    return puts("execve failed"), 1;
+}
+
+static void nothing(int signal) { (void)signal; }
+
+static int storm(struct sockaddr_in place) {
+    struct sigaction interrupted = {.sa_handler = nothing};
+    sigaction(SIGALRM, &interrupted, NULL);
+    pid_t children[60];
+    for (int i = 0; i < 60; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            ualarm(100 + i, 100);
+            for (int round = 0; round < 20; round++) {
+                int fd = socket(AF_INET, SOCK_STREAM, 0);
+                if (connect(fd, (void *)&place, sizeof place) && errno != EINTR) break;
+                close(fd);
+                if (i % 3 == 0) execl("/proc/self/exe", "supervised", NULL);
+            }
+            _exit(0);
+        }
+        if (i % 4 == 0) kill(children[i], SIGKILL);
+        if (i % 5 == 0) kill(children[i], SIGSTOP), kill(children[i], SIGCONT);
+    }
+    while (wait(NULL) > 0) {}
+    puts("storm over");
+    fflush(stdout);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, (void *)&place, sizeof place)) return perror("connect"), 1;
+    return fetch(fd);
+}
+
+static int listener(void) {
+    struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &allow};
+    tell("listener", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+    tell("filter", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+    return 0;
+}
+
+static void *connect_for_ever(void *place) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    connect(fd, place, sizeof(struct sockaddr_in));
+    return NULL;
+}
+
+// Tells whether a thread of this process waits in connect(2).
+static int connects(pid_t thread) {
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
+    FILE *file = fopen(path, "r");
+    if (file) fgets(text, sizeof text, file), fclose(file);
+    return strtol(text, NULL, 10) == SYS_connect && *text != 'r';
+}
+
+static int stuck(struct sockaddr_in place) {
+    pthread_t thread;
+    int first = getpid() + 1;
+    for (int i = 0; i < 8; i++) pthread_create(&thread, NULL, connect_for_ever, &place);
+    for (int count = 0; count < 7;) {
+        count = 0;
+        for (pid_t id = first; id < first + 64; id++) count += connects(id);
+    }
+    for (int i = 0; i < 20; i++)
+        if (socket(AF_INET, SOCK_STREAM, 0) < 0) return perror("socket"), 1;
+    puts("answered");
+    fflush(stdout);
+    _exit(0);
+}
+
 static int killer(void) {
     struct sockaddr_in place = at("198.51.100.1", "80");
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -273,9 +355,15 @@ int main(int count, char **words) {
     if (!strcmp(what, "beside")) return beside();
     if (!strcmp(what, "races")) return races();
     if (!strcmp(what, "killer")) return killer();
+    if (!strcmp(what, "users")) return printf("users %d %d\n", geteuid(), getuid()), 0;
+    if (!strcmp(what, "listener")) return listener();
+    if (!strcmp(what, "execute")) return execute(words + 2);
     if (count < 4) return 2;
     if (!strcmp(what, "get")) return get(words[2], words[3]);
     if (!strcmp(what, "raw")) return raw(at(words[2], words[3]));
+    if (!strcmp(what, "storm")) return storm(at(words[2], words[3]));
+    if (!strcmp(what, "stuck")) return stuck(at(words[2], words[3]));
+    if (!strcmp(what, "hidden")) return prctl(PR_SET_DUMPABLE, 0), raw(at(words[2], words[3]));
     if (!strcmp(what, "closed")) return closed(at(words[2], words[3]));
     if (!strcmp(what, "vfork")) return vforked(at(words[2], words[3]));
     if (!strcmp(what, "fastopen")) return fast_open(at(words[2], words[3]));

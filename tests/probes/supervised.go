@@ -1,4 +1,5 @@
-// Fetches a page so many times at once; serves one page to itself first if it is told to.
+// Fetches a page so many times at once. With `serve` the page is its own, of a server on localhost; with `get`,
+// which git gives a credential helper, it is printed as a user's name.
 package main
 
 import (
@@ -12,6 +13,14 @@ import (
 )
 
 func main() {
+	url, what := os.Args[1], os.Args[len(os.Args)-1]
+	if what == "serve" {
+		url = serve()
+	}
+	if what == "get" {
+		fmt.Printf("username=%spassword=x\n", fetch(url))
+		return
+	}
 	count, _ := strconv.Atoi(os.Args[2])
 	var group sync.WaitGroup
 	var lock sync.Mutex
@@ -20,7 +29,7 @@ func main() {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			page := fetch(os.Args[1])
+			page := fetch(url)
 			lock.Lock()
 			pages[page]++
 			lock.Unlock()
@@ -33,6 +42,18 @@ func main() {
 	if listener, err := net.Listen("tcp", "198.51.100.9:80"); err == nil {
 		fmt.Println("listens on", listener.Addr())
 	}
+}
+
+func serve() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	go http.Serve(listener, http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(answer, "served")
+	}))
+	return "http://" + listener.Addr().String()
 }
 
 func fetch(url string) string {

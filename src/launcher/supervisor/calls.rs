@@ -13,6 +13,7 @@ use epochsocks::sys::{Errno, net, status_flags};
 
 use super::Supervisor;
 use super::abi::{self, Call};
+use super::connects::without_waiting;
 use super::log::{Level, Subject};
 use super::pending::{Payload, Pending, ReplyTo, Work};
 use super::program::{self, Socket};
@@ -172,7 +173,7 @@ impl Supervisor<'_> {
         if !waits {
             return net::connect(socket.number(), address).into();
         }
-        match net::connect_now(socket.number(), address) {
+        match without_waiting(socket.number(), address) {
             Err(Errno(libc::EINPROGRESS)) => {
                 let pending = Pending {
                     fd: Rc::new(socket.fd),
@@ -182,8 +183,6 @@ impl Supervisor<'_> {
                 };
                 self.add(pending).map(drop).map_or_else(Done::Fails, |()| Done::Later)
             }
-            // The system forbids Fast Open: the supervisor waits with the program.
-            Err(Errno(libc::EOPNOTSUPP)) => net::connect(socket.number(), address).into(),
             result => result.into(),
         }
     }
@@ -345,8 +344,7 @@ impl Supervisor<'_> {
     fn untold(&self, call: &Call, errno: Errno) -> Done {
         if errno == Errno(libc::EACCES) && self.listener.waits(call.id) {
             let name = program::name_of(call.thread);
-            let why =
-                "it may not be looked at (it is not dumpable, or pidfd_getfd is forbidden here)";
+            let why = "it may not be looked at (it is not dumpable)";
             self.warn(call, Subject::Call, format_args!("{name}: call refused: {why}"));
         }
         Done::Fails(errno)

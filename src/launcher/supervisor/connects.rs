@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epochsocks::policy::address::encode;
 use epochsocks::socks5::{Credentials, Handshake, Request};
-use epochsocks::sys::{Errno, net, time};
+use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::{Advance, DialError, DriveError, advance, target};
 
 use super::Supervisor;
@@ -79,12 +79,7 @@ impl Supervisor<'_> {
             net::take_off_routes(fd, domain).map_err(DialError::Connect)?;
         }
         let (bytes, length) = encode(&target);
-        let dialled = match net::connect_now(fd, &bytes[..length]) {
-            // The system forbids Fast Open: the supervisor waits with the program.
-            Err(Errno(libc::EOPNOTSUPP)) => net::connect(fd, &bytes[..length]),
-            dialled => dialled,
-        };
-        match dialled {
+        match without_waiting(fd, &bytes[..length]) {
             Ok(()) | Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
             Err(errno) => Err(DialError::Connect(errno)),
         }
@@ -174,5 +169,16 @@ impl Supervisor<'_> {
         let mut data = vec![0; (length as usize).min(MOST_BYTES)];
         program::memory(call, &self.listener, place, &mut data)?;
         net::send_now(fd, &data).map(|count| count as i64)
+    }
+}
+
+/// Connects `fd` without waiting, whatever its flags are: what waited here would keep all other calls waiting.
+pub(super) fn without_waiting(fd: i32, address: &[u8]) -> Result<(), Errno> {
+    match net::connect_now(fd, address) {
+        // The system forbids Fast Open.
+        Err(Errno(libc::EOPNOTSUPP)) => {
+            sys::without_blocking(fd, sys::status_flags(fd)?, || net::connect(fd, address))
+        }
+        connected => connected,
     }
 }
