@@ -1,5 +1,7 @@
 //! The file that is judged is the file that is executed, whatever stands between the two.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::support::process::{finish, probe, text};
@@ -102,6 +104,24 @@ fn a_static_program_that_is_named_like_the_dynamic_linker_is_refused() {
             assert!(all.contains("is statically linked"), "{script:?}: {all}");
         }
     }
+}
+
+/// Some ask it for its version so (uv).
+#[test]
+fn the_dynamic_linker_runs_without_a_program() {
+    let linker = std::env::current_exe().ok().and_then(|own| interpreter(&own));
+    let mut command = torify("sh");
+    command.args(["-c", "$0; echo status $?"]).arg(linker.expect("a test is linked dynamically"));
+    let all = text(&finish(&mut command, Duration::from_secs(30)));
+    assert!(!all.contains("not executed") && !all.contains("status 126"), "{all}");
+}
+
+/// The dynamic linker that `program` asks for.
+fn interpreter(program: &Path) -> Option<String> {
+    let output = Command::new("readelf").arg("--program-headers").arg(program).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, rest) = text.split_once("program interpreter: ")?;
+    rest.split(']').next().map(str::to_owned)
 }
 
 /// The kernel starts it in the program's place.

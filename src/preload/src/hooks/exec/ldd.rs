@@ -1,6 +1,6 @@
 //! The dynamic linker, run by ldd(1) to list what a program needs.
 //!
-//! It is a static program, but in these modes (ld.so(8)) nothing of the program that it is given
+//! It is a static program, but in these modes (ld.so(8)), and without a program, nothing of what it is given
 //! runs. Async-signal-safe.
 
 use core::ffi::CStr;
@@ -53,7 +53,8 @@ fn is_mode(arguments: Environment<'_>) -> bool {
             None => return false,
         }
     }
-    false
+    // It is given no program, and says so.
+    true
 }
 
 /// Tells whether an audit library would run: one that is named, or that a file among the arguments
