@@ -25,7 +25,7 @@ of a private network of real tor daemons, where whatever does not go to Tor is c
 
 Each program is tried by a name with an IPv4 address, by an onion name, and by a name that has nothing but an
 IPv6 address, as far as its protocol lets it. One word stands for all of them. In the second part are the
-programs that need what Tor does not carry, or that no preload library can protect.
+programs that need what Tor does not carry, or privileges.
 ";
 
 /// Writes the page from `results`.

@@ -41,8 +41,9 @@ impl Trial {
     ///
     /// The command sees these variables: `HOST`; `CA`, the certificate of https; `SSH`, a command that
     /// knows the world's keys, its options by themselves `SSH_OPTIONS`; `WORLD`, the network's
-    /// directory; `ONION`, the onion service. It starts in an empty directory, its home, which goes with
-    /// all processes that it has started.
+    /// directory; `ONION`, the onion service; `WRAPPER`, the wrapper. One that names the wrapper puts it
+    /// before its programs by itself. It starts in an empty directory, its home, which goes with all
+    /// processes that it has started.
     pub fn run(network: &Network, row: &'static Row, host: Host, wrapper: Wrapper) -> Trial {
         let home = Home::new();
         fs::write(home.0.join("proxychains.conf"), PROXYCHAINS).expect("a home can be written");
@@ -50,8 +51,13 @@ impl Trial {
         // The shell outside of the wrapper is process 1 and stays, so that it can tell of a crash.
         command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
         command.args([r#""$@"; exit $?"#, "sh"]);
-        command.args(wrapper.words(&home.0)).args(["/bin/sh", "-c", &row.command]);
+        let words = wrapper.words(&home.0);
+        if !row.command.contains("$WRAPPER") {
+            command.args(&words);
+        }
+        command.args(["/bin/sh", "-c", &row.command]);
         environment(&mut command, network, &home.0, host.host(network));
+        command.env("WRAPPER", words.join(" "));
         let start = Instant::now();
         // dirmngr gives Tor the address of a name server.
         let lenient = wrapper.looks_up_first() || row.service == "dns";
@@ -128,6 +134,8 @@ fn environment(command: &mut Command, network: &Network, home: &Path, host: &str
         ("USER", "root"),
         ("LANG", "C.UTF-8"),
         ("TERM", "xterm"),
+        // What is said on a terminal is to be found by its words, too.
+        ("NO_COLOR", "1"),
         ("HOST", host),
         ("ONION", network.onion()),
         ("CA", &file("certificate.pem")),
