@@ -7,6 +7,7 @@
 //! - [`Facts`]: of one file
 //! - [`elf`], [`script`]: the two formats that the kernel itself loads
 //! - [`linker`]: glibc's dynamic linker, told from any other file
+//! - [`library_cache`]: where that linker finds a library by its name
 //! - [`note`]: notes in ELF files, among them the preload library's own
 //! - [`c_library`]: what tells a C library, in a file or in memory
 //! - [`direct_calls`]: code that enters the kernel without the C library
@@ -16,6 +17,7 @@ pub mod direct_calls;
 mod dynamic;
 pub mod elf;
 mod head;
+pub mod library_cache;
 pub mod linker;
 pub mod note;
 mod plain;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::hosts_file::with_file;
 use crate::support::process::{finish, probe_as, text};
 use crate::support::torify;
 
@@ -21,14 +22,24 @@ fn is_not_run(command: &mut Command) {
     );
 }
 
-/// Lets tests/probes/linked.c load the library `name`; returns what it prints.
-fn loads(program: &Path, name: &str, folder: Option<&str>) -> String {
+/// tests/probes/linked.c, which loads the library `name`.
+fn loader(program: &Path, name: &str) -> Command {
     let mut command = torify(program);
     command.arg(name).env("EPOCHSOCKS_LOG_LEVEL", "1");
+    command
+}
+
+/// Lets tests/probes/linked.c load the library `name`; returns what it prints.
+fn loads(program: &Path, name: &str, folder: Option<&str>) -> String {
+    let mut command = loader(program, name);
     if let Some(folder) = folder {
         command.env("LD_LIBRARY_PATH", folder);
     }
-    String::from_utf8_lossy(&finish(&mut command, Duration::from_secs(30)).stdout).into_owned()
+    printed(&mut command)
+}
+
+fn printed(command: &mut Command) -> String {
+    String::from_utf8_lossy(&finish(command, Duration::from_secs(30)).stdout).into_owned()
 }
 
 /// Library that connects so, beside the programs.
@@ -80,6 +91,33 @@ fn such_a_library_is_not_loaded_by_its_name() {
     // Another library of that folder is none of these.
     probe_as("libharmless.so", "linked", &["-shared", "-fPIC"]);
     assert_eq!(loads(&bare, "libharmless.so", Some(&folder)), "ran\n");
+}
+
+/// As those in /usr/local/lib, which a line of /etc/ld.so.conf names.
+#[test]
+fn such_a_library_is_not_loaded_by_its_name_from_the_systems_cache() {
+    let program = probe_as("loader", "linked", &[]);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cached-libraries");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    for (name, original) in [
+        ("libcacheddirect.so", library()),
+        ("libcachedharmless.so", probe_as("libharmless.so", "linked", &["-shared", "-fPIC"])),
+    ] {
+        std::fs::copy(original, folder.join(name)).expect("a library can be copied");
+    }
+    let (list, cache) = (folder.join("list"), folder.join("cache"));
+    std::fs::write(&list, folder.to_str().expect("a plain name")).expect("a file can be written");
+    let mut ldconfig = Command::new("ldconfig");
+    ldconfig.env("PATH", "/sbin:/usr/sbin").arg("-X").arg("-C").arg(&cache).arg("-f").arg(&list);
+    assert!(ldconfig.status().is_ok_and(|status| status.success()), "{ldconfig:?}");
+    for (name, expected) in
+        [("libcacheddirect.so", "/dev/null/epochsocks"), ("libcachedharmless.so", "ran\n")]
+    {
+        let with = with_file(&loader(&program, name), &cache, "/etc/ld.so.cache");
+        let Some(mut command) = with else { return };
+        let seen = printed(&mut command);
+        assert!(seen.contains(expected), "{name}: {seen}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ const NOT_TESTABLE: &[(&str, &str)] = &[
     ("Hostile code", "it does the above on purpose"),
     ("What a program says", "no hook looks at what is sent"),
     ("An observer of both ends", "a limit of Tor"),
-    ("Libraries that the system's list names", "needs a change of the system's list"),
+    ("Libraries by other variables", "needs another platform or an older glibc"),
     ("Systems", "needs other kernels and processors"),
     ("UDP before Linux 5.7", "needs an older kernel"),
     ("Direct epoll waits of a library", "no hook sees the wait"),

@@ -1,4 +1,4 @@
-//! A command that sees another /etc/hosts.
+//! A command that sees another file of the system, such as /etc/hosts.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,20 @@ use super::process::search_path;
 pub fn with_hosts_file(command: &Command, name: &str, entries: &str) -> Option<Command> {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hosts-{name}"));
     fs::write(&file, entries).expect("a file can be written");
-    let script = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
+    with_file(command, &file, "/etc/hosts")
+}
+
+/// `command` in a mount namespace of its own, where `file` stands at `place`. Nothing where namespaces are not
+/// permitted.
+pub fn with_file(command: &Command, file: &Path, place: &str) -> Option<Command> {
+    let script = format!(r#"mount --bind "$0" {place} && exec "$@""#);
     let inside = |user: &[&str]| {
         let mut unshare = Command::new("unshare");
         unshare.args(user).args(["--mount", "sh", "-c"]).env("PATH", search_path());
         unshare
     };
     let permits = |user: &&[&str]| {
-        let tried = inside(user).args([script]).arg(&file).arg("true").output();
+        let tried = inside(user).arg(&script).arg(file).arg("true").output();
         tried.is_ok_and(|output| output.status.success())
     };
     let users = [&[][..], &["--user", "--map-root-user"]];
@@ -27,7 +33,7 @@ pub fn with_hosts_file(command: &Command, name: &str, entries: &str) -> Option<C
         return None;
     };
     let mut whole = inside(user);
-    whole.arg(script).arg(&file).arg(command.get_program()).args(command.get_args());
+    whole.arg(script).arg(file).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => whole.env(name, value),

@@ -207,7 +207,7 @@ fn judge(name: &CStr, caller: *const c_void) -> Result<(), ExecRefusal> {
     if OTHER_LIBCS.iter().any(|start| bytes.starts_with(start)) {
         return Err(ExecRefusal::SecondLibc);
     }
-    match found_by_caller(name, caller) {
+    match found_by_caller(name, caller).or_else(|| search::find_in_cache(name)) {
         Some((file, path)) => judge_file(&file, Named::ByName)
             .and_then(|()| judge_needs(&file, path.as_slice(), DEEPEST)),
         None => Ok(()),
@@ -252,7 +252,7 @@ fn judge_needs(file: &File, path: &[u8], deepest: u32) -> Result<(), ExecRefusal
 
 #[inline(never)]
 fn judge_need(name: &CStr, asker: search::Asker<'_>, deepest: u32) -> Result<(), ExecRefusal> {
-    match search::find(name, asker) {
+    match search::find(name, asker).or_else(|| search::find_in_cache(name)) {
         Some((file, path)) => judge_file(&file, Named::ByName)
             .and_then(|()| judge_needs(&file, path.as_slice(), deepest - 1)),
         None => Ok(()),

@@ -1,10 +1,12 @@
 //! The search of the dynamic linker for a library by its name, before the system's own directories: there a
 //! program may have any, and in the system's no library connects by itself. What it searches for a name is
-//! LD_LIBRARY_PATH and the directories that the asking object names (ld.so(8)).
+//! LD_LIBRARY_PATH, the directories that the asking object names, and its cache (ld.so(8)).
 
 use core::ffi::CStr;
 
 use epochsocks::bytes::Bytes;
+use epochsocks::program::c_library::is_name_of_whole;
+use epochsocks::program::library_cache;
 use epochsocks::sys::File;
 
 use crate::environment;
@@ -74,6 +76,19 @@ pub fn find(name: &CStr, asker: Asker<'_>) -> Option<(File, Path)> {
             File::open_at(libc::AT_FDCWD, text).ok().map(|file| (file, path))
         })
     })
+}
+
+/// The library that the linker's cache has for `name`, and its path; `None` where it is the system's, or there is
+/// none. A C library's name, which nearly all others need, is not looked for.
+#[inline(never)]
+pub fn find_in_cache(name: &CStr) -> Option<(File, Path)> {
+    if is_name_of_whole(name.to_bytes()) {
+        return None;
+    }
+    let is_others = |path: &CStr| !is_in_system(path.to_bytes());
+    let path: Path = library_cache::path_of(name, is_others).ok().flatten()?;
+    let file = File::open_at(libc::AT_FDCWD, CStr::from_bytes_with_nul(path.as_slice()).ok()?);
+    file.ok().map(|file| (file, path))
 }
 
 /// A directory with its `$ORIGIN`; an empty one is the working directory. `None` for one that does not
