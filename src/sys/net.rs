@@ -344,20 +344,22 @@ pub fn take_error(fd: i32) -> Result<i32, Errno> {
 /// message, whose data can't be read. A UNIX socket looks first at the descriptors that go along,
 /// of which this is none (`EBADF`); those of other families pass them over.
 pub fn is_unix(fd: i32) -> bool {
-    /// `cmsghdr` and one descriptor, with its padding.
+    /// The kernel's `cmsghdr` and one descriptor, with its padding.
     #[repr(C)]
     struct Control {
-        header: libc::cmsghdr,
+        length: usize,
+        level: i32,
+        kind: i32,
         descriptor: i32,
         _padding: i32,
     }
-    let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
-    let header = libc::cmsghdr {
-        cmsg_len: length as _,
-        cmsg_level: libc::SOL_SOCKET,
-        cmsg_type: libc::SCM_RIGHTS,
+    let mut control = Control {
+        length: core::mem::offset_of!(Control, _padding),
+        level: libc::SOL_SOCKET,
+        kind: libc::SCM_RIGHTS,
+        descriptor: -1,
+        _padding: 0,
     };
-    let mut control = Control { header, descriptor: -1, _padding: 0 };
     // Nothing is ever mapped there.
     let mut unreadable = libc::iovec { iov_base: core::ptr::without_provenance_mut(8), iov_len: 1 };
     // SAFETY: plain data, valid as zeroes.

@@ -29,7 +29,7 @@ fn clock(id: libc::clockid_t) -> Duration {
 /// `duration` in the kernel's form, at most what it holds.
 pub fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: duration.as_secs().min(i64::MAX as u64) as libc::time_t,
+        tv_sec: duration.as_secs().min(i64::MAX as u64) as _,
         tv_nsec: duration.subsec_nanos().into(),
     }
 }

@@ -163,10 +163,25 @@ fn the_preload_library_takes_the_crate_with_std_for_the_backends_that_need_it() 
     assert_eq!(named, expected.collect::<Vec<_>>());
 }
 
+/// The crates that `package` is built from.
+fn built_from(package: &str) -> BTreeSet<String> {
+    let tree = ["tree", "--edges=normal,build", "--prefix=none", "--format={lib}", "--package"];
+    let lines = cargo(&[tree.as_slice(), &[package]].concat());
+    lines.lines().map(|name| name.replace('_', "-")).collect()
+}
+
 #[test]
 fn the_preload_library_is_built_from_these_crates_alone() {
-    let tree = ["tree", "--package=epochsocks-preload", "--edges=normal,build", "--prefix=none"];
-    let lines = cargo(&[tree.as_slice(), &["--format={lib}"]].concat());
-    let crates: BTreeSet<_> = lines.lines().map(|name| name.replace('_', "-")).collect();
+    let crates = built_from("epochsocks-preload");
     assert_eq!(crates, IN_THE_PRELOAD_LIBRARY.map(str::to_owned).into());
+}
+
+/// For targets without std.
+#[test]
+fn the_library_and_the_registry_are_built_from_no_crate_with_std() {
+    let expected = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let registry: BTreeSet<_> = expected(&["epochsocks-registry", "libc"]);
+    assert_eq!(built_from("epochsocks-registry"), registry);
+    let library = expected(&["epochsocks", "epochsocks-registry", "libc"]);
+    assert_eq!(built_from("epochsocks-library"), library);
 }
