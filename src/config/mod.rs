@@ -9,7 +9,7 @@
 //! | `network` | [`Network`], an IPv4 network |
 //! | `direct` | [`Direct`], what may be reached without Tor |
 //! | `proxy` | Tor's SOCKS port as the variables of libcurl name it |
-//! | `load` | [`load`] settings from all [`Sources`], [`export`] them to a child's environment |
+//! | `load` | [`load`] settings from all [`Sources`] |
 //! | `file` | the configuration file, line by line |
 //! | `environment` | [`Environment`], a process's environment block |
 //! | `error` | [`ConfigError`] and [`Warning`], each one line |
