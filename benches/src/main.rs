@@ -19,14 +19,15 @@ usage: epochsocks-benches [--quick | --full] [--output DIRECTORY] [--only NAME,.
 
 Experiments: never-threaded, signals, throughput, local-work, latency, garbage, fork;
 `registry` stands for all of these.
-startup, hooks, connections, tor-connections, threads, loops, backstop; `preload` stands for all of these.
+startup, hooks, connections, tor-connections, threads, backstop; `preload` stands for all of these.
+loops, which takes ten minutes.
 Results are written to DIRECTORY (target/benches) as EXPERIMENT.json.";
 
 // The first one must not have had threads.
 const REGISTRY: [&str; 7] =
     ["never-threaded", "signals", "throughput", "local-work", "latency", "garbage", "fork"];
-const PRELOAD: [&str; 7] =
-    ["startup", "hooks", "connections", "tor-connections", "threads", "loops", "backstop"];
+const PRELOAD: [&str; 6] =
+    ["startup", "hooks", "connections", "tor-connections", "threads", "backstop"];
 
 struct Command {
     plan: Plan,

@@ -20,6 +20,8 @@ pub struct Plan {
     pub effort: Effort,
     /// Samples of each subject in each setting.
     pub rounds: usize,
+    /// Samples of each way to run a program.
+    pub programs: usize,
     /// Least time of one sample.
     pub sample: Duration,
     /// Thread counts: powers of two, and the number of processors. More threads than processors would
@@ -39,15 +41,15 @@ impl Plan {
     }
 
     fn on(effort: Effort, processors: u32) -> Plan {
-        let (rounds, sample, most, entries) = match effort {
-            Effort::Quick => (3, 1, 2, vec![100]),
-            Effort::Normal => (11, 2, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
-            Effort::Full => (31, 10, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
+        let (rounds, programs, sample, most, entries) = match effort {
+            Effort::Quick => (3, 2, 1, 2, vec![100]),
+            Effort::Normal => (11, 7, 2, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
+            Effort::Full => (31, 21, 10, u32::MAX, vec![1, 100, 1_000, 10_000, 100_000]),
         };
         let most = processors.min(most);
         let powers = (0..8).map(|power| 1 << power).filter(|threads| *threads < most);
         let threads = powers.chain([most]).collect();
-        Plan { effort, rounds, sample: Duration::from_millis(sample), threads, entries }
+        Plan { effort, rounds, programs, sample: Duration::from_millis(sample), threads, entries }
     }
 
     /// The settings: entries, and the thread counts to measure with that many. Only the full plan

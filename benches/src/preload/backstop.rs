@@ -51,7 +51,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     for (workload, unit, sample) in &workloads {
         progress.step(workload);
         let mut failure = None;
-        let samples = interleaved(plan.rounds, subjects.len(), |index| {
+        let samples = interleaved(plan.programs, subjects.len(), |index| {
             sample(&subjects[index]).unwrap_or_else(|error| {
                 failure = Some(error);
                 f64::NAN

@@ -110,7 +110,7 @@ fn measure(
         progress.step(mode.workload);
         let asked: Vec<_> =
             subjects.iter().filter(|s| !s.bare || mode.arguments[0] == "connect").collect();
-        let samples = interleaved(plan.rounds, asked.len(), |index| {
+        let samples = interleaved(plan.programs, asked.len(), |index| {
             sample(&program, asked[index], mode, way).unwrap_or_else(|error| {
                 results.notes.push(error.to_string());
                 f64::NAN

@@ -17,7 +17,7 @@ type Calls = BTreeMap<String, [f64; 2]>;
 /// The subject that stands for libc's own functions, called in the process under our library.
 pub const LIBC: &str = "libc";
 
-/// Runs the client under each library, `plan.rounds` times.
+/// Runs the client under each library, `plan.programs` times.
 pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let mut results = Results::new("preload-hooks");
     let server = SocksServer::start()?;
@@ -28,9 +28,9 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     torifiers.extend(peers);
     let batches = if plan.effort == Effort::Quick { 5 } else { 21 };
     let arguments = ["hooks".to_owned(), batches.to_string()];
-    let mut progress = Progress::new(&results.experiment, plan.rounds);
+    let mut progress = Progress::new(&results.experiment, plan.programs);
     let mut samples: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
-    for round in 0..plan.rounds {
+    for round in 0..plan.programs {
         progress.step(&format!("round {}", round + 1));
         for torifier in &torifiers {
             let mut variables = vec![("BENCH_PORT", server.port.to_string())];

@@ -52,7 +52,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
         progress.step(event_loop.name);
         let mut failures = Vec::new();
         let mut runs = vec![Vec::new(); torifiers.len()];
-        for turn in 0..plan.rounds.min(ROUNDS) * torifiers.len() {
+        for turn in 0..plan.programs.min(ROUNDS) * torifiers.len() {
             // In an order that rotates.
             let index = (turn + turn / torifiers.len()) % torifiers.len();
             match sample(event_loop, &torifiers[index], server, &stopwatch, scratch) {

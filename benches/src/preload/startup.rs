@@ -13,7 +13,7 @@ use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
 
 /// Execs a round stands for.
-const EACH: usize = 40;
+const EACH: usize = 60;
 /// Execs of which the quickest is one sample: nearly always one of them is left alone by the rest of
 /// the machine.
 const LEAST_OF: usize = 20;
@@ -43,7 +43,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
             .map(|torifier| (torifier.name.clone(), start(workload, torifier, &program)))
             .collect();
         let mut busy = vec![Vec::new(); starts.len()];
-        let walls = interleaved(plan.rounds * EACH, starts.len(), |index| {
+        let walls = interleaved(plan.programs * EACH, starts.len(), |index| {
             let (wall, processor) = exec(&starts[index]);
             busy[index].push(processor);
             wall

@@ -26,8 +26,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let mut torifiers = vec![Torifier::nothing(), torifier::epochsocks(server.port)?];
     torifiers.extend(variants);
     torifiers.extend(peers);
-    let (rounds, span) =
-        if plan.effort == Effort::Quick { (1, 20) } else { (plan.rounds.min(7), 60) };
+    let (rounds, span) = if plan.effort == Effort::Quick { (1, 20) } else { (plan.programs, 60) };
     let mut progress = Progress::new(&results.experiment, THREADS.len());
     for threads in THREADS {
         progress.step(&format!("{threads} threads"));

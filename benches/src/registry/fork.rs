@@ -37,10 +37,12 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> io::Result<Results> {
     let mut results = Results::new("registry-fork");
     // The external peers do not say that a child may go on with them.
     let ours = chosen.iter().filter(|backend| !backend.role.starts_with("external"));
-    let names: Vec<_> = std::iter::once(NONE).chain(ours.map(|backend| backend.name)).collect();
+    let ours: Vec<_> = ours.map(|it| (it.name, (it.new)().most_entries())).collect();
     let mut progress = Progress::new(&results.experiment, 2);
     for entries in [100, 10_000] {
         progress.step(&format!("{entries} entries"));
+        let holds_them = ours.iter().filter(|it| entries <= it.1);
+        let names: Vec<_> = std::iter::once(NONE).chain(holds_them.map(|it| it.0)).collect();
         let mut lookups = vec![Vec::new(); names.len()];
         let mut failure = None;
         let forks =
@@ -90,9 +92,6 @@ pub fn child(arguments: &[String]) -> io::Result<()> {
     let subject = backends::find(name).map(|backend| (backend.new)());
     let entries = entries.parse().map_err(io::Error::other)?;
     if let Some(subject) = &subject {
-        if entries > subject.most_entries() {
-            return Err(io::Error::other("more entries than it can be filled with"));
-        }
         fill(subject.as_ref(), entries);
     }
     let ticks = Ticks::calibrated(&Monotonic::start(), Duration::from_millis(5));

@@ -283,7 +283,8 @@ fn garbage(all: &[Results]) -> String {
         "records, no reader: median",
         "most",
         "records, stopped reader: most",
-        "of those retired, %",
+        "retired beside it",
+        "of those unreclaimed, %",
         "memory, MiB",
     ]);
     for it in timelines(all, "no-reader") {
@@ -293,10 +294,8 @@ fn garbage(all: &[Results]) -> String {
         let most = |values: &[f64]| values.iter().copied().reduce(f64::max);
         let stopped = stopped.iter().find(|other| other.subject == it.subject);
         let (free, held) = (records(it), stopped.map_or(Vec::new(), |it| records(it)));
-        let part = stopped.and_then(|it| {
-            let retired = *it.value.retired.last()?;
-            Some(100.0 * most(&held)? / (retired as f64).max(1.0))
-        });
+        let retired = stopped.and_then(|it| Some(*it.value.retired.last()? as f64));
+        let part = retired.zip(most(&held)).map(|(retired, held)| 100.0 * held / retired.max(1.0));
         let memory = stopped.and_then(|it| it.value.points.iter().map(|it| it.2).reduce(f64::max));
         let cell = |value: Option<f64>| value.map_or("–".to_owned(), number);
         table.rows.push(vec![
@@ -304,6 +303,7 @@ fn garbage(all: &[Results]) -> String {
             cell(median(&free)),
             cell(most(&free)),
             cell(most(&held)),
+            cell(retired),
             cell(part),
             cell(memory.map(|kib| kib / 1024.0)),
         ]);
