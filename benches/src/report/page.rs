@@ -16,16 +16,19 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// Subjects of the plots; the tables have all.
-const SHOWN: [&str; 13] = [
+const SHOWN: [&str; 16] = [
     BASELINE,
     DEFAULT,
     "slots-barrier",
     "counted",
+    "type-stable",
     "slots-crossbeam",
     "sharded",
     "crossbeam",
     "urcu-memb",
     "ck",
+    "ck-hp",
+    "haphazard",
     "papaya",
     "scc",
     "seize",

@@ -57,6 +57,7 @@ programs! {
         "mutex-slots" [Lock / 1]
         "slots" []
         "counted" []
+        "type-stable" []
         "array" []
     }
     "miss": {
@@ -68,6 +69,7 @@ programs! {
         "mutex" [Lock / 1]
         "slots" [Write / 1, Write / 1]
         "counted" [Write / 1, Write / 1]
+        "type-stable" [Write / 1, Write / 1]
     }
     "insert-remove": {
         "mutex" [Lock / 1]

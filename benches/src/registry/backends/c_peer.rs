@@ -113,7 +113,7 @@ c_peer! {
         peer_ck_new peer_ck_attach peer_ck_detach peer_ck_insert peer_ck_remove
         peer_ck_borrow peer_ck_counted peer_ck_hold peer_ck_unreclaimed
     };
-    CkHp(ck_hp) = "ck-hp", "external: ck's hazard pointers under a plain array", {
+    CkHp(ck_hp) = "ck-hp", 3, {
         peer_ck_hp_new peer_ck_hp_attach peer_ck_hp_detach peer_ck_hp_insert peer_ck_hp_remove
         peer_ck_hp_borrow peer_ck_hp_counted peer_ck_hp_hold peer_ck_hp_unreclaimed
     };

@@ -74,13 +74,14 @@ pub const ALL: &[Backend] = &[
 ];
 
 /// Name and role of the peers in C, also where their headers are missing.
-pub const C_PEERS: [(&str, &str); 3] = [
+pub const C_PEERS: [(&str, &str); 4] = [
     ("urcu-memb", "external: liburcu's lfht, membarrier flavour, a call_rcu worker a processor"),
     (
         "urcu-bp",
         "external: liburcu's lfht, flavour without registration, a call_rcu worker a processor",
     ),
     ("ck", "external: ck_ht with ck_epoch, writers behind a spinlock, looks at 64 deferred frees"),
+    ("ck-hp", "external: ck's hazard pointers under a plain array"),
 ];
 
 /// Name, role and allocator of every registry in the report's order, whichever are built.
