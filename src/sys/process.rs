@@ -29,7 +29,11 @@ pub fn process() -> i32 {
 
 /// Lets the next caller ask the kernel: for a forked child, where nothing was wiped.
 pub fn forget_process() {
-    page().store(0, Relaxed);
+    // As in `page`.
+    // SAFETY: null, or memory that stays.
+    if let Some(page) = unsafe { PAGE.load(Acquire).as_ref() } {
+        page.store(0, Relaxed);
+    }
 }
 
 #[cold]

@@ -117,19 +117,12 @@ pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Resul
 /// Waits for the end of the connect `sent`, which this thread has begun or joined by `fd`, as
 /// [`wait_for_handshake`] does.
 pub fn wait_for_connect(fd: c_int, sent: &Sent) -> Result<(), Errno> {
-    /// The kernel's own unit of SO_SNDTIMEO is not shorter.
-    const ANY_TIMEOUT: Duration = Duration::from_millis(1);
-    let mut call =
-        OneSocket { fd: sent.kept.unwrap_or(fd), progress: sent.progress, sent: Some(sent) };
+    let fd = sent.kept.unwrap_or(fd);
+    let mut call = OneSocket { fd, progress: sent.progress, sent: Some(sent) };
     if !call.progress.is_pending() {
         return Ok(());
     }
-    // A proxy on this machine has answered before any time limit is over.
-    match call.wait(Some(ANY_TIMEOUT)) {
-        Err(Errno(libc::EAGAIN)) => {}
-        done => return done,
-    }
-    call.wait(timeout(fd, libc::SO_SNDTIMEO).map(|limit| limit.saturating_sub(ANY_TIMEOUT)))
+    call.wait(timeout(fd, libc::SO_SNDTIMEO))
 }
 
 /// A timeout option of the socket `fd`, `SO_SNDTIMEO` or `SO_RCVTIMEO`; `None` if there is none.
