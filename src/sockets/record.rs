@@ -167,8 +167,8 @@ impl Record {
     /// A record was made at `memory` before.
     #[inline(always)]
     pub(super) unsafe fn has_slot_at(memory: *const Record) -> bool {
-        // SeqCst, after the entry went: pairs with the fence in `Sockets::end_if_closed`, which comes
-        // after the slot was set and before a look at the entry.
+        // SeqCst, after the entry went, pairs with the fence in `Sockets::end_if_closed`. If the slot comes
+        // first, this load finds it; if the load comes first, the connect finds that the entry has gone.
         // SAFETY: an atomic that was written before.
         State(unsafe { (*memory).state.load(SeqCst) }).slot().is_some()
     }

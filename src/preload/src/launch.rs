@@ -147,8 +147,8 @@ pub fn store() -> Option<Store> {
 fn sharing() -> Sharing {
     match store() {
         None => Sharing::Nothing,
-        // SeqCst pairs with the one in `share`: either a name that is put into the pool from here on
-        // is seen there, or `cookie` sees that it must be told.
+        // SeqCst pairs with the swap in `share`, after `cookie` has put a name into the pool. If the load
+        // comes first, `share` finds the name there; if the swap comes first, `cookie` tells the name.
         Some(store) if IS_ALONE.load(SeqCst) => Sharing::Reads(store),
         Some(store) => Sharing::Tells(store),
     }
@@ -205,7 +205,8 @@ pub fn leave() {
             // end. Only other processes read this byte from here on.
             unsafe { value.write(b'-' as c_char) };
         }
-        // SeqCst: the byte is written before others are looked for, by those others, too.
+        // SeqCst pairs with the fence of another process that ends, between its byte and its look for
+        // others. If its byte comes first, this process finds it; if this process's comes first, that one does.
         fence(SeqCst);
         store.leave();
     }

@@ -51,9 +51,9 @@ impl RunLock {
         let mut seen = self.0.load(Relaxed);
         loop {
             let next = if seen == 0 { LOCKED } else { seen | notice };
-            // AcqRel: Acquire pairs with the Release of `unlock`: the last holder's writes. Release:
-            // the holder that finds the notice sees what this caller wrote before, also if the
-            // notice was there already.
+            // AcqRel pairs with the AcqRel of `unlock`. If the unlock comes first, the caller gets the lock
+            // and sees the last holder's writes; if the notice comes first, also beside one that is there, the
+            // unlock is refused and its holder sees what the caller wrote before.
             match self.0.compare_exchange_weak(seen, next, AcqRel, Relaxed) {
                 Ok(0) => return TryLock::Locked,
                 Ok(_) => return TryLock::Notified,
