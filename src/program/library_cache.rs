@@ -30,31 +30,56 @@ type Entry = [u32; 6];
 unsafe impl Plain for Header {}
 
 /// Number of bytes that is read at once.
-const BLOCK: usize = 2048;
+const BLOCK: usize = 4096;
 /// Number of places at which a name is looked for: ldconfig writes a name once, at the end of a path.
 const MOST_PLACES: usize = 16;
 
-/// The path that the cache has for the library `name`, with its NUL, if `accepts` it; the first of several.
-/// Errors: those of openat(2) and pread(2).
-pub fn path_of<const N: usize>(
-    name: &CStr,
-    accepts: impl Fn(&CStr) -> bool,
-) -> Result<Option<Bytes<N>>, Errno> {
-    find(&File::open_at(libc::AT_FDCWD, PATH)?, name, accepts)
+/// Opens the cache. Errors: those of openat(2).
+pub fn open() -> Result<File, Errno> {
+    File::open_at(libc::AT_FDCWD, PATH)
 }
 
-fn find<const N: usize>(
+/// Tells whether `is_expected` all paths in the cache. Errors: those of pread(2).
+pub fn has_only(
+    cache: &(impl ReadAt + ?Sized),
+    is_expected: impl Fn(&[u8]) -> bool,
+) -> Result<bool, Errno> {
+    let Some((_, mut at, end)) = parts(cache)? else { return Ok(true) };
+    let mut block = [0; BLOCK];
+    while at < end {
+        let count = cache.read_at(&mut block, at)?;
+        let read = block.get(..count).unwrap_or_default();
+        // The last text may go on.
+        let Some(last) = read.iter().rposition(|byte| *byte == 0) else { break };
+        let mut texts = read.get(..last).unwrap_or_default().split(|byte| *byte == 0);
+        if texts.any(|text| text.starts_with(b"/") && !is_expected(text)) {
+            return Ok(false);
+        }
+        at += last as u64 + 1;
+    }
+    Ok(true)
+}
+
+/// Where the entries begin, and the texts, and where these end; `None` for a file that is no cache.
+fn parts(cache: &(impl ReadAt + ?Sized)) -> Result<Option<(u64, u64, u64)>, Errno> {
+    let header = read::<Header>(cache, 0)?.filter(|header| header.magic == MAGIC);
+    Ok(header.map(|header| {
+        let table = size_of::<Header>() as u64;
+        let text = table + u64::from(header.entries) * size_of::<Entry>() as u64;
+        (table, text, text + u64::from(header.text))
+    }))
+}
+
+/// The path that `cache` has for the library `name`, with its NUL, if `accepts` it; the first of several.
+/// Errors: those of pread(2).
+pub fn path_of<const N: usize>(
     cache: &(impl ReadAt + ?Sized),
     name: &CStr,
     accepts: impl Fn(&CStr) -> bool,
 ) -> Result<Option<Bytes<N>>, Errno> {
-    let Some(header) = read::<Header>(cache, 0)?.filter(|header| header.magic == MAGIC) else {
-        return Ok(None);
-    };
-    let table = size_of::<Header>() as u64;
-    let text = table + u64::from(header.entries) * size_of::<Entry>() as u64;
-    let places = places(cache, text, u64::from(header.text), name.to_bytes_with_nul())?;
-    let mut block = [0; BLOCK - BLOCK % size_of::<Entry>()];
+    let Some((table, text, end)) = parts(cache)? else { return Ok(None) };
+    let places = places(cache, text, end, name.to_bytes_with_nul())?;
+    let mut block = [0; 80 * size_of::<Entry>()];
     let mut at = table;
     while at < text {
         let count = cache.read_at(&mut block, at)?;
@@ -86,18 +111,21 @@ fn fields(entry: &[u8; size_of::<Entry>()]) -> [u32; 3] {
 fn places(
     cache: &(impl ReadAt + ?Sized),
     start: u64,
-    length: u64,
+    end: u64,
     name: &[u8],
 ) -> Result<[u64; MOST_PLACES], Errno> {
     let mut places = [0; MOST_PLACES];
     let mut free = places.iter_mut();
     let (mut block, mut at) = ([0; BLOCK], start);
-    while at < start.saturating_add(length) && name.len() < BLOCK {
+    while at < end && name.len() < BLOCK {
         let count = cache.read_at(&mut block, at)?;
-        let windows = block.get(..count).unwrap_or_default().windows(name.len());
-        for (place, _) in (at..).zip(windows).filter(|(_, window)| *window == name) {
+        let read = block.get(..count).unwrap_or_default();
+        // Each text ends with the only NUL in it, so that few places are compared.
+        let ends = read.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(end, _)| end + 1);
+        let found = ends.filter(|end| read.get(..*end).is_some_and(|text| text.ends_with(name)));
+        for end in found {
             match free.next() {
-                Some(slot) => *slot = place,
+                Some(slot) => *slot = at + (end - name.len()) as u64,
                 None => return Ok(places),
             }
         }
@@ -143,7 +171,7 @@ mod tests {
 
     fn found(cache: &[u8], name: &CStr) -> Option<String> {
         let path: Option<Bytes<512>> =
-            find(cache, name, |path| !path.to_bytes().starts_with(b"/lib/")).unwrap();
+            path_of(cache, name, |path| !path.to_bytes().starts_with(b"/lib/")).unwrap();
         path.map(|path| {
             CStr::from_bytes_with_nul(path.as_slice()).unwrap().to_str().unwrap().into()
         })
@@ -176,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_of_expected_libraries_is_told_from_another() {
+        let is_systems = |path: &[u8]| path.starts_with(b"/lib/");
+        let many: Vec<_> = (0..900).map(|index| format!("/lib/libmany{index}.so")).collect();
+        let mut libraries: Vec<_> =
+            many.iter().map(|path| (NATIVE, path.rsplit('/').next().unwrap(), &**path)).collect();
+        assert_eq!(has_only(&cache(&libraries)[..], is_systems), Ok(true));
+        for index in [0, 450, 900] {
+            libraries.insert(index, (NATIVE, "liba.so", "/opt/liba.so"));
+            assert_eq!(has_only(&cache(&libraries)[..], is_systems), Ok(false), "{index}");
+            libraries.remove(index);
+        }
+    }
+
+    #[test]
     fn a_damaged_cache_gives_nothing_or_fewer() {
         let whole = cache(&[(NATIVE, "liba.so", "/opt/liba.so")]);
         for length in 0..whole.len() - 1 {
@@ -187,7 +229,8 @@ mod tests {
     /// Where the machine has one.
     #[test]
     fn the_machines_cache_leads_to_its_libc() {
-        if let Ok(path) = path_of::<512>(c"libc.so.6", |_| true) {
+        if let Ok(cache) = open() {
+            let path = path_of::<512>(&cache, c"libc.so.6", |_| true).unwrap();
             assert!(path.is_some_and(|path| path.as_slice().ends_with(b"/libc.so.6\0")));
         }
     }

@@ -3,11 +3,12 @@
 //! LD_LIBRARY_PATH, the directories that the asking object names, and its cache (ld.so(8)).
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::bytes::Bytes;
 use epochsocks::program::c_library::is_name_of_whole;
 use epochsocks::program::library_cache;
-use epochsocks::sys::File;
+use epochsocks::sys::{self, File};
 
 use crate::environment;
 
@@ -78,6 +79,10 @@ pub fn find(name: &CStr, asker: Asker<'_>) -> Option<(File, Path)> {
     })
 }
 
+/// The inode of a cache that was found to name the system's libraries alone, as most do. It guards no other memory:
+/// Relaxed is enough.
+static SYSTEMS_ALONE: AtomicU64 = AtomicU64::new(0);
+
 /// The library that the linker's cache has for `name`, and its path; `None` where it is the system's, or there is
 /// none. A C library's name, which nearly all others need, is not looked for.
 #[inline(never)]
@@ -85,8 +90,18 @@ pub fn find_in_cache(name: &CStr) -> Option<(File, Path)> {
     if is_name_of_whole(name.to_bytes()) {
         return None;
     }
+    let cache = library_cache::open().ok()?;
+    // Another cache is another file.
+    let (_, inode) = sys::identity(cache.fd()).ok()?;
+    if SYSTEMS_ALONE.load(Relaxed) == inode {
+        return None;
+    }
+    if library_cache::has_only(&cache, is_in_system) == Ok(true) {
+        SYSTEMS_ALONE.store(inode, Relaxed);
+        return None;
+    }
     let is_others = |path: &CStr| !is_in_system(path.to_bytes());
-    let path: Path = library_cache::path_of(name, is_others).ok().flatten()?;
+    let path: Path = library_cache::path_of(&cache, name, is_others).ok().flatten()?;
     let file = File::open_at(libc::AT_FDCWD, CStr::from_bytes_with_nul(path.as_slice()).ok()?);
     file.ok().map(|file| (file, path))
 }
