@@ -64,10 +64,17 @@ fn machines(runs: &[Run]) -> String {
     runs.iter().map(|run| wrapped(&item(run)).replace('\n', "\n  ") + "\n").collect()
 }
 
-/// The least, or the most, of what the runs say.
+/// The run of the machine that does worse by `of`, where `bound` says which side is good.
+fn worst_run(runs: &[Run], bound: Bound, of: impl Fn(&[Results]) -> Option<f64>) -> Option<&Run> {
+    let measured = runs.iter().filter_map(|run| Some((run, of(&run.all)?)));
+    let is_worse = |a: f64, b: f64| if bound == Bound::AtLeast { a < b } else { a > b };
+    let worse = measured.reduce(|best, it| if is_worse(it.1, best.1) { it } else { best });
+    worse.map(|it| it.0)
+}
+
+/// The worse of what the runs say.
 fn worst(runs: &[Run], bound: Bound, of: impl Fn(&[Results]) -> Option<f64>) -> Option<f64> {
-    let values = runs.iter().filter_map(|run| of(&run.all));
-    values.reduce(if bound == Bound::AtLeast { f64::min } else { f64::max })
+    of(&worst_run(runs, bound, &of)?.all)
 }
 
 fn of_speedup(all: &[Results], workload: &str, subject: &str, threads: u32) -> Option<f64> {
@@ -84,13 +91,23 @@ fn cost(runs: &[Run]) -> String {
         let it = worst(runs, Bound::AtLeast, |all| of_speedup(all, workload, DEFAULT, threads));
         it.map_or("–".to_owned(), number)
     };
-    let lookups = |subject: &'static str, rank| {
-        worst(runs, Bound::AtMost, |all| percentile(all, 8, subject, rank))
-            .map_or("–".to_owned(), time)
+    let cell = |value: Option<f64>| value.map_or("–".to_owned(), time);
+    // Both of a pair are of the machine on which ours is worse.
+    let pair = |of: &dyn Fn(&[Results], &str) -> Option<f64>, [ours, other]: [&str; 2]| {
+        let worse = worst_run(runs, Bound::AtMost, |all| of(all, ours));
+        [ours, other].map(|subject| cell(worse.and_then(|run| of(&run.all, subject))))
     };
-    let call = |name: &'static str, subject: &'static str| {
-        worst(runs, Bound::AtMost, |all| over_libc(all, name, subject)).map_or("–".to_owned(), time)
+    let lookups = |rank| {
+        let of = move |all: &[Results], subject: &str| percentile(all, 8, subject, rank);
+        pair(&of, [DEFAULT, BASELINE])
     };
+    let call = |name: &'static str| {
+        let of = move |all: &[Results], subject: &str| over_libc(all, name, subject);
+        pair(&of, [OURS, "torsocks"])
+    };
+    let ([p4, p4_mutex], [p5, p5_mutex]) = (lookups(0.9999), lookups(0.99999));
+    let [socket, socket_torsocks] = call("socket_inet_and_close");
+    let [copy, copy_torsocks] = call("dup_tracked_and_close");
     let target = |what: &'static str| {
         let measured = |all: &[Results]| {
             let target = targets::targets(all).into_iter().find(|target| target.what == what)?;
@@ -116,15 +133,15 @@ fn cost(runs: &[Run]) -> String {
         times("counted-distinct", 1),
         times("insert-remove", 1),
         times("borrow-distinct", 2),
-        lookups(DEFAULT, 0.9999),
-        lookups(BASELINE, 0.9999),
-        lookups(DEFAULT, 0.99999),
-        lookups(BASELINE, 0.99999),
+        p4,
+        p4_mutex,
+        p5,
+        p5_mutex,
         target("connect through tor, 1 thread"),
-        call("socket_inet_and_close", OURS),
-        call("dup_tracked_and_close", OURS),
-        call("socket_inet_and_close", "torsocks"),
-        call("dup_tracked_and_close", "torsocks"),
+        socket,
+        copy,
+        socket_torsocks,
+        copy_torsocks,
         target("connect, 1 thread"),
         worst(runs, Bound::AtLeast, |all| alone(all, "counted-distinct"))
             .map_or("–".to_owned(), number),
@@ -360,6 +377,21 @@ mod tests {
         let text = format!("a\n{BEGIN}machines -->\nold\n{END}\nb\n");
         assert_eq!(renewed(&text, &[]), format!("a\n{BEGIN}machines -->\n\n{END}\nb\n"));
         assert_eq!(renewed("plain", &[]), "plain");
+    }
+
+    #[test]
+    fn the_worse_machine_is_the_one_farther_from_the_good_side() {
+        let run = |value: f64| {
+            let machine = crate::measure::machine::Machine {
+                processors: value as usize,
+                ..Default::default()
+            };
+            Run { folder: String::new(), all: vec![Results { machine, ..Results::default() }] }
+        };
+        let runs = [run(3.0), run(9.0), Run::default()];
+        let of = |all: &[Results]| Some(all.first()?.machine.processors as f64);
+        assert_eq!(worst(&runs, Bound::AtLeast, of), Some(3.0));
+        assert_eq!(worst(&runs, Bound::AtMost, of), Some(9.0));
     }
 
     #[test]
