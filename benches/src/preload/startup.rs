@@ -13,7 +13,7 @@ use crate::measure::results::{Results, Series};
 use crate::measure::rounds::interleaved;
 
 /// Execs a round stands for.
-const EACH: usize = 60;
+const EACH: usize = 40;
 /// Execs of which the quickest is one sample: nearly always one of them is left alone by the rest of
 /// the machine.
 const LEAST_OF: usize = 20;

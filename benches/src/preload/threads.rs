@@ -26,7 +26,8 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let mut torifiers = vec![Torifier::nothing(), torifier::epochsocks(server.port)?];
     torifiers.extend(variants);
     torifiers.extend(peers);
-    let (rounds, span) = if plan.effort == Effort::Quick { (1, 20) } else { (plan.programs, 60) };
+    let (rounds, span) =
+        if plan.effort == Effort::Quick { (1, 20) } else { (plan.programs.min(5), 60) };
     let mut progress = Progress::new(&results.experiment, THREADS.len());
     for threads in THREADS {
         progress.step(&format!("{threads} threads"));

@@ -36,7 +36,7 @@ pub fn run(plan: &Plan, chosen: &[&Backend]) -> Results {
     let mut results = Results::new("registry-signals");
     let count = match plan.effort {
         Effort::Quick => 8,
-        Effort::Normal => 48,
+        Effort::Normal => 32,
         Effort::Full => u64::MAX,
     };
     let mut progress = Progress::new(&results.experiment, chosen.len());
