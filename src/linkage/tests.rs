@@ -80,7 +80,10 @@ fn what_libc_lacks_is_not_found() {
 }
 
 #[test]
-fn a_function_that_is_chosen_at_run_time_is_the_chosen_one() {
-    assert!(!dlsym(c"memcpy").is_null());
-    assert_eq!(found(c"memcpy"), dlsym(c"memcpy"));
+fn a_function_that_is_chosen_at_run_time_is_the_chosen_one_or_none() {
+    let chosen = dlsym(c"memcpy");
+    assert!(!chosen.is_null());
+    // Elsewhere the chooser wants to be told of the processor.
+    let is_asked = cfg!(target_arch = "x86_64");
+    assert_eq!(found(c"memcpy"), if is_asked { chosen } else { core::ptr::null_mut() });
 }
