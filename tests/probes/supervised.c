@@ -14,13 +14,19 @@
 //   supervised storm ADDRESS PORT   children that connect, are interrupted and killed, and one that connects after
 //   supervised listener             a second listener of a filter
 //   supervised stuck ADDRESS PORT   whether sockets come about while connects to a full queue are under way
+//   supervised alone                what the hooks do once the supervisor was killed
 //   supervised killer               what sockets are after the supervisor was killed
 //   supervised fastopen ADDRESS PORT
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#else
+#define gnu_get_libc_version() "9"
+#endif
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -31,6 +37,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -299,10 +306,12 @@ static int storm(struct sockaddr_in place) {
 }
 
 static int listener(void) {
+#ifdef __GLIBC__
     struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
     struct sock_fprog program = {1, &allow};
     tell("listener", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
     tell("filter", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+#endif
     return 0;
 }
 
@@ -336,13 +345,34 @@ static int stuck(struct sockaddr_in place) {
     _exit(0);
 }
 
+static void kill_the_supervisor(void) {
+    pid_t supervisor = getppid();
+    kill(supervisor, SIGKILL);
+    while (getppid() == supervisor) usleep(1000);
+}
+
+static int alone(void) {
+    struct sockaddr_in place = at("127.0.0.1", "0");
+    struct sockaddr_un name = {AF_UNIX, "\0supervised-alone"};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), server = socket(AF_UNIX, SOCK_STREAM, 0);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    socklen_t length = sizeof name;
+    kill_the_supervisor();
+    bind(fd, (void *)&place, sizeof place);
+    bind(server, (void *)&name, sizeof name);
+    tell("listen", listen(fd, 1) | listen(server, 1));
+    // Later ones clear the register on its way to the kernel.
+    if (strverscmp(gnu_get_libc_version(), "2.41") >= 0) return 0;
+    tell("connect", connect(client, (void *)&name, sizeof name));
+    tell("getpeername", getpeername(client, (void *)&name, &length));
+    return 0;
+}
+
 static int killer(void) {
     struct sockaddr_in place = at("198.51.100.1", "80");
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     tell("before", fd);
-    pid_t supervisor = getppid();
-    kill(supervisor, SIGKILL);
-    while (getppid() == supervisor) usleep(1000);
+    kill_the_supervisor();
     tell("socket", socket(AF_INET, SOCK_STREAM, 0));
     tell("connect", connect(fd, (void *)&place, sizeof place));
     fflush(stdout);
@@ -355,6 +385,7 @@ int main(int count, char **words) {
     if (!strcmp(what, "beside")) return beside();
     if (!strcmp(what, "races")) return races();
     if (!strcmp(what, "killer")) return killer();
+    if (!strcmp(what, "alone")) return alone();
     if (!strcmp(what, "users")) return printf("users %d %d\n", geteuid(), getuid()), 0;
     if (!strcmp(what, "listener")) return listener();
     if (!strcmp(what, "execute")) return execute(words + 2);
