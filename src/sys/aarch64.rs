@@ -25,6 +25,13 @@ pub unsafe fn syscall_with_secret(number: i64, [a, b, c, d, e]: [usize; 5], secr
     result
 }
 
+/// Takes what a system call has for its last argument out of its register.
+#[inline(always)]
+pub fn forget_last_argument() {
+    // SAFETY: writes one register.
+    unsafe { asm!("mov x5, xzr", out("x5") _, options(nomem, nostack)) };
+}
+
 /// Makes a child by clone(2) with `flags`, among them `CLONE_VM` and `CLONE_VFORK`, which runs `function`
 /// deeper in the caller's stack while the caller sleeps; gives clone's raw result in the parent.
 /// `parent_tid` is what clone takes there. Async-signal-safe.

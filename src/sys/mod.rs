@@ -34,7 +34,7 @@ pub use crate::registry::sys::{
     Errno, getpid, is_vfork_child, map, map_zeroed, pass_barrier, register_barrier, unmap,
     wipe_on_fork,
 };
-pub use arch::{clone_and_run, syscall_with_secret};
+pub use arch::{clone_and_run, forget_last_argument, syscall_with_secret};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;

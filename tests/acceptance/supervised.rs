@@ -129,6 +129,14 @@ fn a_process_that_may_not_be_looked_at_gets_no_socket_but_from_root() {
     assert!(seen.stderr().contains("may not be looked at"), "{seen:#?}");
 }
 
+/// Hooks that went by the supervisor would fail once it is gone.
+#[test]
+fn no_supervisor_is_asked_about_what_a_hook_has_judged() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let seen = supervised(dynamic()).arg("alone").run(network);
+    assert_eq!(seen.stdout(), "listen done\nconnect done\ngetpeername done\n", "{seen:#?}");
+}
+
 #[test]
 fn a_storm_of_forks_execs_signals_and_ends_leaves_the_supervisor_at_work() {
     let Some(network) = network_with(&["cc"]) else { return };

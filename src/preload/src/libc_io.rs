@@ -15,8 +15,9 @@ pub struct Libc;
 impl SocketCalls for Libc {
     fn connect(&self, fd: i32, address: &[u8]) -> Result<(), Errno> {
         // SAFETY: the address is `address.len()` bytes.
-        let result =
-            unsafe { real::connect(fd, address.as_ptr().cast(), address.len() as libc::socklen_t) };
+        let result = unsafe {
+            real::connect_carrying(fd, address.as_ptr().cast(), address.len() as libc::socklen_t)
+        };
         check(result).map(drop)
     }
 

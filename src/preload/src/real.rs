@@ -5,6 +5,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use epochsocks::linkage::{self, Symbol};
+use epochsocks::sys::{forget_last_argument, net};
 
 /// One symbol's next definition, found at the first call: most programs make few of them, and each
 /// look-up costs an exec.
@@ -205,3 +206,36 @@ fn has(names: &str, symbol: &CStr) -> bool {
 use crate::hooks::c_types::{CloneEntry, va_list, wordexp_t};
 use libc::*;
 for_each_hook!(reals);
+
+/// Makes `$carrying`, which is the next `$name` with the launch's secret in the register of the system call's last
+/// argument, of which the C function knows nothing: then a supervisor is not asked about what a hook has judged. libc
+/// mostly hands the register on as it is, and where it does not the supervisor decides once more.
+macro_rules! carrying {
+    ($carrying:ident: $name:ident($($argument:ident: $type:ty),*) with $($nothing:literal),*) => {
+        #[doc = concat!("The next `", stringify!($name), "`, whose system call carries the secret if there is one.")]
+        ///
+        /// # Safety
+        /// As the C function's.
+        pub unsafe fn $carrying($($argument: $type),*) -> c_int {
+            type Signature =
+                unsafe extern "C" fn($($type,)* $(carrying!(@usize $nothing),)* u64) -> c_int;
+            let secret = net::secret();
+            let next = $name::NEXT.get_or_find($name::SYMBOL);
+            let (Some(secret), false) = (secret, next.is_null()) else {
+                // SAFETY: the caller's contract.
+                return unsafe { $name($($argument),*) };
+            };
+            // SAFETY: the caller's contract; what a C function does not take stays in registers that it may change.
+            let result = unsafe {
+                core::mem::transmute::<*mut c_void, Signature>(next)($($argument,)* $($nothing,)* secret)
+            };
+            forget_last_argument();
+            result
+        }
+    };
+    (@usize $nothing:literal) => { usize };
+}
+
+carrying!(connect_carrying: connect(fd: c_int, address: *const sockaddr, length: socklen_t) with 0, 0);
+carrying!(getpeername_carrying: getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) with 0, 0);
+carrying!(listen_carrying: listen(fd: c_int, backlog: c_int) with 0, 0, 0);

@@ -33,7 +33,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         // It leads no socket to the network, whatever that is: the kernel is asked nothing that the
         // program's own filter might forbid.
         // SAFETY: a whole copy of the caller's address.
-        let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+        let result = unsafe { real::connect_carrying(fd, address.as_ptr(), address.length()) };
         if result == 0 {
             helper::look_at(fd, address);
         }
@@ -62,7 +62,7 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         ConnectDecision::Libc => match SOCKETS.occupied(fd) {
             // SAFETY: a whole copy of the caller's address.
             None => unsafe {
-                let result = real::connect(fd, address.as_ptr(), address.length());
+                let result = real::connect_carrying(fd, address.as_ptr(), address.length());
                 if kind.is_tcp() && (result == 0 || errno::get() == libc::EINPROGRESS) {
                     harmless::insert(fd);
                 }
@@ -202,7 +202,7 @@ fn dissolve(fd: c_int, address: &AddressArgument) -> c_int {
     SOCKETS.cancel(fd);
     let _ = SOCKETS.take_error(fd);
     // SAFETY: a whole copy of the caller's address.
-    let result = unsafe { real::connect(fd, address.as_ptr(), address.length()) };
+    let result = unsafe { real::connect_carrying(fd, address.as_ptr(), address.length()) };
     if result == 0 {
         if datagrams::is_known(fd) {
             nameserver::let_go(fd);

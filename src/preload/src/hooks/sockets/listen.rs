@@ -24,7 +24,7 @@ pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
         bind_unbound(fd);
     }
     // SAFETY: the caller's contract.
-    admitted(fd, "listen", inbound, || unsafe { real::listen(fd, backlog) })
+    admitted(fd, "listen", inbound, || unsafe { real::listen_carrying(fd, backlog) })
 }
 
 /// # Safety

@@ -90,13 +90,13 @@ unsafe fn of_stranger(fd: c_int, address: *mut sockaddr, length: *mut socklen_t)
                 Err(errno) => errno::fail(errno),
             },
             // SAFETY: as above.
-            None => unsafe { real::getpeername(fd, address, length) },
+            None => unsafe { real::getpeername_carrying(fd, address, length) },
         };
     }
     // SAFETY: it is on the stack; the caller's contract, here and below.
     let room = unsafe { length.read_unaligned() };
     // SAFETY: as above.
-    let result = unsafe { real::getpeername(fd, address, length) };
+    let result = unsafe { real::getpeername_carrying(fd, address, length) };
     if result == 0
         // SAFETY: the kernel has just written the length, and up to `room` bytes.
         && unsafe { may_be_tor(address, room, *length) }
