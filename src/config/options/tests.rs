@@ -86,7 +86,7 @@ fn sources(folder: &std::path::Path) -> String {
 
 #[test]
 fn every_option_is_read_by_code_that_acts_on_it() {
-    let mut text = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")));
+    let mut text = sources(std::path::Path::new(env!("CARGO_MANIFEST_DIR")));
     let own = include_str!("../settings.rs");
     for method in ["fn cookie_network", "fn credentials"] {
         let (_, rest) = own.split_once(method).unwrap();
