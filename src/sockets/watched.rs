@@ -1,4 +1,4 @@
-//! A registry whose changes count as system calls of the test's thread: before each of them another
+//! A registry whose looks and changes count as system calls of the test's thread: before each of them another
 //! thread may run ([`boundary`](crate::sys::boundary)).
 
 use core::ptr::NonNull;
@@ -32,7 +32,7 @@ unsafe impl Registry for Watched {
     }
 
     fn contains(&self, fd: i32) -> bool {
-        self.0.contains(fd)
+        self.next().contains(fd)
     }
 
     fn insert(&self, fd: i32, cookie: SocketId) -> Result<(), InsertError> {
@@ -40,11 +40,11 @@ unsafe impl Registry for Watched {
     }
 
     fn borrow<S>(&self, fd: i32, read: impl FnOnce(&Record) -> S) -> Option<S> {
-        self.0.borrow(fd, read)
+        self.next().borrow(fd, read)
     }
 
     fn acquire(&self, fd: i32) -> Option<NonNull<Record>> {
-        self.0.acquire(fd)
+        self.next().acquire(fd)
     }
 
     unsafe fn release(&self, record: NonNull<Record>) {
@@ -53,15 +53,15 @@ unsafe impl Registry for Watched {
     }
 
     fn remove(&self, fd: i32) -> bool {
-        self.0.contains(fd) && self.next().remove(fd)
+        self.contains(fd) && self.next().remove(fd)
     }
 
     fn remove_if(&self, fd: i32, record: &Record) -> bool {
-        self.0.contains(fd) && self.next().remove_if(fd, record)
+        self.contains(fd) && self.next().remove_if(fd, record)
     }
 
     fn detach(&self, fd: i32) -> Option<Detached> {
-        if self.0.contains(fd) { self.next().detach(fd) } else { None }
+        if self.contains(fd) { self.next().detach(fd) } else { None }
     }
 
     fn restore(&self, fd: i32, entry: Detached) {
