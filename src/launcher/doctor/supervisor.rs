@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use crate::failure::describe;
-use crate::supervisor::abi::Listener;
+use crate::supervisor::listener::Listener;
 use crate::supervisor::pieces::{Lack, PIECES, Piece};
 use crate::supervisor::tree;
 

@@ -12,8 +12,9 @@ use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
 use epochsocks::sys::{Errno, net, status_flags};
 
 use super::Supervisor;
-use super::abi::{self, Call};
+use super::abi;
 use super::connects::without_waiting;
+use super::listener::Call;
 use super::log::{Level, Subject};
 use super::pending::{Payload, Pending, ReplyTo, Work};
 use super::program::{self, Socket};

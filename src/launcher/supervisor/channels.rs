@@ -12,8 +12,9 @@ use epochsocks::policy::SocketKind;
 use epochsocks::sys::{Errno, net, status_flags};
 
 use super::Supervisor;
-use super::abi::{self, Call};
+use super::abi;
 use super::calls::Done;
+use super::listener::Call;
 use super::names::LONGEST;
 use super::pending::{Pending, ReplyTo, Work};
 use super::program::{self, Socket};

@@ -10,8 +10,9 @@ use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::{Advance, DialError, DriveError, advance, target};
 
 use super::Supervisor;
-use super::abi::{self, Call};
+use super::abi;
 use super::calls::{Done, MOST_BYTES};
+use super::listener::Call;
 use super::log::{Level, Subject};
 use super::pending::{Connect, Payload, Pending, Work};
 use super::program::{self, Socket};

@@ -1,7 +1,7 @@
 //! The supervisor: carries out, through Tor, the calls of programs that the preload library can't reach.
 //!
 //! - [`tree`]: the three processes: the launcher in front, the supervisor, the program
-//! - [`abi`]: the kernel's interface, and all `unsafe`; [`pieces`]: what of it there must be
+//! - [`listener`] and [`abi`]: the kernel's interface, and all `unsafe`; [`pieces`]: what of it there must be
 //! - [`program`]: the memory and the sockets of whoever calls
 //! - [`verdict`]: what becomes of a call, by the hooks' policy
 //! - [`calls`]: each call, carried out; [`connects`]: those that wait for Tor; [`pending`]: what waits
@@ -12,10 +12,11 @@
 //! It is one thread that waits in one epoll set: hundreds of calls are under way at a time, each a
 //! descriptor there, and none waits for another. See design/redirect.md.
 
-pub mod abi;
+mod abi;
 mod calls;
 mod channels;
 mod connects;
+pub mod listener;
 mod log;
 mod names;
 mod pending;
@@ -35,7 +36,8 @@ use epochsocks::config::Settings;
 use epochsocks::launch_store::Launch;
 use epochsocks::sys::{self, Errno, time};
 
-use abi::{Event, Listener};
+use abi::Event;
+use listener::Listener;
 use log::Log;
 use pending::{Pending, Table};
 use sockets::Sockets;

@@ -15,8 +15,9 @@ use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::{Advance, DialError, DriveError, ResolveError, advance};
 
 use super::Supervisor;
-use super::abi::{self, Call};
+use super::abi;
 use super::calls::Done;
+use super::listener::Call;
 use super::log::{Level, Subject};
 use super::pending::{Asking, Pending, ReplyTo, Work};
 use super::program::{self, Socket};

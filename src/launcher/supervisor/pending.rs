@@ -8,7 +8,7 @@ use std::time::Duration;
 use epochsocks::resolver::dns::Question;
 use epochsocks::socks5::{Handshake, Request};
 
-use super::abi::Call;
+use super::listener::Call;
 
 /// Data that a call sends once its socket is connected.
 #[derive(Clone, Copy, Debug)]

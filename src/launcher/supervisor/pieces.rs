@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 
 use epochsocks::sys::Errno;
 
-use super::abi::{self, Call, Listener};
+use super::abi;
+use super::listener::{Call, Listener};
 use crate::failure::describe;
 
 /// A piece.

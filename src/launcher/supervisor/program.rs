@@ -8,7 +8,8 @@ use epochsocks::policy::address::{MAX_LENGTH, encode};
 use epochsocks::policy::{Address, SocketKind};
 use epochsocks::sys::{Errno, net};
 
-use super::abi::{self, Call, Listener};
+use super::abi;
+use super::listener::{Call, Listener};
 
 /// A copy of the socket that a call names, the program's own open file description.
 pub struct Socket {

@@ -22,7 +22,8 @@ use epochsocks::config::Settings;
 use epochsocks::launch_store::{Launch, id};
 use epochsocks::sys::{self, Errno};
 
-use super::abi::{self, Fork, Listener};
+use super::abi::{self, Fork};
+use super::listener::Listener;
 use super::log::{Level, Log, Subject};
 use super::pieces::{self, Lack, PIECES, Piece};
 use super::{Other, Supervisor};
