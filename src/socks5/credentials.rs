@@ -141,25 +141,6 @@ impl Credentials {
         Credentials { is_by_destination: true, ..self }
     }
 
-    /// The pair that a request about `host` shows. A name counts without regard to case.
-    pub(super) fn toward(mut self, host: &Host) -> Credentials {
-        if self.is_by_destination {
-            self.password = Bytes::EMPTY;
-            // Each fits: a name has at most 255 bytes.
-            match host {
-                Host::Address(address) => {
-                    let _ = write!(self.password, "{}", address.to_canonical());
-                }
-                Host::Name(name) => {
-                    for byte in name.as_bytes() {
-                        self.password.extend(&[byte.to_ascii_lowercase()]);
-                    }
-                }
-            }
-        }
-        self
-    }
-
     /// The user name's 1 to 255 bytes.
     pub fn username(&self) -> &[u8] {
         self.username.as_slice()
@@ -170,12 +151,40 @@ impl Credentials {
         self.password.as_slice()
     }
 
-    /// Appends the sub-negotiation's request to `output`, which has room for [`Self::ENCODED`].
-    pub(super) fn encode<const N: usize>(&self, output: &mut Bytes<N>) {
+    /// Appends the sub-negotiation's request, before a request about `host`, to `output`, which has room for
+    /// [`Self::ENCODED`].
+    pub(super) fn encode<const N: usize>(&self, host: &Host, output: &mut Bytes<N>) {
         output.extend(&[Self::VERSION]);
-        for field in [&self.username, &self.password] {
-            output.extend(&[field.len() as u8]);
-            output.extend(field.as_slice());
+        put(output, self.username());
+        if self.is_by_destination {
+            put_destination(output, host);
+        } else {
+            put(output, self.password());
+        }
+    }
+}
+
+/// Appends a field.
+fn put<const N: usize>(output: &mut Bytes<N>, field: &[u8]) {
+    output.extend(&[field.len() as u8]);
+    output.extend(field);
+}
+
+/// Appends `host`, in lower case, as a field.
+#[inline(never)]
+fn put_destination<const N: usize>(output: &mut Bytes<N>, host: &Host) {
+    match host {
+        Host::Address(address) => {
+            let mut text = Bytes::<48>::EMPTY;
+            // The longest has 39 bytes.
+            let _ = write!(text, "{}", address.to_canonical());
+            put(output, text.as_slice());
+        }
+        Host::Name(name) => {
+            output.extend(&[name.as_bytes().len() as u8]);
+            for byte in name.as_bytes() {
+                output.extend(&[byte.to_ascii_lowercase()]);
+            }
         }
     }
 }
@@ -195,6 +204,8 @@ mod tests {
     use super::super::Name;
     use super::*;
 
+    const HOST: Host = Host::Address(core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST));
+
     #[test]
     fn both_fields_are_1_to_255_bytes() {
         let long = [b'x'; 256];
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn encoding_is_that_of_rfc_1929() {
         let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
-        Credentials::new(b"user", b"0").unwrap().encode(&mut output);
+        Credentials::new(b"user", b"0").unwrap().encode(&HOST, &mut output);
         assert_eq!(output.as_slice(), b"\x01\x04user\x010");
     }
 
@@ -250,25 +261,25 @@ mod tests {
     fn a_pair_by_destination_differs_by_the_host_alone() {
         let name = |name: &str| Host::Name(Name::new(name.as_bytes()).unwrap());
         let address = |text: &str| Host::Address(text.parse().unwrap());
-        let pair = Credentials::of_all().by_destination();
-        let toward = |host| pair.toward(&host).password().to_vec();
-        assert_eq!(toward(name("Example.Test")), b"example.test");
-        assert_eq!(toward(address("::ffff:192.0.2.1")), b"192.0.2.1");
-        assert_eq!(toward(address("2001:db8::1")), b"2001:db8::1");
+        let encoded = |pair: Credentials, host: &Host| {
+            let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
+            pair.encode(host, &mut output);
+            output.as_slice().to_vec()
+        };
+        let toward = |host| encoded(Credentials::of_all().by_destination(), &host);
+        assert_eq!(toward(name("Example.Test")), b"\x01\x0eepochsocks-all\x0cexample.test");
+        assert!(toward(address("::ffff:192.0.2.1")).ends_with(b"\x09192.0.2.1"));
+        assert!(toward(address("2001:db8::1")).ends_with(b"\x0b2001:db8::1"));
         let longest = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(63)].join(".");
-        let pair = pair.toward(&name(&longest));
-        assert_eq!(
-            Credentials::new(pair.username(), pair.password()).unwrap().password().len(),
-            255
-        );
+        assert!(toward(name(&longest)).ends_with(longest.as_bytes()));
         let plain = Credentials::of_process(1, 2);
-        assert_eq!(plain.toward(&name("example.test")), plain);
+        assert_eq!(encoded(plain, &name("a.test")), encoded(plain, &name("b.test")));
     }
 
     #[test]
     fn the_longest_pair_fits() {
         let mut output = Bytes::<{ Credentials::ENCODED }>::EMPTY;
-        Credentials::new(&[b'u'; 255], &[b'p'; 255]).unwrap().encode(&mut output);
+        Credentials::new(&[b'u'; 255], &[b'p'; 255]).unwrap().encode(&HOST, &mut output);
         assert_eq!(output.len(), Credentials::ENCODED);
     }
 

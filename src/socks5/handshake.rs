@@ -74,7 +74,7 @@ impl Handshake {
         let mut output = Bytes::EMPTY;
         output.extend(&[VERSION, 1, offered]);
         if let Some(credentials) = credentials {
-            credentials.toward(&request.host).encode(&mut output);
+            credentials.encode(&request.host, &mut output);
         }
         request.encode(&mut output);
         Handshake {
