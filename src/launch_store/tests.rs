@@ -108,6 +108,10 @@ fn the_last_process_of_a_launch_removes_its_store() {
     assert!(store.read("n1").is_some());
     other.kill().unwrap();
     other.wait().unwrap();
-    store.remove_if_over();
-    assert_eq!(scratch.directory(), None);
+    // A child that another test forks meanwhile has the lock for a moment, and keeps the launch.
+    let removed = || {
+        store.remove_if_over();
+        scratch.directory().is_none()
+    };
+    assert!((0..1_000).any(|_| removed()));
 }
