@@ -23,7 +23,7 @@ use epochsocks::launch_store::{Launch, id};
 use epochsocks::sys::{self, Errno};
 
 use super::abi::{self, Fork};
-use super::listener::Listener;
+use super::listener::{Call, Listener};
 use super::log::{Level, Log, Subject};
 use super::pieces::{self, Lack, PIECES, Piece};
 use super::{Other, Supervisor};
@@ -223,10 +223,7 @@ fn supervise(
 /// each piece has been tried.
 fn begin(near: &OwnedFd, descriptor: i32) -> Result<Listener, Lack> {
     let lack = |errno| Lack { piece: Piece::Notification, errno };
-    let listener = abi::receive_descriptor(near).ok_or(lack(Errno(libc::EBADF)))?;
-    let listener = Listener::new(listener);
-    let tried = listener.first().map(|call| (call, pieces::tried(&listener, &call, descriptor)));
-    let (call, tried) = tried.map_err(lack)?;
+    let (listener, call, tried) = try_pieces(near, descriptor).map_err(lack)?;
     let missing = PIECES
         .into_iter()
         .zip(tried)
@@ -236,9 +233,21 @@ fn begin(near: &OwnedFd, descriptor: i32) -> Result<Listener, Lack> {
     missing.map_or(answered, Err).map(|()| listener)
 }
 
+/// Result of each piece of [`PIECES`].
+type Tried = [Result<(), Errno>; PIECES.len()];
+
+/// Takes the filter's listener, and tries each piece on the process that makes the first call, which waits for its
+/// answer. Errors: `EBADF` without a listener; those of the receipt of a call.
+fn try_pieces(near: &OwnedFd, descriptor: i32) -> Result<(Listener, Call, Tried), Errno> {
+    let listener = Listener::new(abi::receive_descriptor(near).ok_or(Errno(libc::EBADF))?);
+    let call = listener.first()?;
+    let tried = pieces::tried(&listener, &call, descriptor);
+    Ok((listener, call, tried))
+}
+
 /// Tries each piece in processes of their own, for the doctor. Errors: those of fork(2) and socketpair(2), and what
 /// kept the process from its filter.
-pub fn trial() -> Result<[Result<(), Errno>; 4], Errno> {
+pub fn trial() -> Result<Tried, Errno> {
     let secret = secret().ok_or(Errno(libc::EAGAIN))?;
     let (near, far) = abi::pair(0)?;
     match abi::fork()? {
@@ -250,10 +259,7 @@ pub fn trial() -> Result<[Result<(), Errno>; 4], Errno> {
         Fork::Parent(child) => {
             let descriptor = far.as_raw_fd();
             drop(far);
-            let listener = abi::receive_descriptor(&near).map(Listener::new);
-            let tried = listener.ok_or(Errno(libc::EBADF)).and_then(|listener| {
-                let call = listener.first()?;
-                let tried = pieces::tried(&listener, &call, descriptor);
+            let tried = try_pieces(&near, descriptor).and_then(|(listener, call, tried)| {
                 listener.answer(call.id, Err(presence::ANSWER)).map(|()| tried)
             });
             match libc::WEXITSTATUS(sys::wait_for(child)?) {
