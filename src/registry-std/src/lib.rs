@@ -10,6 +10,9 @@ mod snapshot;
 
 use epochsocks_registry::{Owned, SlotRegistry};
 
+#[doc(hidden)]
+pub use sharded::DescriptorHasher;
+
 /// DashMap, whose shards have a lock each, with frees deferred by crossbeam-epoch.
 pub type Sharded<T> = Owned<sharded::Sharded<T>>;
 /// A copy-on-write map behind arc-swap.

@@ -1,8 +1,10 @@
 //! The record and the hash of the external peers that are written in Rust.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use epochsocks_registry_std::DescriptorHasher;
 
 /// Target of an entry: as large as a record of the library's.
 #[derive(Debug)]
@@ -48,24 +50,5 @@ impl Drop for Record {
     }
 }
 
-/// The hash of every peer that has one: a multiplication, as descriptors are small and no attacker
-/// picks them.
-#[derive(Default)]
-pub struct DescriptorHasher(u64);
-
-/// Makes [`DescriptorHasher`].
+/// The hash of every peer that has one, which is that of the library's own.
 pub type Hash = BuildHasherDefault<DescriptorHasher>;
-
-impl Hasher for DescriptorHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_i32((*byte).into()));
-    }
-
-    fn write_i32(&mut self, fd: i32) {
-        self.0 = (self.0 ^ u64::from(fd as u32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
