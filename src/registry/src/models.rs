@@ -102,6 +102,15 @@ fn alive_at_rest(registry: &impl Subject) -> isize {
     ALIVE.load(SeqCst)
 }
 
+/// Removes the record of descriptor 0 and makes one of descriptor 1 in its memory, beside `reader`.
+fn make_another_beside<S: Subject>(registry: &Arc<S>, reader: thread::JoinHandle<()>) {
+    registry.remove(0);
+    registry.insert(1, SocketId(11)).expect("vacant");
+    registry.remove(1);
+    reader.join().expect("no panic");
+    assert_eq!(alive_at_rest(&**registry), 0, "both records are freed");
+}
+
 /// Reuses the memory of the record of descriptor 0 twice, beside a thread that reads it so often.
 fn reuse_beside_a_reader<S: Subject>(registry: &Arc<S>, reads: u32) {
     let reader = beside(registry, move |registry| {
@@ -147,11 +156,7 @@ fn count_by_a_plain_claim<P: Policy + Send>() {
             assert_eq!(handle.id(), SocketId(10));
         }
     });
-    registry.remove(0);
-    registry.insert(1, SocketId(11)).expect("vacant");
-    registry.remove(1);
-    reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+    make_another_beside(&registry, reader);
 }
 
 /// F: the kernel refuses the barrier that it has promised.
@@ -173,11 +178,7 @@ fn count_while_removed<S: Subject>() {
             assert_eq!(handle.id(), SocketId(10));
         }
     });
-    registry.remove(0);
-    registry.insert(1, SocketId(11)).expect("vacant");
-    registry.remove(1);
-    reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&*registry), 0, "every record is freed");
+    make_another_beside(&registry, reader);
 }
 
 /// C: a reader whose record's memory becomes that of another descriptor sees its own or none.
@@ -188,11 +189,7 @@ fn read_while_another_is_made<S: Subject>() {
         let seen = registry.borrow(0, |record| record.id());
         assert!(seen.is_none_or(|id| id == SocketId(10)));
     });
-    registry.remove(0);
-    registry.insert(1, SocketId(11)).expect("vacant");
-    registry.remove(1);
-    reader.join().expect("no panic");
-    assert_eq!(alive_at_rest(&*registry), 0, "both records are freed");
+    make_another_beside(&registry, reader);
 }
 
 /// G: of two inserts one wins.
