@@ -28,7 +28,7 @@ impl Drop for Record {
 
 fn retire(collector: &Collector, record: *mut Record) {
     let guard = collector.enter();
-    // SAFETY: nobody else has it; it came from `Box`.
+    // SAFETY: the record came from `Box`, and no other thread has its pointer.
     unsafe { guard.defer_retire(record, reclaim::boxed) };
 }
 

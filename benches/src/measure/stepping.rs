@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// Two additions that are one step to nobody.
+    /// Adds one by a load and a store, between which a handler can run.
     fn add(count: &Cell<u64>) {
         let seen = std::hint::black_box(count.get());
         count.set(std::hint::black_box(seen) + 1);

@@ -91,7 +91,7 @@ fn trials(backend: &Backend, operation: &str, count: u64) -> [u64; 4] {
         pairs(other, PAIRS);
     };
     let check = || is_right(subject, (own, other), operation);
-    // What the first time finds and maps is no part of the steady state.
+    // The first round maps memory, which the steady state does not.
     prepare();
     work();
     prepare();

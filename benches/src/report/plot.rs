@@ -176,7 +176,7 @@ impl Plot {
         for (y, ..) in &names {
             places.push(places.last().map_or(*y, |last| y.max(last + GAP)));
         }
-        // What was pushed below the plot comes back up.
+        // Labels that were pushed below the plot move up again.
         let mut floor = HEIGHT - BOTTOM + 4.0;
         for place in places.iter_mut().rev() {
             *place = place.min(floor);
