@@ -45,12 +45,19 @@ impl Connection {
 
     /// The answer of `getpeername`.
     pub fn destination(&self) -> SocketAddr {
+        self.ipv4().map_or_else(
+            || {
+                let ip = Ipv6Addr::from(self.address);
+                SocketAddrV6::new(ip, self.port, self.flow, self.scope).into()
+            },
+            SocketAddr::V4,
+        )
+    }
+
+    /// The answer of `getpeername`, if it is an IPv4 address.
+    pub fn ipv4(&self) -> Option<SocketAddrV4> {
         let [a, b, c, d, ..] = self.address;
-        match self.version {
-            4 => SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), self.port).into(),
-            _ => SocketAddrV6::new(Ipv6Addr::from(self.address), self.port, self.flow, self.scope)
-                .into(),
-        }
+        (self.version == 4).then(|| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), self.port))
     }
 
     /// When its connect began, in nanoseconds since boot, if that is known.
