@@ -1,6 +1,9 @@
 //! The processes of a launch with a supervisor: what a user and a shell see of them.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::FromRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -184,4 +187,37 @@ fn shells_and_build_tools_get_a_supervisor_by_themselves() {
     std::io::Write::write_all(&mut shell.stdin.take().unwrap(), show.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "notify\n");
+}
+
+/// Number of times that `file` is opened while `command` runs, one after the other.
+fn opens(file: &Path, command: &mut Command) -> usize {
+    let name = CString::new(file.to_str().unwrap()).unwrap();
+    // SAFETY: integers and a name that outlives the call; a descriptor of our own.
+    let mut events = unsafe {
+        let fd = libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK);
+        // Equal events in a row are told as one: a close tells one opening from the next.
+        let told = libc::IN_OPEN | libc::IN_CLOSE_NOWRITE;
+        assert!(libc::inotify_add_watch(fd, name.as_ptr(), told) >= 0);
+        File::from_raw_fd(fd)
+    };
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ran\n", "{output:?}");
+    let mut bytes = [0; 4096];
+    let length = events.read(&mut bytes).unwrap();
+    // Of a file that is watched itself an event has no name.
+    let masks = bytes[..length].chunks(size_of::<libc::inotify_event>());
+    masks.filter(|event| event[4] & libc::IN_OPEN as u8 != 0).count()
+}
+
+#[test]
+fn the_launcher_opens_the_file_of_its_command_once() {
+    let sandbox = Sandbox::new();
+    let out_of_reach = sandbox.program("static", &["-static"]);
+    // A script of a shell, which gets a supervisor.
+    let chosen = sandbox.script("script", "#!/bin/sh");
+    for file in [out_of_reach, chosen] {
+        let alone = opens(&file, &mut Command::new(&file));
+        let launched = opens(&file, sandbox.launcher().arg(&file));
+        assert_eq!(launched, alone + 1, "{}", file.display());
+    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use epochsocks::config::Settings;
 
 use super::report::Report;
-use crate::preflight::{Check, Form};
+use crate::look::Look;
+use crate::preflight::{Check, Form, Supervisor};
 use crate::search::search;
 
 /// Programs that ask another process, which may run already and outside, with what to do.
@@ -29,20 +30,16 @@ pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, rep
     let name = program.to_string_lossy();
     let found = search(program, path.as_deref());
     let verdict = found.clone().and_then(|file| {
-        let check = |is_supervised| {
-            Check { path: path.as_deref(), command: &[], settings, is_supervised }.of(&file)
-        };
-        let form = check(false).map(|form| (form, "")).or_else(|failure| match check(true) {
-            Ok(form) => Ok((form, " under a supervisor")),
-            Err(_) => Err(failure),
-        })?;
-        Ok((file, form))
+        let (path, supervisor) = (path.as_deref(), Supervisor::IfNeeded);
+        let passed = Check { path, command: &[], settings, supervisor }.of(&Look::at(&file))?;
+        Ok((file, passed))
     });
     report.step(
         &format!("program {name}"),
         verdict
-            .map(|(file, (form, how))| {
-                let by = if form == Form::ByShell { " by /bin/sh" } else { "" };
+            .map(|(file, passed)| {
+                let by = if passed.form == Form::ByShell { " by /bin/sh" } else { "" };
+                let how = if passed.is_out_of_reach { " under a supervisor" } else { "" };
                 format!(
                     "{}{by}{how}: connections and names go through Tor, UDP is refused",
                     file.display()

@@ -51,27 +51,19 @@ impl fmt::Debug for Blocked {
     }
 }
 
-/// Inspects and judges the file at `path` (relative to `directory`, or [`libc::AT_FDCWD`]) and,
-/// for scripts, each interpreter behind it. Gives the facts of the first file.
-/// Async-signal-safe.
-pub fn judge_path(directory: i32, path: &CStr) -> Result<Facts, Blocked> {
-    judge(inspect(directory, path))
-}
-
-/// The kernel's own errors first: it does not execute a file that must not be, whatever it is.
-fn inspect(directory: i32, path: &CStr) -> Result<Facts, Errno> {
+/// Inspects the file at `path`, relative to `directory` (or [`libc::AT_FDCWD`]), that is to be executed.
+/// Errors: the kernel's own first, as it does not execute a file that must not be, whatever it is; those of
+/// [`Facts::of_path`]. Async-signal-safe.
+pub fn inspect(directory: i32, path: &CStr) -> Result<Facts, Errno> {
     may_execute(directory, path)?;
     Facts::of_path(directory, path)
 }
 
-/// The same for the file behind a descriptor (`fexecve`, `execveat` with an empty path).
-pub fn judge_descriptor(fd: i32) -> Result<Facts, Blocked> {
-    judge(Facts::of_descriptor(fd))
-}
-
-fn judge(first: Result<Facts, Errno>) -> Result<Facts, Blocked> {
+/// Judges the file that was inspected first and, for scripts, each interpreter behind it. Gives the facts of
+/// the first file. Async-signal-safe.
+pub fn judge(first: &Result<Facts, Errno>) -> Result<Facts, Blocked> {
     let mut interpreter = [0; LINE];
-    let first = judge_one(first).map_err(|reason| Blocked { reason, interpreter })?;
+    let first = judge_one(*first).map_err(|reason| Blocked { reason, interpreter })?;
     let mut kind = first.kind;
     for _ in 0..MOST_INTERPRETERS {
         let script = match kind {
@@ -121,11 +113,11 @@ fn judge_linker(elf: &Elf, interpreter: [u8; LINE]) -> Result<(), Blocked> {
     }
 }
 
-/// Tells whether the preload library may stay in the environment of `file`: the dynamic linker that
-/// starts it, or its script's interpreter, can load it, or nothing looks for it. Another linker than glibc's
-/// ends the program, and so does glibc's where no libc comes with it. Async-signal-safe.
-pub fn may_load(file: File) -> bool {
-    let mut kind = Kind::of(&file);
+/// Tells whether the preload library may stay in the environment of the file that was inspected `first`: the
+/// dynamic linker that starts it, or its script's interpreter, can load it, or nothing looks for it. Another
+/// linker than glibc's ends the program, and so does glibc's where no libc comes with it. Async-signal-safe.
+pub fn may_load(first: &Result<Facts, Errno>) -> bool {
+    let mut kind = first.map(|first| first.kind);
     for _ in 0..=MOST_INTERPRETERS {
         match kind {
             Ok(Kind::Script(script)) => {
@@ -181,7 +173,7 @@ mod tests {
 
     fn judged(path: &Path) -> Result<Facts, Blocked> {
         let path = CString::new(path.to_str().unwrap()).unwrap();
-        judge_path(libc::AT_FDCWD, &path)
+        judge(&inspect(libc::AT_FDCWD, &path))
     }
 
     #[test]

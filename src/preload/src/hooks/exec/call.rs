@@ -6,9 +6,9 @@ use core::fmt;
 
 use epochsocks::config::Environment;
 use epochsocks::helper::{Helper, is_helper, is_helper_at};
-use epochsocks::policy::exec::chain::{Blocked, judge_descriptor, judge_path, may_load};
+use epochsocks::policy::exec::chain;
 use epochsocks::program::Facts;
-use epochsocks::sys::{self, File};
+use epochsocks::sys::{self, Errno};
 
 use super::note::Note;
 use crate::runtime;
@@ -44,21 +44,12 @@ pub enum Target<'a> {
 }
 
 impl Target<'_> {
-    /// Judges the file and its interpreters.
-    pub fn judge(self) -> Result<Facts, Blocked> {
+    /// Inspects the file.
+    pub fn inspect(self) -> Result<Facts, Errno> {
         match self {
-            Target::Path(directory, path) => judge_path(directory, path),
-            Target::Descriptor(fd) => judge_descriptor(fd),
+            Target::Path(directory, path) => chain::inspect(directory, path),
+            Target::Descriptor(fd) => Facts::of_descriptor(fd),
         }
-    }
-
-    /// Tells whether the library may stay in its environment.
-    pub fn may_load_library(self) -> bool {
-        let file = match self {
-            Target::Path(directory, path) => File::open_at(directory, path),
-            Target::Descriptor(fd) => File::duplicate(fd),
-        };
-        file.map_or(true, may_load)
     }
 
     /// The helper that the settings let run unprotected, if it is one.

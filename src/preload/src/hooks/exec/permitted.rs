@@ -10,7 +10,7 @@ use epochsocks::backstop::presence;
 use epochsocks::config::Environment;
 use epochsocks::helper::UNPROTECTED;
 use epochsocks::log::{Level, Subject};
-use epochsocks::policy::exec::chain::{Blocked, Reason};
+use epochsocks::policy::exec::chain::{Blocked, Reason, judge, may_load};
 use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::elf;
@@ -37,7 +37,8 @@ pub enum Gets {
 /// with a log line; the kernel's own errors for a missing file and the like are returned as they are.
 pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<Gets, Errno> {
     let Call { arguments, environment, by } = *call;
-    let protected = match target.judge() {
+    let facts = target.inspect();
+    let protected = match judge(&facts) {
         Ok(_) => process(environment).and_then(|()| library()),
         Err(blocked) => Err(Obstacle::Blocked(blocked)),
     };
@@ -47,8 +48,7 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<Gets, Errno> {
     }
     // The supervisor carries out what the library can't reach.
     if obstacle.is_redirectable() && presence::is_supervised() {
-        let may_load = target.may_load_library();
-        return Ok(if may_load { Gets::Everything } else { Gets::NoLibrary });
+        return Ok(if may_load(&facts) { Gets::Everything } else { Gets::NoLibrary });
     }
     if obstacle.is_excusable()
         && let Some(helper) = target.helper()

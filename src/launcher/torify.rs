@@ -1,0 +1,91 @@
+//! A command that runs under the library: [`run`] checks it, sets it up, and becomes it or leads it.
+
+use std::ffi::{OsStr, OsString, c_int};
+
+use epochsocks::backstop::presence;
+use epochsocks::config::{Backstop, Settings};
+
+use crate::environment::{self, AUDIT, Change, Changes, PRELOAD};
+use crate::failure::{Failure, Status, warn};
+use crate::flags::Invocation;
+use crate::look::Look;
+use crate::need::Need;
+use crate::preflight::{Check, Supervisor};
+use crate::search::search;
+use crate::supervisor::tree::{self, Ran};
+use crate::{backstop, exec, inherited, launch, locate, settings};
+
+/// Runs `command` under the library. Comes back with the reason why it could not, or, where a supervisor
+/// runs it, with its exit status.
+pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failure> {
+    let settings = settings::resolve(&invocation.given)?;
+    let mut changes = protection(invocation, &settings)?;
+    let path = std::env::var_os("PATH");
+    let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let file = search(name, path.as_deref())?;
+    let look = Look::at(&file);
+    // A launch inside of a supervised one has its supervisor: there can't be a second one.
+    let is_served = presence::is_supervised();
+    let supervisor = match invocation.redirect {
+        Some(false) if !is_served => Supervisor::Never,
+        None if !is_served => Supervisor::IfNeeded,
+        _ => Supervisor::Serves,
+    };
+    let path = path.as_deref();
+    let passed = Check { path, command, settings: &settings, supervisor }.of(&look)?;
+    let need = Need::of(&look, passed.is_out_of_reach, invocation.redirect, &settings);
+    let is_needed = matches!(need, Need::Asked | Need::OutOfReach);
+    if is_needed && !is_served && backstop::surrounds() {
+        let message = "the epochsocks around this one refuses what a supervisor would lead through Tor, \
+            and nothing can undo it: start this one outside of it, or that one with  --redirect";
+        return Err(Failure::new(Status::Own, message));
+    }
+    inherited::withhold(&settings);
+    // The linker of a program of another C library, or of none, would end it.
+    if (is_served || need != Need::Nothing) && !look.may_load() {
+        changes.retain(|(name, _)| name != PRELOAD);
+        changes.push((OsString::from(PRELOAD), Change::Unset));
+    }
+    let mut execute = |more: Changes| {
+        changes.extend(more);
+        let environment = environment::apply(std::env::vars_os(), &changes);
+        exec::replace(&file, &passed.form, command, environment)
+    };
+    let mut backstop = settings.backstop;
+    if need != Need::Nothing && !is_served {
+        let said = |more| {
+            need.say(&file, &settings);
+            execute(more)
+        };
+        match tree::run(&settings, said)? {
+            Ran::Ended(status) => return Ok(status),
+            Ran::Unserved(lack) => need.do_without(lack, &file, &settings)?,
+        }
+        // What the library can't reach has the filter, or is not run.
+        if need == Need::OutOfReach {
+            backstop = Backstop::Always;
+        }
+    }
+    let mut more: Changes = launch::begun_here().into_iter().collect();
+    more.extend(backstop::put_up(&Settings { backstop, ..settings })?);
+    Err(execute(more))
+}
+
+/// Variables that protect a program: the library and the settings.
+pub fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, Failure> {
+    let mut changes = settings::changes(settings);
+    let named = std::env::var_os(locate::VARIABLE);
+    let library = locate::locate(invocation.registry, named.as_deref())?;
+    if settings.log_level >= settings::WARNINGS {
+        invocation.registry.caveats().for_each(warn);
+    }
+    let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
+    changes.push((OsString::from(PRELOAD), Change::Set(preload)));
+    if std::env::var_os(AUDIT).is_some() {
+        if settings.log_level >= settings::WARNINGS {
+            warn("LD_AUDIT left out: audit libraries call a C library without hooks");
+        }
+        changes.push((OsString::from(AUDIT), Change::Unset));
+    }
+    Ok(changes)
+}
