@@ -80,7 +80,7 @@ impl Sandbox {
         self.compile(name, "int nothing;\n", &["-shared", "-fPIC", "-nostdlib"])
     }
 
-    fn compile(&self, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    pub fn compile(&self, name: &str, source: &str, flags: &[&str]) -> PathBuf {
         let target = self.path.join(name);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         let source = self.file(&format!("{name}.c"), source, 0o644);

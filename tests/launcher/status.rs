@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::sandbox::{Outcome, outcome};
+use crate::sandbox::{Outcome, Sandbox, outcome};
 use crate::support::preload;
 use crate::support::scripted_proxy::Action::{
     Authentication, Echo, Greeting, Hang, Reply, Request,
@@ -249,6 +249,47 @@ fn another_user_is_told_nothing() {
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     assert!(outcome.stderr.contains("is another user's"), "{outcome:?}");
     assert!(!all.stdout.contains("198.51.100.7"), "{all:?}");
+}
+
+/// The user's shell knows the launcher, and not the program under its supervisor.
+#[test]
+fn by_the_launcher_or_the_supervisor_the_programs_sockets_are_shown() {
+    let program = Program::start(
+        &["--redirect"],
+        &echoing(),
+        "import os\n\
+         s = socket.create_connection(('198.51.100.7', 80)); ready()",
+    );
+    assert_eq!(program.socket("198.51.100.7:80", "connected")["state"], "connected");
+    let child = |of: &str| {
+        std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap().trim().to_owned()
+    };
+    let launcher = program.child.id().to_string();
+    let supervisor = child(&launcher);
+    let own = child(&supervisor);
+    for pid in [&launcher, &supervisor] {
+        let outcome = outcome(preload::launcher().args(["status", pid]));
+        assert_eq!((outcome.status, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+        assert!(outcome.stdout.starts_with(&format!("{own} python3")), "{outcome:?}");
+    }
+}
+
+#[test]
+fn of_a_program_without_the_library_a_supervisor_is_named() {
+    let sandbox = Sandbox::new();
+    let source = "#include <unistd.h>\n\
+        int main(void) { write(1, \"ready\\n\", 6); return read(0, (char[1]){0}, 1); }\n";
+    let file = sandbox.compile("static", source, &["-static"]);
+    let program = Program::run(preload::launcher().arg("-q").arg(file));
+    let led = program.status(&[]);
+    assert_eq!(led.status, Some(1), "{led:?}");
+    assert!(led.stderr.contains("no program with the library runs under process"), "{led:?}");
+    let children = |of: &str| std::fs::read_to_string(format!("/proc/{of}/task/{of}/children"));
+    let supervisor = children(&program.child.id().to_string()).unwrap();
+    let own = children(supervisor.trim()).unwrap();
+    let outcome = outcome(preload::launcher().args(["status", own.trim()]));
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("without the library, under a supervisor"), "{outcome:?}");
 }
 
 #[test]

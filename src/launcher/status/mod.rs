@@ -61,16 +61,26 @@ pub fn run(question: &Question) -> c_int {
 fn look(question: &Question) -> Result<Vec<Snapshot>, String> {
     // Without an answer the columns that it fills stay empty.
     let kernel = kernel::sockets().unwrap_or_default();
-    if let Some(pid) = question.process {
-        let process = Process(pid);
-        let snapshot = snapshot::of(process, &kernel).map_err(|why| explain(process, &why))?;
-        return Ok(vec![snapshot]);
-    }
+    let unlisted = |error| format!("/proc can't be read: {error}");
+    let (processes, none) = match question.process.map(Process) {
+        // A launcher that stays has a supervisor, and stands for what runs under that.
+        Some(launcher) if launcher.is_launcher() => {
+            let led = launcher.descendants().map_err(unlisted)?;
+            (led, format!("no program with the library runs under process {}", launcher.0))
+        }
+        Some(process) => {
+            let snapshot = snapshot::of(process, &kernel).map_err(|why| explain(process, &why))?;
+            return Ok(vec![snapshot]);
+        }
+        None => {
+            let none = "no process that you may look into runs under epochsocks";
+            (Process::all().map_err(unlisted)?, none.to_owned())
+        }
+    };
     let own = std::process::id().cast_signed();
-    let others = Process::all().map_err(|error| format!("/proc can't be read: {error}"))?;
     let mut unreadable = None;
     let mut snapshots = Vec::new();
-    for process in others.into_iter().filter(|process| process.0 != own) {
+    for process in processes.into_iter().filter(|process| process.0 != own) {
         // Of other users' processes nothing is said but where they are asked for.
         if process.libraries().is_ok_and(|libraries| !libraries.is_empty()) {
             match snapshot::of(process, &kernel) {
@@ -86,9 +96,7 @@ fn look(question: &Question) -> Result<Vec<Snapshot>, String> {
             warn(why);
             Ok(snapshots)
         }
-        None if snapshots.is_empty() && !question.watch => {
-            Err("no process that you may look into runs under epochsocks".to_owned())
-        }
+        None if snapshots.is_empty() && !question.watch => Err(none),
         None => Ok(snapshots),
     }
 }
@@ -98,6 +106,9 @@ fn explain(process: Process, why: &Unreadable) -> String {
     match why {
         Unreadable::Gone => format!("there is no process {pid}"),
         Unreadable::Denied => denied(process),
+        Unreadable::NotOurs if process.ancestors().any(Process::is_launcher) => format!(
+            "process {pid} runs without the library, under a supervisor, which tells of no sockets"
+        ),
         Unreadable::NotOurs => format!("process {pid} does not run under epochsocks"),
         Unreadable::OtherVersion(version) => format!(
             "process {pid} runs under another build of epochsocks ({version}), whose own status shows it"

@@ -11,6 +11,9 @@ use crate::registry;
 /// Most mappings of libraries of ours in one process that are looked at.
 const MOST: usize = 16;
 
+/// As many ancestors as are looked for: more than any process has, as numbers are taken anew meanwhile.
+const DEEPEST: usize = 1 << 16;
+
 /// A process.
 #[derive(Clone, Copy, Debug)]
 pub struct Process(pub i32);
@@ -31,6 +34,34 @@ impl Process {
     /// The user that may look into it: root for a process that the kernel keeps closed.
     pub fn user(self) -> io::Result<u32> {
         fs::metadata(self.path("")).map(|status| status.st_uid())
+    }
+
+    /// Tells whether it runs this very command, as the launcher and the supervisor of a program do; false for
+    /// what this user may not look into.
+    pub fn is_launcher(self) -> bool {
+        let file = |path| fs::metadata(path).map(|status| (status.st_dev(), status.st_ino()));
+        let own = file("/proc/self/exe".to_owned());
+        own.is_ok_and(|own| file(self.path("exe")).is_ok_and(|its| its == own))
+    }
+
+    /// Its parent; `None` for one that is gone.
+    fn parent(self) -> Option<Process> {
+        let status = fs::read(self.path("status")).ok()?;
+        let mut lines = status.split(|byte| *byte == b'\n');
+        let parent = lines.find_map(|line| line.strip_prefix(b"PPid:"))?;
+        str::from_utf8(parent).ok()?.trim_ascii().parse().ok().map(Process)
+    }
+
+    /// Its parent, that one's parent, and so on.
+    pub fn ancestors(self) -> impl Iterator<Item = Process> {
+        std::iter::successors(self.parent(), |process| process.parent()).take(DEEPEST)
+    }
+
+    /// Every process that it is an ancestor of.
+    pub fn descendants(self) -> io::Result<Vec<Process>> {
+        let mut all = Process::all()?;
+        all.retain(|process| process.ancestors().any(|ancestor| ancestor.0 == self.0));
+        Ok(all)
     }
 
     /// The name of its program, in a form that a terminal can stand.
