@@ -28,16 +28,16 @@ pub(super) fn read<'a>(
     warn: &mut dyn FnMut(Warning<'a>),
 ) -> Result<(), ConfigError<'a>> {
     let mut parser = Parser::new(path, dialect, settings, warn);
-    let (mut buffer, mut offset) = ([0; 1024], 0);
+    let (mut buffer, mut length) = ([0; 1024], 0);
     loop {
-        let count = match file.read_at(&mut buffer, offset) {
+        let count = match file.read(&mut buffer) {
             Ok(0) => return parser.end(),
             Ok(count) => count,
             Err(Errno(libc::EINTR)) => continue,
             Err(errno) => return Err(ConfigError::Unreadable(path, errno)),
         };
-        offset += count as u64;
-        if offset > FILE {
+        length += count as u64;
+        if length > FILE {
             return Err(ConfigError::FileTooLong(path));
         }
         parser.feed(buffer.get(..count).unwrap_or(&[]))?;

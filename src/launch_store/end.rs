@@ -159,7 +159,7 @@ fn is_own_process(process: i32) -> bool {
     }
     let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
     let mut line = [0; 64];
-    let read = File::open_at(libc::AT_FDCWD, path).and_then(|file| file.read_at(&mut line, 0));
+    let read = File::open_at(libc::AT_FDCWD, path).and_then(|file| file.read(&mut line));
     let read = line.get(..read.unwrap_or(0)).unwrap_or_default();
     // `4711 (name) S …`; of the name there are 15 bytes at most.
     let state = read.iter().rposition(|byte| *byte == b')').and_then(|end| read.get(end + 2));
@@ -171,18 +171,5 @@ fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
     let mut path = Bytes::<32>::EMPTY;
     let Ok(()) = write!(path, "/proc/{process}/environ\0") else { return false };
     let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
-    let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { return false };
-    let mut part = [0; 1_024];
-    let mut offset = 0;
-    // Each part begins where `wanted` would have begun last in the one before.
-    while let Ok(length) = file.read_at(&mut part, offset)
-        && length >= wanted.len()
-    {
-        let read = part.get(..length).unwrap_or_default();
-        if read.windows(wanted.len()).any(|window| window == wanted) {
-            return true;
-        }
-        offset += (length - wanted.len() + 1) as u64;
-    }
-    false
+    File::open_at(libc::AT_FDCWD, path).is_ok_and(|file| file.contains(wanted))
 }

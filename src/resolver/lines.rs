@@ -8,16 +8,16 @@ pub(super) const LINE: usize = 1024;
 const PIECE: usize = 1024;
 
 /// Calls `each` with every line, without its end and with whether it was cut, until it answers true; says
-/// whether it did. `read` reads at an offset, and answers 0 at the end or where it can't.
+/// whether it did. `read` reads on, and answers 0 at the end or where it can't.
 /// Async-signal-safe.
 pub fn any(
-    mut read: impl FnMut(&mut [u8], u64) -> usize,
+    mut read: impl FnMut(&mut [u8]) -> usize,
     mut each: impl FnMut(&[u8], bool) -> bool,
 ) -> bool {
-    let (mut piece, mut offset) = ([0; PIECE], 0);
+    let mut piece = [0; PIECE];
     let (mut line, mut is_cut) = (Bytes::<LINE>::EMPTY, false);
     loop {
-        let count = read(&mut piece, offset);
+        let count = read(&mut piece);
         for byte in piece.get(..count).unwrap_or_default() {
             if *byte != b'\n' {
                 is_cut |= !line.extend(&[*byte]);
@@ -30,6 +30,5 @@ pub fn any(
         if count == 0 {
             return each(line.as_slice(), is_cut);
         }
-        offset += count as u64;
     }
 }

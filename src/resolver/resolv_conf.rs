@@ -4,9 +4,9 @@ use core::net::IpAddr;
 
 use super::lines;
 
-/// Tells whether the file names `server` as a name server. `read` reads at an offset, and answers 0 at the end or
+/// Tells whether the file names `server` as a name server. `read` reads on, and answers 0 at the end or
 /// where it can't. Async-signal-safe.
-pub fn names(server: IpAddr, read: impl FnMut(&mut [u8], u64) -> usize) -> bool {
+pub fn names(server: IpAddr, read: impl FnMut(&mut [u8]) -> usize) -> bool {
     let server = server.to_canonical();
     lines::any(read, |line, is_cut| !is_cut && name_server(line) == Some(server))
 }
@@ -28,10 +28,11 @@ mod tests {
     use super::*;
 
     fn has(text: &str, server: &str) -> bool {
-        let read = |buffer: &mut [u8], offset: u64| {
-            let rest = text.as_bytes().get(offset as usize..).unwrap_or_default();
+        let mut rest = text.as_bytes();
+        let read = |buffer: &mut [u8]| {
             let count = rest.len().min(buffer.len()).min(7);
             buffer[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
             count
         };
         names(server.parse().unwrap(), read)

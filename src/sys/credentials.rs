@@ -55,7 +55,7 @@ pub fn effective_user() -> u32 {
 pub fn has_requested_exec_domain() -> bool {
     let mut byte = [0];
     File::open_at(libc::AT_FDCWD, c"/proc/thread-self/attr/exec")
-        .and_then(|file| file.read_at(&mut byte, 0))
+        .and_then(|file| file.read(&mut byte))
         .is_ok_and(|count| count != 0)
 }
 

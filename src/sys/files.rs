@@ -101,6 +101,41 @@ impl File {
         self.0
     }
 
+    /// Reads on into `buffer`, as libc reads its own files: programs' filters of system calls permit that. 0 at
+    /// the end of the file. Errors: those of read(2).
+    pub fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.
+        Errno::check(unsafe {
+            let (start, length) = (buffer.as_mut_ptr() as usize, buffer.len());
+            syscall6(libc::SYS_read, self.0 as usize, start, length, 0, 0, 0)
+        })
+    }
+
+    /// Tells whether the rest of the file has `wanted`, which is shorter than half of what is read at once and
+    /// not empty. False where it can't be read.
+    pub fn contains(&self, wanted: &[u8]) -> bool {
+        let mut buffer = [0; 2048];
+        let mut kept = 0;
+        if wanted.is_empty() || wanted.len() > buffer.len() / 2 {
+            return false;
+        }
+        loop {
+            let count = match self.read(buffer.get_mut(kept..).unwrap_or_default()) {
+                Ok(0) | Err(_) => return false,
+                Ok(count) => count,
+            };
+            let end = kept + count;
+            let seen = buffer.get(..end).unwrap_or_default();
+            if seen.windows(wanted.len()).any(|window| window == wanted) {
+                return true;
+            }
+            // The beginning of the text may be at the end of what was read.
+            let start = end.saturating_sub(wanted.len() - 1);
+            buffer.copy_within(start..end, 0);
+            kept = end - start;
+        }
+    }
+
     /// Reads at `offset` into `buffer`; 0 at the end of the file. Errors: those of pread(2).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
         // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.

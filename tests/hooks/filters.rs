@@ -1,6 +1,7 @@
 //! Programs under a seccomp filter of their own, seen from inside: tests/probes/filters.c.
 
 use crate::scene::{command, echoing_proxy, ends, play};
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 /// promise: Filters that kill
 #[test]
@@ -19,4 +20,13 @@ fn where_every_descriptor_is_taken_none_is_asked_about() {
     let mut command = command("filters", "allowed", &echoing_proxy());
     command.env("EPOCHSOCKS_PASSED_SOCKETS", "allow");
     ends(command);
+}
+
+/// promise: Filters that kill
+#[test]
+fn a_lookup_makes_no_call_that_the_sandbox_of_a_client_does_not_permit() {
+    // An address that a lookup may answer with.
+    let found = Action::Reply(vec![5, 0, 0, 1, 198, 51, 100, 7, 0, 0]);
+    let proxy = [Action::Greeting, method(0), Action::Request, found, Action::Echo];
+    play("filters", "names", &ScriptedProxy::start(&proxy));
 }

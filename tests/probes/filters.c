@@ -5,6 +5,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -19,7 +20,7 @@
 
 #include "scene.h"
 
-enum { MOST_CALLS = 8 };
+enum { MOST_CALLS = 48 };
 
 /* Kills the process for all but `calls`, which a -1 ends, and for its own end. */
 static void permit(const int *calls)
@@ -225,9 +226,47 @@ static void scene_allowed(void)
     ONLY(receive_descriptors(0), SYS_recvfrom, SYS_recvmsg);
 }
 
+/* Calls of a client whose names libc looks up in files and asks a name server for. */
+#define NUMBERS_OF_CLIENTS                                                                                   \
+    NUMBERS_OF_WAITS, SYS_openat, SYS_newfstatat, SYS_fstat, SYS_lseek, SYS_read, SYS_write, SYS_close,      \
+        SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_uname, SYS_getrandom,                  \
+        SYS_clock_gettime, SYS_futex, SYS_getpid, SYS_gettid, SYS_rt_sigprocmask, SYS_fcntl, SYS_ioctl,      \
+        SYS_socket, SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,           \
+        SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg
+
+static int looks_up(const char *host)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(host, "80", &hints, &found) != 0)
+        return 0;
+    freeaddrinfo(found);
+    return 1;
+}
+
+static int looks_up_and_connects(const char *host)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(host, "80", &hints, &found) != 0)
+        return 0;
+    int stream = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
+    int is_connected = connect(stream, found->ai_addr, found->ai_addrlen) == 0;
+    freeaddrinfo(found);
+    return is_connected && send(stream, "hello", 5, 0) == 5 && recv(stream, room, 5, MSG_WAITALL) == 5
+        && close(stream) == 0;
+}
+
+/* /etc/hosts is read for each, and Tor is asked for the second, by a stream of its own. */
+static void scene_names(void)
+{
+    ONLY(looks_up("localhost"), NUMBERS_OF_CLIENTS);
+    ONLY(looks_up("box.example"), NUMBERS_OF_CLIENTS);
+    ONLY(gethostbyname("box.example") != NULL, NUMBERS_OF_CLIENTS);
+    ONLY(looks_up_and_connects("abcdefghijklmnop.onion"), NUMBERS_OF_CLIENTS);
+}
+
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
-        {"local", scene_local}, {"received", scene_received}, {"allowed", scene_allowed}, {0}};
+        {"local", scene_local}, {"received", scene_received}, {"allowed", scene_allowed}, {"names", scene_names}, {0}};
     return play(scenes, count, arguments);
 }

@@ -78,7 +78,7 @@ impl Known for World<'_> {
 
     fn is_name_server(&self, address: SocketAddr) -> bool {
         let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/resolv.conf") else { return false };
-        let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset).unwrap_or(0);
+        let read = |buffer: &mut [u8]| file.read(buffer).unwrap_or(0);
         resolv_conf::names(address.ip(), read)
     }
 }
@@ -139,6 +139,6 @@ impl Names for World<'_> {
 /// Tells whether `each` answers true for an entry of /etc/hosts.
 fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
     let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/hosts") else { return false };
-    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset).unwrap_or(0);
+    let read = |buffer: &mut [u8]| file.read(buffer).unwrap_or(0);
     hosts_file::any(read, |address, name| each(address.to_canonical(), name))
 }

@@ -76,7 +76,7 @@ fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
 }
 
 /// Answers `look` of the file at `path`; false where it can't be opened.
-fn read_by(path: &CStr, look: impl FnOnce(&dyn Fn(&mut [u8], u64) -> usize) -> bool) -> bool {
+fn read_by(path: &CStr, look: impl FnOnce(&dyn Fn(&mut [u8]) -> usize) -> bool) -> bool {
     let Ok(file) = File::open_at(libc::AT_FDCWD, path) else { return false };
-    look(&|buffer, offset| file.read_at(buffer, offset).unwrap_or(0))
+    look(&|buffer| file.read(buffer).unwrap_or(0))
 }

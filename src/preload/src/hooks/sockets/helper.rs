@@ -86,7 +86,7 @@ fn is_called(pid: i32, name: &[u8]) -> bool {
     let mut buffer = [0; 32];
     let Ok(file) = file_of(pid, "comm") else { return false };
     let is_ours = file.owner_and_mode().is_ok_and(|(owner, _)| owner == paths::effective_user());
-    let length = file.read_at(&mut buffer, 0).unwrap_or(0);
+    let length = file.read(&mut buffer).unwrap_or(0);
     is_ours && buffer.get(..length).unwrap_or_default().trim_ascii_end() == name
 }
 
@@ -96,35 +96,10 @@ fn loads_the_library(pid: i32) -> Option<bool> {
     let library = inheritance::library().map_or(&[][..], CStr::to_bytes);
     let name = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     match file_of(pid, "maps") {
-        Ok(maps) if maps.read_at(&mut [0], 0) == Ok(0) => None,
-        Ok(maps) => Some(contains(&maps, name)),
+        // Its first byte is a digit.
+        Ok(maps) if maps.read(&mut [0]) == Ok(0) => None,
+        Ok(maps) => Some(maps.contains(name)),
         Err(Errno(libc::ENOENT | libc::ESRCH)) => None,
         Err(_) => Some(false),
-    }
-}
-
-/// Tells whether `file` has the text `wanted`, which is shorter than half of what is read at once.
-fn contains(file: &File, wanted: &[u8]) -> bool {
-    let mut buffer = [0; 2048];
-    let (mut offset, mut kept) = (0, 0);
-    if wanted.is_empty() || wanted.len() > buffer.len() / 2 {
-        return false;
-    }
-    loop {
-        let place = buffer.get_mut(kept..).unwrap_or_default();
-        let count = match file.read_at(place, offset) {
-            Ok(0) | Err(_) => return false,
-            Ok(count) => count,
-        };
-        offset += count as u64;
-        let seen = buffer.get(..kept + count).unwrap_or_default();
-        if seen.windows(wanted.len()).any(|window| window == wanted) {
-            return true;
-        }
-        // The beginning of the text may be at the end of what was read.
-        let end = kept + count;
-        let start = end.saturating_sub(wanted.len() - 1);
-        buffer.copy_within(start..end, 0);
-        kept = end - start;
     }
 }
