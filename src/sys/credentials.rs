@@ -39,10 +39,17 @@ fn swap(number: i64, id: u32) -> u32 {
     unsafe { syscall6(number, id as usize, 0, 0, 0, 0, 0) as u32 }
 }
 
-/// Tells whether the effective user or group id is not the real one.
+/// Tells whether the effective user or group id is not the real one, or files are opened as another group
+/// (setfsgid(2)), for which Linux has set `AT_SECURE` since 6.16.
 pub fn has_changed_ids() -> bool {
     let (user, group) = (Ids::user(), Ids::group());
-    user.real != user.effective || group.real != group.effective
+    let is_file_systems = group.file_system != group.effective;
+    user.real != user.effective || group.real != group.effective || is_file_systems
+}
+
+/// The real user and group id.
+pub fn real_ids() -> (u32, u32) {
+    (Ids::user().real, Ids::group().real)
 }
 
 /// The effective user id.
@@ -165,6 +172,16 @@ mod tests {
     fn open(path: &std::path::Path) -> Result<File, Errno> {
         let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
         File::open_at(libc::AT_FDCWD, &path)
+    }
+
+    #[test]
+    fn another_group_for_files_counts_as_changed_ids() {
+        apart(|| {
+            let before = has_changed_ids();
+            swap(libc::SYS_setfsgid, 12345);
+            let may_change = Ids::group().file_system == 12345;
+            assert!(!before && has_changed_ids() == may_change);
+        });
     }
 
     #[test]

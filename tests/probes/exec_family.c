@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/fsuid.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <wordexp.h>
@@ -158,7 +159,10 @@ int main(int count, char **arguments)
         return expand(arguments[2]);
     const char *form = arguments[1], *program = arguments[2];
     int status, told[2], error = 0;
-    if (getenv("OTHER_IDS") && setegid(getgid() + 1) != 0)
+    const char *other = getenv("OTHER_IDS");
+    if (other && strcmp(other, "files") == 0)
+        setfsgid(getgid() + 1);
+    else if (other && setegid(getgid() + 1) != 0)
         return 2;
     if (strstr(form, "_spawn") || strncmp(form, "system", 6) == 0 || strstr(form, "popen")) {
         status = spawned(form, program);
