@@ -21,6 +21,7 @@ use crate::atomics::models::{fails, holds, models};
 use crate::atomics::mutant::Mutant;
 use crate::atomics::{AtomicU64, barrier, set_home};
 
+mod generations;
 mod last_slot;
 
 /// A registry that a model can be made of.

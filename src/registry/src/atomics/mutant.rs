@@ -31,6 +31,10 @@ pub enum Mutant {
     IgnoredNotice = 512,
     /// The notice is taken off without another look.
     NoSecondLook = 1024,
+    /// A generation is taken for the current one although a fork has put another in its place.
+    SwitchIgnored = 1 << 11,
+    /// A record that was inherited by a fork is freed as any other.
+    InheritedFreed = 1 << 12,
     /// The last slot count is taken away, too, instead of being left standing.
     LastCountTaken = 1 << 16,
     /// A reference is taken from the node that a slot named a moment ago, instead of from the slot.

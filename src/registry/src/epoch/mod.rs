@@ -30,6 +30,7 @@ use super::node::{List, Node};
 use super::owned::empty_is_new;
 use super::slab::Slab;
 use super::{InsertError, Payload, SocketId};
+use crate::atomics::mutant::mutant;
 use crate::atomics::ordering::{TotalCount, TotalOrder};
 use crate::atomics::{
     AtomicPtr, AtomicU32, AtomicU64, Place, barrier, const_new, in_place, map_array, unmap_array,
@@ -190,7 +191,8 @@ impl<P: Policy, T> EpochDomain<P, T> {
 
     fn is_current(&self, generation: &Generation<T>) -> bool {
         // Total order: after the load of the slot, or the unlinking, that the caller asks about.
-        core::ptr::eq(self.generation.load_total(), generation)
+        let is_current = core::ptr::eq(self.generation.load_total(), generation);
+        mutant!(SwitchIgnored: is_current => true)
     }
 }
 

@@ -184,7 +184,9 @@ impl<P: Policy, T: Payload> EpochDomain<P, T> {
     pub(super) fn may_retire(&self, node: NonNull<Node<T>>) -> bool {
         // Acquire pairs with the Release in `after_fork_in_child`. Relaxed: the node is ours.
         // SAFETY: nodes are never unmapped.
-        unsafe { node.as_ref() }.birth.load(Relaxed) >= self.inherited_before.load(Acquire)
+        let is_own =
+            unsafe { node.as_ref() }.birth.load(Relaxed) >= self.inherited_before.load(Acquire);
+        mutant!(InheritedFreed: is_own => true)
     }
 
     /// Puts a retired node into limbo.
