@@ -166,6 +166,23 @@ fn an_abandoned_mutation_costs_one_arena() {
     assert!(after <= nodes + 8 * ARENA, "{nodes} nodes became {after}");
 }
 
+/// F: a claim counts also in a cell that comes after thousands that were abandoned.
+#[test]
+fn a_reader_in_a_late_cell_keeps_its_record() {
+    const ABANDONED: i32 = 5_000;
+    let registry = bare::<Era>();
+    registry.insert(0, SocketId(0)).expect("vacant");
+    (0..ABANDONED).for_each(|_| registry.abandon_guard(0));
+    // To an epoch that those claims do not hold back.
+    churn(&registry, 1, 100);
+    registry.insert(2, SocketId(7)).expect("vacant");
+    registry.borrow(2, |record| {
+        assert!(registry.remove(2));
+        churn(&registry, 2, 100);
+        assert_eq!(core::hint::black_box(record).id(), SocketId(7));
+    });
+}
+
 /// Readers that stop one after the other, in epochs of their own: each keeps the records of one
 /// epoch, which ends after sixteen retirements however many survive; and survivors are looked at
 /// again when as many have come.
