@@ -5,7 +5,7 @@ use super::text::{Table, number, time, wrapped};
 use super::{Run, experiment, machine};
 use crate::measure::plan::ENTRIES;
 use crate::measure::results::Results;
-use crate::measure::statistics::{median, summary};
+use crate::measure::statistics::{Summary, median, summary};
 use crate::preload::hooks::LIBC;
 use crate::preload::torifier::{EMPTY, NOTHING, OURS};
 use crate::registry::backends::{BASELINE, described};
@@ -17,7 +17,7 @@ pub const DOCUMENTS: [&str; 3] = ["README.md", "design/performance.md", "design/
 /// A paragraph's name, and how it is made.
 type Block = (&'static str, fn(&[Run]) -> String);
 
-const BLOCKS: [Block; 12] = [
+const BLOCKS: [Block; 13] = [
     ("cost", cost),
     ("machines", machines),
     ("targets", |runs| targets::side_by_side(runs).markdown()),
@@ -29,7 +29,8 @@ const BLOCKS: [Block; 12] = [
     ("connects", |runs| each(runs, connects)),
     ("execs", |runs| each(runs, execs)),
     ("backstop", |runs| each(runs, |all| medians(all, "preload-backstop", &[]))),
-    ("barrier", |runs| each(runs, barrier)),
+    ("barrier", |runs| each(runs, |all| by_workload(all, "slots-barrier"))),
+    ("type-stable", |runs| each(runs, |all| by_workload(all, "type-stable"))),
 ];
 
 const BEGIN: &str = "<!-- figures: ";
@@ -108,26 +109,42 @@ fn cost(runs: &[Run]) -> String {
     let ([p4, p4_mutex], [p5, p5_mutex]) = (lookups(0.9999), lookups(0.99999));
     let [socket, socket_torsocks] = call("socket_inet_and_close");
     let [copy, copy_torsocks] = call("dup_tracked_and_close");
-    let target = |what: &'static str| {
-        let measured = |all: &[Results]| {
+    let [exec, exec_empty] =
+        pair(&|all, subject| Some(1e3 * undisturbed_exec(all, subject)?.median), [OURS, EMPTY]);
+    let measured = |what: &'static str| {
+        move |all: &[Results]| {
             let target = targets::targets(all).into_iter().find(|target| target.what == what)?;
             target.measured().map(|it| it.median)
-        };
-        worst(runs, Bound::AtMost, measured).map_or("–".to_owned(), number)
+        }
     };
+    let target = |what| worst(runs, Bound::AtMost, measured(what)).map_or("–".to_owned(), number);
+    let through_tor = "connect through tor, 1 thread";
     let names: Vec<_> = runs.iter().map(Run::name).collect();
+    let of_tor: Vec<_> = runs
+        .iter()
+        .filter(|run| measured(through_tor)(&run.all).is_some())
+        .map(Run::name)
+        .collect();
+    let only = if of_tor.len() < names.len() {
+        format!(", measured on {} only,", of_tor.join(", "))
+    } else {
+        String::new()
+    };
     let text = format!(
         "Each figure is of the worse of the machines that were measured ({}). In a threaded process a \
          borrowed lookup is {} times as quick as with the mutex and hash table of torsocks' 2013 \
          proposal, a counted one {}, insert and remove {}; by two threads lookups are {} times as quick. \
          With 8 threads on two processors the 99.99th percentile of a lookup is {}, with the mutex {}; \
          the 99.999th, which is the wait for a processor, {} and {}. A connect through a private \
-         network of tor daemons takes {} times as long as a bare SOCKS client's.\n\n\
-         epochsocks loses in three places. Opening and closing a TCP socket takes {} more than libc's, \
-         and a copy of a connection {} (torsocks: {} and {}). A connect through a local proxy takes {} \
-         times as long as a bare SOCKS client's, because of small system calls. In a program that never \
-         has a second thread glibc's mutex skips its atomic instructions: there a counted lookup has {} \
-         of the mutex's speed, insert and remove {}.\n",
+         network of tor daemons{only} takes {} times as long as a bare SOCKS client's.\n\n\
+         These cost more than without epochsocks, or than with a mutex. Opening and closing a TCP \
+         socket takes {} more than libc's, and a copy of a connection {} (torsocks: {} and {}): the \
+         library asks the kernel for the process id, with which insert and remove have {} of the \
+         mutex's speed. A \
+         connect through a local proxy takes {} times as long as a bare SOCKS client's, because of \
+         small system calls. The library adds {} of processor time to an exec, an empty library {}. In \
+         a program that never has a second thread glibc's mutex skips its atomic instructions: there a \
+         counted lookup has {} of the mutex's speed, insert and remove {}.\n",
         names.join(", "),
         times("borrow-distinct", 1),
         times("counted-distinct", 1),
@@ -137,18 +154,28 @@ fn cost(runs: &[Run]) -> String {
         p4_mutex,
         p5,
         p5_mutex,
-        target("connect through tor, 1 thread"),
+        target(through_tor),
         socket,
         copy,
         socket_torsocks,
         copy_torsocks,
+        worst(runs, Bound::AtLeast, |all| of_speedup(all, "insert-remove", CHECKED, 1))
+            .map_or("–".to_owned(), number),
         target("connect, 1 thread"),
+        exec,
+        exec_empty,
         worst(runs, Bound::AtLeast, |all| alone(all, "counted-distinct"))
             .map_or("–".to_owned(), number),
         worst(runs, Bound::AtLeast, |all| alone(all, "insert-remove"))
             .map_or("–".to_owned(), number),
     );
     text.split("\n\n").map(wrapped).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Microseconds of processor time that a library adds to an exec that nothing disturbs.
+fn undisturbed_exec(all: &[Results], library: &str) -> Option<Summary> {
+    let workload = "library, least processor time of 20";
+    summary(&differences(experiment(all, "preload-startup")?, workload, library, NOTHING))
 }
 
 fn alone(all: &[Results], workload: &str) -> Option<f64> {
@@ -312,21 +339,20 @@ fn connects(all: &[Results]) -> Option<String> {
 }
 
 fn execs(all: &[Results]) -> Option<String> {
-    let results = experiment(all, "preload-startup")?;
     let mut table = Table::new(&["", "median", "quartiles"]);
     for subject in [EMPTY, OURS, "torsocks", "proxychains4"] {
-        let workload = "library, least processor time of 20";
-        let added = summary(&differences(results, workload, subject, NOTHING))?;
+        let added = undisturbed_exec(all, subject)?;
         let quartiles = format!("{:.0}–{:.0}", added.lower, added.upper);
         table.rows.push(vec![subject.to_owned(), format!("{:.0}", added.median), quartiles]);
     }
     Some(format!("microseconds above no library at all.\n\n{}", table.markdown()))
 }
 
-fn barrier(all: &[Results]) -> Option<String> {
+/// `backend` beside the default and the mutex, by one thread.
+fn by_workload(all: &[Results], backend: &str) -> Option<String> {
     let results = experiment(all, "registry-throughput")?;
-    let subjects = [BASELINE, DEFAULT, "slots-barrier"];
-    results.find("borrow-distinct", "slots-barrier", 1, ENTRIES)?;
+    let subjects = [BASELINE, DEFAULT, backend];
+    results.find("borrow-distinct", backend, 1, ENTRIES)?;
     let mut table = Table::new(&["ns an operation"]);
     table.heads.extend(subjects.map(|subject| format!("`{subject}`")));
     for workload in ["borrow-distinct", "counted-distinct", "reads-95", "reads-50", "insert-remove"]
