@@ -2,6 +2,7 @@
 //! committed report.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use epochsocks::registry::VARIANTS;
 use serde::Deserialize;
@@ -53,9 +54,29 @@ fn figure(nanoseconds: f64) -> String {
     if nanoseconds < 9.95 { format!("{nanoseconds:.1}") } else { format!("{nanoseconds:.0}") }
 }
 
+/// The folders of the report's runs, one a machine.
+fn runs() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("design/report")).expect("the report is there");
+    let folders = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let mut folders: Vec<_> = folders.collect();
+    folders.sort();
+    folders
+}
+
 fn peers() -> String {
-    let report = root().join("design/report/amd-epyc/registry-throughput.json");
-    let report = fs::read_to_string(report).expect("the report is there");
+    let mut text = "Nanoseconds an operation, medians with 100 entries; with 2 threads the time of both by the \
+         operations of both. *Lacks* has the guarantees that a backend of this project does not give; the \
+         others promise nothing of the kind, and `array` is a floor that leads to no records. `benches/run \
+         throughput` measures them, and the project's report has all settings and the spread.\n"
+        .to_owned();
+    for run in runs() {
+        text += &peers_of(&run);
+    }
+    text
+}
+
+fn peers_of(run: &Path) -> String {
+    let report = fs::read_to_string(run.join("registry-throughput.json")).expect("the run has it");
     let Results { machine, series } = serde_json::from_str(&report).expect("results");
     let mut subjects: Vec<&str> = Vec::new();
     for one in &series {
@@ -64,11 +85,7 @@ fn peers() -> String {
         }
     }
     let mut text = format!(
-        "Nanoseconds an operation, medians with 100 entries on an {} with {} processors; with 2 threads the time \
-         of both by the operations of both. *Lacks* has the guarantees that a backend of this project does not \
-         give; the others promise nothing of the kind, and `array` is a floor that leads to no records. \
-         `benches/run throughput` measures them, and the project's report has all settings and the spread.\n\n\
-         | | {} | lacks |\n| --- |{} --- |\n",
+        "\n*{}*, {} processors:\n\n| | {} | lacks |\n| --- |{} --- |\n",
         machine.processor,
         machine.processors,
         COLUMNS.map(|(title, ..)| title).join(" | "),
