@@ -24,8 +24,8 @@
 //!
 //! # The modules
 //! - `payload` is what an entry leads to: the record of one socket; `handle` a counted reference to it;
-//!   `backends` lists them; `owned` keeps a vfork child's
-//!   hands off; `sizes` are its limits, `witness` watches the models
+//!   `backends` lists them; `owned` refuses a vfork child's
+//!   changes; `sizes` are its limits, `witness` watches the models
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `type_stable` counts) of `node`s from a `slab`
 //! - the others: `mutex`, the proposal; `mutex_slots`; `counted`

@@ -1,8 +1,9 @@
 //! Names: every lookup ends at Tor, at the onion pool, or at a loopback address; libc's resolver
 //! never gets anything but numbers.
 //!
-//! Neither /etc/hosts nor nsswitch.conf, nscd or search domains are consulted for hosts. Services
-//! are libc's: it reads /etc/services, or whatever the `services` line of nsswitch.conf names.
+//! Of /etc/hosts only loopback addresses and the names of `AllowDirect` count. nsswitch.conf, nscd and search
+//! domains are not consulted for hosts. Services are libc's: it reads /etc/services, or whatever the `services`
+//! line of nsswitch.conf names.
 //!
 //! These hooks call malloc through libc, as their C functions do: not async-signal-safe.
 
