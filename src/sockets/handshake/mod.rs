@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `table` | [`Table`]: the slots |
 //! | `slot` | [`Slot`]: one handshake, and the epoll entries of its socket |
-//! | `driver` | [`Locked`]: the holder of a slot's run lock, who takes the steps |
+//! | `locked` | [`Locked`]: the right to change a slot, its run lock held; [`Plan`]: what is to be done |
+//! | `driver` | the steps of a handshake, which the holder of the run lock takes |
 //! | `look` | [`Look`]: what a step has shown; [`Owner`]: the record that learns of the end |
 //! | `stage` | the use of a slot |
 //! | `run_lock` | [`RunLock`]: the right to drive, a try-lock that loses no event |
@@ -23,6 +24,7 @@ mod driver;
 mod entries;
 mod epoll_entry;
 mod image;
+mod locked;
 mod look;
 #[cfg(all(test, crossbeam_loom))]
 mod models;
@@ -33,10 +35,10 @@ mod stage;
 mod table;
 mod token;
 
-pub use driver::{Locked, Plan};
 pub use entries::{ENTRIES, Entries};
 pub use epoll_entry::{EpollEntry, Interest};
 pub use image::{Awaits, SlotImage};
+pub use locked::{Locked, Plan};
 pub use look::{Look, Owner, Report};
 pub use run_lock::{RunLock, TryLock};
 pub use slot::Slot;

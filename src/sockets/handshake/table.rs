@@ -6,7 +6,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
-use super::driver::Locked;
+use super::locked::Locked;
 use super::slot::Slot;
 use super::stage::Stage;
 use crate::sockets::{Record, SlotId, SocketId};
