@@ -4,6 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `options` | [`OPTIONS`], the table: directive, variables, flags, kind, default and help of each |
+//! | `option_spec` | [`OptionSpec`], [`FlagSpec`]: the parts of a row |
 //! | `settings` | [`Settings`], the values, and the rules between them |
 //! | `kind` | [`Kind`], what text an option takes, and its parsing |
 //! | `network` | [`Network`], an IPv4 network |
@@ -24,6 +25,7 @@ mod file;
 mod kind;
 mod load;
 mod network;
+mod option_spec;
 mod options;
 pub mod proxy;
 mod settings;
@@ -37,7 +39,8 @@ pub use load::{
     Assignment, CONF_FILE_VARIABLES, NO_FILE, SYSTEM_FILES, Sources, configuration_file, load,
 };
 pub use network::Network;
-pub use options::{FlagSpec, OPTIONS, OptionSpec, Text, variables};
+pub use option_spec::{FlagSpec, OptionSpec, Text};
+pub use options::{OPTIONS, variables};
 pub use settings::{
     Backstop, Connect, HostName, Inbound, IsolationKey, LocalDestinations, LogFormat, Names,
     OutboundLocalhost, PassedSockets, Path, Secret, Settings,

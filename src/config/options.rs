@@ -2,63 +2,14 @@
 
 use core::fmt::Write;
 
+use super::option_spec::{Description, FlagSpec, OptionSpec, Text, attaches, sets, takes};
 use super::{
-    Backstop, ConfigError, Connect, Direct, Excerpt, Inbound, Kind, LocalDestinations, LogFormat,
-    Names, Origin, PassedSockets, Secret, Settings, kind,
+    Backstop, Connect, Direct, Inbound, Kind, LocalDestinations, LogFormat, Names, PassedSockets,
+    Secret, Settings, kind,
 };
 use crate::bytes::Bytes;
 
-/// A value as text; the longest is a path.
-pub type Text = Bytes<1023>;
-
-/// One option.
-#[derive(Debug)]
-pub struct OptionSpec {
-    /// Its name in the configuration file, where case does not matter.
-    pub directive: &'static str,
-    /// Its environment variable, `EPOCHSOCKS_…`.
-    pub variable: &'static str,
-    /// The variable that torsocks reads, where it has one.
-    pub torsocks_variable: Option<&'static str>,
-    /// Kind of its value.
-    pub kind: Kind,
-    set: fn(&mut Settings, &[u8]) -> Option<()>,
-}
-
-/// One flag of the launcher.
-#[derive(Debug)]
-pub struct FlagSpec {
-    /// The long form, with its dashes.
-    pub long: &'static str,
-    /// The letter of the short form.
-    pub short: Option<char>,
-    /// The value that a flag without argument sets; `None`: the flag takes the value as argument.
-    pub sets: Option<&'static str>,
-    /// The argument stands behind `=` in the same word; without one, the long form is the flag of
-    /// another option.
-    pub attached: bool,
-}
-
 impl OptionSpec {
-    /// Sets the option in `settings` to `value`, which came from `origin`. The rules between
-    /// options are for [`Settings::check`].
-    pub fn set<'a>(
-        &self,
-        settings: &mut Settings,
-        value: &[u8],
-        origin: Origin<'a>,
-    ) -> Result<(), ConfigError<'a>> {
-        if self.kind == Kind::Port && value.starts_with(b"unix:") {
-            return Err(ConfigError::SocketFile(origin, self.directive));
-        }
-        (self.set)(settings, value).ok_or_else(|| ConfigError::BadValue {
-            origin,
-            directive: self.directive,
-            kind: self.kind,
-            value: Excerpt::new(value),
-        })
-    }
-
     /// The option's value in `settings` as text; empty where it is not set.
     pub fn value(&self, settings: &Settings) -> Text {
         let mut text = Text::EMPTY;
@@ -98,21 +49,6 @@ pub fn variables() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().flat_map(|option| option.torsocks_variable.into_iter().chain([option.variable]))
 }
 
-/// A flag that takes the value as its argument.
-const fn takes(long: &'static str, short: Option<char>) -> FlagSpec {
-    FlagSpec { long, short, sets: None, attached: false }
-}
-
-/// A flag that takes the value behind `=`.
-const fn attaches(long: &'static str) -> FlagSpec {
-    FlagSpec { long, short: None, sets: None, attached: true }
-}
-
-/// A flag that stands for a value.
-const fn sets(long: &'static str, short: Option<char>, value: &'static str) -> FlagSpec {
-    FlagSpec { long, short, sets: Some(value), attached: false }
-}
-
 /// Puts a good value in its place.
 fn store<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
@@ -124,16 +60,6 @@ macro_rules! show {
     ($text:expr, $value:expr) => {{
         let _ = write!($text, "{}", $value);
     }};
-}
-
-/// The part of an option's row that the launcher alone reads.
-#[derive(Debug)]
-struct Description {
-    flags: &'static [FlagSpec],
-    default: &'static str,
-    help: &'static str,
-    /// Appends the value to an empty text, which is long enough for any.
-    show: fn(&Settings, &mut Text),
 }
 
 /// Splits the rows: the preload library needs no description, and every pointer that it carries is

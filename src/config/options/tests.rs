@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::config::Origin;
 
 fn option(directive: &str) -> &'static OptionSpec {
     OptionSpec::of_directive(directive.as_bytes()).unwrap()
