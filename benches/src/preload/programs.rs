@@ -15,12 +15,22 @@ pub const CLIENT: &str = "client";
 
 /// Compiles c/`name`.c into `directory`.
 pub fn compile(name: &str, directory: &Path) -> io::Result<PathBuf> {
-    std::fs::create_dir_all(directory)?;
-    let program = std::path::absolute(directory.join(name))?;
+    compile_to(&directory.join(name), name, &["-Wall", "-Wextra"])
+}
+
+/// As [`compile`], into a static program. The linker's warnings of functions that load libraries are left
+/// out: what uses them is not called there.
+pub fn compile_statically(name: &str, directory: &Path) -> io::Result<PathBuf> {
+    compile_to(&directory.join(format!("{name}-static")), name, &["-static", "-Wl,--no-warnings"])
+}
+
+fn compile_to(program: &Path, name: &str, flags: &[&str]) -> io::Result<PathBuf> {
+    let program = std::path::absolute(program)?;
+    std::fs::create_dir_all(program.parent().unwrap_or(Path::new("/")))?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{name}.c"));
-    let flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread", "-o"];
-    let status = Command::new("cc").args(flags).args([&program, &source]).status()?;
-    if !status.success() {
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu11", "-O2", "-pthread"]).args(flags).arg("-o").args([&program, &source]);
+    if !cc.status()?.success() {
         return Err(io::Error::other(format!("{} does not compile", source.display())));
     }
     Ok(program)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 /// Connections that are served at the same time: the load's threads and some.
-const WORKERS: usize = 80;
+const WORKERS: usize = 240;
 /// The size of a read.
 const BUFFER: usize = 1 << 16;
 

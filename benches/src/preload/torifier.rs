@@ -89,12 +89,22 @@ impl Torifier {
     }
 }
 
-/// Our launcher without a backstop, and as it is.
-pub fn with_and_without_backstop(port: u16) -> io::Result<[Torifier; 2]> {
+/// The name for our launcher with a supervisor.
+pub const SUPERVISOR: &str = "supervisor";
+
+/// Our launcher without a backstop, as it is, and with a supervisor.
+pub fn layers(port: u16) -> io::Result<[Torifier; 3]> {
     let with = epochsocks(port)?;
-    let mut without = Torifier { name: "no backstop".to_owned(), ..with.clone() };
-    without.launcher.push("--no-backstop".to_owned());
-    Ok([without, Torifier { name: "backstop".to_owned(), ..with }])
+    let layer = |name: &str, flag: &[&str]| {
+        let mut layer = Torifier { name: name.to_owned(), ..with.clone() };
+        layer.launcher.extend(flag.iter().map(|&flag| flag.to_owned()));
+        layer
+    };
+    Ok([
+        layer("no backstop", &["--no-backstop"]),
+        layer("backstop", &[]),
+        layer(SUPERVISOR, &["--redirect"]),
+    ])
 }
 
 /// Compiles c/`name`.c to a library in `scratch`.

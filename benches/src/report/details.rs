@@ -41,7 +41,10 @@ pub fn details(all: &[Results]) -> String {
         ("preload-tor-connections", "through a private network of tor daemons"),
         ("preload-threads", "one multithreaded program, all threads together"),
         ("preload-loops", "eight connects at once in event loops, answered after a second"),
-        ("preload-backstop", "what the launcher starts, with and without the backstop"),
+        (
+            "preload-backstop",
+            "what the launcher starts: without a backstop, with it, under a supervisor",
+        ),
     ] {
         html += &plain_table(all, name, caption);
     }
