@@ -112,21 +112,31 @@ fn firefox_goes_through_tor() {
 }
 
 #[test]
-fn a_process_that_may_not_be_looked_at_gets_no_socket_but_from_root() {
-    let Some(network) = network_with(&["setpriv"]) else { return };
-    let subject = supervised(fixed()).args(["hidden", ADDRESS, "80"]);
+fn a_process_that_may_not_be_looked_at_gets_no_socket_but_from_root_and_hooks() {
+    let Some(network) = network_with(&["cc", "setpriv"]) else { return };
+    let subject = supervised(fixed()).args(["hidden", "raw", ADDRESS, "80"]);
     let seen = subject.succeed_where_it_would_leak(network);
     assert_eq!(seen.stdout(), format!("peer {ADDRESS} 80\n{EXIT}"), "{seen:#?}");
+    let seen = network.run(&mut unprivileged(&subject));
+    assert_eq!(seen.leaks, [""; 0], "{seen:#?}");
+    assert_eq!(seen.stdout(), "socket -13 connect -13\n", "{seen:#?}");
+    assert!(seen.stderr().contains("may not be looked at"), "{seen:#?}");
+
+    let hooked = supervised(dynamic()).args(["hidden", "get", "v4only.test", "80"]);
+    let seen = network.run(&mut unprivileged(&hooked));
+    assert_eq!(seen.leaks, [""; 0], "{seen:#?}");
+    assert_eq!(seen.stdout(), EXIT, "{seen:#?}\n{}", seen.stderr());
+}
+
+/// `subject` behind epochsocks, by a user whose processes look at no other that forbids it.
+fn unprivileged(subject: &Subject) -> Command {
     let torified = subject.torified();
     let mut unprivileged = Command::new("setpriv");
     unprivileged.args(["--bounding-set=-all", "--inh-caps=-all"]);
     unprivileged.arg(torified.get_program()).args(torified.get_args());
     unprivileged.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
     unprivileged.envs(torified.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let seen = network.run(&mut unprivileged);
-    assert_eq!(seen.leaks, [""; 0], "{seen:#?}");
-    assert_eq!(seen.stdout(), "socket -13 connect -13\n", "{seen:#?}");
-    assert!(seen.stderr().contains("may not be looked at"), "{seen:#?}");
+    unprivileged
 }
 
 /// Hooks that went by the supervisor would fail once it is gone.
@@ -134,7 +144,7 @@ fn a_process_that_may_not_be_looked_at_gets_no_socket_but_from_root() {
 fn no_supervisor_is_asked_about_what_a_hook_has_judged() {
     let Some(network) = network_with(&["cc"]) else { return };
     let seen = supervised(dynamic()).arg("alone").run(network);
-    assert_eq!(seen.stdout(), "listen done\nconnect done\ngetpeername done\n", "{seen:#?}");
+    assert_eq!(seen.stdout(), "listen done\ngetpeername done\nconnect done\n", "{seen:#?}");
 }
 
 #[test]

@@ -36,6 +36,11 @@ fn a_thread_cancelled_in_fcntl_leaves_nothing() {
 }
 
 #[test]
+fn a_thread_cancelled_in_connect_has_not_connected() {
+    play("cancel", "connect", &echoing_proxy());
+}
+
+#[test]
 fn a_thread_cancelled_in_close_has_not_closed() {
     play("cancel", "close", &echoing_proxy());
 }

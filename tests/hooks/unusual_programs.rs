@@ -93,11 +93,15 @@ fn another_library_before_libc_is_called_as_well() {
     ] {
         let interposer = probe_as(name, "interposer", &[&["-shared", "-fPIC"], flags].concat());
         let libraries = [preload_library().as_os_str(), interposer.as_os_str()];
-        let mut command = under(libraries, &probe("unusual_programs"), &echoing_proxy());
-        let output = finish(command.arg("interposer"), Duration::from_secs(30));
-        let seen = text(&output);
-        assert!(output.status.success(), "{name}: {}: {seen}", output.status);
-        assert!(seen.contains("connects 1 shutdowns 1 closes 3\n"), "{name}: {seen}");
+        // The hooks' own connects carry a launch's secret.
+        for launch in [None, Some(("_EPOCHSOCKS_BACKSTOP", "deny.0123456789abcdef"))] {
+            let mut command = under(libraries, &probe("unusual_programs"), &echoing_proxy());
+            command.arg("interposer").envs(launch);
+            let output = finish(&mut command, Duration::from_secs(30));
+            let seen = text(&output);
+            assert!(output.status.success(), "{name}: {}: {seen}", output.status);
+            assert!(seen.contains("connects 1 shutdowns 1 closes 3\n"), "{name}: {seen}");
+        }
     }
 }
 

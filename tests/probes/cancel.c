@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include "scene.h"
 
@@ -20,6 +21,13 @@ static void accept_one(void)
 static void accept_another(void)
 {
     accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+static void connect_it(void)
+{
+    connect(other, (struct sockaddr *)&name, sizeof name);
 }
 
 static void receive(void)
@@ -309,6 +317,20 @@ static void scene_fcntl(void)
     both(lock_file);
 }
 
+/* At a server whose queue is full. */
+static void scene_connect(void)
+{
+    snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "epochsocks-cancel-%d", getpid());
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 0) == 0);
+    int first = socket(AF_UNIX, SOCK_STREAM, 0);
+    other = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(connect(first, (struct sockaddr *)&name, sizeof name) == 0);
+    both(connect_it);
+    EXPECT(close(accept(fd, NULL, NULL)) == 0);
+    EXPECT(connect(other, (struct sockaddr *)&name, sizeof name) == 0);
+}
+
 /* A thread that is cancelled in close has not closed: the descriptor is open and has its entry. */
 static void scene_close(void)
 {
@@ -363,6 +385,7 @@ static const struct scene scenes[] = {
     {"wait", scene_wait},
     {"system", scene_system},
     {"fcntl", scene_fcntl},
+    {"connect", scene_connect},
     {"close", scene_close},
     {"woken", scene_woken},
     {NULL, NULL},

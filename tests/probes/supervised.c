@@ -8,7 +8,7 @@
 //   supervised beside               whether a datagram reaches another port of this machine than that which its
 //                                   socket was connected to, by system calls of its own
 //   supervised races                the same with threads that change what a call is about
-//   supervised hidden ADDRESS PORT  as raw, in a process that may not be looked at
+//   supervised hidden get|raw ...   the same in a process that may not be looked at
 //   supervised execute PROGRAM ...  executes it in inline assembly
 //   supervised users                the effective and the real user
 //   supervised storm ADDRESS PORT   children that connect, are interrupted and killed, and one that connects after
@@ -21,11 +21,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #ifdef __GLIBC__
-#include <gnu/libc-version.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#else
-#define gnu_get_libc_version() "9"
 #endif
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -355,16 +352,15 @@ static int alone(void) {
     struct sockaddr_in place = at("127.0.0.1", "0");
     struct sockaddr_un name = {AF_UNIX, "\0supervised-alone"};
     int fd = socket(AF_INET, SOCK_STREAM, 0), server = socket(AF_UNIX, SOCK_STREAM, 0);
-    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
     socklen_t length = sizeof name;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    bind(server, (void *)&name, sizeof name);
     kill_the_supervisor();
     bind(fd, (void *)&place, sizeof place);
-    bind(server, (void *)&name, sizeof name);
     tell("listen", listen(fd, 1) | listen(server, 1));
-    // Later ones clear the register on its way to the kernel.
-    if (strverscmp(gnu_get_libc_version(), "2.41") >= 0) return 0;
+    tell("getpeername", getpeername(pair[0], (void *)&(struct sockaddr_un){0}, &length));
     tell("connect", connect(client, (void *)&name, sizeof name));
-    tell("getpeername", getpeername(client, (void *)&name, &length));
     return 0;
 }
 
@@ -380,6 +376,7 @@ static int killer(void) {
 }
 
 int main(int count, char **words) {
+    if (count > 2 && !strcmp(words[1], "hidden")) prctl(PR_SET_DUMPABLE, 0), count--, words++;
     const char *what = count > 1 ? words[1] : "";
     if (!strcmp(what, "datagrams")) return datagrams();
     if (!strcmp(what, "beside")) return beside();
@@ -394,7 +391,6 @@ int main(int count, char **words) {
     if (!strcmp(what, "raw")) return raw(at(words[2], words[3]));
     if (!strcmp(what, "storm")) return storm(at(words[2], words[3]));
     if (!strcmp(what, "stuck")) return stuck(at(words[2], words[3]));
-    if (!strcmp(what, "hidden")) return prctl(PR_SET_DUMPABLE, 0), raw(at(words[2], words[3]));
     if (!strcmp(what, "closed")) return closed(at(words[2], words[3]));
     if (!strcmp(what, "vfork")) return vforked(at(words[2], words[3]));
     if (!strcmp(what, "fastopen")) return fast_open(at(words[2], words[3]));

@@ -27,6 +27,7 @@
 #[macro_use]
 mod table;
 
+mod cancellation;
 mod clock;
 mod constructor;
 mod datagrams;

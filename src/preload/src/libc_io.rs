@@ -1,5 +1,5 @@
-//! libc's own cancellation points, for handshakes that run inside a hook: a thread that is
-//! cancelled in `connect` ends while it waits.
+//! Cancellation points, for handshakes that run inside a hook: a thread that is cancelled in `connect` ends while it
+//! waits.
 
 use core::ffi::c_int;
 use core::time::Duration;
@@ -9,7 +9,7 @@ use epochsocks::tor::SocketCalls;
 
 use crate::real;
 
-/// libc's connect and poll.
+/// The next connect and poll.
 pub struct Libc;
 
 impl SocketCalls for Libc {

@@ -5,7 +5,10 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use epochsocks::linkage::{self, Symbol};
-use epochsocks::sys::{forget_last_argument, net};
+use epochsocks::sys::{forget_last_argument, net, syscall_with_secret};
+
+use crate::cancellation::cancellable;
+use crate::errno;
 
 /// One symbol's next definition, found at the first call: most programs make few of them, and each
 /// look-up costs an exec.
@@ -209,7 +212,7 @@ for_each_hook!(reals);
 
 /// Makes `$carrying`, which is the next `$name` with the launch's secret in the register of the system call's last
 /// argument, of which the C function knows nothing: then a supervisor is not asked about what a hook has judged. libc
-/// mostly hands the register on as it is, and where it does not the supervisor decides once more.
+/// hands the register on as it is.
 macro_rules! carrying {
     ($carrying:ident: $name:ident($($argument:ident: $type:ty),*) with $($nothing:literal),*) => {
         #[doc = concat!("The next `", stringify!($name), "`, whose system call carries the secret if there is one.")]
@@ -236,6 +239,32 @@ macro_rules! carrying {
     (@usize $nothing:literal) => { usize };
 }
 
-carrying!(connect_carrying: connect(fd: c_int, address: *const sockaddr, length: socklen_t) with 0, 0);
 carrying!(getpeername_carrying: getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) with 0, 0);
 carrying!(listen_carrying: listen(fd: c_int, backlog: c_int) with 0, 0, 0);
+
+/// The next `connect`, whose system call carries the secret if there is one. libc's, from 2.41 on, clears the register on
+/// its way, so the call is made here in its place; another library's is called, and a supervisor asked.
+///
+/// # Safety
+/// As connect(2).
+pub unsafe fn connect_carrying(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    let Some(secret) = net::secret().filter(|_| is_libcs_connect()) else {
+        // SAFETY: the caller's contract.
+        return unsafe { connect(fd, address, length) };
+    };
+    let arguments = [fd as usize, address as usize, length as usize, 0, 0];
+    // SAFETY: the caller's contract; the kernel looks at three arguments.
+    let call = || unsafe { syscall_with_secret(SYS_connect, arguments, secret) };
+    errno::from_kernel(cancellable(call)) as c_int
+}
+
+/// Tells whether no other library's `connect` is before libc's. Async-signal-safe where the loaded objects' tables
+/// can be read.
+fn is_libcs_connect() -> bool {
+    static LIBCS: Real = Real::new();
+    let mut libcs = LIBCS.get();
+    if libcs.is_null() {
+        libcs = LIBCS.keep(linkage::in_libc(connect::SYMBOL).unwrap_or(null_mut()));
+    }
+    !libcs.is_null() && libcs == connect::NEXT.get_or_find(connect::SYMBOL)
+}

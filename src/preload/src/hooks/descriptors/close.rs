@@ -9,12 +9,9 @@ use libc::c_uint;
 
 use super::tables;
 
+use crate::cancellation::pthread_testcancel;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, errno, harmless, real};
-
-unsafe extern "C" {
-    safe fn pthread_testcancel();
-}
 
 /// # Safety
 /// As close(2).

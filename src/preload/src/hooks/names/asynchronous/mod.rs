@@ -20,6 +20,7 @@ use core::time::Duration;
 use epochsocks::sys::{Errno, futex, getpid, time};
 use libc::{sigevent, timespec};
 
+use crate::cancellation::cancellable;
 use crate::errno;
 use crate::hooks::c_types::gaicb;
 use crate::hooks::waits::poll::duration;
@@ -137,23 +138,6 @@ fn suspend(under_way: impl Fn() -> usize, limit: Option<Duration>) -> c_int {
             _ => {}
         }
     }
-}
-
-unsafe extern "C" {
-    safe fn pthread_setcanceltype(kind: c_int, old: &mut c_int) -> c_int;
-    safe fn pthread_testcancel();
-}
-
-const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
-
-/// Makes `call`, a system call that is not a cancellation point of libc's, one. Nothing is held.
-fn cancellable<T>(call: impl FnOnce() -> T) -> T {
-    let mut before = 0;
-    pthread_testcancel();
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &mut before);
-    let result = call();
-    pthread_setcanceltype(before, &mut 0);
-    result
 }
 
 fn under_way(list: &[*const gaicb]) -> usize {
