@@ -152,24 +152,61 @@ fn goes_on(store: Store, directory: &Path) -> bool {
 /// Tells whether `process` is the user's and has not ended. One that its parent has not waited for
 /// yet has ended.
 fn is_own_process(process: i32) -> bool {
-    let own = |path: &CStr| paths::owner(path) == Ok(paths::effective_user());
-    let mut path = Bytes::<32>::EMPTY;
-    if write!(path, "/proc/{process}/stat\0").is_err() {
-        return false;
-    }
-    let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
     let mut line = [0; 64];
-    let read = File::open_at(libc::AT_FDCWD, path).and_then(|file| file.read(&mut line));
+    let read = told_of(process, "stat", |path| {
+        if paths::owner(path)? != paths::effective_user() {
+            return Err(Errno(libc::EPERM));
+        }
+        File::open_at(libc::AT_FDCWD, path)?.read(&mut line)
+    });
     let read = line.get(..read.unwrap_or(0)).unwrap_or_default();
     // `4711 (name) S …`; of the name there are 15 bytes at most.
     let state = read.iter().rposition(|byte| *byte == b')').and_then(|end| read.get(end + 2));
-    own(path) && state.is_some_and(|state| !b"ZX".contains(state))
+    state.is_some_and(|state| !b"ZX".contains(state))
 }
 
-/// Tells whether the environment that `process` was started with contains `wanted`.
+/// Number of looks at an environment that may be empty, or gone by an execve(2) at each of them.
+const LOOKS: usize = 16;
+
+/// Tells whether the environment that `process` was started with contains `wanted`, or may soon: while the process
+/// executes a program, the kernel shows neither environment nor arguments.
 fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
+    for _ in 0..LOOKS {
+        if let Some(contains) = environment_contains(process, wanted) {
+            return contains;
+        }
+        let ask = |path: &CStr| paths::read_link(path, &mut [0; 1]).map(drop);
+        if told_of(process, "exe", ask).is_err() {
+            // It has ended, or is a thread of the kernel.
+            return false;
+        }
+        let ask = |path: &CStr| File::open_at(libc::AT_FDCWD, path)?.read(&mut [0; 1]);
+        if told_of(process, "cmdline", ask) == Ok(0) {
+            return true;
+        }
+    }
+    false
+}
+
+/// `None` of an environment that is empty, or that ended while it was read: the process has executed a program.
+fn environment_contains(process: i32, wanted: &[u8]) -> Option<bool> {
+    let open = || told_of(process, "environ", |path| File::open_at(libc::AT_FDCWD, path));
+    // A file shows the environment that was there when it was opened, while that is there.
+    let Ok(first) = open() else { return Some(false) };
+    if open().is_ok_and(|second| second.contains(wanted)) {
+        return Some(true);
+    }
+    (first.read(&mut [0; 1]) != Ok(0)).then_some(false)
+}
+
+/// Gives `ask` the path of /proc's file `name` about `process`.
+fn told_of<T>(
+    process: i32,
+    name: &str,
+    ask: impl FnOnce(&CStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut path = Bytes::<32>::EMPTY;
-    let Ok(()) = write!(path, "/proc/{process}/environ\0") else { return false };
-    let Ok(path) = CStr::from_bytes_with_nul(path.as_slice()) else { return false };
-    File::open_at(libc::AT_FDCWD, path).is_ok_and(|file| file.contains(wanted))
+    let written = write!(path, "/proc/{process}/{name}\0").is_ok();
+    let path = CStr::from_bytes_with_nul(path.as_slice()).ok().filter(|_| written);
+    ask(path.ok_or(Errno(libc::ENAMETOOLONG))?)
 }

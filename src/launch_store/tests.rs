@@ -97,6 +97,24 @@ fn another_users_directory_is_not_used() {
 }
 
 #[test]
+fn a_process_that_executes_another_program_keeps_the_launch_meanwhile() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    store.make("n1", b"text").unwrap();
+    let again = r#"exec sh -c "$0" "$0""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", again, again]).env(VARIABLE, format!("{}", scratch.0));
+    let mut shell = shell.spawn().unwrap();
+    let stays = (0..300).all(|_| {
+        store.remove_if_over();
+        store.read("n1").is_some()
+    });
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    assert!(stays);
+}
+
+#[test]
 fn the_last_process_of_a_launch_removes_its_store() {
     let scratch = Scratch::new();
     let store = scratch.store();
