@@ -10,6 +10,7 @@
 //! | `network` | [`Network`], an IPv4 network |
 //! | `direct` | [`Direct`], what may be reached without Tor |
 //! | `proxy` | Tor's SOCKS port as the variables of libcurl name it |
+//! | `godebug` | the choice of a resolver in `GODEBUG`, as Go's programs take it |
 //! | `load` | [`load`] settings from all [`Sources`] |
 //! | `file` | the configuration file, line by line |
 //! | `environment` | [`Environment`], a process's environment block |
@@ -22,6 +23,7 @@ mod direct;
 mod environment;
 mod error;
 mod file;
+pub mod godebug;
 mod kind;
 mod load;
 mod network;

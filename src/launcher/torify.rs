@@ -1,9 +1,10 @@
 //! A command that runs under the library: [`run`] checks it, sets it up, and becomes it or leads it.
 
-use std::ffi::{OsStr, OsString, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_int};
+use std::os::unix::ffi::OsStrExt;
 
 use epochsocks::backstop::presence;
-use epochsocks::config::{Backstop, Settings};
+use epochsocks::config::{Backstop, Settings, godebug, value_of};
 
 use crate::environment::{self, AUDIT, Change, Changes, PRELOAD};
 use crate::failure::{Failure, Status, warn};
@@ -46,6 +47,19 @@ pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failu
         changes.retain(|(name, _)| name != PRELOAD);
         changes.push((OsString::from(PRELOAD), Change::Unset));
     }
+    if let Ok(facts) = &look.facts
+        && (is_served || need != Need::Nothing)
+    {
+        let names_onion = || godebug::names_onion(command.iter().map(|word| word.as_bytes()));
+        if facts.asks_c_library() {
+            changes.extend(go_names());
+        } else if facts.asks_only_by_go()
+            && settings.log_level >= settings::WARNINGS
+            && names_onion()
+        {
+            warn(format!("{} {}", file.display(), godebug::REFUSES));
+        }
+    }
     let mut execute = |more: Changes| {
         changes.extend(more);
         let environment = environment::apply(std::env::vars_os(), &changes);
@@ -69,6 +83,15 @@ pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failu
     let mut more: Changes = launch::begun_here().into_iter().collect();
     more.extend(backstop::put_up(&Settings { backstop, ..settings })?);
     Err(execute(more))
+}
+
+/// The variable for which a program of Go's looks names up by the C library, where it is to change.
+fn go_names() -> Option<(OsString, Change)> {
+    let value = std::env::var_os(godebug::VARIABLE);
+    let entry = godebug::by_c_library(value.as_deref().map(OsStr::as_bytes))?;
+    let entry = CStr::from_bytes_with_nul(entry.as_slice()).ok()?.to_bytes();
+    let value = OsStr::from_bytes(value_of(entry, godebug::VARIABLE.as_bytes())?);
+    Some((OsString::from(godebug::VARIABLE), Change::Set(value.to_owned())))
 }
 
 /// Variables that protect a program: the library and the settings.

@@ -264,6 +264,7 @@ mod tests {
             machine: NATIVE_MACHINE,
             interpreter: Some(Interpreter::new(b"/lib/ld.so\0")),
             go: false,
+            asks_c_library: false,
             ours: false,
             audits: false,
             needs: true,

@@ -21,6 +21,7 @@ const NULL: u64 = 0;
 const STRTAB: u64 = 5;
 const SYMTAB: u64 = 6;
 const NEEDED: u64 = 1;
+const HASH: u64 = 4;
 const RPATH: u64 = 15;
 const RUNPATH: u64 = 29;
 const SONAME: u64 = 14;
@@ -64,6 +65,8 @@ pub(super) struct Dynamic {
     strings: Option<u64>,
     symbols: Option<u64>,
     hashes: Option<u64>,
+    /// Place of the old hash table (`DT_HASH`), which Go's linker writes alone.
+    old_hashes: Option<u64>,
     name: Option<u64>,
     /// Place of the section in the file.
     start: Option<u64>,
@@ -96,6 +99,7 @@ impl Dynamic {
                     STRTAB => dynamic.strings = offset_of(value)?,
                     SYMTAB => dynamic.symbols = offset_of(value)?,
                     GNU_HASH => dynamic.hashes = offset_of(value)?,
+                    HASH => dynamic.old_hashes = offset_of(value)?,
                     SONAME => dynamic.name = Some(value),
                     RUNPATH => dynamic.run_path = Some(value),
                     RPATH => dynamic.old_run_path = Some(value),
@@ -199,18 +203,24 @@ impl Dynamic {
     }
 
     /// Tells whether the dynamic linker is to find `name` for the file. Symbols without a
-    /// definition stand before those of the hash table; without a table the answer is no.
+    /// definition stand before those of the GNU hash table; the old one counts all symbols. Without a table
+    /// the answer is no.
     pub(super) fn imports(
         &self,
         file: &(impl ReadAt + ?Sized),
         name: &CStr,
     ) -> Result<bool, Errno> {
-        let (Some(hashes), Some(symbols)) = (self.hashes, self.symbols) else { return Ok(false) };
-        let Some([_, first, _, _]) = read::<[u32; 4]>(file, hashes)? else { return Ok(false) };
-        for index in 1..u64::from(first) {
+        let table = self.hashes.or(self.old_hashes);
+        let (Some(table), Some(symbols)) = (table, self.symbols) else { return Ok(false) };
+        // The buckets and the first symbol that has a hash; the buckets and the symbols.
+        let Some([_, end, _, _]) = read::<[u32; 4]>(file, table)? else { return Ok(false) };
+        for index in 1..u64::from(end) {
             let Some(symbol) = entry::<Elf64_Sym>(file, symbols, index)? else { break };
+            if symbol.st_shndx != 0 {
+                continue;
+            }
             let text = self.string::<32>(file, u64::from(symbol.st_name))?;
-            if symbol.st_shndx == 0 && text.starts_with(name.to_bytes_with_nul()) {
+            if text.starts_with(name.to_bytes_with_nul()) {
                 return Ok(true);
             }
         }

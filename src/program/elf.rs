@@ -48,6 +48,8 @@ pub struct Elf {
     pub interpreter: Option<Interpreter>,
     /// Made by Go's linker, at least in part. Not looked for in a foreign program.
     pub go: bool,
+    /// Go's, and linked to the C library's resolver: `GODEBUG` chooses that or Go's own.
+    pub asks_c_library: bool,
     /// The preload library of this very version. Not looked for in a foreign library.
     pub ours: bool,
     /// Has the dynamic linker load an audit library (rtld-audit(7)). Not looked for in a foreign
@@ -114,8 +116,17 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
     let Some(header) = read::<Elf64_Ehdr>(file, 0)? else { return Ok(None) };
     let [_, _, _, _, class, ..] = header.e_ident;
     let machine = header.e_machine;
-    let (go, ours, audits, needs) = (false, false, false, false);
-    let mut elf = Elf { class, machine, interpreter: None, go, ours, audits, needs };
+    let mut elf = Elf {
+        class,
+        machine,
+        interpreter: None,
+        go: false,
+        asks_c_library: false,
+        ours: false,
+        audits: false,
+        needs: false,
+    };
+    let mut section = None;
     if !elf.is_native() {
         return Ok(Some(elf));
     }
@@ -129,6 +140,7 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
                 let dynamic = dynamic_at(file, header, &segment)?;
                 elf.audits |= dynamic.audits;
                 elf.needs |= dynamic.needs;
+                section = Some(dynamic);
             }
             libc::PT_INTERP if elf.interpreter.is_none() => {
                 elf.interpreter = interpreter(file, &segment)?;
@@ -141,6 +153,9 @@ pub fn inspect(file: &(impl ReadAt + ?Sized)) -> Result<Option<Elf>, Errno> {
         }
     }
     elf.go = elf.go || has_go_section(file, &header)?;
+    if let Some(dynamic) = section.filter(|_| elf.go) {
+        elf.asks_c_library = dynamic.imports(file, c"getaddrinfo")?;
+    }
     Ok(Some(elf))
 }
 

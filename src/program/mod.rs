@@ -108,6 +108,16 @@ impl Facts {
         }
     }
 
+    /// Tells whether it is a program of Go's that can look names up by the C library.
+    pub fn asks_c_library(&self) -> bool {
+        matches!(self.kind, Kind::Elf(Elf { asks_c_library: true, .. }))
+    }
+
+    /// Tells whether it is a program of Go's whose own resolver is the only one.
+    pub fn asks_only_by_go(&self) -> bool {
+        matches!(self.kind, Kind::Elf(Elf { go: true, asks_c_library: false, .. }))
+    }
+
     fn of_file(file: &File) -> Result<Facts, Errno> {
         let (user, group, mode) = file.ids_and_mode()?;
         let regular = mode & libc::S_IFMT == libc::S_IFREG;

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::FromRawFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::backstop::forbidding;
 use crate::sandbox::{OTHER, Sandbox, outcome};
-use crate::support::skip;
+use crate::support::{preload, skip};
 
 const FLAG: &str = "--redirect";
 
@@ -220,4 +220,66 @@ fn the_launcher_opens_the_file_of_its_command_once() {
         let launched = opens(&file, sandbox.launcher().arg(&file));
         assert_eq!(launched, alone + 1, "{}", file.display());
     }
+}
+
+/// A program of Go's that prints the addresses of its argument, and GODEBUG.
+fn go(sandbox: &Sandbox, name: &str, cgo: &str, flags: &[&str]) -> Option<PathBuf> {
+    let source = "package main\nimport (\"fmt\"; \"net\"; \"os\")\nfunc main() {\n\
+        found, err := net.LookupHost(os.Args[1])\n\
+        fmt.Println(len(found) > 0, err, os.Getenv(\"GODEBUG\"))\n}\n";
+    sandbox.file("main.go", source, 0o644);
+    let mut go = Command::new("go");
+    go.arg("build").args(flags).args(["-o", name, "main.go"]).current_dir(&sandbox.path);
+    go.env("CGO_ENABLED", cgo).env("GO111MODULE", "off");
+    go.env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go"));
+    if !go.status().is_ok_and(|status| status.success()) {
+        skip::skip("there is no working Go compiler");
+        return None;
+    }
+    Some(sandbox.path.join(name))
+}
+
+const ONION: &str = "abcdefghijklmnop.onion";
+
+/// Linked by Go's linker, which writes another table of symbols, or by C's.
+#[test]
+fn a_dynamic_program_of_go_looks_names_up_by_the_hooks_unless_the_user_chooses_otherwise() {
+    let sandbox = Sandbox::new();
+    for flags in [&[][..], &["-ldflags=-linkmode=external"]] {
+        let Some(program) = go(&sandbox, "dynamic", "1", flags) else { return };
+        let program = program.to_str().unwrap();
+        let by_shell = ["--redirect", "sh", "-c", "exec \"$0\" \"$1\"", program, ONION];
+        let run = |words: &[&str], value: Option<&str>| {
+            let mut launcher = preload::launcher();
+            launcher.args(["-q"]).args(words);
+            match value {
+                Some(value) => launcher.env("GODEBUG", value),
+                None => launcher.env_remove("GODEBUG"),
+            };
+            outcome(&mut launcher).stdout
+        };
+        for words in [&[program, ONION][..], &by_shell] {
+            assert_eq!(run(words, None), "true <nil> netdns=cgo\n", "{words:?}");
+            let added = run(words, Some("gctrace=0"));
+            assert_eq!(added, "true <nil> gctrace=0,netdns=cgo\n", "{words:?}");
+            let own = run(words, Some("netdns=go"));
+            assert!(own.starts_with("false") && own.ends_with("netdns=go\n"), "{words:?}: {own}");
+        }
+    }
+}
+
+/// Nothing is asked that anybody could answer.
+#[test]
+fn a_static_program_of_go_that_refuses_onion_names_is_told_of() {
+    let sandbox = Sandbox::new();
+    let Some(program) = go(&sandbox, "static", "0", &[]) else { return };
+    let program = program.to_str().unwrap();
+    let told = "static refuses onion names, as Go's own resolver does (RFC 7686)";
+    let by_shell = ["--redirect", "sh", "-c", "exec \"$0\" \"$1\"", program, ONION];
+    for words in [&[program, ONION][..], &by_shell] {
+        let seen = outcome(preload::launcher().args(words));
+        assert!(seen.stdout.starts_with("false") && seen.stderr.contains(told), "{seen:?}");
+    }
+    let other = outcome(preload::launcher().args([program, "localhost"]));
+    assert!(!other.stderr.contains("onion"), "{other:?}");
 }

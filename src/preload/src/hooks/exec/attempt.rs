@@ -8,7 +8,7 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use epochsocks::config::value_of;
+use epochsocks::config::{godebug, value_of};
 use epochsocks::sys::Errno;
 
 use super::call::{By, Call, Target};
@@ -31,6 +31,8 @@ impl Call<'_> {
             Ok(Gets::Everything) => unsafe { self.execute_judged(target, flags) },
             // SAFETY: the caller's contract.
             Ok(Gets::NoLibrary) => unsafe { self.execute_without_library(target, flags) },
+            // SAFETY: the caller's contract.
+            Ok(Gets::NamesOfC) => unsafe { self.execute_with_names_of_c(target, flags) },
         }
     }
 
@@ -62,6 +64,28 @@ impl Call<'_> {
             .entries()
             .filter(|entry| value_of(entry.to_bytes(), LD_PRELOAD.as_bytes()).is_none());
         let executed = with_strings(room, kept, |environment| {
+            // SAFETY: the caller's contract.
+            unsafe { Call { environment, ..*self }.execute_judged(target, flags) }
+        });
+        executed.unwrap_or_else(|errno| errno)
+    }
+
+    /// Likewise in a frame of its own.
+    ///
+    /// # Safety
+    /// As execveat(2), with `flags`.
+    #[inline(never)]
+    unsafe fn execute_with_names_of_c(&self, target: Target<'_>, flags: c_int) -> Errno {
+        let added = godebug::by_c_library(self.environment.get(godebug::VARIABLE));
+        let added =
+            added.as_ref().and_then(|entry| CStr::from_bytes_with_nul(entry.as_slice()).ok());
+        let name = godebug::VARIABLE.as_bytes();
+        let kept = self
+            .environment
+            .entries()
+            .filter(|entry| added.is_none() || value_of(entry.to_bytes(), name).is_none());
+        let room = self.environment.entries().count() + 1;
+        let executed = with_strings(room, kept.chain(added), |environment| {
             // SAFETY: the caller's contract.
             unsafe { Call { environment, ..*self }.execute_judged(target, flags) }
         });

@@ -7,7 +7,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use epochsocks::backstop::presence;
-use epochsocks::config::Environment;
+use epochsocks::config::{Environment, godebug};
 use epochsocks::helper::UNPROTECTED;
 use epochsocks::log::{Level, Subject};
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge, may_load};
@@ -31,6 +31,8 @@ pub enum Gets {
     Everything,
     /// All but LD_PRELOAD: its dynamic linker can load none of our libraries, and would end it.
     NoLibrary,
+    /// And `GODEBUG`, for which a program of Go's looks names up by the C library.
+    NamesOfC,
 }
 
 /// Tells whether `target` may be executed by `call`, and with what. A file that can't be judged is refused,
@@ -48,7 +50,16 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<Gets, Errno> {
     }
     // The supervisor carries out what the library can't reach.
     if obstacle.is_redirectable() && presence::is_supervised() {
-        return Ok(if may_load(&facts) { Gets::Everything } else { Gets::NoLibrary });
+        if facts.is_ok_and(|facts| facts.asks_only_by_go())
+            && godebug::names_onion(arguments.entries().map(CStr::to_bytes))
+        {
+            tell(by, Level::Warning, format_args!("{target} {}", godebug::REFUSES));
+        }
+        return Ok(match &facts {
+            _ if !may_load(&facts) => Gets::NoLibrary,
+            Ok(facts) if facts.asks_c_library() => Gets::NamesOfC,
+            _ => Gets::Everything,
+        });
     }
     if obstacle.is_excusable()
         && let Some(helper) = target.helper()
