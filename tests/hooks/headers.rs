@@ -30,7 +30,7 @@ fn c_type(rust: &str) -> String {
         "c_void" | "()" => "void",
         "sockaddr" | "hostent" | "netent" | "addrinfo" | "msghdr" | "mmsghdr" | "timespec"
         | "timeval" | "pollfd" | "epoll_event" | "iovec" | "sigevent" | "gaicb" | "termios"
-        | "winsize" => {
+        | "winsize" | "aiocb" | "aiocb64" => {
             return format!("struct {rust}");
         }
         "CloneEntry" => "int (*)(void *)",

@@ -28,6 +28,11 @@ fn what_libc_formats_waits_for_the_handshake() {
 }
 
 #[test]
+fn requests_to_libcs_threads_begin_after_the_handshake() {
+    play(PROBE, "requests");
+}
+
+#[test]
 fn another_connect_does_not_end_the_handshake() {
     let mut command = command(PROBE, "other-addresses", &late_proxy(0));
     command.env("EPOCHSOCKS_ALLOW_OUTBOUND_LOCALHOST", "1");

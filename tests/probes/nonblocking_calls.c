@@ -1,6 +1,7 @@
 /* Answers of calls on a socket while its handshake is in flight, and when it has failed. */
 #include "nonblocking.h"
 
+#include <aio.h>
 #include <linux/sockios.h>
 #include <stdarg.h>
 #include <netinet/tcp.h>
@@ -162,6 +163,32 @@ static void scene_formatted(void)
         EXPECT(close(fd) == 0);
         FAILS(formatted(form, fd), EBADF);
     }
+}
+
+/* A thread of libc's reads and writes, past the hooks. */
+static void scene_requests(void)
+{
+    char byte = 'x';
+    int fd = begun();
+    struct aiocb request = {.aio_fildes = fd, .aio_buf = &byte, .aio_nbytes = 1};
+    struct aiocb *list[] = {&request};
+    FAILS(aio_read(&request), EAGAIN);
+    FAILS(aio_write(&request), EAGAIN);
+    for (int form = LIO_READ; form <= LIO_WRITE; form++) {
+        request.aio_lio_opcode = form;
+        FAILS(lio_listio(LIO_WAIT, list, 1, NULL), EAGAIN);
+    }
+    EXPECT(fcntl(fd, F_SETFL, 0) == 0 && write(fd, "y", 1) == 1 && read(fd, &byte, 1) == 1);
+    for (int form = 0; form < 4; form++) {
+        request.aio_lio_opcode = form % 2 ? LIO_READ : LIO_WRITE;
+        EXPECT(form >= 2       ? lio_listio(LIO_WAIT, list, 1, NULL) == 0
+                   : form % 2 ? aio_read(&request) == 0
+                              : aio_write(&request) == 0);
+        while (aio_error(&request) == EINPROGRESS)
+            aio_suspend((const struct aiocb **)list, 1, NULL);
+        EXPECT(aio_return(&request) == 1 && byte == 'y');
+    }
+    EXPECT(peer_is(fd, HOST, 80) && close(fd) == 0);
 }
 
 extern __typeof__(fdopen) _IO_fdopen;
@@ -549,6 +576,7 @@ static const struct scene scenes[] = {
     {"bad-pointers", scene_bad_pointers},
         {"questions", scene_questions},
     {"formatted", scene_formatted},
+    {"requests", scene_requests},
     {"streams", scene_streams},
     {"failed-stream", scene_failed_stream},
     {"failure", scene_failure},

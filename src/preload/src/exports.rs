@@ -24,7 +24,7 @@ macro_rules! exports {
     ($($name:ident $row:tt)*) => { $(hook_row! { export $row })* };
 }
 
-use crate::hooks::c_types::{CloneEntry, gaicb, res_state, va_list, wordexp_t};
+use crate::hooks::c_types::{CloneEntry, aiocb64, gaicb, res_state, va_list, wordexp_t};
 use crate::hooks::*;
 use libc::*;
 for_each_hook!(exports);

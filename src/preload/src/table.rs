@@ -380,6 +380,41 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         policy: "as write for the target, as read for the source",
         test: "nonblocking::data_wait_for_the_handshake",
     }
+    fn aio_read(request: *mut aiocb) -> c_int {
+        "aio.h", real: lookup, handler: data::asynchronous::aio_read,
+        why: "a thread of libc's reads, and would take a handshake's data",
+        policy: "EAGAIN while a handshake is in flight",
+        test: "nonblocking::requests_to_libcs_threads_begin_after_the_handshake",
+    }
+    fn aio_read64(request: *mut aiocb64) -> c_int {
+        "aio.h", handler: data::asynchronous::aio_read,
+        why: "aio_read by another name", policy: "as aio_read",
+        test: "nonblocking::requests_to_libcs_threads_begin_after_the_handshake",
+    }
+    fn aio_write(request: *mut aiocb) -> c_int {
+        "aio.h", real: lookup, handler: data::asynchronous::aio_write,
+        why: "a thread of libc's writes", policy: "as write; EAGAIN while a handshake is in flight",
+        test: "hooks::a_udp_socket_that_no_hook_has_made_sends_nothing",
+    }
+    fn aio_write64(request: *mut aiocb64) -> c_int {
+        "aio.h", handler: data::asynchronous::aio_write,
+        why: "aio_write by another name", policy: "as aio_write",
+        test: "hooks::a_udp_socket_that_no_hook_has_made_sends_nothing",
+    }
+    fn lio_listio(
+        mode: c_int, list: *const *mut aiocb, count: c_int, notification: *mut sigevent,
+    ) -> c_int {
+        "aio.h", real: lookup, handler: data::asynchronous::lio_listio,
+        why: "as aio_read and aio_write", policy: "as these; all requests begin or none",
+        test: "hooks::a_udp_socket_that_no_hook_has_made_sends_nothing",
+    }
+    fn lio_listio64(
+        mode: c_int, list: *const *mut aiocb64, count: c_int, notification: *mut sigevent,
+    ) -> c_int {
+        "aio.h", handler: data::asynchronous::lio_listio,
+        why: "lio_listio by another name", policy: "as lio_listio",
+        test: "hooks::a_udp_socket_that_no_hook_has_made_sends_nothing",
+    }
     fn sendto(
         socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const sockaddr,
         length: socklen_t,

@@ -15,6 +15,9 @@ pub type va_list = *mut c_void;
 /// Where a child of clone(2) begins.
 pub type CloneEntry = unsafe extern "C" fn(*mut c_void) -> c_int;
 
+/// One request of aio_write(3) where offsets have 64 bits, as they always have here.
+pub type aiocb64 = libc::aiocb;
+
 /// One request of getaddrinfo_a(3) (netdb.h).
 #[repr(C)]
 pub struct gaicb {

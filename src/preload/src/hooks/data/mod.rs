@@ -1,5 +1,6 @@
 //! Data: read and written, with a destination, and with descriptors.
 
+pub mod asynchronous;
 pub mod formatted;
 pub mod incoming;
 pub mod outgoing;

@@ -169,14 +169,25 @@ fn peer(fd: c_int) -> Option<Address> {
 
 /// Waits until `fd` may be written to as by `write`, or says why not.
 pub fn ready(fd: c_int) -> Result<(), Errno> {
-    if !harmless::has(fd) {
-        match look(fd, Call::OfFiles)? {
-            Way::Kernel => {}
-            // libc writes it inside.
-            Way::NameServer(..) => return Err(Refusal::NotAStream.errno()),
-        }
-    }
+    may_write_inside(fd)?;
     transfer::ready_to_write(fd)
+}
+
+/// Tells whether a thread of libc's may write to `fd` as by `write`, or why not; does not wait.
+pub fn may_write_apart(fd: c_int) -> Result<(), Errno> {
+    may_write_inside(fd)?;
+    transfer::ready_now(fd)
+}
+
+fn may_write_inside(fd: c_int) -> Result<(), Errno> {
+    if harmless::has(fd) {
+        return Ok(());
+    }
+    match look(fd, Call::OfFiles)? {
+        Way::Kernel => Ok(()),
+        // libc writes it inside.
+        Way::NameServer(..) => Err(Refusal::NotAStream.errno()),
+    }
 }
 
 /// Tells whether libc may write to `fd` where no hook sees it, or why not. A UDP socket of this process's own is

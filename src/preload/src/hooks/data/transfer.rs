@@ -29,6 +29,11 @@ pub fn ready_to_write(fd: c_int) -> Result<(), Errno> {
     after_handshake(fd, Way::Out, 0)
 }
 
+/// As [`after_handshake`], for a call that waits on no socket.
+pub fn ready_now(fd: c_int) -> Result<(), Errno> {
+    after_handshake(fd, Way::In, libc::MSG_DONTWAIT)
+}
+
 #[cold]
 fn pass(fd: c_int, way: Way, flags: c_int) -> Result<(), Errno> {
     let mut progress = SOCKETS.drive(fd);
