@@ -22,6 +22,11 @@ fn a_parent_and_its_child_both_see_the_end_of_one_handshake() {
     play(PROBE, "fork");
 }
 
+#[test]
+fn a_handshake_goes_on_in_one_process_when_the_other_closes_the_socket() {
+    play(PROBE, "closed-in-one");
+}
+
 /// promise: invariant 3
 #[test]
 fn a_handshake_outlives_the_parent_of_a_daemon() {

@@ -64,6 +64,29 @@ static void scene_fork(void)
     }
 }
 
+/* The parent closes its descriptor of the socket, or the child does: the other one goes on. */
+static void scene_closed_in_one(void)
+{
+    for (int way = 0; way < 4; way++) {
+        int fd = begun(), status, child_goes_on = way & 1;
+        /* In half of the ways the handshake has gone on between the fork and the close. */
+        pid_t child = fork();
+        if ((child == 0) != child_goes_on) {
+            if (way & 2)
+                by_poll(fd, 0);
+            EXPECT(close(fd) == 0);
+        }
+        if ((child == 0) == child_goes_on) {
+            EXPECT(by_poll(fd, -1) & POLLOUT);
+            is_connected(fd);
+            close(fd);
+        }
+        if (child == 0)
+            _exit(0);
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    }
+}
+
 /* The child goes on with the parent's set and sockets; the parent is gone. */
 static void scene_daemonize(void)
 {
@@ -453,6 +476,7 @@ static const struct scene scenes[] = {
     {"shutdown", scene_shutdown},
     {"duplicates", scene_duplicates},
     {"fork", scene_fork},
+    {"closed-in-one", scene_closed_in_one},
     {"daemonize", scene_daemonize},
     {"exec", scene_exec},
     {"interrupted", scene_interrupted},

@@ -142,6 +142,11 @@ impl Locked<'_> {
             self.slot.state.set(Stage::Ended(end));
             return Look::at(end);
         }
+        if self.slot.cancel.made(self.slot.state.serial()) == Cancel::LastClose {
+            // The other processes go on, and are told of no end.
+            self.give_up();
+            return Look::at(Progress::Unconnected);
+        }
         let lease = match shared.try_lease(time::monotonic_nanoseconds()) {
             TryLease::Busy => return Look::at(Progress::Busy),
             TryLease::Leased(lease) => lease,
@@ -175,11 +180,6 @@ impl Locked<'_> {
     fn advance(&mut self) -> Look {
         match self.slot.cancel.made(self.slot.state.serial()) {
             Cancel::None => {}
-            Cancel::LastClose if self.inner().shared.is_some() => {
-                // The other processes go on.
-                self.give_up();
-                return Look::at(Progress::Unconnected);
-            }
             Cancel::ByProgram | Cancel::LastClose => {
                 let socket = self.with_socket(|socket| socket.disconnect());
                 self.inner_mut().stays_connected = socket.is_err();
