@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::support::preload::{launcher, torify};
 use crate::support::process::{finish, probe, search_path, text};
+use crate::support::scripted_proxy::{Action, ScriptedProxy};
 use crate::support::skip::{missing, skip};
 use crate::{LIMIT, RESOLVE, RESOLVE_PTR, Tor};
 
@@ -54,6 +55,13 @@ fn every_wait_sees_the_answer() {
 fn questions_are_in_flight_at_once_and_asked_once() {
     let tor = Tor::answering(1, &[192, 0, 2, 7]);
     play_with(&tor, "many");
+}
+
+#[test]
+fn a_reply_in_pieces_does_not_end_a_receive_with_a_time_limit() {
+    let reply = vec![5, 0, 5, 0, 0, 1, 192, 0, 2, 7, 0, 0];
+    let script = [Action::Greeting, Action::Request, Action::Trickle(reply)];
+    play_with(&Tor(ScriptedProxy::start(&script)), "patient");
 }
 
 #[test]

@@ -271,6 +271,25 @@ static void scene_many(void)
     }
 }
 
+/* A time limit of the socket is the program's own: the pieces in which Tor's reply comes do not end a wait. */
+static void scene_patient(void)
+{
+    int fd = connected_to(53, 0);
+    struct timeval minute = {60, 0};
+    EXPECT(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute) == 0);
+    for (int way = 0; way < 4; way++) {
+        size_t length = ask_for("patient", way, 1);
+        struct iovec piece = {answer, sizeof answer};
+        struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+        EXPECT(send(fd, query, length, 0) == (ssize_t)length);
+        ssize_t got = way == 0 ? recv(fd, answer, sizeof answer, 0)
+            : way == 1         ? read(fd, answer, sizeof answer)
+            : way == 2         ? recvfrom(fd, answer, sizeof answer, 0, NULL, NULL)
+                               : recvmsg(fd, &message, 0);
+        EXPECT(is_answer(got, length, way));
+    }
+}
+
 static int sleeper;
 
 static void *asker(void *socket)
@@ -428,6 +447,7 @@ int main(int count, char **arguments)
         {"families", scene_families},
         {"waits", scene_waits},
         {"many", scene_many},
+        {"patient", scene_patient},
         {"threads", scene_threads},
         {"raw", scene_raw},
         {"streams", scene_streams},

@@ -35,7 +35,7 @@ fn arrival(fd: c_int, flags: c_int) -> Result<(), Errno> {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return Ok(());
     }
-    let mut call = Arrival { fd, seen: Err(Errno(libc::EAGAIN)) };
+    let mut call = Arrival { fd, seen: Err(Errno(libc::EAGAIN)), woken: false };
     if flags & libc::MSG_DONTWAIT != 0 || sys::status_flags(fd)?.is_nonblocking() {
         call.look();
         return call.seen;
@@ -50,6 +50,8 @@ struct Arrival {
     fd: c_int,
     /// `Ok` if data is there, `EAGAIN` if not.
     seen: Result<(), Errno>,
+    /// Set if the questions cut the last sleep short.
+    woken: bool,
 }
 
 impl Arrival {
@@ -70,7 +72,9 @@ impl Waiter for Arrival {
     }
 
     fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
-        if nameserver::sleep_beside(self.fd, limit, mask) == Slept::Failed { -1 } else { 0 }
+        let slept = nameserver::sleep_beside(self.fd, limit, mask);
+        self.woken = slept == Slept::Woken;
+        if slept == Slept::Failed { -1 } else { 0 }
     }
 
     fn goes_on_after_signal(&self) -> bool {
@@ -79,7 +83,7 @@ impl Waiter for Arrival {
 
     fn drive(&mut self) -> bool {
         self.look();
-        self.is_done()
+        core::mem::take(&mut self.woken) || self.is_done()
     }
 
     fn ready(&self) -> c_int {
