@@ -25,8 +25,10 @@ static void print(const struct addrinfo *list)
 
 int main(void)
 {
-    static const char *nodes[] = {NULL, "*", "192.0.2.1", "0xc0.1", "010.2", "1.2.3", "4294967295", "256.1.1.1",
-        "::1", "fe80::1%lo", "fe80::1%1", "fe80::1%nosuch", "::ffff:192.0.2.1", "1:2", "192.0.2.1%lo", "a.name"};
+    /* Those from NAMES on are names for libc, unless they are said to be numbers. */
+    enum { NAMES = 11 };
+    static const char *nodes[] = {NULL, "*", "192.0.2.1", "0xc0.1", "010.2", "1.2.3", "4294967295", "::1",
+        "fe80::1%lo", "fe80::1%1", "::ffff:192.0.2.1", "256.1.1.1", "fe80::1%nosuch", "1:2", "192.0.2.1%lo", "a.name"};
     static const char *services[] = {NULL, "80", "http", "nosuch", "65536", "-1", "", "domain", "080", "8 0"};
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, 99};
     static const int types[][2] = {{0, 0}, {SOCK_STREAM, 0}, {SOCK_DGRAM, 0}, {SOCK_RAW, 0}, {77, 0}, {0, IPPROTO_UDP},
@@ -41,8 +43,7 @@ int main(void)
                     for (size_t i = 0; i < COUNT(flags); i++) {
                         struct addrinfo hints = {.ai_family = families[f], .ai_socktype = types[t][0],
                             .ai_protocol = types[t][1], .ai_flags = flags[i]}, *list = NULL;
-                        /* A name, for libc, unless it is said to be a number. */
-                        if (n && strcmp(nodes[n], "*"))
+                        if (n >= NAMES)
                             hints.ai_flags |= AI_NUMERICHOST;
                         int code = getaddrinfo(nodes[n], services[s], &hints, &list);
                         printf("%s %s %d %d %d %x: %d\n", nodes[n] ? nodes[n] : "(none)",

@@ -31,7 +31,8 @@ static int failed(const char *function, int code)
     return 0;
 }
 
-/* addrinfo NODE SERVICE FAMILY FLAGS; "-" is NULL, and a family of -1 means NULL hints. */
+/* addrinfo NODE SERVICE FAMILY FLAGS; "-" is NULL, and a family of -1 means NULL hints. Flags of an answer
+   are told if they are not those of the call. */
 static int addrinfo(char **a)
 {
     struct addrinfo hints = {.ai_family = atoi(a[2]), .ai_flags = atoi(a[3]), .ai_socktype = SOCK_STREAM};
@@ -41,9 +42,13 @@ static int addrinfo(char **a)
     int code = getaddrinfo(node, service, hints.ai_family < 0 ? NULL : &hints, &list);
     if (code)
         return failed("EAI", code);
-    for (struct addrinfo *each = list; each; each = each->ai_next)
+    int flags = hints.ai_family < 0 ? AI_V4MAPPED | AI_ADDRCONFIG : hints.ai_flags;
+    for (struct addrinfo *each = list; each; each = each->ai_next) {
         printf("%d %d %s %u %s\n", each->ai_family, each->ai_socktype, text(each->ai_addr, each->ai_addrlen),
                port(each->ai_addr), each->ai_canonname ? each->ai_canonname : "-");
+        if (each->ai_flags != flags)
+            printf("flags %x\n", each->ai_flags);
+    }
     freeaddrinfo(list);
     return 0;
 }

@@ -63,7 +63,11 @@ pub unsafe fn getaddrinfo(
     let code = classified(name, |classified| match classified {
         // SAFETY: the caller's pointers, and a host that needs no lookup.
         NameClass::Numeric { .. } => unsafe {
-            real::getaddrinfo(node, service, &hints.numeric(), result)
+            let code = real::getaddrinfo(node, service, &hints.numeric(), result);
+            if code == 0 {
+                hints.put_flags(*result);
+            }
+            code
         },
         // SAFETY: the caller's service.
         other => match unsafe { mistake(service, &hints) } {
@@ -156,13 +160,13 @@ fn failed(error: LookupError) -> c_int {
     codes.eai
 }
 
-/// Hints of the caller, as getaddrinfo(3) reads them.
+/// Hints of the caller, as getaddrinfo(3) reads them. Without hints libc has these flags.
 struct Hints(addrinfo);
 
 impl Hints {
     fn read(hints: Option<&addrinfo>) -> Hints {
         let mut own = addrinfo {
-            ai_flags: libc::AI_V4MAPPED,
+            ai_flags: libc::AI_V4MAPPED | libc::AI_ADDRCONFIG,
             ai_family: libc::AF_UNSPEC,
             ai_socktype: 0,
             ai_protocol: 0,
@@ -192,6 +196,19 @@ impl Hints {
         addrinfo { ai_flags: numeric.ai_flags & !libc::AI_CANONNAME, ..numeric }
     }
 
+    /// Puts the caller's flags into each entry of `list`, as libc does.
+    ///
+    /// # Safety
+    /// A list of getaddrinfo(3).
+    unsafe fn put_flags(&self, list: *mut addrinfo) {
+        let mut next = list;
+        // SAFETY: the caller's.
+        while let Some(entry) = unsafe { next.as_mut() } {
+            entry.ai_flags = self.0.ai_flags;
+            next = entry.ai_next;
+        }
+    }
+
     fn want_canonical_name(&self) -> bool {
         self.0.ai_flags & libc::AI_CANONNAME != 0
     }
@@ -217,8 +234,11 @@ impl List {
             code = list.set_canonical_name(name);
         }
         if code == 0 {
-            // SAFETY: the caller's place for the result.
-            unsafe { *result = list.0 };
+            // SAFETY: a list of libc's parts, and the caller's place for the result.
+            unsafe {
+                hints.put_flags(list.0);
+                *result = list.0;
+            }
         } else if !list.0.is_null() {
             // SAFETY: every part came from libc's getaddrinfo.
             unsafe { unhooked::freeaddrinfo(list.0) };
