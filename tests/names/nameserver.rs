@@ -65,6 +65,11 @@ fn a_reply_in_pieces_does_not_end_a_receive_with_a_time_limit() {
 }
 
 #[test]
+fn an_answer_comes_to_a_duplicate_of_what_was_closed() {
+    play("duplicates");
+}
+
+#[test]
 fn a_thread_sees_the_answer_to_what_another_has_asked() {
     play("threads");
 }

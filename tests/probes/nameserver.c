@@ -328,6 +328,25 @@ static void scene_threads(void)
     }
 }
 
+/* The answer goes to the socket, not to the number that has asked. */
+static void scene_duplicates(void)
+{
+    for (int way = 0; way < 3; way++) {
+        int fd = connected_to(53, 0), copy = way == 1 ? -1 : dup(fd);
+        size_t length = ask_for("copy", way, 1);
+        EXPECT(send(fd, query, length, 0) == (ssize_t)length);
+        if (way == 1)
+            copy = dup(fd);
+        if (way == 2)
+            EXPECT(dup2(2, fd) == fd);
+        else
+            EXPECT(close(fd) == 0);
+        EXPECT(is_readable(copy, -1));
+        EXPECT(is_answer(recv(copy, answer, sizeof answer, 0), length, way));
+        close(copy);
+    }
+}
+
 /* The question with its length before it, as it goes by TCP. */
 static size_t framed(unsigned char *to, size_t length)
 {
@@ -448,6 +467,7 @@ int main(int count, char **arguments)
         {"waits", scene_waits},
         {"many", scene_many},
         {"patient", scene_patient},
+        {"duplicates", scene_duplicates},
         {"threads", scene_threads},
         {"raw", scene_raw},
         {"streams", scene_streams},

@@ -29,6 +29,13 @@ impl Set {
         self.0.get(number / 64).is_some_and(|word| word.fetch_or(bit, Relaxed) & bit == 0)
     }
 
+    fn members(&self) -> impl Iterator<Item = usize> {
+        let words = self.0.iter().enumerate().map(|(at, word)| (at * 64, word.load(Relaxed)));
+        words.filter(|(_, word)| *word != 0).flat_map(|(first, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| first + bit)
+        })
+    }
+
     fn remove(&self, number: usize) {
         if let Some(word) = self.0.get(number / 64) {
             word.fetch_and(!(1 << (number % 64)), Relaxed);
@@ -57,6 +64,11 @@ pub fn exist() -> bool {
 #[inline(always)]
 pub fn is_known(fd: i32) -> bool {
     TABLE.get().is_some_and(|table| table.descriptors.has(fd as usize))
+}
+
+/// The descriptors that may be UDP sockets, and have numbers below 65,536.
+pub fn known() -> impl Iterator<Item = i32> {
+    TABLE.get().into_iter().flat_map(|table| table.descriptors.members()).map(|fd| fd as i32)
 }
 
 /// Remembers that `fd` is a UDP socket. Errors: `ENOBUFS`.

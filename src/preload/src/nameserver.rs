@@ -228,9 +228,11 @@ fn answer(asked: &Asked, reply: Result<Reply, LookupError>) {
             failure(&error)
         }
     };
-    // Its port may be another program's by now.
-    if net::cookie(*fd) == Ok(*cookie) {
-        send(*fd, *is_stream, question.answer(reply).as_slice());
+    let is_socket = |fd: &i32| net::cookie(*fd) == Ok(*cookie);
+    // Closed: the socket may have another descriptor, or its port may be another program's by now.
+    let other = || if *is_stream { None } else { datagrams::known().find(is_socket) };
+    if let Some(fd) = Some(*fd).filter(is_socket).or_else(other) {
+        send(fd, *is_stream, question.answer(reply).as_slice());
     }
 }
 
