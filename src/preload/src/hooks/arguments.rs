@@ -6,7 +6,7 @@ use epochsocks::policy::address::MAX_LENGTH;
 use epochsocks::policy::{Address, SocketKind};
 use epochsocks::sys::net::{self, Answer};
 use epochsocks::sys::{self, Errno, copy_from_program, copy_to_program};
-use libc::{msghdr, sockaddr, socklen_t};
+use libc::{msghdr, sa_family_t, sockaddr, socklen_t};
 
 use crate::scratch::{bytes, with_words};
 use crate::sockets::SOCKETS;
@@ -43,9 +43,14 @@ impl AddressArgument {
         Address::parse(&self.bytes[..self.length])
     }
 
+    /// Tells whether it has a family: a shorter one is `EINVAL`.
+    pub fn has_family(&self) -> bool {
+        self.length >= size_of::<sa_family_t>()
+    }
+
     /// Tells whether it is of the family `AF_UNIX`.
     pub fn is_unix(&self) -> bool {
-        let family = self.bytes.first_chunk().filter(|_| self.length >= 2);
+        let family = self.bytes.first_chunk().filter(|_| self.has_family());
         family.is_some_and(|family| u16::from_ne_bytes(*family) == libc::AF_UNIX as u16)
     }
 

@@ -59,7 +59,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     };
     let decision = decide(kind, address.parse(), &Destinations, runtime::loaded());
     match decision {
-        ConnectDecision::Libc => match SOCKETS.occupied(fd) {
+        // An address without a family is EINVAL in any state of the socket.
+        ConnectDecision::Libc => match address.has_family().then(|| SOCKETS.occupied(fd)).flatten()
+        {
             // SAFETY: a whole copy of the caller's address.
             None => unsafe {
                 let result = real::connect_carrying(fd, address.as_ptr(), address.length());
