@@ -183,6 +183,29 @@ fn a_reader_in_a_late_cell_keeps_its_record() {
     });
 }
 
+/// F: also one that was removed while its predecessor kept it, which ends then.
+#[test]
+fn a_record_that_its_predecessor_kept_stays_while_it_is_read() {
+    fn stays<P: Policy>() {
+        const ID: SocketId = SocketId(1_000);
+        let registry = bare::<P>();
+        registry.insert(0, ID).expect("vacant");
+        let predecessor = registry.lookup(0);
+        assert_eq!(registry.supersede(0), Ok(true));
+        registry.borrow(0, |record| {
+            assert!(registry.remove(0));
+            registry.sweep();
+            drop(predecessor);
+            churn(&registry, 1, 200);
+            assert_eq!(core::hint::black_box(record).id(), ID);
+        });
+    }
+    stays::<Era>();
+    stays::<PlainEra>();
+    stays::<Epoch>();
+    stays::<Hazard>();
+}
+
 /// Readers that stop one after the other, in epochs of their own: each keeps the records of one
 /// epoch, which ends after sixteen retirements however many survive; and survivors are looked at
 /// again when as many have come.
