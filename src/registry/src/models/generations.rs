@@ -59,19 +59,19 @@ fn read_without_a_cell_from_before<P: Policy + Send>() {
 }
 
 fn read_beside_the_switch<P: Policy + Send>(registry: &loom::sync::Arc<Slots<P>>) {
-    let child = beside(registry, |registry| {
-        registry.after_fork_in_child();
-        registry.remove(0);
-        registry.insert(0, SocketId(11)).expect("vacant");
-        registry.remove(0);
-        registry.sweep();
-        registry.insert(1, SocketId(12)).expect("vacant");
-        registry.remove(1);
+    let reader = beside(registry, |registry| {
+        if let Some(id) = registry.borrow(0, |record| record.id()) {
+            assert!(id == SocketId(10) || id == SocketId(11));
+        }
     });
-    if let Some(id) = registry.borrow(0, |record| record.id()) {
-        assert!(id == SocketId(10) || id == SocketId(11));
-    }
-    child.join().expect("no panic");
+    registry.after_fork_in_child();
+    registry.remove(0);
+    registry.insert(0, SocketId(11)).expect("vacant");
+    registry.remove(0);
+    registry.sweep();
+    registry.insert(1, SocketId(12)).expect("vacant");
+    registry.remove(1);
+    reader.join().expect("no panic");
     assert_eq!(alive_at_rest(&**registry), 1, "all but what was inherited is freed");
 }
 
