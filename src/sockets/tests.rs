@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
-use std::sync::Barrier;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use super::handshake::{Interest, TABLE, Token};
@@ -224,15 +225,100 @@ fn a_look_at_a_number_that_names_another_file_by_now_touches_neither() {
     let fd = socket(&sockets, libc::SOCK_NONBLOCK);
     let _ = sockets.connect(fd, &attempt(address)).unwrap();
     // Closed by a raw system call, and another file by now.
-    let (mine, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
-    peer.write_all(b"\x05\x00hello").unwrap();
-    // SAFETY: dup2 takes integers; `fd` is this test's own.
-    assert_eq!(unsafe { libc::dup2(mine.as_raw_fd(), fd) }, fd);
+    let (_mine, _peer) = put_file_at(fd);
     assert_eq!(sockets.drive(fd), Progress::Unconnected);
     assert!(!sockets.registry().contains(fd), "the stale entry goes");
     let mut bytes = [0; 16];
     assert_eq!(net::receive_now(fd, &mut bytes), Ok(7), "no byte was taken");
     let _ = sys::close(fd);
+}
+
+/// Puts a UNIX socket with bytes to read at the number `fd`, by a raw system call; gives its ends.
+fn put_file_at(fd: i32) -> (UnixStream, UnixStream) {
+    let (mine, mut peer) = UnixStream::pair().unwrap();
+    peer.write_all(b"\x05\x00hello").unwrap();
+    // SAFETY: dup2 takes integers; `fd` is this test's own.
+    assert_eq!(unsafe { libc::dup2(mine.as_raw_fd(), fd) }, fd);
+    (mine, peer)
+}
+
+#[test]
+fn a_number_of_the_librarys_own_that_the_program_has_reused_is_left_alone() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let (fd, epoll) = (socket(&sockets, libc::SOCK_NONBLOCK), set());
+    let interest = Interest { events: libc::EPOLLIN as u32, data: 5 };
+    let operation = libc::EPOLL_CTL_ADD;
+    sockets.epoll_ctl(&EpollControl { epoll, operation, fd, interest }).unwrap();
+    let _ = sent(&sockets, fd, address);
+    let is_own = |number: &i32| net::cookie(*number) == Ok(id(fd).0);
+    let files: Vec<_> = own_descriptors::all().filter(is_own).map(put_file_at).collect();
+    assert!(!files.is_empty(), "the epoll entry has a duplicate");
+    assert!(sockets.drive(fd).is_pending());
+    for (mine, _peer) in &files {
+        assert_eq!(net::receive_now(mine.as_raw_fd(), &mut [0; 16]), Ok(7), "no byte was taken");
+    }
+    close(&sockets, fd);
+    let _ = sys::close(epoll);
+}
+
+#[test]
+fn a_connect_at_a_number_that_names_another_socket_by_now_is_that_sockets() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    // Closed by a raw system call, and another socket by now.
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let fresh = net::socket(libc::AF_INET, kind, 0).unwrap();
+    // SAFETY: dup2 takes integers; both numbers are this test's.
+    assert_eq!(unsafe { libc::dup2(fresh, fd) }, fd);
+    let _ = sys::close(fresh);
+    let _ = sent(&sockets, fd, address);
+    assert_eq!(sockets.registry().borrow(fd, Record::id), Some(id(fd)));
+    close(&sockets, fd);
+}
+
+/// Before each step of the second look, another thread closes the number and opens a file there.
+#[test]
+fn an_entry_that_a_second_look_gives_too_late_is_taken_back() {
+    for index in 0.. {
+        let sockets = Arc::new(sockets());
+        let fd = socket(&sockets, 0);
+        let held = sockets.hold(fd);
+        sockets.registry().remove(fd);
+        let others = Arc::clone(&sockets);
+        let other = move || {
+            others.registry().remove(fd);
+            put_file_at(fd);
+        };
+        let look = || sockets.correct(fd, held.as_ref());
+        let is_under_way = boundary::run_before(index, Box::new(other), look);
+        assert_eq!(sockets.registry().contains(fd), !is_under_way, "before {index}");
+        held.into_iter().for_each(|held| sockets.put(held));
+        close(&sockets, fd);
+        if !is_under_way {
+            assert!(index >= 4, "{index} steps");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_late_driver_of_a_slot_leaves_its_next_socket_as_it_is() {
+    let sockets = sockets();
+    let (address, _go) = proxy(GRANTED);
+    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+    let _ = sent(&sockets, fd, address);
+    let mut looks = Vec::new();
+    TABLE.each(|number, slot| {
+        if slot.is_of(id(fd)) {
+            let before = SocketId(id(fd).0 - 1);
+            let look = slot.drive(number, before, None, Some(fd + 1));
+            looks.push((look.progress, slot.last_descriptor()));
+        }
+    });
+    assert_eq!(looks, [(Progress::Unconnected, fd)]);
+    close(&sockets, fd);
 }
 
 fn set() -> i32 {

@@ -291,6 +291,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_nearest_deadline_is_the_earliest_that_was_noted() {
+        let table = Table::new();
+        assert_eq!(table.nearest_deadline(), None);
+        for (deadline, nearest) in [(7, 7), (9, 7), (5, 5)] {
+            table.note_deadline(deadline);
+            assert_eq!(table.nearest_deadline(), Some(nearest));
+        }
+    }
+
+    #[test]
     fn every_slot_has_a_place_of_its_own() {
         let mut next = [0; CHUNKS];
         for slot in 0..CAPACITY {
