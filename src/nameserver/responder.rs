@@ -1,27 +1,16 @@
 //! The socket that the answers come from: one of each family, bound to loopback, and never read.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::policy::Address;
 use crate::policy::address::{MAX_LENGTH, encode};
 use crate::sys::{self, Errno, OwnedSocket, net};
 
-/// A family's responder. Zeroes are none yet.
-pub struct Responder {
-    /// 0 is none, [`READY`] one that may be used, anything else one that is being made.
-    state: AtomicU32,
-    fd: AtomicU32,
-    port: AtomicU32,
-    cookie: AtomicU64,
-}
+/// A family's responder: the number of its descriptor, and its port. Zeroes are none yet. A fact by
+/// itself: Relaxed.
+pub struct Responder(AtomicU64);
 
-const READY: u32 = 2;
-/// Number of looks whether another thread has made it.
-const LOOKS: u32 = 1_000;
 /// Time limit of a connection on the same machine.
 const ACCEPT_LIMIT: core::time::Duration = core::time::Duration::from_secs(1);
 
@@ -90,9 +79,7 @@ impl Responders {
             });
         }
         let responder = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        responder.address(loopback(to))?;
-        // Relaxed: as `address` has just seen it.
-        let fd = responder.fd.load(Relaxed) as i32;
+        let (fd, _) = responder.get_or_make(loopback(to))?;
         with_bytes(to, |bytes| net::send_to(fd, answer, bytes))
     }
 
@@ -100,17 +87,14 @@ impl Responders {
     pub fn is_source(&self, source: SocketAddr) -> bool {
         let ip = source.ip().to_canonical();
         let responder = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
-        // Acquire pairs with the Release in `make`.
-        ip == loopback(source)
-            && responder.state.load(Acquire) == READY
-            && responder.port.load(Relaxed) == u32::from(source.port())
+        let made = responder.0.load(Relaxed);
+        ip == loopback(source) && made != 0 && split(made).1 == source.port()
     }
 
     /// In a forked child, where the descriptors were closed.
     pub fn forget(&self) {
-        // Relaxed: no other thread is here.
         for responder in [&self.v4, &self.v6] {
-            responder.state.store(0, Relaxed);
+            responder.0.store(0, Relaxed);
         }
     }
 }
@@ -130,62 +114,49 @@ fn loopback(of: SocketAddr) -> IpAddr {
 
 impl Responder {
     const fn new() -> Responder {
-        Responder {
-            state: AtomicU32::new(0),
-            fd: AtomicU32::new(0),
-            port: AtomicU32::new(0),
-            cookie: AtomicU64::new(0),
-        }
+        Responder(AtomicU64::new(0))
     }
 
-    /// Its address, made at `ip` if there is none. Errors: those of socket(2) and bind(2); `EAGAIN`
-    /// where what was interrupted is about to make it.
+    /// Its address, made at `ip` if there is none. Errors: those of socket(2) and bind(2).
     fn address(&self, ip: IpAddr) -> Result<SocketAddr, Errno> {
-        for _ in 0..LOOKS {
-            // Acquire pairs with the Release in `make`.
-            match self.state.load(Acquire) {
-                READY if self.is_there() => {
-                    return Ok(SocketAddr::new(ip, self.port.load(Relaxed) as u16));
-                }
-                // None, or closed by a raw system call: the number belongs to another file.
-                state @ (0 | READY) => {
-                    // Relaxed: the winner makes it.
-                    if self.state.compare_exchange(state, 1, Relaxed, Relaxed).is_ok() {
-                        self.make(ip)?;
-                    }
-                }
-                // Another thread is making it.
-                _ => sys::yield_now(),
+        self.get_or_make(ip).map(|(_, port)| SocketAddr::new(ip, port))
+    }
+
+    /// Its descriptor and port. Two threads may make one each: the first one stays.
+    fn get_or_make(&self, ip: IpAddr) -> Result<(i32, u16), Errno> {
+        let seen = self.0.load(Relaxed);
+        let (fd, port) = split(seen);
+        // Otherwise closed by a raw system call: the number belongs to another file.
+        if seen != 0 && local(fd) == Ok(SocketAddr::new(ip, port)) {
+            return Ok((fd, port));
+        }
+        let (socket, port) = bound(ip)?;
+        let made = (socket.fd() as u64) << 16 | u64::from(port);
+        match self.0.compare_exchange(seen, made, Relaxed, Relaxed) {
+            Ok(_) => Ok((socket.fd(), port)),
+            Err(first) => {
+                socket.close();
+                Ok(split(first))
             }
         }
-        Err(Errno(libc::EAGAIN))
     }
+}
 
-    fn is_there(&self) -> bool {
-        net::cookie(self.fd.load(Relaxed) as i32) == Ok(self.cookie.load(Relaxed))
-    }
+fn split(made: u64) -> (i32, u16) {
+    ((made >> 16) as i32, made as u16)
+}
 
-    fn make(&self, ip: IpAddr) -> Result<(), Errno> {
-        let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let made = OwnedSocket::kept_datagram(domain).and_then(|socket| {
-            let named = with_bytes(SocketAddr::new(ip, 0), |bytes| net::bind(socket.fd(), bytes))
-                .and_then(|()| Ok((local(socket.fd())?.port(), net::cookie(socket.fd())?)));
-            match named {
-                Ok((port, cookie)) => {
-                    self.fd.store(socket.fd() as u32, Relaxed);
-                    self.port.store(port.into(), Relaxed);
-                    self.cookie.store(cookie, Relaxed);
-                    Ok(())
-                }
-                Err(errno) => {
-                    socket.close();
-                    Err(errno)
-                }
-            }
-        });
-        // Release pairs with the Acquire in `address`.
-        self.state.store(if made.is_ok() { READY } else { 0 }, Release);
-        made
+/// A UDP socket that is bound to a port of `ip`. Errors: those of socket(2) and bind(2).
+fn bound(ip: IpAddr) -> Result<(OwnedSocket, u16), Errno> {
+    let domain = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let socket = OwnedSocket::kept_datagram(domain)?;
+    let named = with_bytes(SocketAddr::new(ip, 0), |bytes| net::bind(socket.fd(), bytes));
+    match named.and_then(|()| local(socket.fd())) {
+        Ok(address) => Ok((socket, address.port())),
+        Err(errno) => {
+            socket.close();
+            Err(errno)
+        }
     }
 }
 
@@ -319,13 +290,32 @@ mod tests {
         let before = socket.peer_addr().unwrap();
         // Another file by its number.
         let file = std::fs::File::open("/dev/null").unwrap();
-        let fd = responders.v4.fd.load(Relaxed) as i32;
+        let (fd, _) = split(responders.v4.0.load(Relaxed));
         // SAFETY: integers; the descriptor is the responder's.
         assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), fd) }, fd);
         responders.connect(socket.as_raw_fd(), libc::AF_INET).unwrap();
         responders.send(b"answer", local(socket.as_raw_fd()).unwrap()).unwrap();
         let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
         assert!(responders.is_source(from) && from != before);
+    }
+
+    #[test]
+    fn threads_that_ask_at_once_have_one_responder() {
+        for _ in 0..100 {
+            let responders = Responders::new();
+            let connected = || {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                responders.connect(socket.as_raw_fd(), libc::AF_INET).unwrap();
+                socket.peer_addr().unwrap()
+            };
+            let peers = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(connected)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert!(peers.iter().all(|peer| *peer == peers[0]));
+            let (fd, _) = split(responders.v4.0.load(Relaxed));
+            sys::own_descriptors::close(fd);
+        }
     }
 
     #[test]

@@ -70,6 +70,11 @@ fn an_answer_comes_to_a_duplicate_of_what_was_closed() {
 }
 
 #[test]
+fn threads_that_ask_first_at_the_same_time_are_answered() {
+    play("first");
+}
+
+#[test]
 fn a_thread_sees_the_answer_to_what_another_has_asked() {
     play("threads");
 }

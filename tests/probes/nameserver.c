@@ -290,6 +290,30 @@ static void scene_patient(void)
     }
 }
 
+/* Threads that ask for the first time at once. */
+static void *first(void *set_off)
+{
+    unsigned char message[512], reply[512];
+    memcpy(message, query, sizeof message);
+    pthread_barrier_wait(set_off);
+    int fd = connected_to(53, 0);
+    EXPECT(send(fd, message, 31, 0) == 31);
+    EXPECT(recv(fd, reply, sizeof reply, 0) == 47);
+    return NULL;
+}
+
+static void scene_first(void)
+{
+    pthread_t threads[8];
+    pthread_barrier_t set_off;
+    EXPECT(ask_for("first", 1, 1) == 31);
+    EXPECT(pthread_barrier_init(&set_off, NULL, 8) == 0);
+    for (int i = 0; i < 8; i++)
+        EXPECT(pthread_create(&threads[i], NULL, first, &set_off) == 0);
+    for (int i = 0; i < 8; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+}
+
 static int sleeper;
 
 static void *asker(void *socket)
@@ -468,6 +492,7 @@ int main(int count, char **arguments)
         {"many", scene_many},
         {"patient", scene_patient},
         {"duplicates", scene_duplicates},
+        {"first", scene_first},
         {"threads", scene_threads},
         {"raw", scene_raw},
         {"streams", scene_streams},
