@@ -125,6 +125,14 @@ static void scene_interrupted(void)
     fd = socket(AF_INET, SOCK_STREAM, 0);
     EXPECT(reach(fd, HOST, 80) == 0);
     is_connected(fd);
+    /* With a time limit of the socket's own the call is not restarted. */
+    alarmed(SA_RESTART);
+    struct timeval minute = {.tv_sec = 60};
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &minute, sizeof minute) == 0);
+    FAILS(reach(fd, HOST, 80), EINTR);
+    EXPECT(by_poll(fd, -1) & POLLOUT);
+    is_connected(fd);
     /* poll and its kind are never restarted. */
     for (int way = 0; way < 3; way++) {
         set = epoll_create1(0);

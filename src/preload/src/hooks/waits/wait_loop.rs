@@ -76,7 +76,9 @@ fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t
         let expires = !peeks && left.is_some_and(|left| left <= longest);
         let time = if peeks { Duration::ZERO } else { left.map_or(longest, |l| l.min(longest)) };
         if call.sleep(Some(time).filter(|time| *time != Duration::MAX), mask) < 0 {
-            if errno::get() != libc::EINTR || !call.goes_on_after_signal() {
+            // A call with a time limit of its socket's is never restarted; see signal(7).
+            let restarts = limit.is_none() && call.goes_on_after_signal();
+            if errno::get() != libc::EINTR || !restarts {
                 return -1;
             }
             errno::set(saved);
