@@ -382,7 +382,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
             Some((Progress::Connected, _)) => Ok(()),
             Some((_, errno)) => {
                 disconnect(fd, sent.id);
-                Err(errno.unwrap_or(Errno(libc::ECONNABORTED)))
+                // The program has let go of the peer meanwhile.
+                Err(errno.unwrap_or(Errno(libc::ECONNRESET)))
             }
             // The socket was closed while the call waited; the number may belong to another file.
             None => Err(Errno(libc::EBADF)),

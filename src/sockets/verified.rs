@@ -181,6 +181,11 @@ impl Verified<'_> {
         self.clear_error();
     }
 
+    /// Lets go of the peer, as Linux does with a socket that is connecting: `ECONNRESET` is pending.
+    pub fn reset(self) {
+        let _ = net::disconnect(self.0);
+    }
+
     /// Makes the kernel report an error on a socket whose handshake has failed, also to callers that
     /// no hook sees: the socket is connected to a port on which no program can listen. `tor` is the
     /// address that the socket was connected to.

@@ -11,14 +11,22 @@
 static void scene_shutdown(void)
 {
     int fd = begun();
+    char byte;
     FAILS(shutdown(fd, 9), EINVAL);
     EXPECT(shutdown(fd, SHUT_WR) == 0);
-    EXPECT(by_poll(fd, 0) & POLLHUP);
+    EXPECT((by_poll(fd, 0) & (POLLHUP | POLLERR)) == (POLLHUP | POLLERR));
+    FAILS(recv(fd, &byte, 1, 0), ECONNRESET);
     FAILS(reach(fd, HOST, 80), EINPROGRESS);
     becomes_connected(fd, by_poll);
     fd = begun();
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     EXPECT(connect(fd, &nobody, sizeof nobody) == 0);
+    EXPECT(error_of(fd) == ECONNRESET && error_of(fd) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    becomes_connected(fd, by_poll);
+    /* The next connect is told nothing of it. */
+    fd = begun();
+    EXPECT(shutdown(fd, SHUT_RDWR) == 0);
     FAILS(reach(fd, HOST, 80), EINPROGRESS);
     becomes_connected(fd, by_poll);
 }

@@ -181,7 +181,7 @@ impl Locked<'_> {
         match self.slot.cancel.made(self.slot.state.serial()) {
             Cancel::None => {}
             Cancel::ByProgram | Cancel::LastClose => {
-                let socket = self.with_socket(|socket| socket.disconnect());
+                let socket = self.with_socket(|socket| socket.reset());
                 self.inner_mut().stays_connected = socket.is_err();
                 self.slot.state.set(Stage::Ended(Progress::Unconnected));
                 return Look::at(Progress::Unconnected);
