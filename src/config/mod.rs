@@ -11,7 +11,7 @@
 //! | `direct` | [`Direct`], what may be reached without Tor |
 //! | `proxy` | Tor's SOCKS port as the variables of libcurl name it |
 //! | `godebug` | the choice of a resolver in `GODEBUG`, as Go's programs take it |
-//! | `load` | [`load`] settings from all [`Sources`] |
+//! | `load` | [`load()`] settings from all [`Sources`] |
 //! | `file` | the configuration file, line by line |
 //! | `environment` | [`Environment`], a process's environment block |
 //! | `error` | [`ConfigError`] and [`Warning`], each one line |

@@ -5,7 +5,8 @@
 //! a read out of bounds.
 //!
 //! - [`Facts`]: of one file
-//! - [`elf`], [`script`]: the two formats that the kernel itself loads
+//! - [`elf`], [`script`]: the two formats that the kernel itself loads; `dynamic`: an ELF file's dynamic section
+//! - `head`, `plain`: the start of a file, and plain values in it
 //! - [`linker`]: glibc's dynamic linker, told from any other file
 //! - [`library_cache`]: where that linker finds a library by its name
 //! - [`note`]: notes in ELF files, among them the preload library's own

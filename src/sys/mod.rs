@@ -2,6 +2,13 @@
 //!
 //! The preload library exports `close`, `syscall` and friends itself, so a call by libc's name from
 //! inside it would come back to its own hook. What it needs for itself goes to the kernel from here.
+//!
+//! - `calls`: calls of all kinds; `descriptors`: flags, epoll sets, signals; [`net`]: sockets
+//! - [`own_descriptors`], `owned_socket`: the library's own descriptors; `open_descriptors`: all of a process
+//! - `files`, [`paths`]: files and directories
+//! - `memory`: of the kernel, and of the program; `process`: which process has it
+//! - `credentials`: ids and capabilities; [`filter`]: seccomp
+//! - [`futex`], `holder`: threads that wait, and that hold something; [`time`]
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]

@@ -27,6 +27,54 @@ fn the_maps_have_every_module() {
     }
 }
 
+/// Modules that `text` declares in files of their own, but for those of tests and models alone.
+fn declared(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let name = |line: &'_ str| -> Option<usize> {
+        let start = line.find("mod ")? + 4;
+        let is_visible = matches!(line[..start - 4].trim_end(), "" | "pub" | "pub(crate)");
+        (is_visible && line.ends_with(';')).then_some(start)
+    };
+    let is_for_tests = |line: &&str| line.starts_with("#[cfg(") && line.contains("test");
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let attributes = lines[..number].iter().rev().take_while(|line| line.starts_with("#["));
+        if let Some(start) = name(line)
+            && !attributes.clone().any(|line| is_for_tests(line) || line.starts_with("#[path"))
+        {
+            found.push(&line[start..line.len() - 1]);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_head_of_a_folder_names_its_files() {
+    let mut wrong = Vec::new();
+    for source in texts(&["src"], &["rs"]) {
+        let modules = declared(&source.text);
+        let head: Vec<_> = source.text.lines().filter(|line| line.starts_with("//!")).collect();
+        let head = head.join("\n");
+        let is_word = |it: char| it.is_alphanumeric() || it == '_';
+        let is_named = |module: &&str| head.split(|it| !is_word(it)).any(|it| it == *module);
+        if modules.len() > 2 {
+            let missing = modules.into_iter().filter(|module| !is_named(module));
+            wrong.extend(missing.map(|module| format!("{}: {module}", source.path.display())));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "say in the head of each what the module is for:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_modules_of_a_file_are_those_that_it_ships() {
+    let text = "mod one;\n#[cfg(test)]\nmod tests;\npub mod two;\n#[path = \"x86_64.rs\"]\nmod arch;\nmod three {}\n";
+    assert_eq!(declared(text), ["one", "two"]);
+}
+
 #[test]
 fn the_table_of_backends_has_every_backend_once() {
     let page = read("design/registry.md");

@@ -1,6 +1,6 @@
 //! `epochsocks doctor`: does it work here, and what is missing if not?
 //!
-//! - [`report`]: the lines that are printed
+//! - [`question`]: what is asked; [`report`]: the lines that are printed
 //! - [`kernel`], [`backstop`], [`supervisor`], [`configuration`], [`daemon`], [`programs`]: what is looked at
 //! - [`self_test`]: real children against [`proxy`] and [`origin`], without any Tor; [`probe`] is
 //!   one of the children

@@ -9,6 +9,9 @@
 //! | `hooks` | the handlers: read C arguments, ask the policy, carry the decision out |
 //! | `sockets` | the sockets of the process, over the one registry |
 //! | `datagrams`, `nameserver` | UDP sockets, and the questions that they ask a name server |
+//! | `harmless` | descriptors that data may be written to without a look |
+//! | `inherited` | network sockets that the program does not inherit |
+//! | `destinations` | facts about addresses that the policy asks for |
 //! | `destination_tag` | where sockets lead that reach other programs |
 //! | `launch` | names that the processes of one launch share |
 //! | `settings` | the settings, published once |
@@ -16,7 +19,9 @@
 //! | `constructor` | what runs at load time |
 //! | `environment`, `inheritance` | what this process was given, and what one that it executes gets |
 //! | `view` | where another process finds all this in the memory of this one |
-//! | `libc_io`, `errno`, `log`, `mapped`, `scratch` | what the handlers share |
+//! | `cancellation` | cancellation points that are the hooks' own |
+//! | `libc_io`, `errno`, `log`, `clock`, `mapped`, `scratch` | what the handlers share |
+//! | `panic` | the end of the program where the library has a bug |
 //!
 //! No hook unwinds, allocates, or keeps a value with a destructor across a call into libc: a
 //! cancelled thread unwinds through these frames.

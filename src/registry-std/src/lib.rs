@@ -1,6 +1,7 @@
 //! Backends of [`epochsocks_registry`] that need the standard library and the host's malloc.
 //!
-//! They are peers to compare with: each lacks guarantees, as its [`Variant`] says.
+//! They are peers to compare with: each lacks guarantees, as its [`Variant`] says. `sharded` is over DashMap,
+//! `snapshot` over arc-swap, `slots_crossbeam` over crossbeam-epoch.
 //!
 //! [`Variant`]: epochsocks_registry::Variant
 

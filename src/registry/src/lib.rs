@@ -25,11 +25,13 @@
 //! # The modules
 //! - `payload` is what an entry leads to: the record of one socket; `handle` a counted reference to it;
 //!   `backends` lists them; `owned` refuses a vfork child's
-//!   changes; `sizes` are its limits, `witness` watches the models
+//!   changes; `sizes` are its limits, `layout` is where entries lie in memory
+//! - `atomics` and `sys`: the atomics, real and loom's, and the system calls
 //! - the slot registries: `slots`, the descriptor `table` of `entry`s, over a reclamation `domain`
 //!   (`epoch`, or `type_stable` counts) of `node`s from a `slab`
-//! - the others: `mutex`, the proposal; `mutex_slots`; `counted`
+//! - the others: `mutex`, the proposal, and `mutex_slots`, over a `lock`; `counted`
 //! - `place`: a domain by itself, without descriptors
+//! - `audit` and `witness` look for lost and doubled frees in tests and models
 //! - the tests: `conformance`, `equivalence` and `closes` for all, `lifecycle`, `forks`, `plain_claims`, `storm` (over `test_record`, with helpers in `support` and `children`), loom's `models`
 #![cfg_attr(not(any(test, crossbeam_loom)), no_std)]
 

@@ -1,4 +1,5 @@
-//! Raw system calls: no errno, no hook, no cancellation point; each is async-signal-safe.
+//! Raw system calls: no errno, no hook, no cancellation point; each is async-signal-safe. `memory` has those of
+//! memory, `barrier` membarrier(2), `errno` the numbers of errors.
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]

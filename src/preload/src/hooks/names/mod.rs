@@ -5,6 +5,12 @@
 //! domains are not consulted for hosts. Services are libc's: it reads /etc/services, or whatever the `services`
 //! line of nsswitch.conf names.
 //!
+//! - `addresses`: getaddrinfo; `asynchronous`: getaddrinfo_a
+//! - `hosts`: gethostbyname; `reverse`: gethostbyaddr, getnameinfo; `networks`: getnetbyname
+//! - `query`: res_query
+//! - [`proxy_variables`]: getenv, as libcurl calls it
+//! - `tor_names`: where all of them look names up
+//!
 //! These hooks call malloc through libc, as their C functions do: not async-signal-safe.
 
 mod addresses;
