@@ -10,7 +10,7 @@
 //! | `variadic` | the C function takes more arguments than its declaration names | it does not |
 //! | `symbol: handler` | the handler itself is the exported symbol: it takes a list of arguments apart, or keeps the return address | the export calls the handler |
 //! | `cancellation_point`, `async_signal_safe` | as POSIX says | no |
-//! | `real` | the handler calls `real::NAME`; where the tables of the loaded objects don't tell the function, `kernel(NUMBER)` enters the kernel and `lookup` asks the dynamic linker | the handler never calls it |
+//! | `real` | the handler calls `real::NAME`. Where the tables of the loaded objects don't tell the function, `kernel(NUMBER)`, of a function that is one system call, enters the kernel, and `lookup` asks the dynamic linker | the handler never calls it |
 //! | `handler`, `why`, `policy`, `test` | the function in `hooks`, its reason, its decision, the test that shows it | |
 //!
 //! `alias NAME = FUNCTION;` follows the row of a function that libc has by another name, too. It has
