@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
@@ -46,6 +46,7 @@ impl PrivateNetwork {
         let holder = Holder { process: command.env("PATH", path).spawn()?, directory };
         match owner::greeting(&mut presence)? {
             owner::Greeting::Ready(facts) => {
+                take_numbers(&mut presence)?;
                 Ok(PrivateNetwork { facts, _presence: presence, _holder: holder })
             }
             owner::Greeting::Failed(why) => Err(io::Error::other(why)),
@@ -55,6 +56,15 @@ impl PrivateNetwork {
     /// Makes `command` run in the namespace where Tor listens and nothing else leads out.
     pub fn enter(&self, command: &mut Command) {
         owner::enter(&self.facts, command);
+    }
+}
+
+/// Lets tor take addresses as numbers (`SafeSocks 0`): the bare client and proxychains4 send such.
+fn take_numbers(owner: &mut UnixStream) -> io::Result<()> {
+    writeln!(owner, "begin lenient")?;
+    match BufReader::new(owner).read_line(&mut String::new())? {
+        0 => Err(io::Error::other("the network has ended")),
+        _ => Ok(()),
     }
 }
 
