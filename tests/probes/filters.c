@@ -243,13 +243,17 @@ static int looks_up(const char *host)
     return 1;
 }
 
-static int looks_up_and_connects(const char *host)
+static int looks_up_and_connects(const char *host, int flags)
 {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
     if (getaddrinfo(host, "80", &hints, &found) != 0)
         return 0;
-    int stream = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
+    int stream = socket(found->ai_family, found->ai_socktype | flags, found->ai_protocol);
     int is_connected = connect(stream, found->ai_addr, found->ai_addrlen) == 0;
+    if (flags) {
+        struct pollfd entry = {stream, POLLOUT, 0};
+        is_connected = !is_connected && errno == EINPROGRESS && poll(&entry, 1, -1) == 1 && fcntl(stream, F_SETFL, 0) == 0;
+    }
     freeaddrinfo(found);
     return is_connected && send(stream, "hello", 5, 0) == 5 && recv(stream, room, 5, MSG_WAITALL) == 5
         && close(stream) == 0;
@@ -261,7 +265,9 @@ static void scene_names(void)
     ONLY(looks_up("localhost"), NUMBERS_OF_CLIENTS);
     ONLY(looks_up("box.example"), NUMBERS_OF_CLIENTS);
     ONLY(gethostbyname("box.example") != NULL, NUMBERS_OF_CLIENTS);
-    ONLY(looks_up_and_connects("abcdefghijklmnop.onion"), NUMBERS_OF_CLIENTS);
+    ONLY(looks_up_and_connects("abcdefghijklmnop.onion", 0), NUMBERS_OF_CLIENTS);
+    /* For a socket that does not wait, the program's file is read. */
+    ONLY(looks_up_and_connects("abcdefghijklmnop.onion", SOCK_NONBLOCK), NUMBERS_OF_CLIENTS, NUMBERS_OF_SETS);
 }
 
 int main(int count, char **arguments)

@@ -3,11 +3,13 @@
 
 use core::ffi::{c_int, c_long, c_ulong};
 
-use crate::{launch, real};
+use crate::hooks::sockets::tor_connect::always_waits;
+use crate::{launch, real, runtime};
 
 /// Runs `call`, which may put this process under a filter: from then on it does not ask the launch's
-/// other processes.
+/// other processes. The program's file, which a connect may have to read, is read before.
 pub fn filtered(call: impl FnOnce() -> c_long) -> c_long {
+    always_waits(runtime::loaded());
     let result = call();
     if result >= 0 {
         launch::keep_to_oneself();
