@@ -47,9 +47,37 @@ pub fn bind_address(
     Some(SocketAddr::new(loopback, local.port()))
 }
 
+/// The address that a socket which is bound to the loopback interface is bound to in place of `local`, if
+/// that is on another interface: every address of the family. It may listen there no more than at `local`.
+pub fn confined_bind_address(local: SocketAddr) -> Option<SocketAddr> {
+    let ip = local.ip().to_canonical();
+    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
+        return None;
+    }
+    let every: IpAddr = match (local, ip) {
+        (SocketAddr::V4(_), _) => Ipv4Addr::UNSPECIFIED.into(),
+        (SocketAddr::V6(_), IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().into(),
+        (SocketAddr::V6(_), IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    Some(SocketAddr::new(every, local.port()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_confined_socket_is_bound_to_no_other_interface_and_keeps_its_port() {
+        let bound = |address: &str| {
+            confined_bind_address(address.parse().unwrap()).map(|at| at.to_string())
+        };
+        assert_eq!(bound("192.0.2.1:80").as_deref(), Some("0.0.0.0:80"));
+        assert_eq!(bound("[2001:db8::1]:80").as_deref(), Some("[::]:80"));
+        assert_eq!(bound("[::ffff:192.0.2.1]:80").as_deref(), Some("[::ffff:0.0.0.0]:80"));
+        for address in ["127.0.0.2:80", "[::1]:80", "0.0.0.0:80", "[::]:80", "224.0.0.251:5353"] {
+            assert_eq!(bound(address), None);
+        }
+    }
 
     #[test]
     fn a_socket_that_can_not_listen_is_the_kernels_to_refuse() {

@@ -9,6 +9,7 @@ use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
 use crate::sandbox::{Sandbox, outcome};
 use crate::support::preload;
 use crate::support::process::probe;
+use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 /// Runs `command` on a kernel that lacks the system call `number`, as a filter of its own makes it seem.
 pub fn without(number: i64, command: &mut Command) -> &mut Command {
@@ -110,6 +111,20 @@ fn a_secret_without_its_filter_is_not_believed() {
     let ran = outcome(launcher.args(["sh", "-c", "grep ^Seccomp: /proc/self/status; env"]));
     assert!(ran.stdout.starts_with("Seccomp:\t2\n"), "{ran:?}");
     assert!(!ran.stdout.contains("0123456789abcdef"), "{ran:?}");
+}
+
+#[test]
+fn a_socket_that_is_bound_to_any_address_of_the_machine_reaches_tor() {
+    let resolved = Action::Reply(vec![5, 0, 5, 0, 0, 1, 192, 0, 2, 7, 0, 0]);
+    let echoing = [Action::Greeting, method(0), Action::Request, reply(0), Action::Echo];
+    let resolving = [Action::Greeting, Action::Request, resolved];
+    for (script, arguments) in [(&echoing[..], &[][..]), (&resolving, &["datagrams"])] {
+        let proxy = ScriptedProxy::start(script);
+        let mut launcher = preload::launcher();
+        launcher.args(["--port", &proxy.port().to_string()]).arg(probe("bound")).args(arguments);
+        let seen = outcome(&mut launcher);
+        assert!(seen.status == Some(0) && seen.stdout == "done\n", "{arguments:?} {seen:?}");
+    }
 }
 
 /// promise: Tor's port only

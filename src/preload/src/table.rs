@@ -53,7 +53,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_bind),
         handler: sockets::listen::bind,
         why: "a server that listens on all addresses can be kept to this machine",
-        policy: "with AllowInbound loopback a TCP socket is bound to the loopback address instead of one that is not local",
+        policy: "with AllowInbound loopback a TCP socket is bound to the loopback address instead of one that is not local; one that the hooks have bound to the interface lo gets every address instead of one on another interface, where nothing would come to it",
         test: "hooks::with_inbound_on_loopback_servers_listen_there",
     }
     fn listen(socket: c_int, backlog: c_int) -> c_int {

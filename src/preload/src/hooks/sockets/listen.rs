@@ -5,11 +5,11 @@ use core::net::SocketAddr;
 
 use epochsocks::config::{Inbound, Settings};
 use epochsocks::policy::address::encode;
-use epochsocks::policy::listen::{accept_inbound, bind_address, inbound};
+use epochsocks::policy::listen::{accept_inbound, bind_address, confined_bind_address, inbound};
 use epochsocks::policy::{Address, Refusal};
 use epochsocks::registry::Registry;
-use epochsocks::sys::Errno;
 use epochsocks::sys::net::{self, Answer};
+use epochsocks::sys::{Errno, OwnedSocket};
 use libc::{sockaddr, socklen_t};
 
 use crate::hooks::arguments::{AddressArgument, local_address, socket_kind};
@@ -30,20 +30,20 @@ pub unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
 /// # Safety
 /// As bind(2).
 pub unsafe fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    if runtime::loaded().allow_inbound != Inbound::Loopback {
-        // SAFETY: the caller's contract.
-        return unsafe { real::bind(fd, address, length) };
-    }
     // SAFETY: the caller's contract. What can't be copied the kernel can't read either.
     let copied = unsafe { AddressArgument::copy(address, length) };
-    if let Ok(Address::Inet(local)) = copied.as_ref().map(AddressArgument::parse)
-        && let Some(loopback) = instead_of(fd, local)
-    {
-        log!(Warning, Listen, "bind to {local}: bound to {loopback}, by AllowInbound loopback");
-        return match bind_to(fd, loopback) {
-            Ok(()) => 0,
-            Err(errno) => errno::fail(errno),
-        };
+    if let Ok(Address::Inet(local)) = copied.as_ref().map(AddressArgument::parse) {
+        let is_inbound_on_loopback = runtime::loaded().allow_inbound == Inbound::Loopback;
+        let loopback = if is_inbound_on_loopback { instead_of(fd, local) } else { None };
+        if let Some(loopback) = loopback {
+            log!(Warning, Listen, "bind to {local}: bound to {loopback}, by AllowInbound loopback");
+        }
+        if let Some(address) = loopback.or_else(|| confined_instead_of(fd, local)) {
+            return match bind_to(fd, address) {
+                Ok(()) => 0,
+                Err(errno) => errno::fail(errno),
+            };
+        }
     }
     let (address, length) =
         copied.as_ref().map_or((address, length), |copy| (copy.as_ptr(), copy.length()));
@@ -61,6 +61,19 @@ fn instead_of(fd: c_int, local: SocketAddr) -> Option<SocketAddr> {
     // SAFETY: IPV6_V6ONLY is an int.
     let only = || unsafe { net::option::<i32>(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) };
     bind_address(local, local.is_ipv6() && only() == Ok(0), runtime::loaded())
+}
+
+/// The address for `fd` in place of `local`, another one of this machine's, if the socket is bound to the
+/// loopback interface: no answer of Tor's port or of the name server would come to it there.
+fn confined_instead_of(fd: c_int, local: SocketAddr) -> Option<SocketAddr> {
+    let every = confined_bind_address(local).filter(|_| net::is_confined(fd))?;
+    // An address that is not this machine's is the kernel's to refuse.
+    let probe = SocketAddr::new(local.ip().to_canonical(), 0);
+    let domain = if probe.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let socket = OwnedSocket::kept_datagram(domain).ok()?;
+    let bound = bind_to(socket.fd(), probe);
+    socket.close();
+    bound.is_ok().then_some(every)
 }
 
 /// listen(2) would bind a socket without a port to all addresses.
