@@ -187,6 +187,25 @@ fn vfork_child_is_not_the_first_to_change_anything() {
     assert!(REGISTRY.may_change() && !REGISTRY.contains(5));
 }
 
+/// J: nor may that of a forked child which was told of nothing and has changed nothing.
+#[test]
+fn vfork_child_of_an_untold_child_is_not_the_first_to_change_the_copy() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let left_alone =
+            !REGISTRY.may_change() && REGISTRY.insert(5, SocketId(50)) == Err(InsertError::Foreign);
+        i32::from(!left_alone)
+    }
+    REGISTRY.insert(3, SocketId(30)).expect("vacant");
+    let whole = child_succeeds(fork, || {
+        if !vfork_child_succeeds(child) || !REGISTRY.may_change() {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+    });
+    assert!(whole);
+}
+
 /// J: a forked child is the first to change its copy, whether it was told of the fork or not.
 /// promise: J
 #[test]
