@@ -9,7 +9,9 @@ use std::thread;
 
 use super::handshake::{Interest, TABLE, Token};
 use super::watched::Watched;
-use super::{Attempt, Connect, EpollControl, Event, Progress, Record, Sent, SocketId, Sockets};
+use super::{
+    Attempt, Connect, Connection, EpollControl, Event, Progress, Record, Sent, SocketId, Sockets,
+};
 use crate::registry::Registry;
 use crate::socks5::{Command, Host, Request};
 use crate::sys::{self, Errno, boundary, net, own_descriptors, time};
@@ -264,18 +266,29 @@ fn a_number_of_the_librarys_own_that_the_program_has_reused_is_left_alone() {
 
 #[test]
 fn a_connect_at_a_number_that_names_another_socket_by_now_is_that_sockets() {
-    let sockets = sockets();
     let (address, _go) = proxy(GRANTED);
-    let fd = socket(&sockets, libc::SOCK_NONBLOCK);
-    // Closed by a raw system call, and another socket by now.
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    let fresh = net::socket(libc::AF_INET, kind, 0).unwrap();
-    // SAFETY: dup2 takes integers; both numbers are this test's.
-    assert_eq!(unsafe { libc::dup2(fresh, fd) }, fd);
-    let _ = sys::close(fresh);
-    let _ = sent(&sockets, fd, address);
-    assert_eq!(sockets.registry().borrow(fd, Record::id), Some(id(fd)));
-    close(&sockets, fd);
+    let connects: [&dyn Fn(&Subject, i32); 2] = [
+        &|sockets, fd| _ = sent(sockets, fd, address),
+        // By another program.
+        &|sockets, fd| sockets.connected(fd, Connection::to(address)),
+    ];
+    for connect in connects {
+        let sockets = sockets();
+        let fd = socket(&sockets, libc::SOCK_NONBLOCK);
+        // Closed by a raw system call, and another socket by now.
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        let fresh = net::socket(libc::AF_INET, kind, 0).unwrap();
+        // SAFETY: dup2 takes integers; both numbers are this test's.
+        assert_eq!(unsafe { libc::dup2(fresh, fd) }, fd);
+        let _ = sys::close(fresh);
+        connect(&sockets, fd);
+        let of_entry = sockets.registry().borrow(fd, |record| (record.id(), record.progress()));
+        assert!(
+            of_entry
+                .is_some_and(|(of, progress)| of == id(fd) && progress != Progress::Unconnected)
+        );
+        close(&sockets, fd);
+    }
 }
 
 /// Before each step of the second look, another thread closes the number and opens a file there.
