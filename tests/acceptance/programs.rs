@@ -23,7 +23,8 @@ fn curl_fetches_https() {
 fn curl_fetches_from_an_onion_service() {
     let Some(network) = network_with(&["curl"]) else { return };
     let url = format!("http://{}/", network.onion());
-    let seen = Subject::new("curl").args(["-sS", &url]).succeed_where_it_would_leak(network);
+    // Without the library it asks for the name up to version 8.0 only.
+    let seen = Subject::new("curl").args(["-sS", &url]).succeed(network);
     assert_eq!(seen.stdout(), GREETING);
     assert_connected(&seen, network.onion(), 80);
     assert_eq!(seen.asked.len(), 1, "an onion name is never resolved: {:#?}", seen.asked);

@@ -252,7 +252,7 @@ fn make_builds_with_many_programs_of_every_kind_at_once() {
     let directory = crate::subject::empty_directory("supervised-make");
     let lines = format!(
         "all: $(foreach n,1 2 3 4 5 6 7 8,s$(n) d$(n))\ns%:\n\t'{}' get {ADDRESS} 80 > s$*\n\
-         d%:\n\tcurl -sS -o d$* http://{ADDRESS}/peer\n",
+         d%:\n\tcurl -sS -o d$* http://v4only.test/peer\n",
         program.display()
     );
     std::fs::write(directory.join("Makefile"), lines).expect("a file can be written");

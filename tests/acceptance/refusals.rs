@@ -6,10 +6,10 @@ use std::path::Path;
 
 #[test]
 fn without_a_tor_a_program_fails_and_sends_nothing() {
-    let Some(network) = network_with(&["curl"]) else { return };
+    let Some(network) = network_with(&["wget"]) else { return };
     for url in ["http://v4only.test/", "http://198.51.100.1/"] {
-        let curl = Subject::new("curl").args(["-sS", url]).env("EPOCHSOCKS_TOR_PORT", "9");
-        let seen = curl.run(network);
+        let wget = Subject::new("wget").args(["-q", "-O", "-", url]);
+        let seen = wget.env("EPOCHSOCKS_TOR_PORT", "9").run(network);
         assert!(!seen.output.status.success(), "{seen:#?}");
         let stderr = seen.stderr();
         let said = stderr.lines().filter(|line| line.contains("epochsocks")).collect::<Vec<_>>();
