@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -103,8 +104,10 @@ fn a_process_that_executes_another_program_keeps_the_launch_meanwhile() {
     store.make("n1", b"text").unwrap();
     let again = r#"exec sh -c "$0" "$0""#;
     let mut shell = Command::new("sh");
-    shell.args(["-c", again, again]).env(VARIABLE, format!("{}", scratch.0));
-    let mut shell = shell.spawn().unwrap();
+    shell.args(["-c", &format!("echo; {again}"), again]).env(VARIABLE, format!("{}", scratch.0));
+    let mut shell = shell.stdout(Stdio::piped()).spawn().unwrap();
+    // Until it runs, the kernel may show this process's environment for its.
+    shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let stays = (0..300).all(|_| {
         store.remove_if_over();
         store.read("n1").is_some()
