@@ -11,11 +11,11 @@ use crate::sys::Errno;
 /// Why a file is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecRefusal {
-    /// The set-user-ID bit of another user: the dynamic loader ignores LD_PRELOAD wherever ids change.
+    /// The set-user-ID bit: the dynamic loader ignores LD_PRELOAD wherever ids change.
     Setuid,
-    /// The set-group-ID bit of another group, likewise.
+    /// The set-group-ID bit, likewise.
     Setgid,
-    /// File capabilities, which another user than root gains, likewise.
+    /// File capabilities, likewise.
     Capabilities,
     /// Run by a process whose effective ids are not its real ones, or that opens files as another group,
     /// likewise.
@@ -50,23 +50,22 @@ pub enum ExecRefusal {
     TooManyInterpreters,
 }
 
-/// The real user and group of the process that is to execute a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Executor {
-    /// Its user.
-    pub user: u32,
-    /// Its group.
-    pub group: u32,
-}
-
-/// Decides on one file that `by` executes, but not on the dynamic linker that it asks for. [`Kind::Text`]
-/// passes: the kernel answers `ENOEXEC` for it, and `execvp` then runs a shell, which is judged in its turn.
-/// Async-signal-safe.
-pub fn decide(facts: &Facts, by: Executor) -> Result<(), ExecRefusal> {
+/// Decides on one file, but not on the dynamic linker that it asks for. [`Kind::Text`] passes: the kernel answers `ENOEXEC` for it, and `execvp`
+/// then runs a shell, which is judged in its turn. A set-ID bit is refused on scripts too, and
+/// also where it would change nothing (already root), as torsocks does. Async-signal-safe.
+pub fn decide(facts: &Facts) -> Result<(), ExecRefusal> {
     if !facts.regular {
         return Err(ExecRefusal::NotRegular);
     }
-    decide_privileges(facts, by)?;
+    if facts.setuid {
+        return Err(ExecRefusal::Setuid);
+    }
+    if facts.setgid {
+        return Err(ExecRefusal::Setgid);
+    }
+    if facts.capabilities {
+        return Err(ExecRefusal::Capabilities);
+    }
     let elf = match &facts.kind {
         Kind::Elf(elf) => elf,
         Kind::Script(_) | Kind::Text => return Ok(()),
@@ -90,22 +89,6 @@ pub fn decide(facts: &Facts, by: Executor) -> Result<(), ExecRefusal> {
         Err(ExecRefusal::Audit)
     } else if facts.direct_calls.network {
         Err(ExecRefusal::DirectCalls)
-    } else {
-        Ok(())
-    }
-}
-
-/// Decides on what a file gives to who executes it. The kernel sets `AT_SECURE` where the effective user or
-/// group becomes another one than the real one, and where another real user than root gains capabilities.
-/// Refused is also what gives nothing for another reason (a script, on a file system mounted nosuid, under
-/// `no_new_privs`): the program would lack what it is made for, or binfmt_misc may give it after all.
-fn decide_privileges(facts: &Facts, by: Executor) -> Result<(), ExecRefusal> {
-    if facts.setuid.is_some_and(|user| user != by.user) {
-        Err(ExecRefusal::Setuid)
-    } else if facts.setgid.is_some_and(|group| group != by.group) {
-        Err(ExecRefusal::Setgid)
-    } else if facts.capabilities && by.user != 0 {
-        Err(ExecRefusal::Capabilities)
     } else {
         Ok(())
     }
@@ -146,8 +129,8 @@ pub fn decide_tunables(value: &[u8]) -> Result<(), ExecRefusal> {
     }
 }
 
-/// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if it has
-/// changed ids (`AT_SECURE`, getauxval(3)), or where a change of domain says
+/// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
+/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
 /// so. Async-signal-safe.
 pub fn decide_process(has_changed_ids: bool, changes_domain: bool) -> Result<(), ExecRefusal> {
     match (has_changed_ids, changes_domain) {
@@ -277,36 +260,36 @@ mod tests {
     fn facts() -> Facts {
         let kind = Kind::Elf(elf());
         let direct_calls = DirectCalls { network: false, epoll_waits: false };
-        Facts { regular: true, setuid: None, setgid: None, capabilities: false, kind, direct_calls }
+        Facts {
+            regular: true,
+            setuid: false,
+            setgid: false,
+            capabilities: false,
+            kind,
+            direct_calls,
+        }
     }
 
     fn with(elf: Elf) -> Result<(), ExecRefusal> {
-        decided(Facts { kind: Kind::Elf(elf), ..facts() })
-    }
-
-    const USER: Executor = Executor { user: 1000, group: 1000 };
-    const ROOT: Executor = Executor { user: 0, group: 0 };
-
-    fn decided(facts: Facts) -> Result<(), ExecRefusal> {
-        decide(&facts, USER)
+        decide(&Facts { kind: Kind::Elf(elf), ..facts() })
     }
 
     #[test]
     fn a_dynamic_glibc_program_passes() {
-        assert_eq!(decided(facts()), Ok(()));
+        assert_eq!(decide(&facts()), Ok(()));
     }
 
     #[test]
     fn each_obstacle_has_its_own_refusal() {
-        assert_eq!(decided(Facts { setuid: Some(0), ..facts() }), Err(ExecRefusal::Setuid));
-        assert_eq!(decided(Facts { setgid: Some(0), ..facts() }), Err(ExecRefusal::Setgid));
+        assert_eq!(decide(&Facts { setuid: true, ..facts() }), Err(ExecRefusal::Setuid));
+        assert_eq!(decide(&Facts { setgid: true, ..facts() }), Err(ExecRefusal::Setgid));
         assert_eq!(
-            decided(Facts { capabilities: true, ..facts() }),
+            decide(&Facts { capabilities: true, ..facts() }),
             Err(ExecRefusal::Capabilities)
         );
-        assert_eq!(decided(Facts { regular: false, ..facts() }), Err(ExecRefusal::NotRegular));
+        assert_eq!(decide(&Facts { regular: false, ..facts() }), Err(ExecRefusal::NotRegular));
         assert_eq!(
-            decided(Facts { kind: Kind::Other, ..facts() }),
+            decide(&Facts { kind: Kind::Other, ..facts() }),
             Err(ExecRefusal::UnknownFormat)
         );
         assert_eq!(with(Elf { class: 1, ..elf() }), Err(ExecRefusal::OtherClass));
@@ -316,34 +299,14 @@ mod tests {
         assert_eq!(with(Elf { audits: true, ..elf() }), Err(ExecRefusal::Audit));
         assert_eq!(with(Elf { needs: false, ..elf() }), Err(ExecRefusal::OtherLoader));
         assert_eq!(
-            decided(Facts { direct_calls: CALLS, ..facts() }),
+            decide(&Facts { direct_calls: CALLS, ..facts() }),
             Err(ExecRefusal::DirectCalls)
         );
     }
 
     #[test]
-    fn what_a_file_gives_is_refused_where_the_process_has_it_not() {
-        let setuid = |user| Facts { setuid: Some(user), ..facts() };
-        let setgid = |group| Facts { setgid: Some(group), ..facts() };
-        for by in [USER, ROOT] {
-            assert_eq!(decide(&setuid(by.user), by), Ok(()));
-            assert_eq!(decide(&setgid(by.group), by), Ok(()));
-            assert_eq!(decide(&setuid(7), by), Err(ExecRefusal::Setuid));
-            assert_eq!(decide(&setgid(7), by), Err(ExecRefusal::Setgid));
-        }
-        let both = Facts { setgid: Some(7), ..setuid(0) };
-        assert_eq!(decide(&both, ROOT), Err(ExecRefusal::Setgid));
-        assert_eq!(decide(&Facts { capabilities: true, ..facts() }, ROOT), Ok(()));
-        let by = Executor { group: 0, ..USER };
-        assert_eq!(
-            decide(&Facts { capabilities: true, ..facts() }, by),
-            Err(ExecRefusal::Capabilities)
-        );
-    }
-
-    #[test]
     fn a_program_that_only_waits_by_itself_passes() {
-        assert_eq!(decided(Facts { direct_calls: WAITS, ..facts() }), Ok(()));
+        assert_eq!(decide(&Facts { direct_calls: WAITS, ..facts() }), Ok(()));
     }
 
     #[test]
@@ -390,9 +353,9 @@ mod tests {
 
     #[test]
     fn text_is_left_to_the_shell_that_execvp_starts() {
-        assert_eq!(decided(Facts { kind: Kind::Text, ..facts() }), Ok(()));
+        assert_eq!(decide(&Facts { kind: Kind::Text, ..facts() }), Ok(()));
         assert_eq!(
-            decided(Facts { kind: Kind::Text, setuid: Some(0), ..facts() }),
+            decide(&Facts { kind: Kind::Text, setuid: true, ..facts() }),
             Err(ExecRefusal::Setuid)
         );
     }

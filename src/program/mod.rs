@@ -61,11 +61,10 @@ impl ReadAt for [u8] {
 pub struct Facts {
     /// A regular file; the kernel executes nothing else.
     pub regular: bool,
-    /// The user that the set-user-ID bit gives, where the file has that.
-    pub setuid: Option<u32>,
-    /// The group that the set-group-ID bit gives together with group execution (without it the bit means
-    /// locking).
-    pub setgid: Option<u32>,
+    /// The set-user-ID bit.
+    pub setuid: bool,
+    /// The set-group-ID bit together with group execution (without it the bit means locking).
+    pub setgid: bool,
     /// Has file capabilities (capabilities(7)).
     pub capabilities: bool,
     /// Kind of file, by which the kernel would load it.
@@ -120,7 +119,7 @@ impl Facts {
     }
 
     fn of_file(file: &File) -> Result<Facts, Errno> {
-        let (user, group, mode) = file.ids_and_mode()?;
+        let mode = file.mode()?;
         let regular = mode & libc::S_IFMT == libc::S_IFREG;
         let kind = if regular { Kind::of(file)? } else { Kind::Other };
         let direct_calls = match &kind {
@@ -133,8 +132,8 @@ impl Facts {
         let group_executed = libc::S_ISGID | libc::S_IXGRP;
         Ok(Facts {
             regular,
-            setuid: (mode & libc::S_ISUID != 0).then_some(user),
-            setgid: (mode & group_executed == group_executed).then_some(group),
+            setuid: mode & libc::S_ISUID != 0,
+            setgid: mode & group_executed == group_executed,
             capabilities: regular && file.has_attribute(c"security.capability")?,
             kind,
             direct_calls,

@@ -47,11 +47,6 @@ pub fn has_changed_ids() -> bool {
     user.real != user.effective || group.real != group.effective || is_file_systems
 }
 
-/// The real user and group id.
-pub fn real_ids() -> (u32, u32) {
-    (Ids::user().real, Ids::group().real)
-}
-
 /// The effective user id.
 pub fn effective_user() -> u32 {
     // SAFETY: geteuid takes no argument and can't fail.

@@ -164,11 +164,6 @@ impl File {
         status(self.0).map(|status| status.st_size as usize)
     }
 
-    /// The file's user, its group, and its type and permission bits. Errors: those of fstat(2).
-    pub fn ids_and_mode(&self) -> Result<(u32, u32, libc::mode_t), Errno> {
-        status(self.0).map(|status| (status.st_uid, status.st_gid, status.st_mode))
-    }
-
     /// The file's owner and its type and permission bits. Errors: those of fstat(2).
     pub fn owner_and_mode(&self) -> Result<(u32, libc::mode_t), Errno> {
         status(self.0).map(|status| (status.st_uid, status.st_mode))

@@ -45,9 +45,7 @@ pub use arch::{clone_and_run, forget_last_argument, syscall_with_secret};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;
-pub use credentials::{
-    as_after_exec, effective_user, has_changed_ids, has_requested_exec_domain, real_ids,
-};
+pub use credentials::{as_after_exec, effective_user, has_changed_ids, has_requested_exec_domain};
 pub use descriptors::{
     Disposition, StatusFlags, all_handlers_restart, block_signal, block_signals,
     block_signals_but_cancellation, descriptor_limit, drop_handlers, duplicate, duplicate_from,

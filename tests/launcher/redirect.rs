@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::backstop::forbidding;
-use crate::sandbox::{OTHER, Sandbox, outcome};
+use crate::sandbox::{Sandbox, outcome};
 use crate::support::{preload, skip};
 
 const FLAG: &str = "--redirect";
@@ -34,7 +34,7 @@ fn a_static_program_runs_and_a_setuid_one_does_not() {
     let program = sandbox.program("static", &["-static"]);
     let outcome = sandbox.run([FLAG.as_ref(), program.as_os_str()]);
     assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "ran\n"), "{outcome:?}");
-    let Some(setuid) = sandbox.set_id("setuid", 0o4755, (Some(OTHER), None)) else { return };
+    let setuid = sandbox.program_with_mode("setuid", 0o4755);
     let outcome = sandbox.run([FLAG.as_ref(), setuid.as_os_str()]);
     assert_eq!((outcome.status, &*outcome.stdout), (Some(126), ""), "{outcome:?}");
 }

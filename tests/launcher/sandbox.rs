@@ -1,17 +1,12 @@
 //! A scratch directory, programs made in it, and the launcher to run them with.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::process::default_signals;
-use crate::support::skip::skip;
-
-/// A user and a group that no test runs as.
-pub const OTHER: u32 = 65_534;
 
 /// A directory of one test's own, gone at the test's end.
 pub struct Sandbox {
@@ -61,23 +56,11 @@ impl Sandbox {
         self.compile(name, source, flags)
     }
 
-    /// A dynamic program of this mode, of another user and group where they are given: nothing, and why the
-    /// test does not run, where only root can make it.
-    pub fn set_id(
-        &self,
-        name: &str,
-        mode: u32,
-        ids: (Option<u32>, Option<u32>),
-    ) -> Option<PathBuf> {
-        let source = "#include <stdio.h>\n#include <sys/auxv.h>\n\
-            int main(void) { puts(getauxval(AT_SECURE) ? \"secure\" : \"ran\"); return 0; }\n";
-        let program = self.compile(name, source, &[]);
-        if chown(&program, ids.0, ids.1).is_err() {
-            skip("giving a file away takes root");
-            return None;
-        }
+    /// A copy of a dynamic program with another mode.
+    pub fn program_with_mode(&self, name: &str, mode: u32) -> PathBuf {
+        let program = self.program(name, &[]);
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
-        Some(program)
+        program
     }
 
     /// A library that does nothing and carries the preload library's note.
@@ -134,16 +117,6 @@ impl Sandbox {
                 None => command.env_remove(name),
             };
         }
-        command
-    }
-
-    /// The launcher, run by another user. The checkout may be closed to that, so the command is copied.
-    pub fn as_another_user(&self) -> Command {
-        let copy = self.path.join("epochsocks");
-        std::fs::copy(env!("CARGO_BIN_EXE_epochsocks"), &copy).unwrap();
-        let mut command = bare(&copy);
-        command.env("EPOCHSOCKS_LIBRARY", self.library("libepochsocks_preload.so"));
-        command.current_dir("/").uid(OTHER).gid(OTHER);
         command
     }
 

@@ -4,11 +4,11 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use super::{ExecRefusal, Executor, decide};
+use super::{ExecRefusal, decide};
 use crate::program::elf::Interpreter;
 use crate::program::script::LINE;
 use crate::program::{Elf, Facts, Kind, linker};
-use crate::sys::{Errno, File, may_execute, real_ids};
+use crate::sys::{Errno, File, may_execute};
 
 /// Number of interpreters that Linux follows before it answers `ELOOP`.
 const MOST_INTERPRETERS: usize = 5;
@@ -62,8 +62,6 @@ pub fn inspect(directory: i32, path: &CStr) -> Result<Facts, Errno> {
 /// Judges the file that was inspected first and, for scripts, each interpreter behind it. Gives the facts of
 /// the first file. Async-signal-safe.
 pub fn judge(first: &Result<Facts, Errno>) -> Result<Facts, Blocked> {
-    let (user, group) = real_ids();
-    let judge_one = |facts| judge_one(facts, Executor { user, group });
     let mut interpreter = [0; LINE];
     let first = judge_one(*first).map_err(|reason| Blocked { reason, interpreter })?;
     let mut kind = first.kind;
@@ -135,9 +133,9 @@ pub fn may_load(first: &Result<Facts, Errno>) -> bool {
     true
 }
 
-fn judge_one(facts: Result<Facts, Errno>, by: Executor) -> Result<Facts, Reason> {
+fn judge_one(facts: Result<Facts, Errno>) -> Result<Facts, Reason> {
     let facts = facts.map_err(Reason::Unknown)?;
-    decide(&facts, by).map_err(Reason::Refused)?;
+    decide(&facts).map_err(Reason::Refused)?;
     Ok(facts)
 }
 
