@@ -267,12 +267,7 @@ fn a_number_of_the_librarys_own_that_the_program_has_reused_is_left_alone() {
 #[test]
 fn a_connect_at_a_number_that_names_another_socket_by_now_is_that_sockets() {
     let (address, _go) = proxy(GRANTED);
-    let connects: [&dyn Fn(&Subject, i32); 2] = [
-        &|sockets, fd| _ = sent(sockets, fd, address),
-        // By another program.
-        &|sockets, fd| sockets.connected(fd, Connection::to(address)),
-    ];
-    for connect in connects {
+    for by_another_program in [false, true] {
         let sockets = sockets();
         let fd = socket(&sockets, libc::SOCK_NONBLOCK);
         // Closed by a raw system call, and another socket by now.
@@ -281,7 +276,11 @@ fn a_connect_at_a_number_that_names_another_socket_by_now_is_that_sockets() {
         // SAFETY: dup2 takes integers; both numbers are this test's.
         assert_eq!(unsafe { libc::dup2(fresh, fd) }, fd);
         let _ = sys::close(fresh);
-        connect(&sockets, fd);
+        if by_another_program {
+            sockets.connected(fd, Connection::to(address));
+        } else {
+            let _ = sent(&sockets, fd, address);
+        }
         let of_entry = sockets.registry().borrow(fd, |record| (record.id(), record.progress()));
         assert!(
             of_entry
