@@ -205,9 +205,18 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// which was closed behind the hooks, is dropped first: its `SO_COOKIE` differs. `None` in a vfork
     /// child that has no record.
     pub fn tracked(&self, fd: i32) -> Result<Option<Held>, Errno> {
-        let id = SocketId(net::cookie(fd)?);
         for _ in 0..ATTEMPTS {
-            match self.hold(fd) {
+            // The entry before the question: if the kernel names another socket then, the entry is out of date,
+            // and not that of another thread which has the number by now.
+            let entry = self.hold(fd);
+            let id = match net::cookie(fd) {
+                Ok(cookie) => SocketId(cookie),
+                Err(errno) => {
+                    entry.into_iter().for_each(|entry| self.put(entry));
+                    return Err(errno);
+                }
+            };
+            match entry {
                 Some(held) if held.record().id() == id => return Ok(Some(held)),
                 Some(other) => self.forget_entry(fd, other),
                 None => {}
@@ -225,14 +234,19 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         Err(Errno(libc::EBADF))
     }
 
+    /// Gives `fd` an entry of the socket `id`, which it named a moment ago. The entry of a socket that it names
+    /// now stays: another thread has the number by then.
     fn insert(&self, fd: i32, id: SocketId) -> Result<Kept, Errno> {
         for _ in 0..ATTEMPTS {
             if let Some(kept) = self.insert_if_vacant(fd, id)? {
                 return Ok(kept);
             }
-            if let Some(other) = self.hold(fd) {
-                self.forget_entry(fd, other);
+            let Some(other) = self.hold(fd) else { continue };
+            if compare(fd, other.record().id()).is_ok() {
+                self.put(other);
+                return Ok(Kept::Yes);
             }
+            self.forget_entry(fd, other);
         }
         Err(Errno(libc::EBADF))
     }
