@@ -4,10 +4,10 @@ use super::targets::{self, Bound, CHECKED, DEFAULT, differences, percentile, spe
 use super::text::{Table, number, time, wrapped};
 use super::{Run, experiment, machine};
 use crate::measure::plan::ENTRIES;
-use crate::measure::results::Results;
+use crate::measure::results::{Results, Series};
 use crate::measure::statistics::{Summary, median, summary};
 use crate::preload::hooks::LIBC;
-use crate::preload::torifier::{EMPTY, NOTHING, OURS};
+use crate::preload::torifier::{EMPTY, NOTHING, OURS, SUPERVISOR};
 use crate::registry::backends::{BASELINE, described};
 use crate::scale;
 
@@ -28,7 +28,7 @@ const BLOCKS: [Block; 13] = [
     ("longest lookups", |runs| each(runs, longest_lookups)),
     ("connects", |runs| each(runs, connects)),
     ("execs", |runs| each(runs, execs)),
-    ("backstop", |runs| each(runs, |all| medians(all, "preload-backstop", &[]))),
+    ("layers", |runs| each(runs, layers)),
     ("barrier", |runs| each(runs, |all| by_workload(all, "slots-barrier"))),
     ("type-stable", |runs| each(runs, |all| by_workload(all, "type-stable"))),
 ];
@@ -336,6 +336,27 @@ fn medians(all: &[Results], name: &str, chosen: &[&str]) -> Option<String> {
 
 fn connects(all: &[Results]) -> Option<String> {
     medians(all, "preload-connections", &["connect, median time", "connect, rate"])
+}
+
+/// Medians of what the layers cost: a row for each workload.
+fn layers(all: &[Results]) -> Option<String> {
+    let results = experiment(all, "preload-backstop")?;
+    let mut table = Table::new(&["", "no backstop", "backstop", SUPERVISOR]);
+    let subjects = table.heads[1..].to_vec();
+    for it in &results.series {
+        let name = format!("{}, {}", it.workload, it.unit);
+        if table.rows.iter().any(|row| row[0] == name) {
+            continue;
+        }
+        let cell = |subject: &String| {
+            let of = |other: &&Series| other.workload == it.workload && other.subject == *subject;
+            let found = results.series.iter().find(of).and_then(|it| median(&it.samples));
+            found.map_or("–".to_owned(), number)
+        };
+        let row = std::iter::once(name.clone()).chain(subjects.iter().map(cell));
+        table.rows.push(row.collect());
+    }
+    Some(format!("medians.\n\n{}", table.markdown()))
 }
 
 fn execs(all: &[Results]) -> Option<String> {
