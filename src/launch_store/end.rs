@@ -190,13 +190,14 @@ fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
 
 /// `None` of an environment that is empty, or that ended while it was read: the process has executed a program.
 fn environment_contains(process: i32, wanted: &[u8]) -> Option<bool> {
-    let open = || told_of(process, "environ", |path| File::open_at(libc::AT_FDCWD, path));
-    // A file shows the environment that was there when it was opened, while that is there.
-    let Ok(first) = open() else { return Some(false) };
-    if open().is_ok_and(|second| second.contains(wanted)) {
+    // The file shows the memory that was there when it was opened, and nothing once that is gone.
+    let open = |path: &CStr| File::open_at(libc::AT_FDCWD, path);
+    let Ok(file) = told_of(process, "environ", open) else { return Some(false) };
+    if file.contains(wanted) {
         return Some(true);
     }
-    (first.read(&mut [0; 1]) != Ok(0)).then_some(false)
+    let is_there = file.rewind().and_then(|()| file.read(&mut [0; 1])) != Ok(0);
+    is_there.then_some(false)
 }
 
 /// Gives `ask` the path of /proc's file `name` about `process`.

@@ -136,6 +136,14 @@ impl File {
         }
     }
 
+    /// Goes back to the start, for [`File::read`]. Errors: those of lseek(2).
+    pub fn rewind(&self) -> Result<(), Errno> {
+        let start = libc::SEEK_SET as usize;
+        // SAFETY: lseek takes integers.
+        Errno::check(unsafe { syscall6(libc::SYS_lseek, self.0 as usize, 0, start, 0, 0, 0) })
+            .map(drop)
+    }
+
     /// Reads at `offset` into `buffer`; 0 at the end of the file. Errors: those of pread(2).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
         // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.
