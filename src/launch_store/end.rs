@@ -193,11 +193,15 @@ fn environment_contains(process: i32, wanted: &[u8]) -> Option<bool> {
     // The file shows the memory that was there when it was opened, and nothing once that is gone.
     let open = |path: &CStr| File::open_at(libc::AT_FDCWD, path);
     let Ok(file) = told_of(process, "environ", open) else { return Some(false) };
+    let is_there = || file.rewind().and_then(|()| file.read(&mut [0; 1])) != Ok(0);
+    // Before the search and behind it, or it may have ended at a memory that is not filled yet, or is gone.
+    if !is_there() || file.rewind().is_err() {
+        return None;
+    }
     if file.contains(wanted) {
         return Some(true);
     }
-    let is_there = file.rewind().and_then(|()| file.read(&mut [0; 1])) != Ok(0);
-    is_there.then_some(false)
+    is_there().then_some(false)
 }
 
 /// Gives `ask` the path of /proc's file `name` about `process`.
