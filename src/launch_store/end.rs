@@ -185,7 +185,8 @@ fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
             return true;
         }
     }
-    false
+    // Not known: the store is left to a later look.
+    true
 }
 
 /// `None` of an environment that is empty, or that ended while it was read: the process has executed a program.
