@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use epochsocks::policy::address::encode;
 use epochsocks::registry::Registry;
 use epochsocks::sockets::Connection;
-use epochsocks::sys::{Errno, copy_from_program, copy_to_program, is_beside_stack, syscall6};
+use epochsocks::sys::{Errno, copy_to_program, is_beside_stack, may_write, syscall6};
 use libc::{in_addr, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
 
 use super::state;
@@ -140,10 +140,11 @@ unsafe fn may_be_tor(address: *const sockaddr, room: socklen_t, length: socklen_
 /// # Safety
 /// As getpeername(2).
 unsafe fn room_at(length: *const socklen_t) -> Result<socklen_t, Errno> {
-    let mut bytes = [0; size_of::<socklen_t>()];
-    // SAFETY: the caller's contract.
-    unsafe { copy_from_program(length.cast(), &mut bytes)? };
-    Ok(socklen_t::from_ne_bytes(bytes))
+    if !may_write(length.cast(), size_of::<socklen_t>()) {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: what may be written may be read; the caller's contract.
+    Ok(unsafe { length.read_unaligned() })
 }
 
 /// Lets the kernel write an address and its length, of the same size; returns the room that there was.
