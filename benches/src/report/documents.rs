@@ -4,10 +4,10 @@ use super::targets::{self, Bound, CHECKED, DEFAULT, differences, percentile, spe
 use super::text::{Table, number, time, wrapped};
 use super::{Run, experiment, machine};
 use crate::measure::plan::ENTRIES;
-use crate::measure::results::{Results, Series};
+use crate::measure::results::Results;
 use crate::measure::statistics::{Summary, median, summary};
 use crate::preload::hooks::LIBC;
-use crate::preload::torifier::{EMPTY, NOTHING, OURS, SUPERVISOR};
+use crate::preload::torifier::{EMPTY, NOTHING, OURS};
 use crate::registry::backends::{BASELINE, described};
 use crate::scale;
 
@@ -306,23 +306,22 @@ fn hooks(all: &[Results]) -> Option<String> {
 }
 
 /// Medians of an experiment's workloads, or of those of `chosen`: a row for each subject.
-fn medians(all: &[Results], name: &str, chosen: &[&str]) -> Option<String> {
+fn medians(all: &[Results], name: &str, chosen: &[&str]) -> Option<Table> {
     let results = experiment(all, name)?;
     let wanted = |workload: &str| chosen.is_empty() || chosen.contains(&workload);
     let series: Vec<_> = results.series.iter().filter(|it| wanted(&it.workload)).collect();
-    let mut columns: Vec<_> =
-        series.iter().map(|it| (it.workload.as_str(), it.unit.as_str())).collect();
-    columns.dedup();
-    columns.sort_unstable();
-    columns.dedup();
-    let mut table = Table::new(&[""]);
-    table.heads.extend(columns.iter().map(|(workload, unit)| format!("{workload}, {unit}")));
-    let mut subjects: Vec<&str> = Vec::new();
-    series.iter().for_each(|it| {
+    let (mut columns, mut subjects): (Vec<(&str, &str)>, Vec<&str>) = (Vec::new(), Vec::new());
+    for it in &series {
+        let column = (it.workload.as_str(), it.unit.as_str());
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
         if !subjects.contains(&it.subject.as_str()) {
             subjects.push(&it.subject);
         }
-    });
+    }
+    let mut table = Table::new(&[""]);
+    table.heads.extend(columns.iter().map(|(workload, unit)| format!("{workload}, {unit}")));
     for subject in subjects {
         let cell = |(workload, _): &(&str, &str)| {
             let found = series.iter().find(|it| it.workload == *workload && it.subject == subject);
@@ -331,31 +330,18 @@ fn medians(all: &[Results], name: &str, chosen: &[&str]) -> Option<String> {
         let row = std::iter::once(subject.to_owned()).chain(columns.iter().map(cell));
         table.rows.push(row.collect());
     }
-    Some(format!("medians.\n\n{}", table.markdown()))
+    Some(table)
 }
 
 fn connects(all: &[Results]) -> Option<String> {
-    medians(all, "preload-connections", &["connect, median time", "connect, rate"])
+    let chosen = ["connect, median time", "connect, rate"];
+    let table = medians(all, "preload-connections", &chosen)?;
+    Some(format!("medians.\n\n{}", table.markdown()))
 }
 
 /// Medians of what the layers cost: a row for each workload.
 fn layers(all: &[Results]) -> Option<String> {
-    let results = experiment(all, "preload-backstop")?;
-    let mut table = Table::new(&["", "no backstop", "backstop", SUPERVISOR]);
-    let subjects = table.heads[1..].to_vec();
-    for it in &results.series {
-        let name = format!("{}, {}", it.workload, it.unit);
-        if table.rows.iter().any(|row| row[0] == name) {
-            continue;
-        }
-        let cell = |subject: &String| {
-            let of = |other: &&Series| other.workload == it.workload && other.subject == *subject;
-            let found = results.series.iter().find(of).and_then(|it| median(&it.samples));
-            found.map_or("–".to_owned(), number)
-        };
-        let row = std::iter::once(name.clone()).chain(subjects.iter().map(cell));
-        table.rows.push(row.collect());
-    }
+    let table = medians(all, "preload-backstop", &[])?.turned();
     Some(format!("medians.\n\n{}", table.markdown()))
 }
 
