@@ -1,5 +1,5 @@
-//! `GODEBUG`, by which Go's programs choose their resolver. Go's own asks nobody for onion names (RFC 7686), and
-//! the C library that a dynamic program may ask instead has the hooks.
+//! `GODEBUG`, by which Go's programs choose their resolver. Go's own refuses onion names (RFC 7686). A
+//! dynamic program may ask the C library instead, which has the hooks.
 
 use crate::bytes::Bytes;
 

@@ -75,7 +75,7 @@ pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failu
             Ran::Ended(status) => return Ok(status),
             Ran::Unserved(lack) => need.do_without(lack, &file, &settings)?,
         }
-        // What the library can't reach has the filter, or is not run.
+        // A program that the library can't reach has the filter, or is not run.
         if need == Need::OutOfReach {
             backstop = Backstop::Always;
         }

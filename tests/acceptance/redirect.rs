@@ -131,7 +131,7 @@ fn static_and_dynamic_programs_of_go_go_through_tor() {
         assert_eq!(seen.stdout().trim_end(), format!("60 {}", EXIT.trim_end()), "{seen:#?}");
         let seen = get("http://v4only.test/peer", "1").succeed_where_it_would_leak(network);
         assert!(seen.asked.iter().any(|asked| asked.host == "v4only.test"), "{seen:#?}");
-        // Go's own resolver asks nobody for onion names (RFC 7686): the C library is chosen.
+        // Go's own resolver refuses onion names (RFC 7686): the C library is chosen.
         if cgo == "1" {
             let onion = get(&format!("http://{}/", network.onion()), "2");
             let seen = onion.succeed(network);

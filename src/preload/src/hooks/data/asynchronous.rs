@@ -72,7 +72,7 @@ unsafe fn may_begin(request: *const aiocb, operation: c_int) -> Result<(), Errno
     match operation {
         READ => transfer::ready_now(fd),
         WRITE => outgoing::may_write_apart(fd),
-        // What libc does nothing for, or refuses.
+        // libc does nothing for these, or refuses them.
         _ => Ok(()),
     }
 }
