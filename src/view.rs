@@ -3,7 +3,7 @@
 //! The process does nothing for it: no thread, no file, no system call. The library carries a [`View`],
 //! a block of constants, and a note in its file that leads to it
 //! ([`crate::program::note`]). The reader copies bytes by process_vm_readv(2), which the kernel
-//! grants to whoever may debug the process. It believes none of them: what they say may be wrong, never
+//! grants to a user who may debug the process. It believes none of them: what they say may be wrong, never
 //! where the reader writes or how much it reads.
 //!
 //! All addresses are those of the process, all numbers those of its machine. A change of the block, or
@@ -22,13 +22,13 @@ pub struct View {
     pub format: u32,
     /// The length of this block, in bytes.
     pub size: u32,
-    /// Where the registry begins.
+    /// Address of the registry.
     pub registry: *const (),
-    /// Where the addresses of the chunks of the table of handshakes begin.
+    /// Address of the list of the addresses of the handshake table's chunks.
     pub chunks: *const (),
-    /// Where the address of the pool of cookie addresses lies.
+    /// Address of the word that holds the address of the pool of cookie addresses.
     pub names: *const (),
-    /// Where the counts of refusals begin: one 32-bit number for each subject of the log.
+    /// Address of the counts of refusals: one 32-bit number for each subject of the log.
     pub refusals: *const (),
     /// The registry's table; all zero if it has none.
     pub table: Layout,
@@ -44,7 +44,7 @@ pub struct View {
 
 // SAFETY: constants.
 unsafe impl Sync for View {}
-// SAFETY: integers and addresses that nobody follows, in C's layout, without padding.
+// SAFETY: integers and addresses that no reader follows, in C's layout, without padding.
 unsafe impl Plain for View {}
 
 impl View {

@@ -86,7 +86,7 @@ pub(super) const RETURN: u16 = 0x06;
 /// As many instructions as a program may have here; the kernel takes 4,096.
 pub const MOST: usize = 96;
 
-/// Why lines make no program.
+/// Reason that lines make no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// There are more than [`MOST`].

@@ -19,13 +19,13 @@ pub struct Direct(Bytes<511>);
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'d> {
-    /// Which hosts are meant.
+    /// The hosts that are meant.
     pub hosts: Hosts<'d>,
-    /// Which of their ports; all, if `None`.
+    /// Those of their ports that are meant; all, if `None`.
     pub port: Option<u16>,
 }
 
-/// Which hosts an item means.
+/// The hosts that an item means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosts<'d> {
     /// The addresses whose first bits are this one's.

@@ -25,7 +25,7 @@ impl fmt::Display for FilePath<'_> {
     }
 }
 
-/// Where a value came from.
+/// Origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin<'a> {
     /// A line of a file, counted from 1.
@@ -57,12 +57,12 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// Why there are no settings. `Display` is one line that says what to do.
+/// Reason that there are no settings. `Display` is one line that says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigError<'a> {
     /// A value that its option does not take.
     BadValue {
-        /// Where it stands.
+        /// Its place.
         origin: Origin<'a>,
         /// The option's directive.
         directive: &'static str,
@@ -93,7 +93,7 @@ pub enum ConfigError<'a> {
     OnionRangeTaken(Network, IpAddr),
 }
 
-/// Where a bad value stands, before what is wrong with it.
+/// Place of a bad value, before what is wrong with it.
 fn write_place(f: &mut fmt::Formatter<'_>, origin: &Origin<'_>, directive: &str) -> fmt::Result {
     match origin {
         Origin::File(path, line) => write!(f, "{path}:{line}: {directive}: "),

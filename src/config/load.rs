@@ -32,7 +32,7 @@ pub struct Assignment<'a> {
     pub value: &'a [u8],
 }
 
-/// Where settings come from.
+/// Origins of the settings.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
     /// The value of an environment variable, such as [`Environment::get`](super::Environment::get).

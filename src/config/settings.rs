@@ -221,7 +221,7 @@ impl Settings {
         address.port() == self.tor_port && address.ip().to_canonical() == self.tor_address
     }
 
-    /// Where cookie addresses come from: `OnionAddrRange`, but 127.64.0.0/10, with room for four
+    /// The range that cookie addresses come from: `OnionAddrRange`, but 127.64.0.0/10, with room for four
     /// million names, where all names get one and no range was set.
     pub fn cookie_network(&self) -> Network {
         const LARGE: Network = match Network::new(Ipv4Addr::new(127, 64, 0, 0), 10) {

@@ -1,4 +1,4 @@
-//! Where a connected socket leads: an entry that is written where the socket is about to reach
+//! Destination of a connected socket: an entry that is written where the socket is about to reach
 //! another program, and read where one has come from elsewhere.
 //!
 //! The socket carries nothing. The kernel gives each its `SO_COOKIE`, which it never gives twice, and
@@ -58,7 +58,7 @@ impl Store {
         self.replace(entry_name(connection.cookie).as_str(), text.as_slice())
     }
 
-    /// Where `connection` leads, if a process of the launch has told that, or of another launch of
+    /// Destination of `connection`, if a process of the launch has told that, or of another launch of
     /// the user's.
     pub fn tag_of(self, connection: ConnectionId) -> Option<DestinationTag> {
         let mut tag = self.own_tag_of(connection);

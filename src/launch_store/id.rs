@@ -1,4 +1,4 @@
-//! Which launch a process belongs to: what the environment variable `_EPOCHSOCKS_LAUNCH` says.
+//! The launch that a process belongs to: what the environment variable `_EPOCHSOCKS_LAUNCH` says.
 
 use core::fmt;
 

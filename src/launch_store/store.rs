@@ -46,7 +46,7 @@ impl Parent {
 /// Start of the name of a launch's directory; its number follows.
 pub(super) const PREFIX: &str = "/epochsocks-";
 
-/// Where the entries are, in the launch's directory: others can see how much is in a directory, and
+/// Place of the entries, in the launch's directory: others can see how much is in a directory, and
 /// when it has changed, if they may enter the one around it.
 pub(super) const ENTRIES: &str = "entries";
 

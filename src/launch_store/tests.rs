@@ -28,7 +28,7 @@ impl Scratch {
         Store::of(self.0)
     }
 
-    /// Where the directory may be, the best first.
+    /// Places in which the directory may be, the best first.
     fn directories(&self) -> Vec<PathBuf> {
         let path = |parent| {
             let path = self.store().directory(parent);

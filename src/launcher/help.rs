@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::listing::{self, Flag, SHELLS};
 
-/// Where the texts behind the options start.
+/// Column in which the texts behind the options start.
 const COLUMN: usize = 41;
 
 /// The ways to call it, and what each does.

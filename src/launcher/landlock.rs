@@ -22,7 +22,7 @@ pub fn lock(port: u16) -> Result<(), RulesetError> {
         .handle_access(AccessNet::ConnectTcp)?
         .create()?
         .add_rule(NetPort::new(port, AccessNet::ConnectTcp))?
-        // Nobody can listen there: hooks connect a socket to it whose connect has failed, so that the
+        // No program can listen there: hooks connect a socket to it whose connect has failed, so that the
         // kernel tells of an error.
         .add_rule(NetPort::new(0, AccessNet::ConnectTcp))?;
     ruleset.restrict_self().map(drop)

@@ -29,8 +29,8 @@ pub fn locate(registry: Registry, named: Option<&OsStr>) -> Result<PathBuf, Fail
     Ok(library)
 }
 
-/// Where the variable points. A file is taken as it is for the default registry; the libraries of
-/// the others are looked for next to it.
+/// The library that the variable names. A file is taken as it is for the default registry; the libraries
+/// of the others are looked for next to it.
 fn beside_named(named: &Path, registry: Registry) -> Result<PathBuf, Failure> {
     // The program may change its directory before it executes another one.
     let named = std::path::absolute(named).map_err(|error| own(named, error))?;

@@ -161,7 +161,7 @@ fn judge<'a>(look: &Look<'a>) -> Result<Kind, Obstacle<'a>> {
         .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
 }
 
-/// Why a program is not run.
+/// Reason that a program is not run.
 struct Obstacle<'a> {
     file: &'a Path,
     reason: Reason,

@@ -8,7 +8,7 @@ use epochsocks::sys::{Errno, may_execute};
 
 use crate::failure::{Failure, Status, describe};
 
-/// Where `execvp` looks when PATH is not set.
+/// Directories in which `execvp` looks when PATH is not set.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Finds the file that `execvp` would run for `command`, given PATH.

@@ -40,7 +40,7 @@ const HIDDEN: u16 = 0x8000;
 /// The highest version index that is not a version: local, or global without one.
 const UNVERSIONED: u16 = 1;
 
-/// Where an object's tables are. They are read-only and the object stays loaded.
+/// Addresses of an object's tables. They are read-only and the object stays loaded.
 pub struct Object {
     base: usize,
     strings: *const c_char,
@@ -234,7 +234,7 @@ impl Object {
 }
 
 impl Definition {
-    /// Where it is. `None` if it is chosen in a way that only the dynamic linker knows.
+    /// Its address. `None` if it is chosen in a way that only the dynamic linker knows.
     pub fn address(&self) -> Option<*mut c_void> {
         let address = with_exposed_provenance_mut::<c_void>(self.address);
         if !self.is_chosen_at_run_time {

@@ -8,7 +8,7 @@ use crate::sys::{self, Errno, File};
 /// The `LogFile` that stands for systemd's journal.
 pub const JOURNAL: &[u8] = b"journal";
 
-/// Why a file can't be the log.
+/// Reason that a file can't be the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// It can't be opened for writing.

@@ -162,7 +162,7 @@ fn bound(ip: IpAddr) -> Result<(OwnedSocket, u16), Errno> {
 
 /// Connects the program's TCP socket `fd`, of the family `domain`, to a socket of ours, which this gives.
 /// The second value is connect(2)'s answer, for the program. Where the kernel lets nothing connect but to
-/// Tor's `port` (Landlock), ours listens there, at a loopback address that nobody else has. Errors: those
+/// Tor's `port` (Landlock), ours listens there, at a loopback address that no other socket has. Errors: those
 /// of socket(2), bind(2), connect(2); `ECONNABORTED` if another program came first.
 pub fn stream(fd: i32, domain: i32, port: u16) -> Result<(OwnedSocket, Result<(), Errno>), Errno> {
     let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);

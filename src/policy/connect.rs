@@ -1,4 +1,4 @@
-//! Where `connect()` may lead, and whether a datagram may be sent.
+//! Decisions on destinations: of `connect()`, and of datagrams.
 
 use core::net::SocketAddr;
 
@@ -101,7 +101,7 @@ fn stream(destination: SocketAddr, known: &impl Known, settings: &Settings) -> C
     }
 }
 
-/// Why a datagram to `destination` is refused, if it is: only localhost is reached, and only with
+/// Reason that a datagram to `destination` is refused, if it is: only localhost is reached, and only with
 /// AllowOutboundLocalhost 2.
 pub fn datagram(destination: SocketAddr, settings: &Settings) -> Option<Refusal> {
     let ip = destination.ip().to_canonical();

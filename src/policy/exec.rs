@@ -8,7 +8,7 @@ use crate::program::elf::Library;
 use crate::program::{DirectCalls, Elf, Facts, Kind};
 use crate::sys::Errno;
 
-/// Why a file is not run.
+/// Reason that a file is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecRefusal {
     /// The set-user-ID bit: the dynamic loader ignores LD_PRELOAD wherever ids change.

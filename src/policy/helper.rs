@@ -11,7 +11,7 @@ pub struct Helper {
     pub process: &'static [u8],
 }
 
-/// Which helper a program named `program` (the last part of its path) reaches by the socket at `path`,
+/// The helper that a program named `program` (the last part of its path) reaches by the socket at `path`,
 /// if that is a well-known one; `is_agent` tells whether a path is that of ssh's agent.
 /// Async-signal-safe.
 pub fn at(program: &[u8], path: &[u8], is_agent: impl Fn(&[u8]) -> bool) -> Option<Helper> {

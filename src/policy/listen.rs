@@ -6,7 +6,7 @@ use super::address::is_localhost;
 use super::{Address, Refusal};
 use crate::config::{Inbound, Settings};
 
-/// Why waiting for connections on a socket bound to `local` is refused, if it is: an inet address
+/// Reason that waiting for connections on a socket bound to `local` is refused, if it is: an inet address
 /// that is not local would be reached past Tor.
 pub fn inbound(local: Address, settings: &Settings) -> Option<Refusal> {
     match local {

@@ -89,7 +89,7 @@ pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
     }
 }
 
-/// Why ancillary data of a datagram are refused, if they are: a route, or another interface than lo
+/// Reason that ancillary data of a datagram are refused, if they are: a route, or another interface than lo
 /// (ip(7), ipv6(7), RFC 3542).
 pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
     let decision = match (level, kind) {

@@ -1,4 +1,4 @@
-//! Why a call is refused: one errno and one line for the log each.
+//! Reasons that a call is refused: one errno and one line for the log each.
 
 use core::fmt;
 

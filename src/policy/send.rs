@@ -44,7 +44,7 @@ pub fn send(
     }
 }
 
-/// Why data without an address are not sent on `socket`, if they are not: it is connected to `peer`
+/// Reason that data without an address are not sent on `socket`, if they are not: it is connected to `peer`
 /// past every hook, before the program was started or by a process that has passed it.
 pub fn without_address(
     socket: SocketKind,

@@ -20,7 +20,7 @@ pub struct Candidate<'a> {
     pub user: u32,
 }
 
-/// Where packages install programs; the last two are NixOS's.
+/// Directories into which packages install programs; the last two are NixOS's.
 const SYSTEM: [&[u8]; 8] = [
     b"/usr/",
     b"/bin/",

@@ -60,7 +60,7 @@ pub fn has_only(
     Ok(true)
 }
 
-/// Where the entries begin, and the texts, and where these end; `None` for a file that is no cache.
+/// Offsets of the entries, of the texts, and of the end of these; `None` for a file that is no cache.
 fn parts(cache: &(impl ReadAt + ?Sized)) -> Result<Option<(u64, u64, u64)>, Errno> {
     let header = read::<Header>(cache, 0)?.filter(|header| header.magic == MAGIC);
     Ok(header.map(|header| {
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(found(b"ld.so-1.7.0", c"liba.so"), None);
     }
 
-    /// Where the machine has one.
+    /// Reads the machine's own, if there is one.
     #[test]
     fn the_machines_cache_leads_to_its_libc() {
         if let Ok(cache) = open() {

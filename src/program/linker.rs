@@ -100,7 +100,7 @@ fn word(entry: &[u8; 16], start: usize) -> u64 {
     bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
-/// Where the file has what is loaded at `address`.
+/// Offset in the file of what is loaded at `address`.
 fn place<F: ReadAt + ?Sized>(
     head: &Head<'_, F>,
     header: &Elf64_Ehdr,

@@ -49,7 +49,7 @@ impl Identity {
         is_identity.then_some(Version(note.description))
     }
 
-    /// Where the block of [`crate::view`] lies, if `note` tells that: the distance from its description.
+    /// Distance from the description of `note` to the block of [`crate::view`], if the note tells it.
     fn view_in(note: &Note) -> Option<i32> {
         let [a, b, c, d, ..] = note.description;
         let is_view = note.name == Identity::VENDOR && note.kind == VIEW;
@@ -81,7 +81,7 @@ impl fmt::Display for Version {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Findings {
     pub(super) version: Option<Version>,
-    /// Where the block of [`crate::view`] is loaded.
+    /// Address at which the block of [`crate::view`] is loaded.
     pub(super) view: Option<u64>,
 }
 
@@ -113,7 +113,7 @@ pub(super) struct Note {
     pub(super) name: [u8; NAME],
     /// The vendor's own kind of note.
     kind: u32,
-    /// Where the description is.
+    /// Address of the description.
     description_at: u64,
     /// The start of the description, filled up with NULs.
     description: [u8; Identity::VERSION],
@@ -147,7 +147,7 @@ pub(super) fn for_each(
     Ok(())
 }
 
-/// Where a text ends.
+/// Length of a text.
 #[derive(PartialEq, Eq)]
 enum Cut {
     AtNul,

@@ -57,7 +57,7 @@ impl CookieRange {
         Ipv6Addr::from_bits(FIRST_IPV6 + 1 + cookie.0 as u128)
     }
 
-    /// Which cookie `address` would be, whether or not it was ever handed out. IPv4-mapped
+    /// The cookie that `address` would be, whether or not it was ever handed out. IPv4-mapped
     /// addresses count as IPv4.
     pub fn cookie(self, address: IpAddr) -> Option<Cookie> {
         let index = match address.to_canonical() {

@@ -47,7 +47,7 @@ pub enum Kind {
     Ptr,
     /// IPv6 addresses.
     Aaaa,
-    /// Where a service of the name is: MX, SRV, NAPTR, SVCB or HTTPS. Clients of a name without such
+    /// Place of a service of the name: MX, SRV, NAPTR, SVCB or HTTPS. Clients of a name without such
     /// records go to the name itself (RFC 5321, RFC 2782, RFC 9460).
     Service,
     /// Anything else, which Tor can't answer.

@@ -1,4 +1,4 @@
-//! Why a lookup has no answer, and the codes that say so in C.
+//! Reasons that a lookup has no answer, and the codes that say so in C.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -21,7 +21,7 @@ pub mod h_errno {
     pub const NO_DATA: i32 = 4;
 }
 
-/// Why a name got no cookie.
+/// Reason that a name got no cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolError {
     /// Every address of the range stands for a name; `OnionAddrRange` can be made larger.
@@ -44,7 +44,7 @@ impl core::fmt::Display for PoolError {
     }
 }
 
-/// Why a lookup has no answer. `Display` is one line, fit for a log.
+/// Reason that a lookup has no answer. `Display` is one line, fit for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupError {
     /// The name does not exist.

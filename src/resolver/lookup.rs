@@ -10,7 +10,7 @@ use crate::policy::address::is_private;
 use crate::socks5::Name;
 use crate::tor::ResolveError;
 
-/// Which families of addresses a caller takes.
+/// Families of addresses that a caller takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     v4: bool,
@@ -67,7 +67,7 @@ impl From<IpAddr> for Answer {
     }
 }
 
-/// Where names are looked up.
+/// Service that looks names up.
 pub trait Names {
     /// An address of `name`, from Tor.
     fn ask(&self, name: &Name) -> Result<IpAddr, ResolveError>;
@@ -77,7 +77,7 @@ pub trait Names {
     fn gives_cookies(&self) -> bool;
     /// The cookie addresses of `name`.
     fn cookie(&self, name: &[u8]) -> Result<(Ipv4Addr, Ipv6Addr), PoolError>;
-    /// Which name `address` is a cookie of.
+    /// The name that `address` is a cookie of.
     fn name_of_cookie(&self, address: IpAddr) -> Cookied<'_>;
     /// Looks `name` up in the machine's hosts file, as far as a program may use it: loopback
     /// addresses, and every address of a name that is reached without Tor.

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
 pub const MAX_NAME: usize = 255;
 
-/// Why a name can't exist.
+/// Reason that a name can't exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// Empty, or a lone dot.

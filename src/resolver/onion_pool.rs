@@ -100,7 +100,7 @@ impl OnionPool {
         OnionPool { mapping: AtomicPtr::new(null_mut()) }
     }
 
-    /// Where the address of the mapping lies, for the live view; its header and what follows it are in
+    /// Address of the word that holds the address of the mapping, for the live view; its header and what follows it are in
     /// C's layout.
     pub const fn mapping(&self) -> *const () {
         (&raw const self.mapping).cast()

@@ -20,7 +20,7 @@ pub struct Attempt<'a> {
     /// The caller has not asked the kernel for the family, nor for the socket's kind, as the descriptor has an
     /// entry: it takes the family of the destination.
     pub is_claimed: bool,
-    /// Where the program wants to go, as it has said it.
+    /// Destination, as the program has said it.
     pub destination: SocketAddr,
     /// Request to Tor.
     pub request: &'a Request,
@@ -28,16 +28,16 @@ pub struct Attempt<'a> {
     pub tor: SocketAddr,
     /// The user name and password for Tor.
     pub credentials: Option<&'a Credentials>,
-    /// When the call began, in nanoseconds since boot.
+    /// Time at which the call began, in nanoseconds since boot.
     pub began: u64,
-    /// When the handshake has to be over, in nanoseconds since boot.
+    /// Time at which the handshake has to be over, in nanoseconds since boot.
     pub deadline: u64,
     /// Tells whether the call waits for the end on a socket that is `O_NONBLOCK`, too; called for
     /// such a socket only.
     pub always_waits: fn() -> bool,
 }
 
-/// Why a connect could not be sent off, where an errno alone does not tell the user.
+/// Reason that a connect could not be sent off, where an errno alone does not tell the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectError {
     /// Tor's port was not reached.
@@ -106,7 +106,7 @@ pub struct Sent {
     id: SocketId,
     /// The slot of its handshake, if a look has shown it.
     slot: Option<SlotId>,
-    /// Where it stands.
+    /// State of the connect.
     pub progress: Progress,
     /// True if this call has started it; otherwise another one has.
     is_own: bool,
@@ -133,7 +133,7 @@ impl Sent {
     }
 }
 
-/// Why a connect is not under way.
+/// Reason that a connect is not under way.
 enum Fault {
     /// The program is told this.
     Errno(Errno),
@@ -348,7 +348,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         locked.drive_until_quiet(Some(Owner { record, attempt }))
     }
 
-    /// Where a connect that this thread waits for stands, as [`Sockets::progress`] says it. The number
+    /// State of a connect that this thread waits for, as [`Sockets::progress`] says it. The number
     /// of the program's is not asked for: what is done is done by a descriptor of the library's own.
     pub fn progress_of(&self, sent: &Sent, now: u64) -> Progress {
         let waiting = sent.slot().and_then(Slot::waiting_for).filter(|wait| wait.deadline > now);

@@ -1,10 +1,10 @@
-//! Where a torified socket leads.
+//! Destination of a torified socket.
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::socks5::Isolation;
 
-/// Where a torified socket leads. Immutable once it is visible (guarantee A). Its layout is C's: the
+/// Destination of a torified socket. Immutable once it is visible (guarantee A). Its layout is C's: the
 /// live view reads it in another process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -18,7 +18,7 @@ pub struct Connection {
     version: u8,
     isolation: u8,
     _padding: u32,
-    /// When the connect began, in nanoseconds since boot; 0 where that is not known.
+    /// Time at which the connect began, in nanoseconds since boot; 0 where that is not known.
     began: u64,
 }
 
@@ -60,7 +60,7 @@ impl Connection {
         (self.version == 4).then(|| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), self.port))
     }
 
-    /// When its connect began, in nanoseconds since boot, if that is known.
+    /// Time at which its connect began, in nanoseconds since boot, if that is known.
     pub fn began(&self) -> Option<u64> {
         Some(self.began).filter(|began| *began != 0)
     }

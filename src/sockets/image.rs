@@ -16,7 +16,7 @@ pub struct Image {
 // SAFETY: integers in C's layout, without padding.
 unsafe impl Plain for Image {}
 
-/// Where a record stands, as far as its bytes tell.
+/// State of a record, as far as its bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No connect has begun.
@@ -51,7 +51,7 @@ impl Image {
         (self.id, self.state) == (other.id, other.state)
     }
 
-    /// Where it stands.
+    /// State of the connect.
     pub fn standing(&self) -> Standing {
         Record::standing(self.state)
     }
@@ -61,7 +61,7 @@ impl Image {
         Record::slot_in(self.state)
     }
 
-    /// Where it leads, or is about to.
+    /// Destination that it leads to, or is about to.
     pub fn connection(&self) -> Option<&Connection> {
         let is_written = matches!(self.standing(), Standing::InFlight | Standing::Connected);
         is_written.then_some(&self.connection)

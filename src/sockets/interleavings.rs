@@ -28,7 +28,7 @@ enum Before {
     /// The proxy has answered the greeting, so that the driver's next step sends the request.
     Answered,
     Connected,
-    /// The proxy has refused; nobody was told.
+    /// The proxy has refused; no caller was told.
     Refused,
 }
 
@@ -156,7 +156,7 @@ fn reuse(sockets: &Subject, fd: i32, epoll: i32, how: Reuse, silent: SocketAddr)
 }
 
 impl Reused {
-    /// Why the file is not as its owner has left it.
+    /// Reason that the file is not as its owner has left it.
     fn damage(&mut self, sockets: &Subject, epoll: i32, calls_epoll: bool) -> Option<String> {
         let Reused { fd, .. } = *self;
         if net::cookie(fd) != Ok(self.cookie) {

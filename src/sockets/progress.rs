@@ -1,10 +1,10 @@
-//! Where a connect stands.
+//! State of a connect.
 
 use core::time::Duration;
 
 use crate::sys::Errno;
 
-/// Where the connect of a socket stands. The drawing is at the head of [`super`].
+/// State of the connect of a socket. The drawing is at the head of [`super`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// No connect has begun, or the last one was dissolved. The kernel's answers are right.
@@ -24,7 +24,7 @@ pub enum Progress {
 pub struct Wait {
     /// `POLLIN` or `POLLOUT`.
     pub events: i16,
-    /// When the handshake runs out of time, in nanoseconds since boot.
+    /// Time at which the handshake runs out of time, in nanoseconds since boot.
     pub deadline: u64,
 }
 

@@ -178,7 +178,7 @@ impl Record {
         self.id
     }
 
-    /// Where the connect stands, as far as the record knows: `Busy` while a handshake is in flight.
+    /// State of the connect, as far as the record knows: `Busy` while a handshake is in flight.
     /// Async-signal-safe.
     pub fn progress(&self) -> Progress {
         let state = self.state();
@@ -347,7 +347,7 @@ impl Record {
             .then(|| unsafe { (*self.connection.get()).assume_init_ref() })
     }
 
-    /// Where a record stands whose state is this word.
+    /// State of a record whose word this is.
     pub(super) fn standing(state: u64) -> Standing {
         match State(state).phase() {
             Phase::Unconnected => Standing::Unconnected,

@@ -315,7 +315,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         look.progress
     }
 
-    /// Where the handshake of `fd` stands, for a wait. One that waits as it did is not driven: the
+    /// State of the handshake of `fd`, for a wait. One that waits as it did is not driven: the
     /// kernel tells when what it waits for has come. `now` is in nanoseconds since boot.
     pub fn progress(&self, fd: i32, now: u64) -> Progress {
         let attempt = self.registry.borrow(fd, Record::in_flight).flatten();

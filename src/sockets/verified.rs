@@ -15,7 +15,7 @@ use crate::sys::net::{self, Answer};
 use crate::sys::{self, Errno, StatusFlags};
 use crate::tor::{Advance, DriveError, advance, target};
 
-/// Why a descriptor could not be verified.
+/// Reason that a descriptor could not be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
     /// The number names no socket, or another one.

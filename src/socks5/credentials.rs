@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use super::Host;
 use crate::bytes::Bytes;
 
-/// Why a user name and password can't be sent.
+/// Reason that a user name and password can't be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialsError {
     /// The user name is not 1 to 255 bytes long.

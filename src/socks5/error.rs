@@ -5,7 +5,7 @@ use core::fmt;
 use super::ReplyCode;
 use crate::sys::Errno;
 
-/// Which message of the server was awaited.
+/// The message of the server that was awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// The answer to the greeting: the method of authentication.
@@ -16,7 +16,7 @@ pub enum Awaited {
     Reply,
 }
 
-/// Why a handshake failed. `Display` is one line, fit for a log.
+/// Reason that a handshake failed. `Display` is one line, fit for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The server closed the connection while the message was awaited.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::bytes::Bytes;
 
-/// Why bytes are not a host name that SOCKS5 can carry.
+/// Reason that bytes are not a host name that SOCKS5 can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// No byte is left (a lone trailing dot counts as none).

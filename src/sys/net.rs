@@ -289,7 +289,7 @@ pub fn confine(fd: i32) -> Result<(), Errno> {
 }
 
 /// Takes sending away from the UDP socket `fd`, for good: data are `EPIPE`, with an address and without, also
-/// those of system calls that nobody looks at. Receiving goes on.
+/// those of system calls that no hook sees. Receiving goes on.
 pub fn silence(fd: i32) {
     // It is done all the same where the kernel says that there is no peer.
     // SAFETY: takes integers.

@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use super::files::status;
 use super::{Errno, File, syscall6};
 
-/// Where the kernel lists them.
+/// Directory in which the kernel lists them.
 const DIRECTORY: &CStr = c"/proc/self/fd";
 /// Room for some eighty entries of the directory.
 const ROOM: usize = 2_048;

@@ -83,7 +83,7 @@ fn list(words: &Words, own: i32) -> bool {
 
 /// Takes a number that the program may not have: its limit is raised for the time of the call, as far
 /// as the hard limit goes, so that the library's descriptors leave the program as many as it may have.
-/// Where the hard limit is the lower one, any number will do.
+/// If the hard limit is the lower one, any number will do.
 #[cold]
 fn duplicate_beyond_limit(fd: i32) -> Result<i32, Errno> {
     without_signals(|| {

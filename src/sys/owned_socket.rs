@@ -38,7 +38,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 #[must_use]
 pub struct OwnedSocket {
     fd: i32,
-    /// Where its holder is noted, unless all places were taken.
+    /// Place in which its holder is noted, unless all places were taken.
     place: Option<&'static Place>,
 }
 

@@ -95,7 +95,7 @@ fn status(path: &CStr) -> Result<libc::stat, Errno> {
 /// Calls `visit` with the name of each entry of the directory `path` until it answers `false`.
 /// Errors: those of open(2) and getdents64(2).
 pub fn each_entry(path: &CStr, mut visit: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
-    /// Where the name is in a `linux_dirent64`, and where its length.
+    /// Offsets of the name and of its length in a `linux_dirent64`.
     const NAME: usize = 19;
     const LENGTH: usize = 16;
     let directory = File::open_at(libc::AT_FDCWD, path)?;

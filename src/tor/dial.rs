@@ -9,7 +9,7 @@ use crate::policy::Refusal;
 use crate::policy::address::encode;
 use crate::sys::{Errno, net};
 
-/// Why the Tor port was not reached.
+/// Reason that the Tor port was not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialError {
     /// The socket's family can't reach the Tor port.

@@ -9,7 +9,7 @@ use crate::sys::{Errno, net};
 /// The largest piece that is received at once, in bytes: no SOCKS5 reply is longer.
 const PIECE: usize = 512;
 
-/// Why a handshake ended without an answer.
+/// Reason that a handshake ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriveError {
     /// The peer broke the protocol or refused.

@@ -9,7 +9,7 @@ use super::{Deadline, DialError, DriveError, SocketCalls, dial, drive};
 use crate::socks5::{self, Answer, Credentials, Handshake, Name, ReplyCode, Request};
 use crate::sys::{Errno, OwnedSocket};
 
-/// Where and how Tor is asked.
+/// Address of Tor, and the manner in which it is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolver<'s> {
     /// Tor's SOCKS port.
@@ -20,7 +20,7 @@ pub struct Resolver<'s> {
     pub timeout: Duration,
 }
 
-/// Why there is no answer.
+/// Reason that there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResolveError {
     /// No socket to ask with.

@@ -218,7 +218,7 @@ fn a_terminal_multiplexers_shell_with_job_control_goes_through_tor() {
     assert_eq!(seen.stdout(), EXIT.repeat(2), "{seen:#?}");
 }
 
-/// Where the system forbids Fast Open, connect(2) to a server that takes nobody in waits.
+/// If the system forbids Fast Open, connect(2) to a server that accepts no connection waits.
 #[test]
 fn a_connect_that_waits_keeps_no_other_call_waiting() {
     // SAFETY: geteuid takes no argument.

@@ -1,6 +1,6 @@
 //! Functions that reach something harmless. The walk does not go behind them either.
 
-/// Why an exported function may reach what the walk finds.
+/// Reason that an exported function may reach what the walk finds.
 pub fn reason(export: &str) -> Option<&'static str> {
     ALLOWED.iter().find(|(names, _)| names.contains(&export)).map(|(_, reason)| *reason)
 }

@@ -45,7 +45,7 @@ const LIBRARIES: [&str; 9] = [
     "liburing.so.2",
 ];
 
-/// Where the libraries are.
+/// Directories of the libraries.
 fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("EPOCHSOCKS_GLIBC") {
         return folder.into();

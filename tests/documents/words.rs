@@ -52,7 +52,20 @@ fn doc_comments_begin_with_a_noun_or_a_verb() {
     for source in sources() {
         for (number, line) in source.text.lines().enumerate() {
             let first = doc_comment(line).and_then(|text| text.split(' ').next());
-            if matches!(first, Some("What" | "Whether" | "How" | "Who" | "Whoever")) {
+            if matches!(
+                first,
+                Some(
+                    "What"
+                        | "When"
+                        | "Where"
+                        | "Whether"
+                        | "Which"
+                        | "Who"
+                        | "Whoever"
+                        | "Why"
+                        | "How"
+                )
+            ) {
                 wrong.push(format!("{}: {}", place(&source, number), line.trim()));
             }
         }

@@ -1,4 +1,4 @@
-//! Where the library's lines go.
+//! Ways of the library's lines.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Where the preload library may be, and what must not be taken for one: ld.so would only warn.
+//! Places of the preload library, and files that must not be taken for one: ld.so would only warn.
 
 use std::path::Path;
 

@@ -176,7 +176,7 @@ static void scene_localhost(void)
     FAILS(reach(fd, "192.0.2.1", 123), EPERM);
 }
 
-/* Where a TCP socket that was made elsewhere would be led past its address. */
+/* Options that would lead a TCP socket made elsewhere past its address. */
 static void scene_routes(void)
 {
     unsigned char route[] = {0x83, 7, 4, 192, 0, 2, 9, 0}, seen[40];

@@ -101,7 +101,7 @@ static int spawned(const char *form, const char *program)
     else if (strcmp(form, "posix_spawnp") == 0)
         error = posix_spawnp(&child, program, NULL, NULL, arguments, bare);
     else if (strncmp(form, "pidfd_spawn", 11) == 0) {
-        /* Where libc has it, so that programs for an older one have none. */
+        /* Asked for by name, so that the program starts with an older libc, too. */
         typeof(posix_spawn) *spawn = dlsym(RTLD_DEFAULT, form);
         int descriptor;
         if ((error = spawn(&descriptor, program, NULL, NULL, arguments, bare)) == 0)

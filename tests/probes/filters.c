@@ -215,7 +215,7 @@ static void scene_received(void)
     ONLY(receive_descriptors(0), SYS_recvfrom, SYS_recvmsg, SYS_fstat, SYS_sendmsg);
 }
 
-/* Where all descriptors are taken, nothing is asked, of network sockets neither. */
+/* If all descriptors are taken, nothing is asked, of network sockets neither. */
 static void scene_allowed(void)
 {
     set_up();

@@ -13,7 +13,7 @@
 
 extern char **environ;
 
-/* Where a program that is executed finds the UNIX socket, and what it inherits. */
+/* Numbers at which a program that is executed finds the UNIX socket, and what it inherits. */
 enum { LINE = 100, FIRST = 200 };
 
 #define ONION "hand-over.onion"

@@ -16,7 +16,7 @@ static long setting(const char *name, long otherwise)
     return getenv(name) ? atol(getenv(name)) : otherwise;
 }
 
-/* Where the library's code is: only its instructions are boundaries. */
+/* Addresses of the library's code: only its instructions are boundaries. */
 static uintptr_t library_start, library_end;
 
 static int find_library(struct dl_phdr_info *information, size_t size, void *unused)

@@ -194,7 +194,7 @@ static void forbid_changes(void)
     EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-/* Where a filter keeps a set from telling the end, the connect fails, and the set tells that. */
+/* If a filter keeps a set from telling the end, the connect fails, and the set tells that. */
 static void scene_denied(void)
 {
     struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.u64 = 77};

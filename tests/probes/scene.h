@@ -115,7 +115,7 @@ static inline int is_forgotten(int fd)
     return result;
 }
 
-/* Where nothing can be read, and where nothing can be written. */
+/* Pages that can't be read, or can't be written. */
 static inline void *page_of(int protection)
 {
     void *page = mmap(NULL, 65536, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

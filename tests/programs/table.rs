@@ -125,7 +125,7 @@ pub fn programs() -> &'static [Row] {
     })
 }
 
-/// Where tests/programs/run installs what is not Debian's.
+/// Directory into which tests/programs/run installs what is not Debian's.
 pub fn workshop() -> &'static Path {
     static PATH: OnceLock<std::path::PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {

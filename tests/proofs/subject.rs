@@ -15,7 +15,7 @@ use crate::model::{Answer, FDS, Operation, Seen};
 pub trait Subject: Registry<Payload = Record> + 'static {
     /// An empty one.
     fn fresh() -> Self;
-    /// Where its memory is, if it can say so.
+    /// Addresses of its memory, if it can say so.
     fn audit(&self) -> Option<&dyn Audit>;
 }
 
@@ -191,7 +191,7 @@ pub struct Account {
     pub nodes: usize,
 }
 
-/// Where a node was met.
+/// Place where a node was met.
 #[derive(Clone, Copy, Default)]
 struct Met {
     /// Lists of free or retired nodes that it is in.

@@ -95,7 +95,7 @@ impl Network {
         &self.facts.onion
     }
 
-    /// Where a program inside finds a file of the network: `certificate.pem`, `user_key`,
+    /// Path by which a program inside finds a file of the network: `certificate.pem`, `user_key`,
     /// `known_hosts`, `files/repository.git`, `client/socks`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.facts.directory.join(name)

@@ -27,7 +27,7 @@ pub struct Facts {
     pub user_namespace: bool,
     /// The name of the onion service.
     pub onion: String,
-    /// Where a program inside finds the network's files.
+    /// Directory in which a program inside finds the network's files.
     pub directory: PathBuf,
 }
 

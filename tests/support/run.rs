@@ -1,4 +1,4 @@
-//! Which test run this process belongs to.
+//! The test run that this process belongs to.
 //!
 //! `cargo test` starts a process for each test binary, `cargo nextest` one for each test. What they
 //! share is their parent, the runner.
@@ -37,7 +37,7 @@ pub fn directory() -> (PathBuf, File) {
     }
 }
 
-/// Where the directory of a runner's run is while it has one.
+/// Directory of a runner's run while it has one.
 pub fn directory_of(runner: u32) -> PathBuf {
     std::env::temp_dir().join(format!("epochsocks.{}", identity_of(runner)))
 }

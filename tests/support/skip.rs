@@ -19,7 +19,7 @@ pub fn note(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {why}");
 }
 
-/// Which of these programs are not on the machine.
+/// Those of these programs that are not on the machine.
 pub fn missing(programs: &[&'static str]) -> Vec<&'static str> {
     let path = super::process::search_path();
     let installed =

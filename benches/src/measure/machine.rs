@@ -1,4 +1,4 @@
-//! Where and when a run took place.
+//! Machine and time of a run.
 
 use std::fs;
 use std::path::Path;

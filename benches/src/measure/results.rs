@@ -13,7 +13,7 @@ use super::machine::Machine;
 pub struct Results {
     /// The experiment, such as `registry-throughput`.
     pub experiment: String,
-    /// Where, when and under which load.
+    /// Machine, time and load.
     pub machine: Machine,
     /// Samples of rounds.
     #[serde(default)]

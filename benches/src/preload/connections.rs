@@ -37,7 +37,7 @@ struct Subject {
 /// Proxy and destination of the client.
 struct Way<'w> {
     port: u16,
-    /// Where a program without a torifier connects to.
+    /// Port to which a program without a torifier connects.
     sink: Option<u16>,
     network: Option<&'w PrivateNetwork>,
 }

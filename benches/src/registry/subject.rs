@@ -98,7 +98,7 @@ pub trait Kind: Subject + Sized + 'static {
     const NAME: &'static str;
     /// Description in a few words.
     const ROLE: &'static str;
-    /// Where its records come from.
+    /// Origin of its records.
     const ALLOCATOR: &'static str;
     /// The most entries that it can be filled with in reasonable time.
     const MOST_ENTRIES: u32 = u32::MAX;

@@ -151,7 +151,7 @@ fn sample_all(
     })
 }
 
-/// When a thread began and ended, and how long it had a processor between.
+/// Begin and end of a thread, and the time for which it had a processor.
 struct Span {
     start: Instant,
     end: Instant,

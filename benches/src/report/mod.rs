@@ -95,7 +95,7 @@ pub fn experiment<'r>(all: &'r [Results], name: &str) -> Option<&'r Results> {
     all.iter().find(|results| results.experiment == name)
 }
 
-/// Where and when each experiment ran, in a sentence.
+/// Machine and time of each experiment, in a sentence.
 pub fn machine(run: &Run) -> String {
     let Some(Machine { processor, processors, kernel, libc, rustc, .. }) =
         run.all.first().map(|results| results.machine.clone())

@@ -16,7 +16,7 @@ pub const DEFAULT: &str = "slots";
 /// The registry that can't be beaten: a word a descriptor.
 pub const FLOOR: &str = "array";
 
-/// Which side of a bound is good.
+/// The side of a bound that is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// As much as this, or more.

@@ -17,12 +17,12 @@ struct Line {
     readers: u128,
     /// Only one has it, and can write.
     is_owned: bool,
-    /// When the last transfer ends, in picoseconds.
+    /// End of the last transfer, in picoseconds.
     free_at: u64,
 }
 
 impl Line {
-    /// When the access of `thread`, which begins at `now`, is done.
+    /// End of the access of `thread` that begins at `now`.
     fn access(&mut self, thread: u32, now: u64, transfer: u64, is_write: bool) -> u64 {
         let own = 1u128 << thread;
         let is_here = self.readers & own != 0 && (!is_write || self.is_owned);

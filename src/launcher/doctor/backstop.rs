@@ -101,6 +101,6 @@ fn in_child(trial: fn() -> Result<bool, Errno>) -> Result<(), String> {
         (true, 0) => Ok(()),
         (true, NO_EFFECT) => Err("it has no effect here".to_owned()),
         (true, errno) => Err(describe(Errno(errno))),
-        (false, _) => Err("whoever tries it is ended".to_owned()),
+        (false, _) => Err("a process that tries it is ended".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! Which settings hold, and where each comes from.
+//! Settings that hold, and the origin of each.
 
 use epochsocks::config::{Inbound, Kind, OPTIONS, OptionSpec, OutboundLocalhost};
 

@@ -51,7 +51,7 @@ impl Origin {
         Ok(Origin { visits, web, tcp_trap, udp_trap })
     }
 
-    /// Where the traps are: TCP and UDP.
+    /// Ports of the traps: TCP and UDP.
     pub fn traps(&self) -> io::Result<[SocketAddr; 2]> {
         Ok([self.tcp_trap.local_addr()?, self.udp_trap.local_addr()?])
     }

@@ -67,7 +67,7 @@ impl Proxy {
         Ok(Proxy { asked, address })
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

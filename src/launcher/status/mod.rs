@@ -7,7 +7,7 @@
 //! - [`snapshot`]: both, put together; [`table`]: as it is printed
 //!
 //! The process is neither stopped nor asked: a program that is stopped, or waits, shows its sockets,
-//! too. The kernel permits it to whoever may debug the process: its user and root.
+//! too. The kernel permits it to those who may debug the process: its user and root.
 
 mod kernel;
 mod memory;
@@ -122,7 +122,7 @@ fn explain(process: Process, why: &Unreadable) -> String {
     }
 }
 
-/// Why the kernel does not let this user look into the process, and what to do.
+/// Reason that the kernel does not let this user look into the process, and the remedy.
 fn denied(process: Process) -> String {
     let Process(pid) = process;
     let user = process.user().ok();

@@ -70,7 +70,7 @@ impl Process {
         name.trim_ascii_end().escape_ascii().to_string()
     }
 
-    /// Where preload libraries of ours are mapped.
+    /// Addresses at which preload libraries of ours are mapped.
     pub fn libraries(self) -> io::Result<Vec<u64>> {
         let maps = fs::read(self.path("maps"))?;
         Ok(maps.split(|byte| *byte == b'\n').filter_map(library).take(MOST).collect())

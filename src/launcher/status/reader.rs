@@ -13,7 +13,7 @@ use epochsocks::sockets::{Image, Standing};
 use epochsocks::sys::Errno;
 use epochsocks::view::View;
 
-/// Why the memory of a process says nothing.
+/// Reason that the memory of a process says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// The process has ended.
@@ -161,7 +161,7 @@ impl<M: ReadAt> Reader<M> {
         Ok(name.filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic())).map(str::to_owned))
     }
 
-    /// Where the word of the descriptor `fd` lies; `None` if its page is not mapped.
+    /// Address of the word of the descriptor `fd`; `None` if its page is not mapped.
     fn place(&self, fd: u32) -> Result<Option<u64>, Unreadable> {
         let Layout { near, far, page, .. } = self.view.table;
         let registry = self.view.registry as u64;
@@ -210,7 +210,7 @@ mod tests {
     use std::ptr::without_provenance;
 
     const BASE: u64 = 0x1000_0000;
-    /// Where the block is, behind the headers and the notes.
+    /// Address of the block, behind the headers and the notes.
     const VIEW: u64 = BASE + 0x400;
 
     /// The start of a library, and anything at every other address.

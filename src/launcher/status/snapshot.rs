@@ -31,9 +31,9 @@ pub struct Snapshot {
 pub struct Socket {
     /// Its number.
     pub fd: u32,
-    /// Where the socket stands.
+    /// State of the socket.
     pub state: State,
-    /// Where it leads, or what it listens on.
+    /// Destination, or the address that it listens on.
     pub address: Option<SocketAddr>,
     /// The name behind a cookie address.
     pub name: Option<String>,
@@ -45,7 +45,7 @@ pub struct Socket {
     pub carried: Option<(u64, u64)>,
 }
 
-/// Where a socket stands.
+/// State of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No connect has begun.
@@ -184,7 +184,7 @@ fn socket(
     Ok(Some(socket))
 }
 
-/// Where a record's connection leads.
+/// Destination of a record's connection.
 fn describe(
     socket: &mut Socket,
     record: &Image,

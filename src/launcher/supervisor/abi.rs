@@ -90,7 +90,7 @@ pub fn adopt_orphans() {
 
 /// A change in a child.
 pub struct Change {
-    /// Which child.
+    /// The child.
     pub child: i32,
     /// Its status, as wait(2) has it.
     pub status: i32,
@@ -304,8 +304,8 @@ pub fn fill_standard_descriptors() {
     }
 }
 
-/// Lets standard input and output, and every descriptor from 3 on but `kept`, go: whoever waits for their end
-/// does not wait for this process.
+/// Lets standard input and output, and every descriptor from 3 on but `kept`, go: a program that waits for
+/// their end does not wait for this process.
 pub fn let_go_of_descriptors(kept: &[i32]) {
     for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
         let _ = epochsocks::sys::replace_by_null(standard);

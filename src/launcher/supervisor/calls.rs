@@ -269,7 +269,7 @@ impl Supervisor<'_> {
         Done::Gives(length as i64)
     }
 
-    /// Where the stub finds the UDP socket, which is bound to loopback unless it is bound.
+    /// Address at which the stub finds the UDP socket, which is bound to loopback unless it is bound.
     fn bound(&self, socket: &Socket) -> Result<SocketAddr, Errno> {
         let own = || local(socket.number()).ok_or(Errno(libc::EINVAL));
         let mut loopback = self.stubs.address(socket.kind.domain);
@@ -298,7 +298,7 @@ impl Supervisor<'_> {
         told.into()
     }
 
-    /// listen(2): nobody on another machine is let in, unless the settings say so.
+    /// listen(2): no other machine is let in, unless the settings say so.
     fn listen(&mut self, call: &Call) -> Done {
         let socket = match Socket::of(call, &self.listener) {
             Ok(socket) => socket,

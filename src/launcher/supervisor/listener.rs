@@ -172,7 +172,7 @@ impl Listener {
         self.control(SEND, &mut RawResponse { id, value, error, flags }).map(drop)
     }
 
-    /// Ends the call `id`. Errors: `ENOENT` if nobody waits for it any more.
+    /// Ends the call `id`. Errors: `ENOENT` if its caller does not wait any more.
     pub fn answer(&self, id: u64, result: Result<i64, Errno>) -> Result<(), Errno> {
         match result {
             Ok(value) => self.respond(id, value, 0, 0),

@@ -2,7 +2,7 @@
 //!
 //! - [`tree`]: the three processes: the launcher in front, the supervisor, the program
 //! - [`listener`] and [`abi`]: the kernel's interface, and all `unsafe`; [`pieces`]: what of it there must be
-//! - [`program`]: the memory and the sockets of whoever calls
+//! - [`program`]: the memory and the sockets of the caller
 //! - [`verdict`]: what becomes of a call, by the hooks' policy
 //! - [`calls`]: each call, carried out; [`connects`]: those that wait for Tor; [`pending`]: what waits
 //! - [`names`]: the name server, by [`channels`] and [`stub`]s; [`world`]: what is known of names and addresses
@@ -64,7 +64,7 @@ pub struct Supervisor<'s> {
     sockets: Sockets,
     stubs: Stubs,
     refused_ports: HashSet<u16>,
-    /// When it was last looked whether all programs still wait.
+    /// Time of the last look whether all programs still wait.
     looked: Duration,
 }
 
@@ -113,7 +113,7 @@ impl<'s> Supervisor<'s> {
             for &(token, bits) in &events {
                 match token {
                     LISTENER if bits & libc::EPOLLIN as u32 != 0 => self.next_call(),
-                    // Nobody is under the filter any more.
+                    // No process is under the filter any more.
                     LISTENER => return Ok(()),
                     SIGNALS => other(&self.log, Other::Signal),
                     FRONT => {
@@ -163,7 +163,7 @@ impl<'s> Supervisor<'s> {
         self.pending.give_up(place);
     }
 
-    /// Ends what takes too long and what nobody waits for any more.
+    /// Ends what takes too long and what no caller waits for any more.
     fn look_after(&mut self) {
         let now = time::monotonic();
         if now.saturating_sub(self.looked) < LOOK {

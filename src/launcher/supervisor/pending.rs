@@ -13,7 +13,7 @@ use super::listener::Call;
 /// Data that a call sends once its socket is connected.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload {
-    /// Where they are in the program's memory.
+    /// Their address in the program's memory.
     pub place: u64,
     /// Their number of bytes.
     pub length: u64,
@@ -31,10 +31,10 @@ pub struct Connect {
     pub payload: Option<Payload>,
 }
 
-/// Where an answer goes.
+/// Receiver of an answer.
 #[derive(Clone)]
 pub enum ReplyTo {
-    /// To the program's UDP socket there, which stays open meanwhile: its port is nobody else's.
+    /// To the program's UDP socket there, which stays open meanwhile: its port is no other socket's.
     Datagram(SocketAddr, #[allow(dead_code, reason = "it is held, not used")] Rc<OwnedFd>),
     /// By our end of a stream.
     Stream(Rc<OwnedFd>),
@@ -67,7 +67,7 @@ pub struct Pending {
     pub fd: Rc<OwnedFd>,
     /// The events that the set waits for.
     pub events: u32,
-    /// When it is over, on the monotonic clock.
+    /// Time at which it is over, on the monotonic clock.
     pub deadline: Option<Duration>,
     pub work: Work,
 }

@@ -112,7 +112,7 @@ pub fn process_of(thread: i32) -> i32 {
     number.and_then(|number| number.trim().parse().ok()).unwrap_or(thread)
 }
 
-/// When `process` was started, in ticks since boot, and what it is called.
+/// Start of `process`, in ticks since boot, and its name.
 pub fn start_of(process: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name, which may hold anything, stands in parentheses; the start is field 22 (proc_pid_stat(5)).

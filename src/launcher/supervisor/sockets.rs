@@ -1,10 +1,10 @@
-//! Where the sockets lead that were connected through Tor: what getpeername(2) answers for them. A socket is
+//! Destinations of the sockets that were connected through Tor: what getpeername(2) answers for them. A socket is
 //! known by its `SO_COOKIE`, which the kernel never gives twice, whatever descriptors name it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-/// As many sockets as are remembered; the oldest gives way. Nobody tells when a socket is closed.
+/// As many sockets as are remembered; the oldest gives way. The kernel does not tell when a socket is closed.
 const MOST: usize = 16_384;
 
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ impl Sockets {
         }
     }
 
-    /// Where the socket leads.
+    /// Destination of the socket.
     pub fn destination(&self, cookie: u64) -> Option<SocketAddr> {
         self.entries.get(&cookie).map(|entry| entry.destination)
     }

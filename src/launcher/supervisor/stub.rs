@@ -64,7 +64,7 @@ impl Stubs {
         self.each().any(|stub| stub.address == address)
     }
 
-    /// Where a socket of `domain` finds one.
+    /// Address at which a socket of `domain` finds one.
     pub fn address(&self, domain: i32) -> SocketAddr {
         match (domain, &self.v6) {
             (libc::AF_INET6, Some(v6)) => v6.address,

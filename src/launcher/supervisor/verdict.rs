@@ -21,7 +21,7 @@ pub enum Verdict {
     Dissolve,
     /// The socket is connected through Tor, by the name behind a cookie address or by the address.
     ThroughTor {
-        /// Where the program wants to go.
+        /// Destination that the program wants.
         destination: SocketAddr,
         /// It is a cookie address.
         is_cookie: bool,

@@ -83,7 +83,7 @@ impl Known for World<'_> {
     }
 }
 
-/// Tor itself is asked by the supervisor's loop alone, which waits for nobody: see
+/// Tor itself is asked by the supervisor's loop alone, which never waits: see
 /// [`start`](epochsocks::resolver::query::start).
 impl Names for World<'_> {
     fn ask(&self, _: &Name) -> Result<IpAddr, ResolveError> {

@@ -13,7 +13,7 @@ use crate::sys::{Errno, File, may_execute};
 /// Number of interpreters that Linux follows before it answers `ELOOP`.
 const MOST_INTERPRETERS: usize = 5;
 
-/// Why a program must not be run, and which file is the reason.
+/// Reason that a program must not be run, and the file that it is about.
 #[derive(Clone, Copy)]
 pub struct Blocked {
     /// The refusal, or the error that kept the file from being inspected.

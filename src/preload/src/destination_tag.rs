@@ -1,4 +1,4 @@
-//! Where connected sockets lead, told where one is about to reach another program, asked where one has
+//! Destinations of connected sockets, told when one is about to reach another program, asked when one has
 //! come from elsewhere. See [`epochsocks::launch_store::destinations`].
 
 use core::net::{IpAddr, SocketAddr};
@@ -47,7 +47,7 @@ pub fn forget(fd: i32) {
     }
 }
 
-/// Where `fd`, which another program has connected, leads: what that program has told, if the
+/// Destination of `fd`, which another program has connected: what that program has told, if the
 /// kernel's peer is the Tor port. Async-signal-safe.
 fn ask(fd: i32) -> Option<SocketAddr> {
     if !is_connected_to_tor(fd) {

@@ -12,7 +12,7 @@ use crate::inheritance;
 
 unsafe extern "C" {
     static environ: *const *const c_char;
-    /// Where the kernel has put the argument count; the arguments and the environment follow, each
+    /// Address at which the kernel has put the argument count; the arguments and the environment follow, each
     /// with a null pointer behind it (System V ABI, "Process Initialization"). The dynamic linker's.
     static __libc_stack_end: *const usize;
 }

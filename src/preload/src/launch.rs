@@ -31,8 +31,8 @@ pub static ONION_POOL: OnionPool = OnionPool::new();
 static ID: AtomicU64 = AtomicU64::new(0);
 static FIRST: AtomicI32 = AtomicI32::new(0);
 
-/// Where the environment that the process was started with names the launch: what other processes
-/// know it by. As above.
+/// The value in the environment that the process was started with: other processes know the launch by it.
+/// As above.
 static VALUE: AtomicPtr<c_char> = AtomicPtr::new(null_mut());
 
 /// Set while no other process of the launch has begun. Then nothing is stored: most programs start

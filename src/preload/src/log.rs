@@ -19,7 +19,7 @@ use crate::{environment, settings};
 
 /// The longest path of a log file with its NUL, in bytes.
 const LONGEST_PATH: usize = 1_024;
-/// Where systemd's journal takes lines (systemd.io, "Native Journal Protocol").
+/// Socket at which systemd's journal takes lines (systemd.io, "Native Journal Protocol").
 const JOURNAL_SOCKET: &[u8] = b"/run/systemd/journal/socket";
 
 /// The lines of each subject.

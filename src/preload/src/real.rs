@@ -181,8 +181,8 @@ macro_rules! reals {
         /// Those whose handlers may call what they stand in front of.
         const CALLED: &str = concat!($(hook_row!(called $row)),*);
 
-        /// Where the loaded objects' tables can't be read, asks for what a signal handler may call,
-        /// and for what must not stay with the kernel. Not async-signal-safe.
+        /// Asks for what a signal handler may call, and for what must not stay with the kernel, if the loaded
+        /// objects' tables can't be read. Not async-signal-safe.
         pub fn resolve_at_load() {
             if !linkage::is_readable() {
                 $(hook_row!(ask_at_load $row);)*

@@ -29,7 +29,7 @@ pub fn cookie_range() -> CookieRange {
     CookieRange::new(range.base(), range.prefix())
 }
 
-/// When the settings were loaded, in nanoseconds since boot, where they need it. A word of its own:
+/// Time at which the settings were loaded, in nanoseconds since boot, where they need it. A word of its own:
 /// Relaxed.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 

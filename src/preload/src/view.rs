@@ -9,7 +9,7 @@ use crate::launch::ONION_POOL;
 use crate::log::REFUSALS;
 use crate::sockets::{Backend, SOCKETS};
 
-/// Where everything is.
+/// Addresses of everything.
 #[used]
 static VIEW: View = View::new(
     from_ref(SOCKETS.registry()).cast(),

@@ -23,7 +23,7 @@ use aarch64 as native;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as native;
 
-/// Which direct system calls a file's code makes.
+/// Direct system calls that a file's code makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectCalls {
     /// It connects by them: it has both `socket` and `connect` and does not have the C library's

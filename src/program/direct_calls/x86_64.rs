@@ -24,7 +24,7 @@ const GATE: u64 = 128;
 /// optimisation.
 const IDENTITY: usize = 8;
 
-/// Where code enters the kernel with a number that comes from elsewhere. A few are enough: a run-time
+/// Places where code enters the kernel with a number that comes from elsewhere. A few are enough: a run-time
 /// library has one for each number of arguments.
 #[derive(Default)]
 pub struct Gates {

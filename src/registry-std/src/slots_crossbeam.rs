@@ -114,7 +114,7 @@ impl<T: Payload> Crossbeam<T> {
 }
 
 impl<T: Payload> Shared<T> {
-    /// A claimable that nobody has, if there is one.
+    /// A claimable that no thread has, if there is one.
     fn claim(&'static self) -> Option<&'static Claimable<T>> {
         let home = thread_hash() % HANDLES;
         let (before, after) = self.handles.split_at(home);

@@ -1,13 +1,13 @@
-//! Where the entries of a registry lie in its memory, for the live view.
+//! Places of a registry's entries in its memory, for the live view.
 
 /// A table of words, one a descriptor, each the address of a node with marks in its low bits. Offsets
 /// are in bytes from the start of the registry; the layout is C's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Layout {
-    /// Where the address of the first page of words lies.
+    /// Address of the word that holds the address of the first page of words.
     pub near: u32,
-    /// Where the address of the array of the other pages' addresses lies.
+    /// Address of the word that holds the address of the array of the other pages' addresses.
     pub far: u32,
     /// The words of a page.
     pub page: u32,
@@ -15,7 +15,7 @@ pub struct Layout {
     pub names: u32,
     /// The bits of a word that are not of the address.
     pub marks: u32,
-    /// Where the record lies in a node.
+    /// Offset of the record in a node.
     pub record: u32,
 }
 

@@ -137,7 +137,7 @@ use core::ptr::NonNull;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId(pub u64);
 
-/// Why an entry could not be made.
+/// Reason that an entry could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertError {
     /// The descriptor has an entry (guarantee G).
@@ -183,7 +183,7 @@ pub unsafe trait Registry: Sync + Sized {
     /// The backend's name, and which of the lettered guarantees it gives.
     const VARIANT: &'static Variant;
 
-    /// Where its entries lie, if another process can read them.
+    /// Places of its entries, if another process can read them.
     const LAYOUT: Option<Layout> = None;
 
     /// Tells whether this process may change the registry; a vfork child may not (guarantee J).

@@ -70,7 +70,7 @@ impl<T> core::fmt::Debug for Node<T> {
 }
 
 impl<T> Node<T> {
-    /// Where the record lies, in bytes from the start of the node.
+    /// Offset of the record, in bytes from the start of the node.
     pub const RECORD: usize = offset_of!(Node<T>, record);
 }
 
@@ -201,7 +201,7 @@ impl<T: Payload> Node<T> {
     /// when the caller read that; it may have been reused since.
     #[inline(always)]
     pub fn must_hear_of_close(&self) -> bool {
-        // SAFETY: whoever found the node in a slot is ordered after `revive`.
+        // SAFETY: a caller that found the node in a slot is ordered after `revive`.
         unsafe { T::must_hear_of_close(self.record.get().cast()) }
     }
 

@@ -82,7 +82,7 @@ fn a_place_claims_by_a_plain_store_from_the_second_time_on() {
     assert_eq!(count(), (0, 0));
 }
 
-/// A claim that is never released keeps its cell: whoever comes to the place later claims another.
+/// A claim that is never released keeps its cell: a caller that comes to the place later claims another.
 #[test]
 fn a_place_whose_claim_was_abandoned_claims_elsewhere() {
     let registry = with_an_entry();

@@ -25,7 +25,7 @@ pub struct Table<S> {
 }
 
 impl<S: Zeroed> Table<S> {
-    /// Where its pages are found; nothing is said of the words in them.
+    /// Addresses of its pages; nothing is said of the words in them.
     pub const LAYOUT: Layout = Layout {
         near: offset_of!(Self, near) as u32,
         far: offset_of!(Self, far) as u32,

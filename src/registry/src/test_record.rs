@@ -11,7 +11,7 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct TestRecord {
     id: SocketId,
-    /// Where it leads; 0 before it is connected.
+    /// Destination; 0 before it is connected.
     port: AtomicU32,
     /// It is counted in [`OPEN`], and wants to hear of the close.
     is_open: AtomicBool,
@@ -32,7 +32,7 @@ impl TestRecord {
         self.is_open.store(true, Relaxed);
     }
 
-    /// Where the record leads.
+    /// Destination of the record.
     pub fn port(&self) -> Option<u16> {
         Some(self.port.load(Relaxed) as u16).filter(|port| *port != 0)
     }

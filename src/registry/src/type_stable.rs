@@ -62,8 +62,8 @@ impl<T: Payload> Counts<T> {
     /// Gives up a reference; the last one makes the node free (guarantee E).
     #[inline(always)]
     fn give_back(&self, node: NonNull<Node<T>>) {
-        // AcqRel: every holder's use comes before the reuse; and whoever raises the count later, of this
-        // life or of the next, finds the slots changed that were changed before (see `protect`).
+        // AcqRel: every holder's use comes before the reuse; and a reader that raises the count later, of
+        // this life or of the next, finds the slots changed that were changed before (see `protect`).
         // SAFETY: nodes are never unmapped.
         if unsafe { node.as_ref() }.count.fetch_sub(1, AcqRel) == 1 {
             self.recycle(node);
@@ -164,7 +164,7 @@ unsafe impl<T: Payload> Domain for Counts<T> {
         self.slab.push(list);
         // SAFETY: nodes are never unmapped; this one is ours.
         let fresh = unsafe { node.as_ref() };
-        // No reader raises a 0, so that the store undoes nobody's raise.
+        // No reader raises a 0, so that the store undoes no raise.
         mutant!(EarlyCount => { fresh.revive(cookie, 0); return Some(node); });
         fresh.renew(cookie, 0);
         // Release pairs with the Acquire in `protect`.

@@ -22,7 +22,7 @@ pub struct Plan<'a> {
     pub credentials: Option<&'a Credentials>,
     /// The address at which the socket reaches Tor.
     pub tor: SocketAddr,
-    /// When it has to be over, in nanoseconds since boot.
+    /// Time at which it has to be over, in nanoseconds since boot.
     pub deadline: u64,
 }
 

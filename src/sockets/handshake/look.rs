@@ -11,14 +11,14 @@ use crate::tor::DriveError;
 pub struct Report {
     /// Request to the proxy.
     pub request: Request,
-    /// Why it failed, if it did.
+    /// Reason that it failed, if it did.
     pub error: Option<DriveError>,
 }
 
 /// Result of a look at a handshake.
 #[derive(Debug)]
 pub struct Look {
-    /// Where it stands.
+    /// State of the connect.
     pub progress: Progress,
     /// For the log, once: the caller has ended it.
     pub report: Option<Report>,

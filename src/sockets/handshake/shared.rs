@@ -30,7 +30,7 @@ const ERRNO: u32 = 16;
 /// has driven.
 #[repr(C)]
 pub(super) struct Shared {
-    /// When the right of the driving process ends, in nanoseconds since boot; 0 while none drives. A
+    /// Time at which the right of the driving process ends, in nanoseconds since boot; 0 while none drives. A
     /// time says that a process is gone where process ids do not: they differ between namespaces.
     lease: AtomicU64,
     /// Counts the steps.

@@ -89,7 +89,7 @@ pub(super) struct Inner {
 unsafe impl Sync for Slot {}
 
 impl Slot {
-    /// Where in `events` the number of the message stands.
+    /// Place of the number of the message in `events`.
     pub(super) const AWAITS: u32 = 16;
 
     pub(super) fn stage(&self) -> Stage {
@@ -117,7 +117,7 @@ impl Slot {
         self.stage() == Stage::InFlight
     }
 
-    /// When the handshake has to be over, in nanoseconds since boot.
+    /// Time at which the handshake has to be over, in nanoseconds since boot.
     pub fn deadline(&self) -> u64 {
         // Relaxed: a number by itself.
         self.deadline.load(Relaxed)

@@ -28,7 +28,7 @@ pub struct Table {
     chunks: [AtomicPtr<Slot>; CHUNKS],
     /// Slots below this were used.
     used: AtomicU32,
-    /// Where the next search starts.
+    /// Slot at which the next search starts.
     cursor: AtomicU32,
     /// The earliest deadline of those in flight, inverted so that zero is none; may be too early.
     nearest: AtomicU64,
@@ -54,7 +54,7 @@ impl Table {
     /// The number of chunks.
     pub const CHUNK_COUNT: u32 = CHUNKS as u32;
 
-    /// Where the addresses of the chunks lie.
+    /// Address of the list of the addresses of the chunks.
     pub const fn chunks(&self) -> *const () {
         (&raw const self.chunks).cast()
     }
@@ -193,7 +193,7 @@ impl Table {
         self.nearest.fetch_max(!deadline, Relaxed);
     }
 
-    /// When the next handshake runs out of time, in nanoseconds since boot; may be too early.
+    /// Time at which the next handshake runs out of time, in nanoseconds since boot; may be too early.
     pub fn nearest_deadline(&self) -> Option<u64> {
         // Relaxed: as in `note_deadline`.
         Some(self.nearest.load(Relaxed)).filter(|&d| d != 0).map(|d| !d)

@@ -15,7 +15,7 @@ const TRAP_FLAG: i64 = 1 << 8;
 pub struct Boundary {
     /// Number of instructions of the operation before it, at least 1.
     pub number: u64,
-    /// Where the next instruction is.
+    /// Address of the next instruction.
     pub address: usize,
 }
 

@@ -12,7 +12,7 @@ pub type wordexp_t = c_void;
 /// Variable arguments: an array or a structure that is passed by its address.
 pub type va_list = *mut c_void;
 
-/// Where a child of clone(2) begins.
+/// Function at which a child of clone(2) begins.
 pub type CloneEntry = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// One request of aio_write(3) where offsets have 64 bits, as they always have here.

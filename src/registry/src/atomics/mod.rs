@@ -6,7 +6,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `real`, `modelled` | the atomics, memory and the thread's number of a program, and of a model |
-//! | `barrier` | a memory barrier that whoever runs seldom makes all threads pass |
+//! | `barrier` | a memory barrier that the rare side makes all threads pass |
 //! | `ordering` | the memory orderings by which the project's protocols hold |
 //! | `mutant` | mistakes that models make on purpose, which loom must find |
 //! | `models` | runs a model, or a model with mutants |

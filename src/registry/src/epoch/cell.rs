@@ -96,12 +96,12 @@ impl Reader {
     }
 }
 
-/// The cell of one place on a stack, alone on its cache line: whoever is in that place may claim it by a
-/// plain store, as nobody else is there.
+/// The cell of one place on a stack, alone on its cache line: the caller that is in that place may claim
+/// it by a plain store, as no other one is there.
 ///
 /// # Life of a cell
 /// ```text
-///   no owner --own (CAS)--> a place's --disown (swap)--> nobody's, for good
+///   no owner --own (CAS)--> a place's --disown (swap)--> no place's, for good
 ///                           word: FREE <--claim, release (stores)--> a policy's word
 /// ```
 #[repr(C, align(64))]
@@ -112,7 +112,7 @@ pub struct Placed {
 }
 
 /// The owner of a cell that no place has, and that none shall have.
-const NOBODY: u64 = u64::MAX;
+const NO_PLACE: u64 = u64::MAX;
 
 impl Cell for Placed {
     #[inline(always)]
@@ -159,7 +159,7 @@ impl Placed {
     /// Takes the cell from its place for good.
     pub fn disown(&self) {
         // Total order: before the clock moves; see `claim`.
-        self.owner.swap_total(NOBODY);
+        self.owner.swap_total(NO_PLACE);
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Cells<C, const N: usize> {
     used_words: [AtomicU64; GROUPS],
     /// One bit a word of `used_words`: it is not zero.
     used_groups: AtomicU64,
-    /// Where a search far from its home ended last.
+    /// Cell at which a search far from its home ended last.
     frontier: AtomicU32,
 }
 
@@ -82,7 +82,7 @@ impl<C: Cell, const N: usize> Cells<C, N> {
         }
     }
 
-    /// Where this thread starts its search.
+    /// Cell at which this thread starts its search.
     #[inline(always)]
     fn home_index() -> usize {
         thread_hash() % HOMES
@@ -201,7 +201,7 @@ impl<T> Generation<T> {
         cell.claim(place, word).then_some(cell.word())
     }
 
-    /// Gives the caller's place a cell from now on, if it may and the cell is nobody's yet.
+    /// Gives the caller's place a cell from now on, if it may and the cell is no place's yet.
     pub fn own_placed(&self, place: Place) {
         let index = place.hash(PLACES);
         // Relaxed: a hint; `disown_all` has taken the cells before it says so.

@@ -216,7 +216,7 @@ const LONGEST_QUERY: usize = 512;
 /// As many pieces as the kernel takes in one call (`UIO_MAXIOV`).
 const MOST_PIECES: usize = 1_024;
 
-/// Where the data of a call are.
+/// Place of the data of a call.
 pub enum Pieces {
     /// In one piece.
     One(iovec),

@@ -174,7 +174,7 @@ unsafe fn has_address(message: *const msghdr) -> bool {
     is_readable(message) && unsafe { !(*message).msg_name.is_null() && (*message).msg_namelen != 0 }
 }
 
-/// Where the data of a message are.
+/// Place of the data of a message.
 ///
 /// # Safety
 /// As for sendmsg(2).

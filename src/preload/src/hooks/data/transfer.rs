@@ -11,7 +11,7 @@ use crate::hooks::waits::wait_loop::wait_for_handshake;
 use crate::sockets::{SOCKETS, none_in_flight};
 use crate::{errno, real};
 
-/// Which way data go: the option that limits how long a call waits for it.
+/// Direction of data: the option that limits how long a call waits for it.
 #[derive(Clone, Copy)]
 enum Way {
     In = libc::SO_RCVTIMEO as isize,

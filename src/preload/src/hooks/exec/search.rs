@@ -7,7 +7,7 @@ use epochsocks::sys::Errno;
 
 use crate::environment::current;
 
-/// Where libc looks when there is no PATH (`confstr(_CS_PATH)`).
+/// Directories in which libc looks when there is no PATH (`confstr(_CS_PATH)`).
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// The longest path that the kernel takes, with its NUL.
 const LONGEST: usize = 4_096;

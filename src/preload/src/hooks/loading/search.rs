@@ -18,7 +18,7 @@ const LONGEST: usize = 512;
 /// The path of a library, with its NUL.
 pub type Path = Bytes<LONGEST>;
 
-/// Directories of the system's, in which nobody but its administrator puts a library.
+/// Directories of the system's, in which its administrator alone puts libraries.
 const SYSTEM: [&[u8]; 7] = [
     b"/lib/",
     b"/lib64/",

@@ -27,7 +27,7 @@ pub struct Host {
     pub address: IpAddr,
 }
 
-/// Where an answer goes: the arguments that the reentrant functions share.
+/// Receiver of an answer: the arguments that the reentrant functions share.
 pub struct Place {
     pub host: *mut hostent,
     pub buffer: *mut c_char,

@@ -1,4 +1,4 @@
-//! Where names are looked up: Tor's SOCKS port and the onion pool.
+//! Services that look names up: Tor's SOCKS port and the onion pool.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -12,7 +12,7 @@ use crate::hooks::arguments::AddressArgument;
 use crate::log::log;
 use crate::{environment, inheritance, real};
 
-/// Where the path of a `sockaddr_un` begins.
+/// Offset of the path in a `sockaddr_un`.
 const PATH: usize = size_of::<libc::sa_family_t>();
 
 /// Set once the log has said it. Guards nothing else: Relaxed.

@@ -54,7 +54,7 @@ pub unsafe fn by_option(fd: c_int, value: *mut c_void, length: *mut socklen_t) -
     }
 }
 
-/// Where `fd` leads, as far as this process knows.
+/// Destination of `fd`, as far as this process knows.
 #[inline(always)]
 fn peer(fd: c_int) -> Peer {
     if datagrams::is_known(fd) {
@@ -74,7 +74,7 @@ fn peer(fd: c_int) -> Peer {
     }
 }
 
-/// Where the connection of `fd` leads, if it has one. An IPv4 address, which two registers hold, is asked
+/// Destination of the connection of `fd`, if it has one. An IPv4 address, which two registers hold, is asked
 /// for by itself: one that is put together in memory and moved as a whole costs as much as the lookup,
 /// since the processor waits for the small stores before a large load.
 #[inline(always)]

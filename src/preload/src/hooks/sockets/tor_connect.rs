@@ -18,7 +18,7 @@ use crate::log::log;
 use crate::sockets::SOCKETS;
 use crate::{clock, errno, launch, runtime};
 
-/// Where a destination leads through Tor.
+/// Host that a destination stands for.
 #[derive(Clone, Copy)]
 pub enum HostIs {
     /// To its address, by the name that Tor has resolved to it where one is known.
