@@ -4,6 +4,7 @@
 //! - [`running`]: what a program that is run gets, and what is left of the launcher
 //! - [`refusals`]: programs that can't be protected
 //! - [`redirect`]: the processes of a launch with a supervisor
+//! - [`supervised_waits`]: how a connect that waits under a supervisor ends
 //! - [`direct_calls`]: programs that enter the kernel themselves
 //! - [`backstop`]: what the kernel refuses the program
 //! - [`inherited`]: what the program does not inherit
@@ -33,6 +34,7 @@ mod running;
 mod settings;
 mod shells;
 mod status;
+mod supervised_waits;
 #[allow(dead_code)]
 #[path = "../support"]
 mod support {

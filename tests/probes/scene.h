@@ -141,14 +141,15 @@ static inline int play(const struct scene *scenes, int count, char **arguments)
     return 2;
 }
 
-/* Until the thread that writes its id there waits in the kernel; one look may meet a short wait. */
-static inline void wait_until_asleep(const int *thread)
+/* Until the thread that writes its id there, whose state the file of this name tells, waits in the kernel; one look
+   may meet a short wait. */
+static inline void wait_until_asleep_in(const char *name, const int *thread)
 {
     char path[64], line[256];
     int id;
     while ((id = __atomic_load_n(thread, __ATOMIC_ACQUIRE)) == 0)
         sched_yield();
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    snprintf(path, sizeof path, name, id);
     for (int seen = 0; seen < 20;) {
         FILE *file = fopen(path, "r");
         EXPECT(file && fgets(line, sizeof line, file));
@@ -156,5 +157,10 @@ static inline void wait_until_asleep(const int *thread)
         seen = strstr(line, ") S ") ? seen + 1 : 0;
         sched_yield();
     }
+}
+
+static inline void wait_until_asleep(const int *thread)
+{
+    wait_until_asleep_in("/proc/self/task/%d/stat", thread);
 }
 #endif

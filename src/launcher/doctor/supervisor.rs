@@ -1,8 +1,6 @@
 //! The pieces of a supervisor, each tried on a child that puts itself under its filter.
 
 use super::report::Report;
-use crate::failure::describe;
-use crate::supervisor::listener::Listener;
 use crate::supervisor::pieces::{Lack, PIECES, Piece};
 use crate::supervisor::tree;
 
@@ -22,17 +20,6 @@ pub fn examine(report: &mut Report) {
             (Err(errno), Err(_)) => {
                 return missing(report, step, Lack { piece: Piece::Notification, errno });
             }
-        }
-    }
-    let step = "supervisor signals";
-    match Listener::knows_killable_waits() {
-        Ok(()) => {
-            let text = "a signal that a program handles begins no call anew (Linux 5.19)";
-            report.step(step, Ok::<_, &str>(text));
-        }
-        Err(errno) => {
-            let why = describe(errno);
-            report.note(step, format!("a signal that a program handles begins a call anew: {why}"));
         }
     }
 }

@@ -9,15 +9,15 @@ use epochsocks::config::Inbound;
 use epochsocks::policy::address::encode;
 use epochsocks::policy::socket::open;
 use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
-use epochsocks::sys::{Errno, net, status_flags};
+use epochsocks::sys::{Errno, net};
 
 use super::Supervisor;
 use super::abi;
 use super::connects::without_waiting;
 use super::listener::Call;
 use super::log::{Level, Subject};
-use super::pending::{Payload, Pending, ReplyTo, Work};
-use super::program::{self, Socket};
+use super::pending::{Payload, ReplyTo};
+use super::program::{self, AddressCopy, Socket};
 use super::stub::local;
 use super::verdict::{self, Verdict};
 
@@ -35,6 +35,7 @@ impl Supervisor<'_> {
         let Ok(call) = self.listener.receive() else { return };
         let done = match call.number {
             libc::SYS_socket => self.socket(&call),
+            libc::SYS_socketpair => self.socket_pair(&call),
             libc::SYS_connect => self.connect(&call),
             libc::SYS_sendto => self.send_to(&call),
             libc::SYS_getpeername => self.peer_name(&call),
@@ -56,13 +57,7 @@ impl Supervisor<'_> {
         let kind_only = SocketKind { domain, kind: kind & KIND_MASK, protocol };
         match open(domain, kind, protocol) {
             SocketDecision::Libc => return Done::Passes,
-            SocketDecision::Refuse(refusal) => {
-                let name = program::name_of(call.thread);
-                let process = || program::process_of(call.thread);
-                let message = format_args!("{name}: socket refused: {refusal}");
-                self.log.line(Level::Debug, Subject::Socket, process, message);
-                return Done::Fails(refusal.errno());
-            }
+            SocketDecision::Refuse(refusal) => return self.refuse_socket(call, refusal),
             SocketDecision::Track | SocketDecision::Confine => {}
         }
         if !program::shares_network(call) {
@@ -81,6 +76,24 @@ impl Supervisor<'_> {
             }
             Err(errno) => Done::Fails(errno),
         }
+    }
+
+    /// socketpair(2). There is no pair of sockets that could leave the machine.
+    fn socket_pair(&mut self, call: &Call) -> Done {
+        let [domain, kind, protocol] = [0, 1, 2].map(|place| call.arguments[place] as i32);
+        match open(domain, kind, protocol) {
+            SocketDecision::Libc => Done::Passes,
+            SocketDecision::Refuse(refusal) => self.refuse_socket(call, refusal),
+            SocketDecision::Track | SocketDecision::Confine => Done::Fails(Errno(libc::EOPNOTSUPP)),
+        }
+    }
+
+    fn refuse_socket(&self, call: &Call, refusal: Refusal) -> Done {
+        let name = program::name_of(call.thread);
+        let process = || program::process_of(call.thread);
+        let message = format_args!("{name}: socket refused: {refusal}");
+        self.log.line(Level::Debug, Subject::Socket, process, message);
+        Done::Fails(refusal.errno())
     }
 
     /// A confined socket; `flags` are the type argument of socket(2).
@@ -103,24 +116,32 @@ impl Supervisor<'_> {
         }
         let taken =
             Socket::of(call, &self.listener).and_then(|socket| self.as_before(call, socket));
-        let socket = match taken {
-            Ok(socket) => socket,
-            Err(errno) => return self.untold(call, errno),
-        };
-        if !socket.kind.is_inet() {
+        if taken.as_ref().is_ok_and(|socket| !socket.kind.is_inet()) {
             return Done::Passes;
         }
         let [_, place, length, ..] = call.arguments;
-        let address = match program::address(call, &self.listener, place, length) {
-            Ok(address) => address,
+        let read = || AddressCopy::of(call, &self.listener, place, length);
+        // The kernel looks at the address before it asks for a socket.
+        let both = match taken {
+            Err(Errno(libc::ENOTSOCK)) => read().and(Err(Errno(libc::ENOTSOCK))),
+            taken => taken.and_then(|socket| Ok((socket, read()?))),
+        };
+        let (socket, copy) = match both {
+            Ok(both) => both,
             Err(errno) => return self.untold(call, errno),
         };
+        let address = copy.parse();
         let verdict = match address {
             Address::Inet(to) if socket.kind.is_udp() && self.stubs.is_one(to) => {
                 Verdict::NameServer(to)
             }
             _ => verdict::connect(socket.kind, address, &self.world, self.settings),
         };
+        if verdict == Verdict::Invalid {
+            // The kernel knows which errno it is.
+            let connect = if socket.kind.is_tcp() { without_waiting } else { net::connect };
+            return connect(socket.number(), copy.as_slice()).into();
+        }
         self.carry_out(call, socket, address, verdict, None)
     }
 
@@ -162,32 +183,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// A connect past Tor, which the settings allow. A blocking socket's call is answered when it is over.
-    fn connect_directly(&mut self, call: &Call, socket: Socket, destination: SocketAddr) -> Done {
-        let (bytes, length) = encode(&destination);
-        let address = &bytes[..length];
-        if let Ok(cookie) = net::cookie(socket.number()) {
-            self.sockets.remove(cookie);
-        }
-        let waits = socket.kind.is_tcp()
-            && status_flags(socket.number()).is_ok_and(|flags| !flags.is_nonblocking());
-        if !waits {
-            return net::connect(socket.number(), address).into();
-        }
-        match without_waiting(socket.number(), address) {
-            Err(Errno(libc::EINPROGRESS)) => {
-                let pending = Pending {
-                    fd: Rc::new(socket.fd),
-                    events: libc::EPOLLOUT as u32,
-                    deadline: None,
-                    work: Work::Direct(*call),
-                };
-                self.add(pending).map(drop).map_or_else(Done::Fails, |()| Done::Later)
-            }
-            result => result.into(),
-        }
-    }
-
     /// sendto(2) with an address.
     fn send_to(&mut self, call: &Call) -> Done {
         let [_, data, length, flags, place, address_length] = call.arguments;
@@ -200,8 +195,8 @@ impl Supervisor<'_> {
             // The descriptor may be another socket by the time that the kernel looks.
             return if is_fast_open { Done::Fails(Errno(libc::EOPNOTSUPP)) } else { Done::Passes };
         }
-        let address = match program::address(call, &self.listener, place, address_length) {
-            Ok(address) => address,
+        let address = match AddressCopy::of(call, &self.listener, place, address_length) {
+            Ok(copy) => copy.parse(),
             Err(errno) => return self.untold(call, errno),
         };
         let verdict = match address {
@@ -368,6 +363,12 @@ pub(super) enum Done {
 
 impl From<Result<(), Errno>> for Done {
     fn from(result: Result<(), Errno>) -> Done {
-        result.map_or_else(Done::Fails, |()| Done::Gives(0))
+        result.map(|()| 0).into()
+    }
+}
+
+impl From<Result<i64, Errno>> for Done {
+    fn from(result: Result<i64, Errno>) -> Done {
+        result.map_or_else(Done::Fails, Done::Gives)
     }
 }

@@ -33,7 +33,7 @@ impl Supervisor<'_> {
                 deadline: None,
                 work: Work::Channel(process),
             })?;
-            self.sockets.insert(cookie, server, false);
+            self.sockets.insert(cookie, server, None);
             Ok(())
         });
         opened.into()

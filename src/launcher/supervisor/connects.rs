@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epochsocks::policy::address::encode;
 use epochsocks::socks5::{Credentials, Handshake, Request};
-use epochsocks::sys::{self, Errno, net, time};
+use epochsocks::sys::{self, Errno, net, status_flags, time};
 use epochsocks::tor::{Advance, DialError, DriveError, advance, target};
 
 use super::Supervisor;
@@ -14,7 +14,7 @@ use super::abi;
 use super::calls::{Done, MOST_BYTES};
 use super::listener::Call;
 use super::log::{Level, Subject};
-use super::pending::{Connect, Payload, Pending, Work};
+use super::pending::{Connect, Direct, Payload, Pending, Work};
 use super::program::{self, Socket};
 
 impl Supervisor<'_> {
@@ -32,18 +32,22 @@ impl Supervisor<'_> {
             Ok(cookie) => cookie,
             Err(errno) => return Done::Fails(errno),
         };
-        if let Some(under_way) = self.pending.connect_of(cookie) {
-            // A signal has ended the call, and the kernel makes it once more.
-            if under_way.destination == destination && !self.listener.waits(under_way.call.id) {
-                under_way.call = *call;
+        if let Some(place) = self.pending.place_of(cookie) {
+            if self.is_waited_for(place) {
+                return Done::Fails(Errno(libc::EALREADY));
+            }
+            if let Some(connect) = self.pending.connect_to(place, destination) {
+                (connect.call, connect.payload) = (*call, payload);
                 return Done::Later;
             }
-            return Done::Fails(Errno(libc::EALREADY));
+            self.give_up(place);
+            let _ = net::disconnect(fd);
         }
         if net::has_peer(fd) {
-            return match self.sockets.report(cookie, destination) {
-                true => Done::Gives(0),
-                false => Done::Fails(Errno(libc::EISCONN)),
+            return match (self.sockets.report(cookie, destination), payload) {
+                (Some(0), Some(_)) => self.send_payload(call, fd, payload).into(),
+                (Some(value), _) => Done::Gives(value),
+                (None, _) => Done::Fails(Errno(libc::EISCONN)),
             };
         }
         let process = program::process_of(call.thread);
@@ -59,17 +63,63 @@ impl Supervisor<'_> {
             Ok(Advance::Waits(events)) => events as u32,
             Ok(Advance::Done(_)) | Err(_) => libc::EPOLLOUT as u32,
         };
-        let limit =
-            abi::send_timeout(fd).unwrap_or(Duration::MAX).min(self.settings.handshake_timeout);
+        let (own, tors) = (send_timeout(&socket), self.settings.handshake_timeout);
+        let late = Errno(if own < tors { libc::EINPROGRESS } else { libc::ETIMEDOUT });
+        let call = *call;
         let connect =
-            Connect { call: *call, process, cookie, destination, request, handshake, payload };
+            Connect { call, process, cookie, destination, request, handshake, payload, late };
         let pending = Pending {
             fd: Rc::new(socket.fd),
             events,
-            deadline: Some(time::monotonic().saturating_add(limit)),
+            deadline: Some(time::monotonic().saturating_add(own.min(tors))),
             work: Work::Connect(Box::new(connect)),
         };
         self.add(pending).map_or_else(Done::Fails, |_| Done::Later)
+    }
+
+    /// A connect past Tor, which the settings allow. A blocking socket's call is answered when it is over.
+    pub(super) fn connect_directly(
+        &mut self,
+        call: &Call,
+        socket: Socket,
+        destination: SocketAddr,
+    ) -> Done {
+        let (bytes, length) = encode(&destination);
+        let cookie = match net::cookie(socket.number()) {
+            Ok(cookie) => cookie,
+            Err(errno) => return Done::Fails(errno),
+        };
+        self.sockets.remove(cookie);
+        let waits = socket.kind.is_tcp()
+            && status_flags(socket.number()).is_ok_and(|flags| !flags.is_nonblocking());
+        if !waits {
+            return net::connect(socket.number(), &bytes[..length]).into();
+        }
+        if let Some(place) = self.pending.place_of(cookie) {
+            if self.is_waited_for(place) {
+                return Done::Fails(Errno(libc::EALREADY));
+            }
+            self.give_up(place);
+        }
+        match without_waiting(socket.number(), &bytes[..length]) {
+            // The kernel goes on with what a call has begun that a signal has ended.
+            Err(Errno(libc::EINPROGRESS | libc::EALREADY)) => {
+                let pending = Pending {
+                    deadline: time::monotonic().checked_add(send_timeout(&socket)),
+                    fd: Rc::new(socket.fd),
+                    events: libc::EPOLLOUT as u32,
+                    work: Work::Direct(Direct { call: *call, cookie }),
+                };
+                self.add(pending).map_or_else(Done::Fails, |_| Done::Later)
+            }
+            result => result.into(),
+        }
+    }
+
+    /// Tells whether a thread still waits for the connect at `place`.
+    fn is_waited_for(&self, place: usize) -> bool {
+        let call = self.pending.get(place).and_then(Pending::call);
+        call.is_some_and(|call| self.listener.waits(call.id))
     }
 
     /// Lets the program's own socket connect to the SOCKS port, without waiting.
@@ -102,13 +152,15 @@ impl Supervisor<'_> {
                 Ok(Advance::Done(_)) => self.finish(place, pending, Ok(())),
                 Err(error) => self.finish(place, pending, Err(error)),
             },
-            Work::Direct(call) => {
-                let error = net::take_error(fd);
-                let result = match error {
-                    Ok(0) => Ok(0),
-                    Ok(errno) | Err(Errno(errno)) => Err(Errno(errno)),
-                };
-                let _ = self.listener.answer(call.id, result);
+            Work::Direct(Direct { call, .. }) => {
+                // The error of a call that a signal has ended is for the next one.
+                if self.listener.waits(call.id) {
+                    let result = match net::take_error(fd) {
+                        Ok(0) => Ok(0),
+                        Ok(errno) | Err(Errno(errno)) => Err(Errno(errno)),
+                    };
+                    let _ = self.listener.answer(call.id, result);
+                }
                 self.end(place, &pending);
             }
             Work::Question(asking) => match advance(fd, &mut asking.handshake) {
@@ -130,38 +182,46 @@ impl Supervisor<'_> {
         match pending.work {
             Work::Connect(_) => self.finish(place, pending, Err(DriveError::TimedOut)),
             Work::Question(_) => self.answered(place, pending, Err(DriveError::TimedOut)),
-            Work::Direct(_) | Work::Stream(..) | Work::Channel(_) => self.end(place, &pending),
+            Work::Direct(Direct { call, .. }) => {
+                let _ = self.listener.answer(call.id, Err(Errno(libc::EINPROGRESS)));
+                self.end(place, &pending);
+            }
+            Work::Stream(..) | Work::Channel(_) => self.end(place, &pending),
         }
     }
 
-    /// Answers a connect.
+    /// Answers a connect. If a signal has ended its call, the program's next one hears of its success.
     fn finish(&mut self, place: usize, pending: Pending, result: Result<(), DriveError>) {
         self.end(place, &pending);
         let fd = pending.number();
         let Work::Connect(connect) = &pending.work else { return };
-        let Connect { call, process, cookie, destination, request, payload, .. } = **connect;
+        let Connect { call, process, cookie, destination, request, payload, late, .. } = **connect;
         let (host, port) = (request.host, request.port);
         let waits = self.listener.waits(call.id);
-        let result = match result {
+        let errno = match result {
             Ok(()) => {
                 let message = format_args!("connected through Tor to {host} port {port}");
                 self.log.line(Level::Notice, Subject::Connection, || process, message);
-                self.sockets.insert(cookie, destination, !waits);
-                self.send_payload(&call, fd, payload)
+                let payload = payload.filter(|_| waits);
+                let result = self.send_payload(&call, fd, payload);
+                let answered = self.listener.answer(call.id, result);
+                let unreported = answered.err().map(|_| result.unwrap_or(0));
+                return self.sockets.insert(cookie, destination, unreported);
             }
+            Err(DriveError::TimedOut) if late == Errno(libc::EINPROGRESS) => late,
             Err(error) => {
                 if waits {
                     let message = format_args!("connect to {host} port {port}: {error}");
                     self.log.line(Level::Error, Subject::Connection, || process, message);
                 }
-                // As it was before the connect, so that the program may try again.
-                let _ = net::disconnect(fd);
-                // The kernel's ECONNRESET for it.
-                let _ = net::take_error(fd);
-                Err(error.errno())
+                error.errno()
             }
         };
-        let _ = self.listener.answer(call.id, result);
+        // As it was before the connect, so that the program may try again.
+        let _ = net::disconnect(fd);
+        // The kernel's ECONNRESET for it.
+        let _ = net::take_error(fd);
+        let _ = self.listener.answer(call.id, Err(errno));
     }
 
     /// Sends what Fast Open takes along; gives the call's result.
@@ -173,12 +233,17 @@ impl Supervisor<'_> {
     }
 }
 
+/// The time that a connect of `socket` has, `SO_SNDTIMEO`.
+fn send_timeout(socket: &Socket) -> Duration {
+    abi::send_timeout(socket.number()).unwrap_or(Duration::MAX)
+}
+
 /// Connects `fd` without waiting, whatever its flags are: what waited here would keep all other calls waiting.
 pub(super) fn without_waiting(fd: i32, address: &[u8]) -> Result<(), Errno> {
     match net::connect_now(fd, address) {
         // The system forbids Fast Open.
         Err(Errno(libc::EOPNOTSUPP)) => {
-            sys::without_blocking(fd, sys::status_flags(fd)?, || net::connect(fd, address))
+            sys::without_blocking(fd, status_flags(fd)?, || net::connect(fd, address))
         }
         connected => connected,
     }

@@ -10,9 +10,6 @@ use libc::{c_int, c_ulong};
 
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`: the filter's supervisor reads from the descriptor that this gives.
 const NEW_LISTENER: usize = 1 << 3;
-/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): once the supervisor has a call, only a fatal signal
-/// ends it: no handler makes the program ask twice.
-const WAIT_KILLABLE: usize = 1 << 5;
 
 /// `SECCOMP_IOCTL_NOTIF_RECV`, `_SEND`, `_ID_VALID`, `_ADDFD` and `_SET_FLAGS` (linux/seccomp.h).
 const RECEIVE: c_ulong = 0xc050_2100;
@@ -86,26 +83,12 @@ impl Listener {
     /// Puts the calling thread under `program`, whose notifications the descriptor that this gives brings.
     /// Errors: those of [`filter::install`].
     pub fn install(program: &Program) -> Result<OwnedFd, Errno> {
-        let install = |flags| filter::install(program.instructions(), flags | NEW_LISTENER);
-        let number = match install(filter::SPECULATION_ALLOWED | WAIT_KILLABLE) {
-            Err(Errno(libc::EINVAL)) => install(filter::SPECULATION_ALLOWED)?,
-            result => result?,
-        };
+        // A signal ends a call that waits, as it ends a connect in the kernel: with WAIT_KILLABLE_RECV a handler, a
+        // stop and a debugger would wait for Tor.
+        let flags = filter::SPECULATION_ALLOWED | NEW_LISTENER;
+        let number = filter::install(program.instructions(), flags)?;
         // SAFETY: a fresh descriptor of ours.
         Ok(unsafe { OwnedFd::from_raw_fd(number as c_int) })
-    }
-
-    /// Tells whether the kernel knows of waits that only a fatal signal ends: it looks at flags before the filter,
-    /// which is none here. Errors: `EINVAL` where it does not.
-    pub fn knows_killable_waits() -> Result<(), Errno> {
-        let flags = NEW_LISTENER | WAIT_KILLABLE;
-        // SAFETY: there is no program at the address.
-        let installed =
-            unsafe { syscall6(libc::SYS_seccomp, filter::SET_MODE_FILTER, flags, 0, 0, 0, 0) };
-        match Errno::check(installed) {
-            Ok(_) | Err(Errno(libc::EFAULT)) => Ok(()),
-            Err(errno) => Err(errno),
-        }
     }
 
     /// The end that [`Listener::install`] has made in the program's process.

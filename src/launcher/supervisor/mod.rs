@@ -37,15 +37,15 @@ use epochsocks::launch_store::Launch;
 use epochsocks::sys::{self, Errno, time};
 
 use abi::Event;
-use listener::Listener;
+use listener::{Call, Listener};
 use log::Log;
 use pending::{Pending, Table};
 use sockets::Sockets;
 use stub::Stubs;
 use world::World;
 
-/// The time between two looks whether programs still wait for their calls.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two looks whether programs still wait for their calls: nobody tells of a signal that ends one.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The tokens of the set, beside those of the table's places.
 const LISTENER: u64 = 0;
@@ -107,8 +107,7 @@ impl<'s> Supervisor<'s> {
         self.watch(others[1].as_raw_fd(), FRONT)?;
         let mut events: Vec<Event> = Vec::new();
         loop {
-            let is_watched = self.pending.each().any(|(_, pending)| pending.is_watched());
-            let limit = is_watched.then_some(LOOK);
+            let limit = self.time_to_next_look();
             abi::wait(&self.set, limit, &mut events);
             for &(token, bits) in &events {
                 match token {
@@ -124,7 +123,7 @@ impl<'s> Supervisor<'s> {
                     place => self.drive((place - PLACES) as usize),
                 }
             }
-            if is_watched {
+            if limit.is_some() {
                 self.look_after();
             }
         }
@@ -163,19 +162,30 @@ impl<'s> Supervisor<'s> {
         self.pending.give_up(place);
     }
 
+    /// The time until something may be over without an event; without an end if nothing may.
+    fn time_to_next_look(&self) -> Option<Duration> {
+        let now = time::monotonic();
+        let each = self.pending.each().filter_map(|(_, pending)| {
+            let late = pending.deadline.map(|deadline| deadline.saturating_sub(now));
+            late.into_iter().chain(pending.call().map(|_| LOOK)).min()
+        });
+        each.min()
+    }
+
     /// Ends what takes too long and what no caller waits for any more.
     fn look_after(&mut self) {
         let now = time::monotonic();
-        if now.saturating_sub(self.looked) < LOOK {
-            return;
+        let is_time = now.saturating_sub(self.looked) >= LOOK;
+        if is_time {
+            self.looked = now;
         }
-        self.looked = now;
+        let is_left = |call: &Call| is_time && !self.listener.waits(call.id);
         let over: Vec<_> = self
             .pending
             .each()
             .filter(|(_, pending)| {
                 let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
-                is_late || pending.call().is_some_and(|call| !self.listener.waits(call.id))
+                is_late || pending.call().is_some_and(is_left)
             })
             .map(|(place, _)| place)
             .collect();

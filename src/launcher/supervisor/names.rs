@@ -150,7 +150,7 @@ impl Supervisor<'_> {
             Err(errno) => return Done::Fails(errno),
         };
         if let Ok(cookie) = net::cookie(socket.number()) {
-            self.sockets.insert(cookie, server, false);
+            self.sockets.insert(cookie, server, None);
         }
         let pending = Pending {
             fd: Rc::new(fd),

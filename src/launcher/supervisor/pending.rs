@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use epochsocks::resolver::dns::Question;
 use epochsocks::socks5::{Handshake, Request};
+use epochsocks::sys::Errno;
 
 use super::listener::Call;
 
@@ -29,6 +30,16 @@ pub struct Connect {
     pub request: Request,
     pub handshake: Handshake,
     pub payload: Option<Payload>,
+    /// The call's errno when its time is over: the socket's own time (`SO_SNDTIMEO`) is not Tor's.
+    pub late: Errno,
+}
+
+/// A connect of a blocking socket past Tor, as the settings allow.
+#[derive(Clone, Copy, Debug)]
+pub struct Direct {
+    pub call: Call,
+    /// `SO_COOKIE` of the program's socket.
+    pub cookie: u64,
 }
 
 /// Receiver of an answer.
@@ -53,8 +64,7 @@ pub struct Asking {
 /// The work that is waited for.
 pub enum Work {
     Connect(Box<Connect>),
-    /// A connect of a blocking socket past Tor, as the settings allow.
-    Direct(Call),
+    Direct(Direct),
     Question(Box<Asking>),
     /// Our end of a program's connection to a name server: what it has sent so far.
     Stream(i32, Vec<u8>),
@@ -77,14 +87,18 @@ impl Pending {
     pub fn call(&self) -> Option<&Call> {
         match &self.work {
             Work::Connect(connect) => Some(&connect.call),
-            Work::Direct(call) => Some(call),
+            Work::Direct(direct) => Some(&direct.call),
             Work::Question(_) | Work::Stream(..) | Work::Channel(_) => None,
         }
     }
 
-    /// Tells whether it may have to be ended before the set tells of it.
-    pub fn is_watched(&self) -> bool {
-        self.deadline.is_some() || self.call().is_some()
+    /// `SO_COOKIE` of the program's socket that a call connects.
+    fn cookie(&self) -> Option<u64> {
+        match &self.work {
+            Work::Connect(connect) => Some(connect.cookie),
+            Work::Direct(direct) => Some(direct.cookie),
+            Work::Question(_) | Work::Stream(..) | Work::Channel(_) => None,
+        }
     }
 
     pub fn number(&self) -> i32 {
@@ -134,11 +148,21 @@ impl Table {
         self.places.len() - self.free.len()
     }
 
-    /// The connect that is under way on the socket `cookie`.
-    pub fn connect_of(&mut self, cookie: u64) -> Option<&mut Connect> {
-        self.places.iter_mut().flatten().find_map(|pending| match &mut pending.work {
-            Work::Connect(connect) if connect.cookie == cookie => Some(&mut **connect),
+    /// The place of the connect that is under way on the socket `cookie`.
+    pub fn place_of(&self, cookie: u64) -> Option<usize> {
+        self.each().find(|(_, pending)| pending.cookie() == Some(cookie)).map(|(place, _)| place)
+    }
+
+    /// That at `place`.
+    pub fn get(&self, place: usize) -> Option<&Pending> {
+        self.places.get(place)?.as_ref()
+    }
+
+    /// The connect through Tor at `place`, if it leads to `destination`.
+    pub fn connect_to(&mut self, place: usize, destination: SocketAddr) -> Option<&mut Connect> {
+        match &mut self.places.get_mut(place)?.as_mut()?.work {
+            Work::Connect(connect) if connect.destination == destination => Some(connect),
             _ => None,
-        })
+        }
     }
 }

@@ -48,19 +48,34 @@ impl Socket {
     }
 }
 
-/// A copy of the address of so many bytes that stands at `place`. Errors: `EINVAL`, `EFAULT`; `EACCES` where
-/// this process may not look at the program.
-pub fn address(
-    call: &Call,
-    listener: &Listener,
-    place: u64,
-    length: u64,
-) -> Result<Address, Errno> {
-    let mut bytes = [0; MAX_LENGTH];
-    let length = length as u32 as usize;
-    let room = bytes.get_mut(..length).ok_or(Errno(libc::EINVAL))?;
-    memory(call, listener, place, room)?;
-    Ok(Address::parse(room))
+/// A copy of an address of a program's.
+pub struct AddressCopy {
+    bytes: [u8; MAX_LENGTH],
+    length: usize,
+}
+
+impl AddressCopy {
+    /// That of so many bytes which stands at `place`. Errors: `EINVAL`, `EFAULT`; `EACCES` where this process may
+    /// not look at the program.
+    pub fn of(
+        call: &Call,
+        listener: &Listener,
+        place: u64,
+        length: u64,
+    ) -> Result<AddressCopy, Errno> {
+        let (mut bytes, length) = ([0; MAX_LENGTH], length as u32 as usize);
+        let room = bytes.get_mut(..length).ok_or(Errno(libc::EINVAL))?;
+        memory(call, listener, place, room)?;
+        Ok(AddressCopy { bytes, length })
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub fn parse(&self) -> Address {
+        Address::parse(self.as_slice())
+    }
 }
 
 /// Copies the bytes at `place`. Errors: `EFAULT`; `EACCES` where this process may not look at the program.

@@ -10,8 +10,8 @@ const MOST: usize = 16_384;
 #[derive(Clone, Copy)]
 struct Entry {
     destination: SocketAddr,
-    /// No program has heard that the connect succeeded: a signal ended its call before the answer.
-    is_unreported: bool,
+    /// The value of the call that connected it, which no program has heard: a signal ended the call before.
+    unreported: Option<i64>,
 }
 
 /// Destinations by `SO_COOKIE`. One thread has it: there is nothing to lock.
@@ -24,8 +24,8 @@ pub struct Sockets {
 
 impl Sockets {
     /// Remembers where the socket leads.
-    pub fn insert(&mut self, cookie: u64, destination: SocketAddr, is_unreported: bool) {
-        if self.entries.insert(cookie, Entry { destination, is_unreported }).is_none() {
+    pub fn insert(&mut self, cookie: u64, destination: SocketAddr, unreported: Option<i64>) {
+        if self.entries.insert(cookie, Entry { destination, unreported }).is_none() {
             self.order.push_back(cookie);
         }
         while self.order.len() > MOST {
@@ -40,14 +40,11 @@ impl Sockets {
         self.entries.get(&cookie).map(|entry| entry.destination)
     }
 
-    /// Tells whether a connect of the socket to `destination` has succeeded that no program has heard of; now one
+    /// The value of the call that has connected the socket to `destination`, if no program has heard it; now one
     /// does.
-    pub fn report(&mut self, cookie: u64, destination: SocketAddr) -> bool {
-        self.entries.get_mut(&cookie).is_some_and(|entry| {
-            let was_unreported = entry.is_unreported && entry.destination == destination;
-            entry.is_unreported &= !was_unreported;
-            was_unreported
-        })
+    pub fn report(&mut self, cookie: u64, destination: SocketAddr) -> Option<i64> {
+        let entry = self.entries.get_mut(&cookie)?;
+        if entry.destination == destination { entry.unreported.take() } else { None }
     }
 
     /// The socket has lost its peer.
@@ -68,23 +65,23 @@ mod tests {
     fn the_newest_sockets_are_remembered() {
         let mut sockets = Sockets::default();
         let count = MOST as u64 + 100;
-        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), false));
+        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), None));
         assert_eq!(sockets.entries.len(), MOST);
         assert!((0..100).all(|cookie| sockets.destination(cookie).is_none()));
         assert!((100..count).all(|cookie| sockets.destination(cookie).is_some()));
         (0..count).for_each(|cookie| sockets.remove(cookie));
         assert!(sockets.entries.is_empty());
-        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), false));
+        (0..count).for_each(|cookie| sockets.insert(cookie, at("192.0.2.1:80"), None));
         assert!(sockets.order.len() <= MOST);
     }
 
     #[test]
     fn a_connect_that_nobody_heard_of_is_reported_once() {
         let mut sockets = Sockets::default();
-        sockets.insert(1, at("192.0.2.1:80"), true);
-        assert!(!sockets.report(1, at("192.0.2.2:80")));
-        assert!(sockets.report(1, at("192.0.2.1:80")));
-        assert!(!sockets.report(1, at("192.0.2.1:80")));
-        assert!(!sockets.report(2, at("192.0.2.1:80")));
+        sockets.insert(1, at("192.0.2.1:80"), Some(7));
+        assert_eq!(sockets.report(1, at("192.0.2.2:80")), None);
+        assert_eq!(sockets.report(1, at("192.0.2.1:80")), Some(7));
+        assert_eq!(sockets.report(1, at("192.0.2.1:80")), None);
+        assert_eq!(sockets.report(2, at("192.0.2.1:80")), None);
     }
 }
