@@ -35,12 +35,13 @@ enum Unless {
 }
 
 /// The calls that a supervisor is told of, besides those that make sockets.
-const SUPERVISED: [(i64, Unless); 6] = [
+const SUPERVISED: [(i64, Unless); 7] = [
     (libc::SYS_connect, Unless::Secret),
     (libc::SYS_getpeername, Unless::Secret),
     (libc::SYS_sendto, Unless::NoAddress),
     (libc::SYS_sendmsg, Unless::SlowOpen(2)),
     (libc::SYS_sendmmsg, Unless::SlowOpen(3)),
+    (libc::SYS_bind, Unless::Secret),
     (libc::SYS_listen, Unless::Secret),
 ];
 

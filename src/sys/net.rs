@@ -66,11 +66,10 @@ pub fn connect(fd: i32, address: &[u8]) -> Result<(), Errno> {
 
 /// Binds `fd` to `address`, a whole `sockaddr`; see bind(2).
 pub fn bind(fd: i32, address: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the kernel reads `address.len()` bytes.
-    Errno::check(unsafe {
-        syscall6(libc::SYS_bind, fd as usize, address.as_ptr() as usize, address.len(), 0, 0, 0)
-    })
-    .map(drop)
+    let arguments = [fd as usize, address.as_ptr() as usize, address.len(), 0, 0];
+    // SAFETY: the kernel reads `address.len()` bytes, and looks at three arguments.
+    Errno::check(unsafe { syscall_with_secret(libc::SYS_bind, arguments, SECRET.load(Relaxed)) })
+        .map(drop)
 }
 
 /// Connects `fd` to the `sockaddr` in `address` without waiting, whatever its flags are: sendto(2) with

@@ -147,7 +147,11 @@ fn unprivileged(subject: &Subject) -> Command {
 fn no_supervisor_is_asked_about_what_a_hook_has_judged() {
     let Some(network) = network_with(&["cc"]) else { return };
     let seen = supervised(dynamic()).arg("alone").run(network);
-    assert_eq!(seen.stdout(), "listen done\ngetpeername done\nconnect done\n", "{seen:#?}");
+    assert_eq!(
+        seen.stdout(),
+        "bind done\nlisten done\ngetpeername done\nconnect done\n",
+        "{seen:#?}"
+    );
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
 
 use crate::sandbox::{Sandbox, outcome};
 use crate::support::preload;
-use crate::support::process::probe;
+use crate::support::process::{finish, probe, probe_as, text};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply};
 
 /// Runs `command` on a kernel that lacks the system call `number`, as a filter of its own makes it seem.
@@ -118,12 +119,21 @@ fn a_socket_that_is_bound_to_any_address_of_the_machine_reaches_tor() {
     let resolved = Action::Reply(vec![5, 0, 5, 0, 0, 1, 192, 0, 2, 7, 0, 0]);
     let echoing = [Action::Greeting, method(0), Action::Request, reply(0), Action::Echo];
     let resolving = [Action::Greeting, Action::Request, resolved];
+    let fixed = probe_as("bound-static", "bound", &["-static", "-Wno-error"]);
     for (script, arguments) in [(&echoing[..], &[][..]), (&resolving, &["datagrams"])] {
         let proxy = ScriptedProxy::start(script);
-        let mut launcher = preload::launcher();
-        launcher.args(["--port", &proxy.port().to_string()]).arg(probe("bound")).args(arguments);
-        let seen = outcome(&mut launcher);
-        assert!(seen.status == Some(0) && seen.stdout == "done\n", "{arguments:?} {seen:?}");
+        for program in [probe("bound"), fixed.clone()] {
+            let mut launcher = preload::launcher();
+            launcher.args(["--port", &proxy.port().to_string()]).arg(&program).args(arguments);
+            let seen = finish(&mut launcher, Duration::from_secs(60));
+            assert_eq!(
+                seen.stdout,
+                b"done\n",
+                "{} {arguments:?} {}",
+                program.display(),
+                text(&seen)
+            );
+        }
     }
 }
 

@@ -357,7 +357,7 @@ static int alone(void) {
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     bind(server, (void *)&name, sizeof name);
     kill_the_supervisor();
-    bind(fd, (void *)&place, sizeof place);
+    tell("bind", bind(fd, (void *)&place, sizeof place));
     tell("listen", listen(fd, 1) | listen(server, 1));
     tell("getpeername", getpeername(pair[0], (void *)&(struct sockaddr_un){0}, &length));
     tell("connect", connect(client, (void *)&name, sizeof name));

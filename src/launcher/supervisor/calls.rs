@@ -7,6 +7,7 @@ use std::rc::Rc;
 use epochsocks::backstop::presence;
 use epochsocks::config::Inbound;
 use epochsocks::policy::address::encode;
+use epochsocks::policy::listen::confined_bind_address;
 use epochsocks::policy::socket::open;
 use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
 use epochsocks::sys::{Errno, net};
@@ -25,6 +26,8 @@ use super::verdict::{self, Verdict};
 const KIND_MASK: i32 = 0xf;
 /// The largest datagram that is sent in a program's place, and the most of what Fast Open sends at once.
 pub(super) const MOST_BYTES: usize = 65_535;
+/// The first port that every process may have, as Linux has it unless an administrator says otherwise.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 /// The longest query that is looked at.
 const LONGEST_QUERY: usize = 512;
 
@@ -39,6 +42,7 @@ impl Supervisor<'_> {
             libc::SYS_connect => self.connect(&call),
             libc::SYS_sendto => self.send_to(&call),
             libc::SYS_getpeername => self.peer_name(&call),
+            libc::SYS_bind => self.bind(&call),
             libc::SYS_listen => self.listen(&call),
             libc::SYS_sendmsg | libc::SYS_sendmmsg => Done::Fails(Errno(libc::EOPNOTSUPP)),
             _ => Done::Fails(Errno(libc::ENOSYS)),
@@ -293,6 +297,27 @@ impl Supervisor<'_> {
         told.into()
     }
 
+    /// bind(2). It leads nowhere, and the kernel carries it out, unless the socket is bound to the loopback interface
+    /// and the address is of another one: no answer of Tor's port or of a name server would come to it there.
+    fn bind(&mut self, call: &Call) -> Done {
+        let [_, place, length, ..] = call.arguments;
+        let Ok(socket) = Socket::of(call, &self.listener) else { return Done::Passes };
+        let Ok(copy) = AddressCopy::of(call, &self.listener, place, length) else {
+            return Done::Passes;
+        };
+        let Address::Inet(at) = copy.parse() else { return Done::Passes };
+        let every = confined_bind_address(at).filter(|_| net::is_confined(socket.number()));
+        // A port that the program may not have is the kernel's to refuse, as is an address of another machine.
+        let may_have = at.port() == 0 || at.port() >= FIRST_UNPRIVILEGED_PORT;
+        match every.filter(|_| may_have && is_own(at)) {
+            Some(every) => {
+                let (bytes, length) = encode(&every);
+                net::bind(socket.number(), &bytes[..length]).into()
+            }
+            None => Done::Passes,
+        }
+    }
+
     /// listen(2): no other machine is let in, unless the settings say so.
     fn listen(&mut self, call: &Call) -> Done {
         let socket = match Socket::of(call, &self.listener) {
@@ -345,6 +370,16 @@ impl Supervisor<'_> {
         }
         Done::Fails(errno)
     }
+}
+
+/// Tells whether `address` is one of this machine's.
+fn is_own(address: SocketAddr) -> bool {
+    let address = SocketAddr::new(address.ip().to_canonical(), 0);
+    let domain = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let (bytes, length) = encode(&address);
+    abi::socket(domain, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
+        .and_then(|fd| net::bind(fd.as_raw_fd(), &bytes[..length]))
+        .is_ok()
 }
 
 /// The end of a call.

@@ -240,6 +240,7 @@ macro_rules! carrying {
 }
 
 carrying!(getpeername_carrying: getpeername(fd: c_int, address: *mut sockaddr, length: *mut socklen_t) with 0, 0);
+carrying!(bind_carrying: bind(fd: c_int, address: *const sockaddr, length: socklen_t) with 0, 0);
 carrying!(listen_carrying: listen(fd: c_int, backlog: c_int) with 0, 0, 0);
 
 /// The next `connect`, whose system call carries the secret if there is one. libc's, from 2.41 on, clears the register on

@@ -48,7 +48,7 @@ pub unsafe fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_
     let (address, length) =
         copied.as_ref().map_or((address, length), |copy| (copy.as_ptr(), copy.length()));
     // SAFETY: the caller's contract, or a whole copy of what was judged.
-    unsafe { real::bind(fd, address, length) }
+    unsafe { real::bind_carrying(fd, address, length) }
 }
 
 /// The loopback address for `fd` in place of `local`, if it is a TCP socket that is not to have that.
