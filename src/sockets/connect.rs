@@ -226,12 +226,13 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         Err(Errno(libc::EALREADY).into())
     }
 
-    /// Ends the handshake of a socket whose last descriptor was closed while the connect was sent off.
+    /// Ends the handshake of a socket, and its epoll entries, if its last descriptor is closed: while the
+    /// connect was sent off, or under a record that has come in another one's place.
     ///
     /// A close takes the entry out of the registry, and then looks whether the record has a slot. A
     /// connect gives the record its slot, and then looks for the entry here. If the slot comes first,
     /// the close tells the record; if the entry goes first, this does.
-    fn end_if_closed(&self, fd: i32, record: &Record) {
+    pub(super) fn end_if_closed(&self, fd: i32, record: &Record) {
         // Between the two accesses; pairs with the SeqCst accesses of a removal: the step of the entry,
         // and `Record::has_slot_at`.
         fence(SeqCst);

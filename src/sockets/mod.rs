@@ -9,6 +9,7 @@
 //! | `registered` | the record as a registry keeps it |
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
+//! | `closed` | what becomes of the records of descriptors that are closed |
 //! | `connect` | [`Attempt`]: begins, sends off and finishes a connect |
 //! | `epoll` | [`EpollControl`]: what epoll_ctl(2) does to such a socket |
 //! | `handshake` | the table of handshakes in flight, and the epoll entries of their sockets |
@@ -31,6 +32,7 @@
 //! receives, connects, disconnects or changes an epoll entry takes a [`Verified`] socket. Every
 //! function is async-signal-safe.
 
+mod closed;
 mod connect;
 mod connection;
 mod epoll;
@@ -48,6 +50,7 @@ mod verified;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod watched;
 
+pub use closed::Absent;
 pub use connect::{Attempt, Connect, ConnectError, Event, Sent};
 pub use connection::Connection;
 pub use epoll::EpollControl;

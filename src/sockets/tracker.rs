@@ -1,7 +1,7 @@
 //! From a descriptor to its record.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 
 use super::handshake::{Interest, Look, Owner, Slot, TABLE, Token};
@@ -23,6 +23,10 @@ pub struct Sockets<R, L> {
     /// a descriptor got its number after the insert raised this mark: Relaxed suffices. A vfork
     /// child that makes no entry may raise it in its parent, whose scans are longer then.
     highest: AtomicI32,
+    /// Set once a record has come in the place of another one. The registry keeps such a record while it
+    /// keeps the earlier one, and does not tell it of the close of its last descriptor before. Relaxed: a
+    /// thread that closes a descriptor after another thread's `connect` has learned of that from it.
+    pub(super) has_dissolved: AtomicBool,
 }
 
 /// Number of times that a descriptor may change hands under a lookup before the call gives up.
@@ -53,7 +57,12 @@ enum Kept {
 impl<R, L> Sockets<R, L> {
     /// No sockets yet; `log` is told of events.
     pub const fn new(registry: R, log: L) -> Self {
-        Sockets { registry, log, highest: AtomicI32::new(-1) }
+        Sockets {
+            registry,
+            log,
+            highest: AtomicI32::new(-1),
+            has_dissolved: AtomicBool::new(false),
+        }
     }
 
     /// The registry of the records.
@@ -80,7 +89,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     }
 
     /// The descriptors from `first` to `last`, as close_range(2) counts them, that have entries.
-    fn entries_in(&self, first: u32, last: u32) -> impl Iterator<Item = i32> {
+    pub(super) fn entries_in(&self, first: u32, last: u32) -> impl Iterator<Item = i32> {
         let highest = i64::from(self.highest.load(Relaxed));
         (i64::from(first)..=i64::from(last).min(highest))
             .map(|fd| fd as i32)
@@ -96,13 +105,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// Tells whether a descriptor from `first` to `last` has an entry.
     pub fn any_in(&self, first: u32, last: u32) -> bool {
         self.entries_in(first, last).next().is_some()
-    }
-
-    /// Forgets every descriptor from `first` to `last`.
-    pub fn forget_range(&self, first: u32, last: u32) {
-        self.entries_in(first, last).for_each(|fd| {
-            self.registry.remove(fd);
-        });
     }
 
     /// Makes `target` name what `source` names; see [`Registry::duplicate`].
@@ -251,13 +253,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
         Err(Errno(libc::EBADF))
     }
 
-    /// Forgets the entry of `fd`, if it is still the one that was seen: another thread may have made a
-    /// new one.
-    pub(super) fn forget_entry(&self, fd: i32, seen: Held) {
-        self.registry.remove_if(fd, seen.record());
-        self.put(seen);
-    }
-
     /// `None` if `fd` has an entry.
     fn insert_if_vacant(&self, fd: i32, id: SocketId) -> Result<Option<Kept>, Errno> {
         self.note(fd);
@@ -354,6 +349,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// Forgets the connection of `fd`, whose peer the program has let go of, on every descriptor of
     /// the socket. Errors: `ENOBUFS`; then no descriptor has an entry any more.
     pub fn dissolve(&self, fd: i32) -> Result<(), Errno> {
+        // Nothing leads elsewhere that was not connected, and its epoll entries stay as they are.
+        if self.registry.borrow(fd, Record::progress) == Some(Progress::Unconnected) {
+            return Ok(());
+        }
+        self.has_dissolved.store(true, Relaxed);
         let slot = self.registry.borrow(fd, Record::take_slot).flatten();
         if self.registry.supersede(fd) == Err(InsertError::Exhausted) {
             return Err(Errno(libc::ENOBUFS));

@@ -41,6 +41,11 @@ fn a_registration_outlives_a_dissolved_connection() {
 }
 
 #[test]
+fn nothing_is_left_of_a_dissolved_connection_whose_socket_is_closed() {
+    play(PROBE, "dissolved-and-closed");
+}
+
+#[test]
 fn where_a_filter_keeps_a_set_from_telling_the_end_the_connect_fails() {
     play(PROBE, "denied");
 }

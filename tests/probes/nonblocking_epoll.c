@@ -1,6 +1,7 @@
 /* A socket in flight in several epoll sets, and several threads that wait on one. */
 #include "nonblocking.h"
 
+#include <dirent.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdatomic.h>
@@ -180,6 +181,55 @@ static void scene_dissolved(void)
     }
 }
 
+static int open_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    EXPECT(directory);
+    int count = 0;
+    while (readdir(directory))
+        count++;
+    EXPECT(closedir(directory) == 0);
+    return count;
+}
+
+static void by_close(int fd) { EXPECT(close(fd) == 0); }
+static void by_close_range(int fd) { EXPECT(close_range(fd, fd, 0) == 0); }
+static void by_dup2(int fd) { EXPECT(dup2(0, fd) == fd && close(fd) == 0); }
+
+static void by_fclose(int fd)
+{
+    FILE *stream = fdopen(fd, "r");
+    EXPECT(stream && fclose(stream) == 0);
+}
+
+/* What is left of a socket whose connection was dissolved goes with its last descriptor: its registrations, and
+   the handshake that is in flight by then. */
+static void scene_dissolved_and_closed(void)
+{
+    static void (*const ways[])(int) = {by_close, by_close_range, by_dup2, by_fclose};
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct epoll_event event;
+    int epoll = epoll_create1(0), before = open_descriptors();
+    for (int round = 0; round < 4 * (int)(sizeof ways / sizeof *ways); round++) {
+        int connects_again = round & 1, has_duplicate = round & 2, fd = socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT(reach(fd, HOST, 80) == 0);
+        EXPECT(connect(fd, &none, sizeof none) == 0);
+        int other = has_duplicate ? dup(fd) : -1;
+        add(epoll, fd, EPOLLOUT);
+        if (connects_again && ways[round / 4] != by_fclose) {
+            EXPECT(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        }
+        if (has_duplicate) {
+            EXPECT(close(other) == 0);
+            EXPECT(connects_again || waits_on(epoll, -1, &event) == 1);
+        }
+        ways[round / 4](fd);
+        EXPECT(waits_on(epoll, 0, &event) == 0);
+        EXPECT(open_descriptors() == before);
+    }
+}
+
 /* From here on epoll_ctl is EPERM. */
 static void forbid_changes(void)
 {
@@ -215,6 +265,7 @@ static const struct scene scenes[] = {
     {"oneshot", scene_oneshot},
     {"nested", scene_nested},
     {"dissolved", scene_dissolved},
+    {"dissolved-and-closed", scene_dissolved_and_closed},
     {"denied", scene_denied},
     {NULL, NULL},
 };

@@ -104,7 +104,7 @@ fn judge(fd: c_int) -> PassDecision {
     let kind = passed_kind(fd);
     let is_tcp = matches!(kind, Answer::Is(kind) if kind.is_tcp());
     // An entry belongs to a descriptor that was closed by a raw system call.
-    SOCKETS.registry().remove(fd);
+    SOCKETS.forget(fd);
     let own = if is_tcp { SOCKETS.same_socket(fd) } else { None };
     let provenance = if is_tcp { provenance(fd, own) } else { Provenance::Unknown };
     let decision = policy::pass(kind, provenance, settings);

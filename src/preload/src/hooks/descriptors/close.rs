@@ -35,7 +35,7 @@ pub unsafe fn close(fd: c_int) -> c_int {
 #[cold]
 fn close_tracked(fd: c_int) -> c_int {
     pthread_testcancel();
-    SOCKETS.registry().remove(fd);
+    SOCKETS.forget(fd);
     // SAFETY: close takes an integer.
     unsafe { errno::system_call!(libc::SYS_close, fd) as c_int }
 }

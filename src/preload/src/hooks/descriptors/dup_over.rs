@@ -2,8 +2,6 @@
 
 use core::ffi::c_int;
 
-use epochsocks::registry::Registry;
-
 use crate::sockets::SOCKETS;
 use crate::{errno, harmless};
 
@@ -11,14 +9,14 @@ use crate::{errno, harmless};
 /// entries are gone meanwhile (guarantee I).
 pub fn replaced<const N: usize>(fds: [c_int; N], call: impl FnOnce() -> c_int) -> c_int {
     fds.iter().for_each(|fd| harmless::remove(*fd));
-    let before = fds.map(|fd| SOCKETS.registry().detach(fd).map(|entry| (fd, entry)));
+    let before = fds.map(|fd| SOCKETS.detach(fd));
     let result = call();
     let saved = errno::get();
-    for (fd, entry) in before.into_iter().flatten() {
+    for entry in before.into_iter().flatten() {
         if result < 0 {
-            SOCKETS.registry().restore(fd, entry);
+            SOCKETS.restore(entry);
         } else {
-            SOCKETS.registry().discard(entry);
+            SOCKETS.discard(entry);
         }
     }
     errno::set(saved);

@@ -3,7 +3,6 @@
 
 use core::ffi::{c_char, c_int};
 
-use epochsocks::registry::Registry;
 use libc::FILE;
 
 use crate::hooks::data::outgoing;
@@ -79,5 +78,5 @@ unsafe fn forget(stream: *mut FILE) {
     let fd = unsafe { unhooked::fileno(stream) };
     errno::set(saved);
     harmless::remove(fd);
-    SOCKETS.registry().remove(fd);
+    SOCKETS.forget(fd);
 }

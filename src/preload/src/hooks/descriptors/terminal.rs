@@ -4,7 +4,6 @@
 use core::ffi::{c_char, c_int};
 use core::ops::RangeInclusive;
 
-use epochsocks::registry::Registry;
 use libc::{termios, winsize};
 
 use super::dup_over::replaced;
@@ -45,7 +44,7 @@ pub unsafe fn forkpty(
     if child == 0 {
         for fd in STANDARD {
             harmless::remove(fd);
-            SOCKETS.registry().remove(fd);
+            SOCKETS.forget(fd);
         }
     }
     child

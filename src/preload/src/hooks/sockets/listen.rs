@@ -7,7 +7,6 @@ use epochsocks::config::{Inbound, Settings};
 use epochsocks::policy::address::encode;
 use epochsocks::policy::listen::{accept_inbound, bind_address, confined_bind_address, inbound};
 use epochsocks::policy::{Address, Refusal};
-use epochsocks::registry::Registry;
 use epochsocks::sys::net::{self, Answer};
 use epochsocks::sys::{Errno, OwnedSocket};
 use libc::{sockaddr, socklen_t};
@@ -116,7 +115,7 @@ pub unsafe fn accept4(
 /// Removes a stale entry of `fd`, a descriptor that the kernel has just made: an entry would belong to a
 /// descriptor that was closed by a raw system call.
 fn without_entry(fd: c_int) -> c_int {
-    SOCKETS.registry().remove(fd);
+    SOCKETS.forget(fd);
     fd
 }
 

@@ -6,7 +6,6 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::config::{Inbound, OutboundLocalhost};
 use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
-use epochsocks::registry::Registry;
 use epochsocks::sys::{self, Errno, net};
 
 use crate::log::refused;
@@ -46,7 +45,7 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
                 return fd;
             }
             // An entry belongs to a descriptor that was closed by a raw system call.
-            SOCKETS.registry().remove(fd);
+            SOCKETS.forget(fd);
             or_closed(fd, confine(fd))
         }
     }
