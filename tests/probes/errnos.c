@@ -12,6 +12,7 @@
 #include <sys/select.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "scene.h"
 
@@ -210,6 +211,22 @@ static void all(const char *what, int fd)
     states(fd);
 }
 
+/* Status of a child that looks for the descriptor of a file action with these flags. */
+static int opens_for_a_child(int flags)
+{
+    char *arguments[] = {"sh", "-c", "test -e /proc/self/fd/77", NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int status = -1;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 77, "/dev/null", flags, 0);
+    errno = posix_spawn(&child, "/bin/sh", &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (errno != 0 || waitpid(child, &status, 0) != child)
+        return -1;
+    return status;
+}
+
 int main(void)
 {
     int pair[2], ends[2];
@@ -249,5 +266,8 @@ int main(void)
     SHOW(posix_spawn(&child, "/bin/true", NULL, NULL, arguments, unreadable) + (errno = 0));
     SHOW(posix_spawn(&child, "/bin/true", NULL, NULL, unreadable, environ) + (errno = 0));
     SHOW(execve("/nonexistent", arguments, environ));
+    SHOW(fexecve(-1, arguments, environ));
+    SHOW(opens_for_a_child(O_RDONLY));
+    SHOW(opens_for_a_child(O_RDONLY | O_CLOEXEC));
     return 0;
 }

@@ -86,6 +86,10 @@ pub unsafe fn fexecve(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> c_int {
+    // As libc, which asks the kernel for none of these.
+    if fd < 0 || arguments.is_null() || environment.is_null() {
+        return errno::fail(Errno(libc::EINVAL));
+    }
     // SAFETY: as above.
     unsafe {
         execute(c"".as_ptr(), arguments, environment, |call, _| {

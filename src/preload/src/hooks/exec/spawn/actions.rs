@@ -194,8 +194,8 @@ fn open(fd: c_int, path: &CStr, flags: c_int, mode: mode_t) -> Result<(), Errno>
         syscall6(libc::SYS_openat, directory, path, flags as usize, mode as usize, 0, 0)
     })? as c_int;
     if opened != fd {
-        let flags = if flags & libc::O_CLOEXEC != 0 { libc::O_CLOEXEC } else { 0 };
-        call(libc::SYS_dup3, opened, fd, flags)?;
+        // As dup2(2) in libc: O_CLOEXEC of the flags does not stay.
+        call(libc::SYS_dup3, opened, fd, 0)?;
         call(libc::SYS_close, opened, 0, 0)?;
     }
     Ok(())
