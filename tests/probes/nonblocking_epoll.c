@@ -202,7 +202,7 @@ static void by_fclose(int fd)
     EXPECT(stream && fclose(stream) == 0);
 }
 
-/* What is left of a socket whose connection was dissolved goes with its last descriptor: its registrations, and
+/* The registrations of a socket whose connection was dissolved go with its last descriptor, and so does
    the handshake that is in flight by then. */
 static void scene_dissolved_and_closed(void)
 {
