@@ -143,6 +143,16 @@ fn names_go_with_the_last_process() {
 }
 
 #[test]
+fn a_process_without_an_environment_keeps_no_names() {
+    let mut without = Command::new("sleep").arg("60").env_clear().spawn().expect("sleep");
+    let script = format!("{SAY_LAUNCH}getent hosts {ONION}");
+    let output = run(&["--no-backstop"], &["sh", "-c", &script]);
+    without.kill().and_then(|()| without.wait()).expect("its end");
+    assert!(succeeds(&output).contains(ONION));
+    assert_eq!(left_behind(&output), [] as [PathBuf; 0]);
+}
+
+#[test]
 fn what_a_killed_launch_leaves_goes_with_the_next() {
     let output = shell(&format!("getent hosts {ONION}; kill -KILL $$"));
     assert!(!output.status.success());

@@ -5,11 +5,12 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use core::time::Duration;
 
 use super::id::VARIABLE;
 use super::store::{self, ENTRIES, FIRST, Path, Store, c_path, inside};
 use crate::bytes::Bytes;
-use crate::sys::{self, Errno, File, paths};
+use crate::sys::{self, Errno, File, paths, time};
 
 /// An empty file that each process which uses the store has locked.
 const LOCK: &str = "lock";
@@ -165,12 +166,15 @@ fn is_own_process(process: i32) -> bool {
     state.is_some_and(|state| !b"ZX".contains(state))
 }
 
-/// Number of looks at an environment that may be empty, or gone by an execve(2) at each of them.
+/// Number of looks at a process that shows no environment.
 const LOOKS: usize = 16;
+/// The time between two looks at a process that executes a program.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Tells whether the environment that `process` was started with contains `wanted`, or may soon: while the process
 /// executes a program, the kernel shows neither environment nor arguments.
 fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
+    let mut executes = false;
     for _ in 0..LOOKS {
         if let Some(contains) = environment_contains(process, wanted) {
             return contains;
@@ -181,12 +185,14 @@ fn has_in_environment(process: i32, wanted: &[u8]) -> bool {
             return false;
         }
         let ask = |path: &CStr| File::open_at(libc::AT_FDCWD, path)?.read(&mut [0; 1]);
-        if told_of(process, "cmdline", ask) == Ok(0) {
-            return true;
+        executes = told_of(process, "cmdline", ask) == Ok(0);
+        if executes {
+            time::sleep(PAUSE);
         }
     }
-    // Not known: the store is left to a later look.
-    true
+    // One with arguments at the end was started without an environment. Of another the store is left to a later
+    // look.
+    executes
 }
 
 /// `None` of an environment that is empty, or that ended while it was read: the process has executed a program.

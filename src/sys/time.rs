@@ -26,6 +26,13 @@ fn clock(id: libc::clockid_t) -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
+/// Waits for `duration`, or until a signal is handled.
+pub fn sleep(duration: Duration) {
+    let time = timespec(duration);
+    // SAFETY: the kernel reads one timespec.
+    unsafe { syscall6(libc::SYS_nanosleep, &raw const time as usize, 0, 0, 0, 0, 0) };
+}
+
 /// `duration` in the kernel's form, at most what it holds.
 pub fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
