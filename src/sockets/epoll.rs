@@ -64,7 +64,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 fn control(record: &Record, call: &EpollControl) -> Result<(), Errno> {
     let Some((slot, mut locked)) = slot_of(record, call.operation)? else { return call.real() };
     let is_connected = record.progress() == Progress::Connected;
-    let result = match (locked.entries().find(call.epoll, call.fd), call.operation) {
+    let result = match (locked.entries_mut().find(call.epoll, call.fd), call.operation) {
         (None, libc::EPOLL_CTL_DEL) => call.real(),
         (None, libc::EPOLL_CTL_ADD) if is_connected => call.real(),
         (None, libc::EPOLL_CTL_ADD) => add(&mut locked, record.id(), call),

@@ -46,6 +46,16 @@ fn nothing_is_left_of_a_dissolved_connection_whose_socket_is_closed() {
 }
 
 #[test]
+fn a_set_has_the_same_registrations_by_each_of_its_numbers() {
+    play(PROBE, "duplicate-of-a-set");
+}
+
+#[test]
+fn the_next_set_of_a_number_tells_nothing_of_the_last_ones_sockets() {
+    play(PROBE, "closed-set");
+}
+
+#[test]
 fn where_a_filter_keeps_a_set_from_telling_the_end_the_connect_fails() {
     play(PROBE, "denied");
 }

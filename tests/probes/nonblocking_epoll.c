@@ -230,6 +230,53 @@ static void scene_dissolved_and_closed(void)
     }
 }
 
+/* A set has as many numbers as a program makes: a registration by one of them is there for all. */
+static void scene_duplicate_of_a_set(void)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+    int set = epoll_create1(0), other = dup(set), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    for (int round = 0; round < 4; round++) {
+        int first = round & 1 ? set : other, second = round & 1 ? other : set;
+        if (round < 2)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        EXPECT(epoll_ctl(first, EPOLL_CTL_ADD, fd, &event) == 0);
+        FAILS(epoll_ctl(second, EPOLL_CTL_ADD, fd, &event), EEXIST);
+        if (round >= 2)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        FAILS(epoll_ctl(second, EPOLL_CTL_ADD, fd, &event), EEXIST);
+        EXPECT(waits_on(first, 0, &event) == 0);
+        EXPECT(epoll_ctl(second, EPOLL_CTL_MOD, fd, &event) == 0);
+        EXPECT(waits_on(set, -1, &event) == 1 && event.events == EPOLLOUT && event.data.u64 == 7);
+        FAILS(epoll_ctl(first, EPOLL_CTL_ADD, fd, &event), EEXIST);
+        EXPECT(epoll_ctl(first, EPOLL_CTL_MOD, fd, &event) == 0);
+        EXPECT(waits_on(other, 0, &event) == 1);
+        EXPECT(epoll_ctl(second, EPOLL_CTL_DEL, fd, NULL) == 0);
+        FAILS(epoll_ctl(first, EPOLL_CTL_DEL, fd, NULL), ENOENT);
+        EXPECT(waits_on(other, 0, &event) == 0);
+        EXPECT(connect(fd, &none, sizeof none) == 0);
+    }
+}
+
+/* A set that is closed takes its registrations along: the next set of its number tells of none of them. */
+static void scene_closed_set(void)
+{
+    static const uint32_t manners[] = {0, EPOLLET, EPOLLONESHOT, EPOLLEXCLUSIVE};
+    for (int round = 0; round < 2 * (int)(sizeof manners / sizeof *manners); round++) {
+        struct epoll_event event = {.events = EPOLLOUT | manners[round / 2], .data.u64 = 7};
+        int set = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        EXPECT(round & 1 || reach(fd, HOST, 80) == -1);
+        EXPECT(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+        EXPECT(close(set) == 0 && epoll_create1(0) == set);
+        EXPECT(!(round & 1) || reach(fd, HOST, 80) == -1);
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        EXPECT(waits_on(set, 0, &event) == 0);
+        add(set, fd, EPOLLOUT);
+        EXPECT(waits_on(set, 0, &event) == 1 && event.data.u64 == (unsigned)fd);
+        EXPECT(close(set) == 0 && close(fd) == 0);
+    }
+}
+
 /* From here on epoll_ctl is EPERM. */
 static void forbid_changes(void)
 {
@@ -266,6 +313,8 @@ static const struct scene scenes[] = {
     {"nested", scene_nested},
     {"dissolved", scene_dissolved},
     {"dissolved-and-closed", scene_dissolved_and_closed},
+    {"duplicate-of-a-set", scene_duplicate_of_a_set},
+    {"closed-set", scene_closed_set},
     {"denied", scene_denied},
     {NULL, NULL},
 };

@@ -29,9 +29,29 @@ impl Entries {
     /// No entries.
     pub(super) const NONE: Entries = Entries([None; ENTRIES]);
 
-    /// The index of the entry of `fd` in `epoll`.
-    pub fn find(&self, epoll: i32, fd: i32) -> Option<usize> {
-        self.0.iter().position(|entry| entry.is_some_and(|entry| entry.matches(epoll, fd)))
+    /// The index of the entry of `fd` in `epoll`. A set may have several numbers, and a number may name
+    /// another set by now: where `fd` was registered by other numbers, too, the kernel is asked.
+    pub fn find(&mut self, epoll: i32, fd: i32) -> Option<usize> {
+        let mut known = None;
+        let mut others = 0_u32;
+        for (index, entry) in self.0.iter().enumerate() {
+            match entry {
+                Some(entry) if entry.is_of(fd) && entry.is_known_in(epoll) => known = Some(index),
+                Some(entry) if entry.is_of(fd) => others |= 1 << index,
+                _ => {}
+            }
+        }
+        if others == 0 {
+            return known;
+        }
+        let others = (0..ENTRIES).filter(|index| others >> index & 1 != 0);
+        let found = known.into_iter().chain(others).find(|index| {
+            let entry = self.get_mut(*index);
+            entry.is_some_and(|entry| entry.is_in(epoll))
+        });
+        let found = found.or(known)?;
+        self.get_mut(found)?.reach_by(epoll);
+        Some(found)
     }
 
     /// An index without an entry. `None` if there is none.

@@ -77,9 +77,32 @@ impl EpollEntry {
         EpollEntry { epoll, fd, own, kernel, requested, is_shared: false, is_stuck: false }
     }
 
-    /// Tells whether it is the entry of `fd` in `epoll`.
-    pub fn matches(&self, epoll: i32, fd: i32) -> bool {
-        self.epoll == epoll && self.fd == fd
+    /// Tells whether the program knows it by `fd`.
+    pub fn is_of(&self, fd: i32) -> bool {
+        self.fd == fd
+    }
+
+    /// Tells whether the program has last reached its set by the number `epoll`.
+    pub fn is_known_in(&self, epoll: i32) -> bool {
+        self.epoll == epoll
+    }
+
+    /// Asks the kernel whether the set that `epoll` names now has the entry.
+    pub fn is_in(&self, epoll: i32) -> bool {
+        let Interest { events, data } = armed(Token::NONE, FIRED);
+        match sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, self.own, events, data) {
+            Ok(()) => {
+                let _ = sys::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, self.own, 0, 0);
+                false
+            }
+            // It stays as it is.
+            result => result == Err(Errno(libc::EEXIST)),
+        }
+    }
+
+    /// The program reaches its set by the number `epoll`.
+    pub fn reach_by(&mut self, epoll: i32) {
+        self.epoll = epoll;
     }
 
     /// The duplicate that names the entry to the kernel.
@@ -120,7 +143,7 @@ impl EpollEntry {
     /// The token has come out of the set `epoll`: it is not armed any more, and the set is reached by
     /// that number.
     pub fn token_fired(&mut self, epoll: i32) {
-        self.epoll = epoll;
+        self.reach_by(epoll);
         if self.is_token() {
             self.kernel = Kernel::Token(FIRED);
         }
@@ -171,9 +194,8 @@ impl EpollEntry {
     pub fn restore(&mut self, in_kernel: bool) {
         self.kernel = Kernel::Requested;
         if in_kernel && self.modify(self.requested).is_err() {
-            // It has gone from the set, or a filter forbids to modify it.
-            let _ = self.control(libc::EPOLL_CTL_DEL, self.requested);
-            self.note(self.control(libc::EPOLL_CTL_ADD, self.requested));
+            // A filter forbids to modify it, or the set was closed, and another one may have its number.
+            self.note(self.renew(self.requested));
         }
     }
 
@@ -201,7 +223,12 @@ impl EpollEntry {
         if !self.requested.is_exclusive() {
             return self.control(libc::EPOLL_CTL_MOD, interest);
         }
-        let _ = self.control(libc::EPOLL_CTL_DEL, interest);
+        self.renew(interest)
+    }
+
+    /// Makes the kernel's entry anew, in the set that has it only.
+    fn renew(&self, interest: Interest) -> Result<(), Errno> {
+        self.remove()?;
         self.control(libc::EPOLL_CTL_ADD, interest)
     }
 

@@ -23,6 +23,9 @@ pub struct Token {
 }
 
 impl Token {
+    /// A token of no entry: an event that carries it ends where it comes out of a set.
+    pub const NONE: Token = Token { slot: SLOTS, serial: 0, index: 0 };
+
     /// The token of entry `index` of the socket that is the `serial`th in `slot`.
     pub const fn new(slot: SlotId, serial: u32, index: u32) -> Token {
         Token { slot, serial: serial & SERIALS, index }

@@ -59,12 +59,7 @@ pub unsafe fn epoll_wait(
     let call = |time, mask: *const sigset_t| unsafe {
         real::epoll_pwait(epoll, events, most, milliseconds(time), mask)
     };
-    wait(
-        Events { epoll, events, call, kept: 0, woken: false },
-        from_milliseconds(timeout),
-        first,
-        None,
-    )
+    wait(Events::new(epoll, events, call), from_milliseconds(timeout), first, None)
 }
 
 /// # Safety
@@ -82,12 +77,7 @@ pub unsafe fn epoll_pwait(
     let call = |time, mask: *const sigset_t| unsafe {
         real::epoll_pwait(epoll, events, most, milliseconds(time), mask)
     };
-    wait(
-        Events { epoll, events, call, kept: 0, woken: false },
-        from_milliseconds(timeout),
-        first,
-        Some(mask),
-    )
+    wait(Events::new(epoll, events, call), from_milliseconds(timeout), first, Some(mask))
 }
 
 /// # Safety
@@ -114,7 +104,7 @@ pub unsafe fn epoll_pwait2(
         // SAFETY: as above.
         unsafe { real::epoll_pwait2(epoll, events, most, timeout, mask) }
     };
-    wait(Events { epoll, events, call, kept: 0, woken: false }, limit, first, Some(mask))
+    wait(Events::new(epoll, events, call), limit, first, Some(mask))
 }
 
 fn from_milliseconds(timeout: c_int) -> Option<Duration> {
@@ -149,6 +139,8 @@ fn wait<C: Fn(Option<Duration>, *const sigset_t) -> c_int>(
         }
         let gone = start.map_or(Duration::ZERO, |start| clock::now().saturating_sub(start));
         left = limit.map(|limit| limit.saturating_sub(gone));
+    } else {
+        call.note_before();
     }
     wait_loop::wait(&mut call, left, mask.unwrap_or(core::ptr::null()))
 }
@@ -162,9 +154,25 @@ struct Events<C> {
     kept: c_int,
     /// Set if the questions that wait for Tor cut the last sleep short.
     woken: bool,
+    /// Content of the first event before the wait. A program that is told of none may go on to use it.
+    before: Option<epoll_event>,
 }
 
 impl<C> Events<C> {
+    fn new(epoll: c_int, events: *mut epoll_event, call: C) -> Self {
+        Events { epoll, events, call, kept: 0, woken: false, before: None }
+    }
+
+    fn note_before(&mut self) {
+        let mut bytes = [0; size_of::<epoll_event>()];
+        // SAFETY: the caller's contract; what can't be read can't be written either, and is EFAULT of the
+        // kernel.
+        self.before = unsafe { copy_from_program(self.events.cast(), &mut bytes) }
+            .ok()
+            // SAFETY: an epoll_event is plain data.
+            .map(|()| unsafe { bytes.as_ptr().cast::<epoll_event>().read_unaligned() });
+    }
+
     /// Takes the tokens out of `count` events, drives their handshakes, and moves the rest together;
     /// whether there was any.
     fn takes_tokens(&mut self, count: c_int) -> bool {
@@ -192,6 +200,10 @@ impl<C> Events<C> {
                     kept += 1;
                 }
             }
+        }
+        if let (0, Some(before)) = (kept, self.before) {
+            // SAFETY: the kernel has just written an event there.
+            unsafe { self.events.write_unaligned(before) };
         }
         self.kept = kept as c_int;
         self.kept != count
