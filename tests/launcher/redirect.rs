@@ -4,9 +4,9 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::FromRawFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::backstop::forbidding;
 use crate::sandbox::{Sandbox, outcome};
@@ -49,21 +49,162 @@ fn the_program_gets_its_descriptors_signals_and_arguments_as_without_a_superviso
     assert_eq!(supervised.stdout, plain.stdout);
 }
 
+/// A launch of a shell that has told its own process id.
+struct Shell {
+    launcher: Child,
+    output: BufReader<ChildStdout>,
+    process: i32,
+}
+
+impl Shell {
+    fn start(sandbox: &Sandbox, script: &str) -> Shell {
+        let mut launcher = sandbox.launcher();
+        let script = format!("echo $$; {script}");
+        launcher.args([FLAG, "sh", "-c", &script]).stdout(Stdio::piped());
+        let mut launcher = launcher.spawn().unwrap();
+        let mut output = BufReader::new(launcher.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        Shell { launcher, output, process: line.trim().parse().unwrap() }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits until the launcher is in a state of proc_pid_stat(5).
+    fn until_launcher_is(&self, state: &str) {
+        let path = format!("/proc/{}/stat", self.launcher.id());
+        let is = || std::fs::read_to_string(&path).unwrap().contains(&format!(") {state} "));
+        while !is() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn send(process: i32, signal: i32) {
+    // SAFETY: takes integers; the processes were not waited for.
+    unsafe { libc::kill(process, signal) };
+}
+
 #[test]
-fn a_signal_sent_to_the_launcher_reaches_the_program() {
+fn each_signal_that_is_sent_to_the_launcher_reaches_the_program() {
     let sandbox = Sandbox::new();
-    let script = "trap 'echo got TERM; exit 9' TERM; echo up; while :; do sleep 0.05; done";
+    let names = "HUP INT QUIT ABRT USR1 USR2 PIPE ALRM TERM STKFLT CONT URG XCPU XFSZ VTALRM PROF WINCH IO PWR \
+                 RTMIN RTMAX";
+    let traps = names
+        .split_whitespace()
+        .fold(String::new(), |all, name| format!("{all}trap 'echo got {name}' {name}; "));
+    let script = format!("{traps} trap 'exit 9' RTMIN+1; echo up; while :; do sleep 0.01; done");
+    let mut bash = sandbox.launcher();
+    bash.args([FLAG, "bash", "-c", &script]).stdout(Stdio::piped());
+    let mut launcher = bash.spawn().unwrap();
+    let mut output = BufReader::new(launcher.stdout.take().unwrap());
+    let mut line = String::new();
+    let mut next = || {
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        line.clone()
+    };
+    assert_eq!(next(), "up\n");
+    for name in names.split_whitespace() {
+        let kill = format!("kill -{name} {}", launcher.id());
+        assert!(Command::new("bash").args(["-c", &kill]).status().unwrap().success());
+        assert_eq!(next(), format!("got {name}\n"));
+    }
+    send(launcher.id() as i32, libc::SIGRTMIN() + 1);
+    assert_eq!(launcher.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn a_signal_to_the_whole_group_reaches_the_program_once() {
+    if !skip::missing(&["python3"]).is_empty() {
+        return skip::skip("python3 is needed");
+    }
+    let sandbox = Sandbox::new();
+    let script = "import signal, sys\n\
+                  wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}\n\
+                  signal.pthread_sigmask(signal.SIG_BLOCK, wanted)\n\
+                  print('up', flush=True)\n\
+                  while (got := signal.sigwait(wanted)) != signal.SIGUSR1: print(got.name, flush=True)\n";
     let mut launcher = sandbox.launcher();
+    launcher.args([FLAG, "python3", "-c", script]).stdout(Stdio::piped());
+    let mut launcher = CommandExt::process_group(&mut launcher, 0).spawn().unwrap();
+    let mut output = BufReader::new(launcher.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        line
+    };
+    assert_eq!(next(), "up\n");
+    let process = launcher.id() as i32;
+    let pending = format!("/proc/{process}/status");
+    let (group, [term, int]) = (-process, [libc::SIGTERM, libc::SIGINT]);
+    for (to, signal, name) in
+        [(group, term, "SIGTERM\n"), (group, int, "SIGINT\n"), (process, term, "SIGTERM\n")]
+    {
+        send(to, signal);
+        assert_eq!(next(), name);
+        // The next one must not meet it: a signal that pends twice comes once.
+        while !std::fs::read_to_string(&pending).unwrap().contains("ShdPnd:\t0000000000000000") {
+            std::thread::yield_now();
+        }
+    }
+    send(process, libc::SIGUSR1);
+    assert_eq!(next(), "");
+    assert!(launcher.wait().unwrap().success());
+}
+
+#[test]
+fn a_launcher_whose_program_alone_is_stopped_goes_on_and_ends_with_it() {
+    let sandbox = Sandbox::new();
+    for (signal, killed_by) in [(libc::SIGCONT, None), (libc::SIGKILL, Some(libc::SIGKILL))] {
+        let mut shell = Shell::start(&sandbox, "echo up; read line; kill -STOP $$; exit 0");
+        drop(shell.launcher.stdin.take());
+        assert_eq!(shell.line(), "up\n");
+        shell.until_launcher_is("T");
+        send(shell.process, signal);
+        let status = shell.launcher.wait().unwrap();
+        assert_eq!(status.signal(), killed_by, "{status}");
+    }
+}
+
+/// The kernel tells the session's leader alone.
+#[test]
+fn a_hang_up_of_its_terminal_reaches_the_program_of_a_launcher_that_leads_the_session() {
+    let sandbox = Sandbox::new();
+    let mut ends = [0; 2];
+    // SAFETY: two descriptors of ours.
+    let terminal = unsafe {
+        let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+        assert_eq!(libc::openpty(&mut ends[0], &mut ends[1], name, settings, size), 0);
+        File::from_raw_fd(ends[0])
+    };
+    let mut launcher = sandbox.launcher();
+    let script = "trap 'echo hung up; exit 0' HUP; echo up; while :; do sleep 0.01; done";
     launcher.args([FLAG, "sh", "-c", script]).stdout(Stdio::piped());
+    let leads = move || {
+        // SAFETY: takes integers.
+        unsafe { libc::close(ends[0]) };
+        // SAFETY: takes integers.
+        let is_leader =
+            unsafe { libc::setsid() > 0 && libc::ioctl(ends[1], libc::TIOCSCTTY, 0) == 0 };
+        if is_leader { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: system calls only.
+    unsafe { launcher.pre_exec(leads) };
     let mut child = launcher.spawn().unwrap();
+    // SAFETY: a descriptor of ours.
+    unsafe { libc::close(ends[1]) };
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
-    // SAFETY: takes integers; the child was not waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    drop(terminal);
     output.read_to_string(&mut line).unwrap();
-    assert_eq!(line, "up\ngot TERM\n");
-    assert_eq!(child.wait().unwrap().code(), Some(9));
+    assert_eq!(line, "up\nhung up\n");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

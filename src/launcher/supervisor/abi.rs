@@ -96,11 +96,13 @@ pub struct Change {
     pub status: i32,
 }
 
-/// The next child that has ended or stopped, if one has; reaps it if it has ended.
+/// The next child that has ended, stopped or gone on, if one has; reaps it if it has ended.
 pub fn changed_child() -> Option<Change> {
     let mut status = 0;
     // SAFETY: the kernel writes the status.
-    let child = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED) };
+    let child = unsafe {
+        libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED)
+    };
     (child > 0).then_some(Change { child, status })
 }
 
@@ -108,6 +110,14 @@ pub fn changed_child() -> Option<Change> {
 pub fn signal(process: i32, number: i32) {
     // SAFETY: takes integers; `process` is one.
     unsafe { libc::kill(process, number) };
+}
+
+/// Sends `parent` a signal if it is still this process's parent, and its number no other process's.
+pub fn signal_parent(parent: i32, number: i32) {
+    // SAFETY: takes nothing.
+    if unsafe { libc::getppid() } == parent {
+        signal(parent, number);
+    }
 }
 
 /// A descriptor that brings the signals that are blocked and `wanted`, and never makes wait.
@@ -125,8 +135,15 @@ pub fn signals(wanted: &[i32]) -> Result<OwnedFd, Errno> {
     if fd < 0 { Err(last_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) }
 }
 
-/// The next signal of a descriptor of [`signals`]: its number, and its origin (`si_code`).
-pub fn next_signal(fd: &OwnedFd) -> Option<(i32, i32)> {
+/// A signal that has come.
+pub struct Signal {
+    pub number: i32,
+    /// The process that has sent it; 0 for the kernel.
+    pub sender: i32,
+}
+
+/// The next signal of a descriptor of [`signals`].
+pub fn next_signal(fd: &OwnedFd) -> Option<Signal> {
     // SAFETY: plain data, valid as zeroes, of which the kernel writes one.
     let information = unsafe {
         let mut information: libc::signalfd_siginfo = zeroed();
@@ -134,7 +151,13 @@ pub fn next_signal(fd: &OwnedFd) -> Option<(i32, i32)> {
         let read = libc::read(fd.as_raw_fd(), (&raw mut information).cast(), length);
         (read == length as isize).then_some(information)?
     };
-    Some((information.ssi_signo as i32, information.ssi_code))
+    Some(Signal { number: information.ssi_signo as i32, sender: information.ssi_pid as i32 })
+}
+
+/// Tells whether `process` is of this process's group.
+pub fn is_of_this_group(process: i32) -> bool {
+    // SAFETY: takes integers.
+    unsafe { libc::getpgid(process) == libc::getpgrp() }
 }
 
 /// Ends this process by the signal `number`, without a core of its own.

@@ -101,7 +101,7 @@ impl<'s> Supervisor<'s> {
     pub fn serve(
         mut self,
         others: [&OwnedFd; 2],
-        mut other: impl FnMut(&Log<'_>, Other),
+        mut other: impl FnMut(&Log<'_>, Other) -> Watch,
     ) -> Result<(), Errno> {
         self.watch(others[0].as_raw_fd(), SIGNALS)?;
         self.watch(others[1].as_raw_fd(), FRONT)?;
@@ -114,11 +114,15 @@ impl<'s> Supervisor<'s> {
                     LISTENER if bits & libc::EPOLLIN as u32 != 0 => self.next_call(),
                     // No process is under the filter any more.
                     LISTENER => return Ok(()),
-                    SIGNALS => other(&self.log, Other::Signal),
-                    FRONT => {
-                        other(&self.log, Other::FrontIsGone);
-                        let (set, fd) = (self.set.as_raw_fd(), others[1].as_raw_fd());
-                        let _ = sys::epoll_ctl(set, libc::EPOLL_CTL_DEL, fd, 0, 0);
+                    SIGNALS | FRONT => {
+                        let (which, fd) = match token {
+                            SIGNALS => (Other::Signal, others[0]),
+                            _ => (Other::Front, others[1]),
+                        };
+                        if other(&self.log, which) == Watch::Ends {
+                            let (set, fd) = (self.set.as_raw_fd(), fd.as_raw_fd());
+                            let _ = sys::epoll_ctl(set, libc::EPOLL_CTL_DEL, fd, 0, 0);
+                        }
                     }
                     place => self.drive((place - PLACES) as usize),
                 }
@@ -198,6 +202,13 @@ impl<'s> Supervisor<'s> {
 pub enum Other {
     /// A signal waits.
     Signal,
-    /// The launcher in front has ended.
-    FrontIsGone,
+    /// The launcher in front has sent a message, or has ended.
+    Front,
+}
+
+/// The supervisor's loop goes on to watch the descriptor of an [`Other`], or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    GoesOn,
+    Ends,
 }

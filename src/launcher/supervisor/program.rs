@@ -25,15 +25,18 @@ impl Socket {
         self.fd.as_raw_fd()
     }
 
-    /// The socket that the first argument of `call` names. Errors: `EBADF`, `ENOTSOCK`; `EACCES` where this
-    /// process may not look at the program: it is not dumpable, or has ended.
+    /// The socket that the first argument of `call` names. Errors: `EBADF`, `ENOTSOCK`; `EMFILE`, `ENFILE`, `ENOMEM`
+    /// where there is no descriptor left here; `EACCES` where this process may not look at the program: it is not
+    /// dumpable, or has ended.
     pub fn of(call: &Call, listener: &Listener) -> Result<Socket, Errno> {
         let taken = abi::open_process(call.thread)
             .or_else(|_| abi::open_process(process_of(call.thread)))
             .and_then(|process| abi::take_descriptor(&process, call.arguments[0] as i32));
         let fd = match taken {
             Ok(fd) => fd,
-            Err(Errno(libc::EBADF)) => return Err(Errno(libc::EBADF)),
+            Err(errno @ Errno(libc::EBADF | libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                return Err(errno);
+            }
             Err(_) => return Err(Errno(libc::EACCES)),
         };
         if !listener.waits(call.id) {

@@ -26,15 +26,16 @@ use super::abi::{self, Fork};
 use super::listener::{Call, Listener};
 use super::log::{Level, Log, Subject};
 use super::pieces::{self, Lack, PIECES, Piece};
-use super::{Other, Supervisor};
+use super::{Other, Supervisor, Watch};
 use crate::environment::{Change, Changes};
 use crate::failure::{Failure, Status, describe, warn};
 use crate::{landlock, launch};
 
-/// The supervisor's messages to the launcher, each with a number: the program's process; that it is served; the
-/// piece that is missing ([`Lack::code`]); the program's status.
-const IS_PROGRAM: u8 = b'p';
-const IS_SERVED: u8 = b's';
+/// The launcher's message to the supervisor: a signal that it has got.
+const HAS_SIGNAL: u8 = b's';
+/// The supervisor's messages to the launcher, each with a number: that the program is served; the piece that is
+/// missing ([`Lack::code`]); the program's status.
+const IS_SERVED: u8 = b'o';
 const IS_UNSERVED: u8 = b'u';
 const HAS_ENDED: u8 = b'x';
 
@@ -46,20 +47,20 @@ pub enum Ran {
     Unserved(Lack),
 }
 
-/// Signals that the launcher hands on if they were sent to it, and not by the terminal to all.
-const HANDED_ON: [i32; 9] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGCONT,
-    libc::SIGWINCH,
+/// Signals that are not handed on: those that stop, which the terminal sends to the whole process group; that of a
+/// child's end; and faults, which are a process's own.
+const KEPT: [i32; 10] = [
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGCHLD,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGSYS,
 ];
-/// Signals that the terminal sends to the whole process group; taken, and not handed on.
-const OF_TERMINAL: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// Runs `program` under a supervisor. Comes back in the launcher, and with the reason why the program could not be
 /// executed in its own process; `program` gets what its environment is to have beside what it knows. Errors:
@@ -97,18 +98,24 @@ fn tell(to: &OwnedFd, kind: u8, number: i32) {
     let _ = sys::write(to.as_raw_fd(), &message);
 }
 
-/// The next message.
-fn hear(from: &OwnedFd) -> Option<(u8, i32)> {
+/// The next message. Errors: `EAGAIN` if there is none; `EPIPE` if the other end is gone.
+fn hear(from: &OwnedFd) -> Result<(u8, i32), Errno> {
     let mut message = [0; 5];
-    let length = epochsocks::sys::net::receive_now(from.as_raw_fd(), &mut message).ok()?;
+    let length = epochsocks::sys::net::receive_now(from.as_raw_fd(), &mut message)?;
     let [kind, number @ ..] = message;
-    (length == message.len()).then_some((kind, i32::from_ne_bytes(number)))
+    let is_whole = length == message.len();
+    is_whole.then_some((kind, i32::from_ne_bytes(number))).ok_or(Errno(libc::EPIPE))
+}
+
+/// A descriptor that brings the signals that are handed on.
+fn handed_on() -> Result<OwnedFd, Errno> {
+    let all = 1..=libc::SIGRTMAX();
+    abi::signals(&all.filter(|number| !KEPT.contains(number)).collect::<Vec<_>>())
 }
 
 /// The launcher, from here on: ends as the program does.
 fn lead(back: &OwnedFd, supervisor: i32) -> Ran {
-    let wanted: Vec<_> = HANDED_ON.iter().chain(&OF_TERMINAL).copied().collect();
-    let (Ok(signals), Ok(set)) = (abi::signals(&wanted), abi::epoll()) else {
+    let (Ok(signals), Ok(set)) = (handed_on(), abi::epoll()) else {
         return Ran::Ended(125);
     };
     for fd in [&signals, back] {
@@ -117,44 +124,35 @@ fn lead(back: &OwnedFd, supervisor: i32) -> Ran {
             return Ran::Ended(125);
         }
     }
-    let (mut program, mut events, mut early) = (None, Vec::new(), Vec::new());
+    let mut events = Vec::new();
     loop {
         abi::wait(&set, None, &mut events);
-        while let Some((number, origin)) = abi::next_signal(&signals) {
-            // What the kernel sends, as for the terminal, the whole group has got.
-            let is_sent = origin <= 0;
-            match program {
-                Some(program) if is_sent && HANDED_ON.contains(&number) => {
-                    abi::signal(program, number);
-                }
-                None if is_sent => early.push(number),
-                _ => {}
+        while let Some(signal) = abi::next_signal(&signals) {
+            // The supervisor's own brings the launcher back.
+            if signal.sender != supervisor {
+                tell(back, HAS_SIGNAL, signal.number);
             }
         }
         if !events.iter().any(|(fd, _)| *fd == back.as_raw_fd() as u64) {
             continue;
         }
         match hear(back) {
-            Some((IS_PROGRAM, number)) => {
-                program = Some(number);
-                early.drain(..).for_each(|signal| abi::signal(number, signal));
-            }
-            Some((IS_SERVED, _)) => {
+            Ok((IS_SERVED, _)) => {
                 let kept = [back, &set, &signals].map(AsRawFd::as_raw_fd);
                 abi::let_go_of_descriptors(&kept);
             }
-            Some((IS_UNSERVED, code)) => {
+            Ok((IS_UNSERVED, code)) => {
                 let _ = sys::wait_for(supervisor);
                 let unknown = Lack { piece: Piece::Notification, errno: Errno(libc::EINVAL) };
                 return Ran::Unserved(Lack::of_code(code).unwrap_or(unknown));
             }
-            Some((HAS_ENDED, status)) if libc::WIFSIGNALED(status) => {
+            Ok((HAS_ENDED, status)) if libc::WIFSIGNALED(status) => {
                 abi::die_by(libc::WTERMSIG(status));
                 return Ran::Ended(128 + libc::WTERMSIG(status));
             }
-            Some((HAS_ENDED, status)) => return Ran::Ended(libc::WEXITSTATUS(status)),
-            Some(_) => {}
-            None => {
+            Ok((HAS_ENDED, status)) => return Ran::Ended(libc::WEXITSTATUS(status)),
+            Ok(_) | Err(Errno(libc::EAGAIN)) => {}
+            Err(_) => {
                 let message =
                     "the supervisor was killed: what it served fails from now on (ENOSYS)";
                 warn(format!("{message}; process {supervisor}"));
@@ -194,7 +192,6 @@ fn supervise(
         Fork::Parent(program) => {
             let descriptor = far.as_raw_fd();
             drop(far);
-            tell(&front, IS_PROGRAM, program);
             match begin(&near, descriptor) {
                 Ok(listener) => {
                     tell(&front, IS_SERVED, 0);
@@ -297,11 +294,22 @@ fn serve(
 ) {
     abi::let_go_of_descriptors(&[front.as_raw_fd(), listener.fd()]);
     abi::allow_many_descriptors();
-    let Ok(signals) = abi::signals(&[libc::SIGCHLD]) else { return };
-    let has_ended = Cell::new(false);
+    let (Ok(signals), Ok(of_group)) = (abi::signals(&[libc::SIGCHLD]), handed_on()) else { return };
+    let (has_ended, mut group) = (Cell::new(false), Group { signals: of_group, got: 0 });
     let look = |log: &Log<'_>, other: Other| match other {
-        Other::FrontIsGone if !has_ended.get() => abi::signal(program, libc::SIGKILL),
-        Other::FrontIsGone => {}
+        Other::Front => loop {
+            match hear(front) {
+                Ok((HAS_SIGNAL, number)) if !has_ended.get() => group.hand_on(number, program),
+                Ok(_) => {}
+                Err(Errno(libc::EAGAIN)) => break Watch::GoesOn,
+                Err(_) => {
+                    if !has_ended.get() {
+                        abi::signal(program, libc::SIGKILL);
+                    }
+                    break Watch::Ends;
+                }
+            }
+        },
         Other::Signal => {
             while abi::next_signal(&signals).is_some() {}
             while let Some(change) = abi::changed_child() {
@@ -309,13 +317,16 @@ fn serve(
                     continue;
                 }
                 if libc::WIFSTOPPED(change.status) {
-                    abi::signal(launcher, libc::SIGSTOP);
+                    abi::signal_parent(launcher, libc::SIGSTOP);
+                } else if libc::WIFCONTINUED(change.status) {
+                    abi::signal_parent(launcher, libc::SIGCONT);
                 } else {
                     has_ended.set(true);
-                    tell(front, HAS_ENDED, change.status);
+                    tell_end(front, launcher, change.status);
                     log.let_go();
                 }
             }
+            Watch::GoesOn
         }
     };
     let log = Log::new(settings);
@@ -329,8 +340,40 @@ fn serve(
     if !has_ended.get()
         && let Ok(status) = sys::wait_for(program)
     {
-        tell(front, HAS_ENDED, status);
+        tell_end(front, launcher, status);
     }
+}
+
+/// The signals that the whole process group has got, which the supervisor belongs to.
+struct Group {
+    signals: OwnedFd,
+    /// A bit for each that the launcher has not told of yet.
+    got: u64,
+}
+
+impl Group {
+    /// Gives the program a signal that the launcher has got, unless the program has got it by itself: it is of the
+    /// launcher's process group, and the supervisor has got it, too.
+    fn hand_on(&mut self, number: i32, program: i32) {
+        while let Some(signal) = abi::next_signal(&self.signals) {
+            self.got |= bit(signal.number);
+        }
+        let is_of_group = self.got & bit(number) != 0 && abi::is_of_this_group(program);
+        self.got &= !bit(number);
+        if !is_of_group {
+            abi::signal(program, number);
+        }
+    }
+}
+
+fn bit(number: i32) -> u64 {
+    1 << (number - 1)
+}
+
+/// The program's end. The launcher may be stopped, as the program was that ended.
+fn tell_end(front: &OwnedFd, launcher: i32, status: i32) {
+    tell(front, HAS_ENDED, status);
+    abi::signal_parent(launcher, libc::SIGCONT);
 }
 
 /// The launch, and what the program's environment says of it. Other processes share it from the start.
