@@ -16,7 +16,16 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
     /// Forgets `fd`.
     #[inline]
     pub fn forget(&self, fd: i32) {
-        let successor = self.successor(fd);
+        if self.has_dissolved.load(Relaxed) {
+            return self.forget_with_successor(fd);
+        }
+        self.registry().remove(fd);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn forget_with_successor(&self, fd: i32) {
+        let successor = self.hold(fd);
         self.registry().remove(fd);
         self.end_successor(fd, successor);
     }
