@@ -64,20 +64,40 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 fn control(record: &Record, call: &EpollControl) -> Result<(), Errno> {
     let Some((slot, mut locked)) = slot_of(record, call.operation)? else { return call.real() };
     let is_connected = record.progress() == Progress::Connected;
-    let result = match (locked.entries_mut().find(call.epoll, call.fd), call.operation) {
-        (None, libc::EPOLL_CTL_DEL) => call.real(),
-        (None, libc::EPOLL_CTL_ADD) if is_connected => call.real(),
-        (None, libc::EPOLL_CTL_ADD) => add(&mut locked, record.id(), call),
-        (None, libc::EPOLL_CTL_MOD) if is_connected => call.real(),
-        (None, libc::EPOLL_CTL_MOD) => take_over(&mut locked, record.id(), call),
-        (Some(index), libc::EPOLL_CTL_DEL) => delete(&mut locked, index),
-        (Some(index), libc::EPOLL_CTL_ADD) => add_again(&mut locked, index, call),
-        (Some(index), libc::EPOLL_CTL_MOD) if is_connected => hand_back(&mut locked, index, call),
-        (Some(index), libc::EPOLL_CTL_MOD) => modify(&mut locked, index, call),
-        (_, _) => Err(Errno(libc::EINVAL)),
+    let known = match locked.entries_mut().find(call.epoll, call.fd) {
+        Some(index) => control_known(&mut locked, index, call, is_connected),
+        None => Err(Errno(libc::ENOENT)),
+    };
+    let result = match (known, call.operation) {
+        // The set has none of the library's own. It may have the program's.
+        (Err(Errno(libc::ENOENT)), libc::EPOLL_CTL_ADD) if !is_connected => {
+            add(&mut locked, record.id(), call)
+        }
+        (Err(Errno(libc::ENOENT)), libc::EPOLL_CTL_MOD) if !is_connected => {
+            take_over(&mut locked, record.id(), call)
+        }
+        (Err(Errno(libc::ENOENT)), _) => call.real(),
+        (result, _) => result,
     };
     leave(record, slot, locked);
     result
+}
+
+/// Carries `call` out on the entry `index`. `ENOENT` if it is not in the set, whose number names another one
+/// by now; then it is gone.
+fn control_known(
+    locked: &mut Locked<'_>,
+    index: usize,
+    call: &EpollControl,
+    is_connected: bool,
+) -> Result<(), Errno> {
+    match call.operation {
+        libc::EPOLL_CTL_DEL => delete(locked, index),
+        libc::EPOLL_CTL_ADD => add_again(locked, index, call),
+        libc::EPOLL_CTL_MOD if is_connected => hand_back(locked, index, call),
+        libc::EPOLL_CTL_MOD => modify(locked, index, call),
+        _ => Err(Errno(libc::EINVAL)),
+    }
 }
 
 /// The slot of the socket's entries, locked; made now if an entry is to come. `None` if there is none
@@ -159,18 +179,22 @@ fn delete(locked: &mut Locked<'_>, index: usize) -> Result<(), Errno> {
     locked.entries_mut().take(index).map_or(Err(Errno(libc::ENOENT)), EpollEntry::delete)
 }
 
-/// An entry that is there is `EEXIST`. The kernel knows whether it is: the number of the set may name
-/// another set by now.
+/// An entry that is there is `EEXIST`.
 fn add_again(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<(), Errno> {
-    let token = locked.token(index);
-    let Some(entry) = locked.entries_mut().get_mut(index) else { return Err(Errno(libc::ENOENT)) };
-    let before = *entry;
-    entry.request(call.interest);
-    let result = entry.add(token);
-    if result.is_err() {
-        *entry = before;
+    if call.interest.is_invalid() {
+        return Err(Errno(libc::EINVAL));
     }
-    result
+    let entry = locked.entries_mut().take(index);
+    match entry {
+        Some(entry) if entry.is_in(call.epoll) => {
+            locked.entries_mut().put(index, entry);
+            Err(Errno(libc::EEXIST))
+        }
+        entry => {
+            entry.into_iter().for_each(EpollEntry::close);
+            Err(Errno(libc::ENOENT))
+        }
+    }
 }
 
 fn modify(locked: &mut Locked<'_>, index: usize, call: &EpollControl) -> Result<(), Errno> {

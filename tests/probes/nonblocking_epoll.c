@@ -275,6 +275,19 @@ static void scene_closed_set(void)
         EXPECT(waits_on(set, 0, &event) == 1 && event.data.u64 == (unsigned)fd);
         EXPECT(close(set) == 0 && close(fd) == 0);
     }
+    for (int is_in_flight = 0; is_in_flight < 2; is_in_flight++) {
+        struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+        int first = epoll_create1(0), second = epoll_create1(0), fd = begun();
+        add(second, fd, EPOLLOUT);
+        EXPECT(is_in_flight || by_poll(fd, -1) == POLLOUT);
+        EXPECT(close(second) == 0 && dup(first) == second);
+        add(first, fd, EPOLLOUT);
+        EXPECT(epoll_ctl(second, EPOLL_CTL_MOD, fd, &event) == 0);
+        EXPECT(waits_on(first, -1, &event) == 1 && event.data.u64 == 7);
+        EXPECT(epoll_ctl(second, EPOLL_CTL_DEL, fd, NULL) == 0);
+        FAILS(epoll_ctl(first, EPOLL_CTL_DEL, fd, NULL), ENOENT);
+        EXPECT(close(first) == 0 && close(second) == 0 && close(fd) == 0);
+    }
 }
 
 /* From here on epoll_ctl is EPERM. */
