@@ -55,6 +55,17 @@ fn the_next_set_of_a_number_tells_nothing_of_the_last_ones_sockets() {
     play(PROBE, "closed-set");
 }
 
+/// promise: A set under another number
+#[test]
+fn a_set_whose_number_is_closed_shows_the_first_step() {
+    play(PROBE, "moved-set");
+}
+
+#[test]
+fn a_child_that_closes_its_descriptors_takes_no_registration_from_its_parent() {
+    play(PROBE, "closed-in-child");
+}
+
 #[test]
 fn where_a_filter_keeps_a_set_from_telling_the_end_the_connect_fails() {
     play(PROBE, "denied");

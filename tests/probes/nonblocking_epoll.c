@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 static int waits_on(int epoll, int limit, struct epoll_event *event)
 {
@@ -290,6 +291,51 @@ static void scene_closed_set(void)
     }
 }
 
+/* A set whose number is closed is not reached by the library: it shows the connection to Tor's port. */
+static void scene_moved_set(void)
+{
+    struct sockaddr_in peer;
+    socklen_t length = sizeof peer;
+    struct epoll_event event;
+    int set = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    add(set, fd, EPOLLOUT | EPOLLET);
+    while (waits_on(set, 0, &event))
+        ;
+    int moved = dup(set);
+    EXPECT(close(set) == 0);
+    FAILS(reach(fd, HOST, 80), EINPROGRESS);
+    EXPECT(waits_on(moved, -1, &event) == 1 && event.data.u64 == (unsigned)fd);
+    FAILS(getpeername(fd, (struct sockaddr *)&peer, &length), ENOTCONN);
+    EXPECT(by_poll(fd, -1) == POLLOUT);
+    is_connected(fd);
+}
+
+/* A forked process that closes its descriptors takes no registration out of a set that it shares. */
+static void scene_closed_in_child(void)
+{
+    for (int is_in_flight = 0; is_in_flight < 2; is_in_flight++) {
+        struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+        int set = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        if (is_in_flight)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        add(set, fd, EPOLLOUT | EPOLLET);
+        while (!is_in_flight && waits_on(set, 0, &event))
+            ;
+        pid_t child = fork();
+        if (child == 0)
+            _exit(close(fd) == 0 && close_range(3, ~0U, 0) == 0 ? 0 : 1);
+        int status = -1;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        if (!is_in_flight)
+            FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        EXPECT(waits_on(set, -1, &event) == 1 && event.events == EPOLLOUT && event.data.u64 == (unsigned)fd);
+        event = (struct epoll_event){.events = EPOLLOUT, .data.u64 = 7};
+        EXPECT(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) == 0);
+        EXPECT(waits_on(set, 0, &event) == 1 && event.data.u64 == 7);
+        EXPECT(close(set) == 0 && close(fd) == 0);
+    }
+}
+
 /* From here on epoll_ctl is EPERM. */
 static void forbid_changes(void)
 {
@@ -328,6 +374,8 @@ static const struct scene scenes[] = {
     {"dissolved-and-closed", scene_dissolved_and_closed},
     {"duplicate-of-a-set", scene_duplicate_of_a_set},
     {"closed-set", scene_closed_set},
+    {"moved-set", scene_moved_set},
+    {"closed-in-child", scene_closed_in_child},
     {"denied", scene_denied},
     {NULL, NULL},
 };

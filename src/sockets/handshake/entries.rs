@@ -92,9 +92,14 @@ impl Entries {
     /// Deletes every entry, in the kernel as well.
     pub(super) fn delete_all(&mut self) {
         for entry in &mut self.0 {
-            if let Some(entry) = entry.take() {
-                let _ = entry.delete();
-            }
+            entry.take().into_iter().for_each(|entry| _ = entry.delete());
+        }
+    }
+
+    /// Forgets every entry. The kernel's stay where a process has the socket.
+    pub(super) fn close_all(&mut self) {
+        for entry in &mut self.0 {
+            entry.take().into_iter().for_each(EpollEntry::close);
         }
     }
 

@@ -212,7 +212,7 @@ impl EpollEntry {
         self.control(libc::EPOLL_CTL_DEL, Interest { events: 0, data: 0 })
     }
 
-    /// Closes the duplicate of an entry that the kernel does not have.
+    /// Closes the duplicate: of an entry that the kernel does not have, or that goes with the socket.
     pub fn close(self) {
         own_descriptors::close(self.own);
     }

@@ -254,6 +254,8 @@ impl<'s> Locked<'s> {
     pub(super) fn end_if_closed(&mut self) {
         let closed = self.slot.cancel.made(self.slot.state.serial()) == Cancel::LastClose;
         if closed && !self.slot.is_in_flight() {
+            // The kernel's entries go with the socket: other processes may have it, and the sets.
+            self.inner_mut().entries.close_all();
             self.release_all();
             self.slot.state.set(Stage::Free);
         }
