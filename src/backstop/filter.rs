@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::assembler::{Field, Flaw, Line, Program, Verdict};
+use crate::policy::option::{JOINS_V4, JOINS_V6};
 use crate::policy::socket::LOCAL_FAMILIES;
 
 /// Decision about a call that the filter is for and that comes without the secret.
@@ -57,6 +58,14 @@ enum Place {
     Addressed,
     /// A call whose flags are its argument of this number.
     Flagged(u8),
+    /// A call that sets an option, whose level is the second argument.
+    Option,
+    /// The same of IPv4, the third argument.
+    OptionV4,
+    /// The same of IPv6.
+    OptionV6,
+    /// A call of which routers would be told.
+    Joins,
     /// A call that has the secret as its last argument if it is ours.
     Secret,
     /// A call that is none of ours.
@@ -95,6 +104,7 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
         IfEqual(number(libc::SYS_io_uring_setup), Place::Absent),
         IfEqual(number(libc::SYS_io_uring_enter), Place::Absent),
         IfEqual(number(libc::SYS_io_uring_register), Place::Absent),
+        IfEqual(number(libc::SYS_setsockopt), Place::Option),
     ];
     let supervised = SUPERVISED.into_iter().filter(move |_| action == Action::Notify);
     let supervised = supervised.map(move |(call, unless)| {
@@ -126,6 +136,20 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
     let looks = addressed.into_iter().chain(flagged(2)).chain(flagged(3));
     let looks = looks.filter(move |_| action == Action::Notify);
 
+    let option = [
+        Label(Place::Option),
+        Load(Field::Low(1)),
+        IfEqual(libc::IPPROTO_IP as u32, Place::OptionV4),
+        IfEqual(libc::IPPROTO_IPV6 as u32, Place::OptionV6),
+        Return(Verdict::Allow),
+    ];
+    let joins = |name: i32| IfEqual(name as u32, Place::Joins);
+    let v4 = [Label(Place::OptionV4), Load(Field::Low(2))].into_iter().chain(JOINS_V4.map(joins));
+    let v6 = [Label(Place::OptionV6), Load(Field::Low(2))].into_iter().chain(JOINS_V6.map(joins));
+    let groups = [Return(Verdict::Allow), Label(Place::Joins), Return(Verdict::Errno(libc::EPERM))];
+    let options = option.into_iter().chain(v4).chain([Return(Verdict::Allow)]).chain(v6);
+    let options = options.chain(groups);
+
     // The kernel takes the lower half for the family.
     let socket = [Label(Place::Socket), Load(Field::Low(0))];
     let families = LOCAL_FAMILIES.into_iter().map(|family| IfEqual(family as u32, Place::Allowed));
@@ -146,7 +170,7 @@ fn lines(action: Action, secret: Secret) -> impl Iterator<Item = Line<Place>> + 
         Return(Verdict::Errno(libc::ENOSYS)),
     ];
     let head = table.into_iter().chain(native).chain(numbers).chain(supervised).chain(others);
-    head.chain(looks).chain(socket).chain(families).chain(end)
+    head.chain(looks).chain(options).chain(socket).chain(families).chain(end)
 }
 
 /// The program for a launch with this secret. It looks at the arguments of the calls that it is for only, so
@@ -248,6 +272,7 @@ mod tests {
             libc::SYS_io_uring_setup,
             libc::SYS_io_uring_enter,
             libc::SYS_io_uring_register,
+            libc::SYS_setsockopt,
         ];
         let others = (0..512).chain(548..600).filter(|number| !ours.contains(number));
         for number in others {
@@ -291,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn no_multicast_group_is_joined_by_any_call() {
+        for program in [program(Action::Deny), program(Action::Notify)] {
+            let option = |level: i32, name: i32| {
+                call(libc::SYS_setsockopt, [3, 1 << 32 | level as u64, name as u64, 0, 0, SECRET])
+            };
+            for name in 0..100 {
+                let verdict = |names: &[i32]| match names.contains(&name) {
+                    true => Verdict::Errno(libc::EPERM),
+                    false => Verdict::Allow,
+                };
+                assert_verdict(&program, option(libc::IPPROTO_IP, name), verdict(&JOINS_V4));
+                assert_verdict(&program, option(libc::IPPROTO_IPV6, name), verdict(&JOINS_V6));
+                assert_verdict(&program, option(libc::SOL_SOCKET, name), Verdict::Allow);
+                assert_verdict(&program, option(libc::IPPROTO_TCP, name), Verdict::Allow);
+            }
+        }
+    }
+
+    #[test]
     fn families_that_leave_the_machine_are_not_on_the_list() {
         for family in [AF_INET, AF_INET6, AF_PACKET, AF_VSOCK, libc::AF_BLUETOOTH, libc::AF_TIPC] {
             assert!(!LOCAL_FAMILIES.contains(&family));
@@ -303,30 +347,51 @@ mod tests {
     fn the_program_that_denies_is_this_one() {
         let expected = [
             "  0 load [4]",
-            "  1 if == 0xc000003e go to 2, else to 24",
+            "  1 if == 0xc000003e go to 2, else to 45",
             "  2 load [0]",
-            "  3 if >= 0x40000000 go to 24, else to 4",
+            "  3 if >= 0x40000000 go to 45, else to 4",
             "  4 if >= 0x224 go to 6, else to 5",
-            "  5 if >= 0x200 go to 24, else to 6",
-            "  6 if == 0x29 go to 12, else to 7",
-            "  7 if == 0x35 go to 12, else to 8",
-            "  8 if == 0x1a9 go to 24, else to 9",
-            "  9 if == 0x1aa go to 24, else to 10",
-            " 10 if == 0x1ab go to 24, else to 11",
-            " 11 return 0x7fff0000",
-            " 12 load [16]",
-            " 13 if == 0x0 go to 22, else to 14",
-            " 14 if == 0x1 go to 22, else to 15",
-            " 15 if == 0x10 go to 22, else to 16",
-            " 16 if == 0x26 go to 22, else to 17",
-            " 17 if == 0xf go to 22, else to 18",
-            " 18 load [56]",
-            " 19 if == 0x89abcdef go to 20, else to 23",
-            " 20 load [60]",
-            " 21 if == 0x1234567 go to 22, else to 23",
-            " 22 return 0x7fff0000",
-            " 23 return 0x0005000d",
-            " 24 return 0x00050026",
+            "  5 if >= 0x200 go to 45, else to 6",
+            "  6 if == 0x29 go to 33, else to 7",
+            "  7 if == 0x35 go to 33, else to 8",
+            "  8 if == 0x1a9 go to 45, else to 9",
+            "  9 if == 0x1aa go to 45, else to 10",
+            " 10 if == 0x1ab go to 45, else to 11",
+            " 11 if == 0x36 go to 13, else to 12",
+            " 12 return 0x7fff0000",
+            " 13 load [24]",
+            " 14 if == 0x0 go to 17, else to 15",
+            " 15 if == 0x29 go to 25, else to 16",
+            " 16 return 0x7fff0000",
+            " 17 load [32]",
+            " 18 if == 0x23 go to 32, else to 19",
+            " 19 if == 0x27 go to 32, else to 20",
+            " 20 if == 0x29 go to 32, else to 21",
+            " 21 if == 0x2a go to 32, else to 22",
+            " 22 if == 0x2e go to 32, else to 23",
+            " 23 if == 0x30 go to 32, else to 24",
+            " 24 return 0x7fff0000",
+            " 25 load [32]",
+            " 26 if == 0x14 go to 32, else to 27",
+            " 27 if == 0x1b go to 32, else to 28",
+            " 28 if == 0x2a go to 32, else to 29",
+            " 29 if == 0x2e go to 32, else to 30",
+            " 30 if == 0x30 go to 32, else to 31",
+            " 31 return 0x7fff0000",
+            " 32 return 0x00050001",
+            " 33 load [16]",
+            " 34 if == 0x0 go to 43, else to 35",
+            " 35 if == 0x1 go to 43, else to 36",
+            " 36 if == 0x10 go to 43, else to 37",
+            " 37 if == 0x26 go to 43, else to 38",
+            " 38 if == 0xf go to 43, else to 39",
+            " 39 load [56]",
+            " 40 if == 0x89abcdef go to 41, else to 44",
+            " 41 load [60]",
+            " 42 if == 0x1234567 go to 43, else to 44",
+            " 43 return 0x7fff0000",
+            " 44 return 0x0005000d",
+            " 45 return 0x00050026",
         ];
         let text = program(Action::Deny).to_string();
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);

@@ -32,6 +32,24 @@ const IPV6_2292PKTOPTIONS: i32 = 6;
 const IPV6_JOIN_ANYCAST: i32 = 27;
 const IPV6_UNICAST_IF: i32 = 76;
 
+/// Options of level `IPPROTO_IP` that join multicast groups, of which routers are told.
+pub const JOINS_V4: [i32; 6] = [
+    libc::IP_ADD_MEMBERSHIP,
+    libc::IP_ADD_SOURCE_MEMBERSHIP,
+    IP_MSFILTER,
+    MCAST_JOIN_GROUP,
+    MCAST_JOIN_SOURCE_GROUP,
+    MCAST_MSFILTER,
+];
+/// Those of level `IPPROTO_IPV6`.
+pub const JOINS_V6: [i32; 5] = [
+    libc::IPV6_ADD_MEMBERSHIP,
+    IPV6_JOIN_ANYCAST,
+    MCAST_JOIN_GROUP,
+    MCAST_JOIN_SOURCE_GROUP,
+    MCAST_MSFILTER,
+];
+
 /// Tells whether [`set`] looks at the option; it looks at few.
 pub const fn is_examined(level: i32, name: i32) -> bool {
     match level {
@@ -111,9 +129,8 @@ pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
 
 fn ipv4(name: i32, value: &[u8]) -> OptionDecision {
     match name {
+        name if JOINS_V4.contains(&name) => joined(),
         libc::IP_OPTIONS => route(value),
-        libc::IP_ADD_MEMBERSHIP | libc::IP_ADD_SOURCE_MEMBERSHIP | IP_MSFILTER => joined(),
-        MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP | MCAST_MSFILTER => joined(),
         IP_UNICAST_IF => interface(i32::from_be(number(value))),
         _ => OptionDecision::Libc,
     }
@@ -121,9 +138,8 @@ fn ipv4(name: i32, value: &[u8]) -> OptionDecision {
 
 fn ipv6(name: i32, value: &[u8]) -> OptionDecision {
     match name {
+        name if JOINS_V6.contains(&name) => joined(),
         libc::IPV6_RTHDR | IPV6_2292RTHDR | IPV6_2292PKTOPTIONS => route(value),
-        libc::IPV6_ADD_MEMBERSHIP | IPV6_JOIN_ANYCAST => joined(),
-        MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP | MCAST_MSFILTER => joined(),
         IPV6_UNICAST_IF => interface(i32::from_be(number(value))),
         libc::IPV6_PKTINFO => index_at(offset_of!(libc::in6_pktinfo, ipi6_ifindex), value),
         _ => OptionDecision::Libc,

@@ -191,6 +191,20 @@ fn datagrams_of_a_static_program_are_refused_by_every_call() {
     assert_eq!(seen.stdout(), expected, "{seen:#?}");
 }
 
+/// promise: No multicast group
+/// Routers would be told.
+#[test]
+fn no_program_joins_a_multicast_group_by_system_calls_of_its_own() {
+    let Some(network) = network_with(&["cc"]) else { return };
+    let flags = ["-static", "-Wno-error", "-pthread"];
+    let fixed = probe_as("supervised-static", "supervised", &flags);
+    let dynamic = probe_as("supervised-dynamic", "supervised", &["-pthread"]);
+    for subject in [supervised(&fixed), supervised(&dynamic), Subject::new(&dynamic)] {
+        let seen = subject.arg("groups").succeed_where_it_would_leak(network);
+        assert_eq!(seen.stdout(), "no group\n", "{seen:#?}");
+    }
+}
+
 /// promise: UDP to the machine itself
 /// A resolver of this machine would send the question on.
 #[test]

@@ -5,6 +5,7 @@
 //   supervised vfork ADDRESS PORT   a vfork child connects
 //   supervised closed ADDRESS PORT  after closing every descriptor but the standard ones
 //   supervised datagrams            what becomes of datagrams
+//   supervised groups               whether multicast groups can be joined
 //   supervised beside               whether a datagram reaches another port of this machine than that which its
 //                                   socket was connected to, by system calls of its own
 //   supervised races                the same with threads that change what a call is about
@@ -24,6 +25,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #endif
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -138,6 +140,27 @@ static int datagrams(void) {
     tell("raw", socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
     tell("packet", socket(AF_PACKET, SOCK_DGRAM, 0));
     return 0;
+}
+
+// Groups of which the routers of every interface would be told.
+static int groups(void) {
+    struct sockaddr_in four = at("239.192.0.1", "9"), other = at("239.192.0.2", "9");
+    struct if_nameindex *all = if_nameindex();
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0), refused = 0, tried = 0;
+    for (struct if_nameindex *each = all; each && each->if_index; each++, tried += 3) {
+        struct ip_mreqn v4 = {.imr_multiaddr = four.sin_addr, .imr_ifindex = each->if_index};
+        struct ipv6_mreq v6 = {.ipv6mr_interface = each->if_index};
+        inet_pton(AF_INET6, "ff15::1234", &v6.ipv6mr_multiaddr);
+        struct group_req any = {.gr_interface = each->if_index};
+        memcpy(&any.gr_group, &other, sizeof other);
+        refused += call(SYS_setsockopt, fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, (long)&v4, sizeof v4, 0) == -EPERM;
+        refused += call(SYS_setsockopt, fd6, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, (long)&v6, sizeof v6, 0) == -EPERM;
+        refused += call(SYS_setsockopt, fd, IPPROTO_IP, MCAST_JOIN_GROUP, (long)&any, sizeof any, 0) == -EPERM;
+    }
+    if (refused == tried && tried > 0) return puts("no group"), 0;
+    printf("refused: %d of %d\n", refused, tried);
+    // The first report may wait.
+    return sleep(2), 1;
 }
 
 // A receiver of our own, and whether anything has come to it.
@@ -379,6 +402,7 @@ int main(int count, char **words) {
     if (count > 2 && !strcmp(words[1], "hidden")) prctl(PR_SET_DUMPABLE, 0), count--, words++;
     const char *what = count > 1 ? words[1] : "";
     if (!strcmp(what, "datagrams")) return datagrams();
+    if (!strcmp(what, "groups")) return groups();
     if (!strcmp(what, "beside")) return beside();
     if (!strcmp(what, "races")) return races();
     if (!strcmp(what, "killer")) return killer();
