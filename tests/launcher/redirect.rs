@@ -60,7 +60,7 @@ impl Shell {
     fn start(sandbox: &Sandbox, script: &str) -> Shell {
         let mut launcher = sandbox.launcher();
         let script = format!("echo $$; {script}");
-        launcher.args([FLAG, "sh", "-c", &script]).stdout(Stdio::piped());
+        launcher.args([FLAG, "sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut launcher = launcher.spawn().unwrap();
         let mut output = BufReader::new(launcher.stdout.take().unwrap());
         let mut line = String::new();
