@@ -9,7 +9,7 @@ use super::data::{incoming, outgoing, receive, send};
 use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, exit, fork, seccomp};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
-use super::waits::{self, epoll, kernel_waits};
+use super::waits::{epoll, kernel_waits};
 use crate::log::refused;
 use crate::sockets::none_in_flight;
 use crate::{datagrams, errno, real};
@@ -182,7 +182,7 @@ unsafe fn in_flight(
             libc::SYS_ioctl => state::ioctl(a as _, b as _, c).into(),
             libc::SYS_shutdown => state::shutdown(a as _, b as _).into(),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll => waits::poll::poll(a as _, b as _, c as _).into(),
+            libc::SYS_poll => super::waits::poll::poll(a as _, b as _, c as _).into(),
             libc::SYS_ppoll if kernel_waits::is_mask(d, e) => {
                 kernel_waits::ppoll(a as _, b as _, c as _, d as _).into()
             }
