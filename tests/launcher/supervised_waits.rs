@@ -45,6 +45,13 @@ fn a_connect_that_signals_interrupt_often_asks_tor_as_if_there_were_none() {
 }
 
 #[test]
+fn no_connect_is_lost_in_a_storm_of_signals() {
+    let soon = Delay(Duration::from_millis(50));
+    let proxy = ScriptedProxy::start(&[Greeting, method(0), Request, soon, reply(0), Echo]);
+    play("storm", &proxy);
+}
+
+#[test]
 fn a_connect_that_waits_is_cancelled_stopped_and_ended_by_its_own_time() {
     for scene in ["cancelled", "stopped", "timed"] {
         play(scene, &silent());

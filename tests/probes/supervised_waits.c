@@ -93,6 +93,35 @@ static void scene_often(void)
     EXPECT(handled > 10 && echoes(fd));
 }
 
+static int ended;
+
+static void *connect_and_close(void *unused)
+{
+    for (int i = 0; i < 20; i++) {
+        int fd = connected("192.0.2.1", 80);
+        EXPECT(echoes(fd) && close(fd) == 0);
+    }
+    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    return unused;
+}
+
+/* A thread that a signal has woken does not see an answer that comes before it runs. */
+static void scene_storm(void)
+{
+    pthread_t threads[60];
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
+    for (int i = 0; i < 60; i++)
+        EXPECT(pthread_create(&threads[i], NULL, connect_and_close, NULL) == 0);
+    while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < 60) {
+        for (int i = 0; i < 60; i++)
+            EXPECT(pthread_kill(threads[i], SIGUSR1) == 0);
+        usleep(1000);
+    }
+    for (int i = 0; i < 60; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+}
+
 static void *connect_for_ever(void *unused)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -165,6 +194,7 @@ static const struct scene scenes[] = {
     {"interrupted-for-another", scene_interrupted_for_another},
     {"fast-open", scene_fast_open},
     {"often", scene_often},
+    {"storm", scene_storm},
     {"cancelled", scene_cancelled},
     {"stopped", scene_stopped},
     {"timed", scene_timed},

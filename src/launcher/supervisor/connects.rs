@@ -44,11 +44,13 @@ impl Supervisor<'_> {
             let _ = net::disconnect(fd);
         }
         if net::has_peer(fd) {
-            return match (self.sockets.report(cookie, destination), payload) {
-                (Some(0), Some(_)) => self.send_payload(call, fd, payload).into(),
-                (Some(value), _) => Done::Gives(value),
-                (None, _) => Done::Fails(Errno(libc::EISCONN)),
+            let result = match (self.sockets.unreported(cookie, destination), payload) {
+                (Some(0), Some(_)) => self.send_payload(call, fd, payload),
+                (Some(value), _) => Ok(value),
+                (None, _) => return Done::Fails(Errno(libc::EISCONN)),
             };
+            self.report(call, (cookie, destination), result);
+            return Done::Later;
         }
         let process = program::process_of(call.thread);
         if let Err(error) = self.dial(&socket) {
@@ -204,9 +206,7 @@ impl Supervisor<'_> {
                 self.log.line(Level::Notice, Subject::Connection, || process, message);
                 let payload = payload.filter(|_| waits);
                 let result = self.send_payload(&call, fd, payload);
-                let answered = self.listener.answer(call.id, result);
-                let unreported = answered.err().map(|_| result.unwrap_or(0));
-                return self.sockets.insert(cookie, destination, unreported);
+                return self.report(&call, (cookie, destination), result);
             }
             Err(DriveError::TimedOut) if late == Errno(libc::EINPROGRESS) => late,
             Err(error) => {
@@ -222,6 +222,21 @@ impl Supervisor<'_> {
         // The kernel's ECONNRESET for it.
         let _ = net::take_error(fd);
         let _ = self.listener.answer(call.id, Err(errno));
+    }
+
+    /// Answers the call that hears that the socket `cookie` leads to `destination`. The kernel takes an answer also for
+    /// a thread that a signal has woken already, which never sees it: the next call hears it then.
+    fn report(
+        &mut self,
+        call: &Call,
+        (cookie, destination): (u64, SocketAddr),
+        result: Result<i64, Errno>,
+    ) {
+        let had_signal = program::has_signal(call.thread);
+        let answered = self.listener.answer(call.id, result);
+        let is_seen = !had_signal && answered.is_ok() && !program::has_signal(call.thread);
+        let unreported = (!is_seen).then_some(result.unwrap_or(0));
+        self.sockets.insert(cookie, destination, unreported);
     }
 
     /// Sends what Fast Open takes along; gives the call's result.

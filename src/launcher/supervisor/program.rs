@@ -130,6 +130,16 @@ pub fn process_of(thread: i32) -> i32 {
     number.and_then(|number| number.trim().parse().ok()).unwrap_or(thread)
 }
 
+/// Tells whether a signal waits for `thread` that it does not block.
+pub fn has_signal(thread: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let mask = |name: &str| {
+        let mask = text.lines().find_map(|line| line.strip_prefix(name));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    };
+    (mask("SigPnd:") | mask("ShdPnd:")) & !mask("SigBlk:") != 0
+}
+
 /// Start of `process`, in ticks since boot, and its name.
 pub fn start_of(process: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();

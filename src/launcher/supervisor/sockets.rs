@@ -40,11 +40,10 @@ impl Sockets {
         self.entries.get(&cookie).map(|entry| entry.destination)
     }
 
-    /// The value of the call that has connected the socket to `destination`, if no program has heard it; now one
-    /// does.
-    pub fn report(&mut self, cookie: u64, destination: SocketAddr) -> Option<i64> {
-        let entry = self.entries.get_mut(&cookie)?;
-        if entry.destination == destination { entry.unreported.take() } else { None }
+    /// The value of the call that has connected the socket to `destination`, if no program may have heard it.
+    pub fn unreported(&self, cookie: u64, destination: SocketAddr) -> Option<i64> {
+        let entry = self.entries.get(&cookie)?;
+        if entry.destination == destination { entry.unreported } else { None }
     }
 
     /// The socket has lost its peer.
@@ -76,12 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connect_that_nobody_heard_of_is_reported_once() {
+    fn a_connect_is_unreported_until_a_program_has_heard_of_it() {
         let mut sockets = Sockets::default();
-        sockets.insert(1, at("192.0.2.1:80"), Some(7));
-        assert_eq!(sockets.report(1, at("192.0.2.2:80")), None);
-        assert_eq!(sockets.report(1, at("192.0.2.1:80")), Some(7));
-        assert_eq!(sockets.report(1, at("192.0.2.1:80")), None);
-        assert_eq!(sockets.report(2, at("192.0.2.1:80")), None);
+        let destination = at("192.0.2.1:80");
+        sockets.insert(1, destination, Some(7));
+        assert_eq!(sockets.unreported(1, at("192.0.2.2:80")), None);
+        assert_eq!(sockets.unreported(1, destination), Some(7));
+        sockets.insert(1, destination, None);
+        assert_eq!(sockets.unreported(1, destination), None);
+        assert_eq!(sockets.unreported(2, destination), None);
     }
 }
