@@ -206,7 +206,7 @@ pub fn reverse(address: IpAddr, names: &impl Names) -> Result<Name, LookupError>
             Name::new(b"localhost").map_err(|_| LookupError::NoAddress)
         }
         // 0.0.0.0 and :: are no host's address.
-        Cookied::Ordinary if address.is_unspecified() => Err(LookupError::NoAddress),
+        Cookied::Ordinary if address.is_unspecified() => Err(LookupError::LocalAddress),
         Cookied::Ordinary if is_private(address) && !names.asks_for_local() => {
             Err(LookupError::LocalAddress)
         }
@@ -377,7 +377,8 @@ mod tests {
             let answer = world.lookup(name, wanted(libc::AF_UNSPEC));
             assert_eq!(answer, Err(LookupError::LocalName), "{name}");
         }
-        for address in ["192.168.1.1", "10.0.0.1", "fe80::1", "::ffff:172.16.0.1"] {
+        for address in ["192.168.1.1", "10.0.0.1", "fe80::1", "::ffff:172.16.0.1", "0.0.0.0", "::"]
+        {
             let name = reverse(address.parse().unwrap(), &world);
             assert_eq!(name, Err(LookupError::LocalAddress), "{address}");
         }
