@@ -122,9 +122,11 @@ static void scene_storm(void)
         EXPECT(pthread_join(threads[i], NULL) == 0);
 }
 
+static int waiting;
+
 static void *connect_for_ever(void *unused)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = waiting = socket(AF_INET, SOCK_STREAM, 0);
     __atomic_store_n(&thread_id, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     reach(fd, "192.0.2.1", 80);
     return unused;
@@ -136,6 +138,10 @@ static void scene_cancelled(void)
     void *result;
     EXPECT(pthread_create(&thread, NULL, connect_for_ever, NULL) == 0);
     wait_until_asleep(&thread_id);
+    struct sockaddr_in peer;
+    socklen_t length = sizeof peer;
+    FAILS(getpeername(waiting, (struct sockaddr *)&peer, &length), ENOTCONN);
+    FAILS(reach(waiting, "192.0.2.1", 80), EALREADY);
     EXPECT(pthread_cancel(thread) == 0);
     EXPECT(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
 }

@@ -287,8 +287,12 @@ impl Supervisor<'_> {
     /// getpeername(2): where the socket leads for the program.
     fn peer_name(&mut self, call: &Call) -> Done {
         let Ok(socket) = Socket::of(call, &self.listener) else { return Done::Passes };
-        let known = net::cookie(socket.number()).ok();
-        let known = known.and_then(|cookie| self.sockets.destination(cookie));
+        let cookie = net::cookie(socket.number()).ok();
+        if cookie.is_some_and(|cookie| self.pending.place_of(cookie).is_some()) {
+            // Its peer would be Tor's port, to which it is connected for the handshake.
+            return Done::Fails(Errno(libc::ENOTCONN));
+        }
+        let known = cookie.and_then(|cookie| self.sockets.destination(cookie));
         let Some(destination) = known.filter(|_| net::has_peer(socket.number())) else {
             return Done::Passes;
         };
