@@ -101,7 +101,12 @@ fn tell(to: &OwnedFd, kind: u8, number: i32) {
 /// The next message. Errors: `EAGAIN` if there is none; `EPIPE` if the other end is gone.
 fn hear(from: &OwnedFd) -> Result<(u8, i32), Errno> {
     let mut message = [0; 5];
-    let length = epochsocks::sys::net::receive_now(from.as_raw_fd(), &mut message)?;
+    let mut receive = || epochsocks::sys::net::receive_now(from.as_raw_fd(), &mut message);
+    let length = match receive() {
+        // The other end has left a message unread. Its own are still to come.
+        Err(Errno(libc::ECONNRESET)) => receive()?,
+        received => received?,
+    };
     let [kind, number @ ..] = message;
     let is_whole = length == message.len();
     is_whole.then_some((kind, i32::from_ne_bytes(number))).ok_or(Errno(libc::EPIPE))
