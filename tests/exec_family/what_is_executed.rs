@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::support::process::{finish, probe, text};
+use super::support::process::{dynamic_linker, finish, probe, text};
 use super::support::torify;
 use super::{Sandbox, execute};
 
@@ -141,7 +141,7 @@ fn a_program_whose_dynamic_linker_is_another_program_is_refused() {
 #[test]
 fn a_copy_of_the_dynamic_linker_is_one_under_any_name() {
     let sandbox = Sandbox::new("copied-linker");
-    let linker = "$(ls /lib64/ld-linux-* /lib/ld-linux-* 2>/dev/null | head -n1)";
+    let linker = dynamic_linker();
     let script = format!("cp {linker} ./copy; ./copy --list /bin/sh; ./copy /bin/echo ran");
     let mut command = torify("sh");
     command.args(["-c", &script]).current_dir(&sandbox.0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::scene::{command, echoing_proxy, ends, play};
 use crate::support::preload::hermetic;
-use crate::support::process::{finish, probe, probe_as, text};
+use crate::support::process::{dynamic_linker, finish, probe, probe_as, text};
 use crate::support::torify;
 
 /// The file of this process's own library of that name.
@@ -174,7 +174,7 @@ fn a_program_that_asks_for_an_audit_library_is_not_executed() {
 #[test]
 fn the_dynamic_linker_lists_nothing_with_an_audit_library() {
     let library = probe_as("audit_listed.so", "audit", &LIBRARY);
-    let linker = "$(ls /lib64/ld-linux-* /lib/ld-linux-* 2>/dev/null | head -n1)";
+    let linker = dynamic_linker();
     for options in ["--list --audit $AUDIT", "--audit $AUDIT --list"] {
         let script = format!("{linker} {options} /bin/true");
         let plain = output(Command::new("sh").args(["-c", &script]).env("AUDIT", &library));

@@ -122,3 +122,10 @@ fn compile(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     std::fs::rename(own, &program).expect("a file of ours can be renamed");
     program
 }
+
+/// The dynamic linker of this machine: the one that runs this process, as others may be there for other processors.
+pub fn dynamic_linker() -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("there is /proc");
+    let paths = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    paths.into_iter().find(|path| path.contains("/ld-linux")).expect("a dynamic linker").to_owned()
+}
