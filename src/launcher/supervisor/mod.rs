@@ -44,7 +44,7 @@ use sockets::Sockets;
 use stub::Stubs;
 use world::World;
 
-/// The time between two looks whether programs still wait for their calls: nobody tells of a signal that ends one.
+/// The time between two looks whether programs still wait for their calls: the kernel tells of no signal that ends one.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The tokens of the set, beside those of the table's places.
