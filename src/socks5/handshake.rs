@@ -102,7 +102,7 @@ impl Handshake {
         self.state = State::Awaits(Awaited::Method);
         self.released = released_at_first(self.offered, &self.output);
         (self.sent, self.input, self.received) = (0, Bytes::EMPTY, Bytes::EMPTY);
-        let mut left = received.iter();
+        let mut left = received;
         loop {
             match self.step() {
                 Step::Send(bytes) => {
@@ -112,14 +112,16 @@ impl Handshake {
                     }
                     self.sent(count);
                 }
-                Step::Receive(_) => {
-                    let Some(byte) = left.next() else { break };
-                    self.received(&[*byte]);
+                Step::Receive(_) if left.is_empty() => break,
+                Step::Receive(most) => {
+                    let (piece, rest) = left.split_at_checked(most).unwrap_or((left, &[]));
+                    self.received(piece);
+                    left = rest;
                 }
                 Step::Done(_) | Step::Failed(_) => break,
             }
         }
-        self.sent == sent && left.next().is_none()
+        self.sent == sent && left.is_empty()
     }
 
     /// The message that the server owes; `None` before it was sent anything, and at the end.
@@ -154,9 +156,12 @@ impl Handshake {
     /// Reports what arrived in answer to [`Step::Receive`]. Bytes beyond the number that it names
     /// are ignored, so a driver must never have taken them off the socket.
     pub fn received(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+        let mut left = bytes;
+        while !left.is_empty() {
             match self.state {
-                State::Awaits(awaited) if self.unsent().is_empty() => self.take(awaited, byte),
+                State::Awaits(awaited) if self.unsent().is_empty() => {
+                    left = self.take(awaited, left);
+                }
                 _ => return,
             }
         }
@@ -178,30 +183,39 @@ impl Handshake {
     /// Least number of bytes that the server still owes, from the awaited message to the reply's
     /// end.
     fn receivable(&self, awaited: Awaited) -> usize {
-        let whole = match awaited {
+        let replies = match awaited {
             // It says no more before it has seen the password.
-            Awaited::Method if self.offered == method::PASSWORD => reply::SHORT,
-            Awaited::Method | Awaited::Authentication => reply::SHORT + reply::SHORTEST,
-            Awaited::Reply => reply::check_reply(self.input.as_slice()).unwrap_or(reply::SHORTEST),
+            Awaited::Method if self.offered == method::PASSWORD => 0,
+            Awaited::Method | Awaited::Authentication => reply::SHORTEST,
+            Awaited::Reply => 0,
         };
-        whole.saturating_sub(self.input.len())
+        self.missing(awaited).unwrap_or(0) + replies
     }
 
-    /// Adds one byte to the awaited message and goes on to the next message where it is whole.
-    fn take(&mut self, awaited: Awaited, byte: u8) {
-        self.input.extend(&[byte]);
-        self.received.extend(&[byte]);
+    /// Least number of bytes that the awaited message lacks, judged by what has arrived of it.
+    fn missing(&self, awaited: Awaited) -> Result<usize, Error> {
         let message = self.input.as_slice();
         let length = match awaited {
             Awaited::Method => reply::check_method(message, self.offered).map(|()| reply::SHORT),
             Awaited::Authentication => reply::check_authentication(message).map(|()| reply::SHORT),
             Awaited::Reply => reply::check_reply(message),
         };
-        match length {
+        length.map(|length| length.saturating_sub(message.len()))
+    }
+
+    /// Adds to the awaited message as many bytes as it is sure to lack, and goes on to the next message
+    /// where it is whole. Returns the rest.
+    fn take<'b>(&mut self, awaited: Awaited, bytes: &'b [u8]) -> &'b [u8] {
+        let missing = self.missing(awaited).unwrap_or(0);
+        let (piece, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
+        self.input.extend(piece);
+        self.received.extend(piece);
+        match self.missing(awaited) {
             Err(error) => self.state = State::Failed(error),
-            Ok(length) if message.len() < length => {}
-            Ok(_) => self.finish(awaited),
+            Ok(0) => self.finish(awaited),
+            Ok(_) => {}
         }
+        rest
     }
 
     /// The awaited message is whole and good.
