@@ -12,7 +12,7 @@ pub struct Absent {
     successor: Option<Held>,
 }
 
-impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
+impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Forgets `fd`.
     #[inline]
     pub fn forget(&self, fd: i32) {

@@ -78,10 +78,9 @@ impl ConnectError {
 
 /// Something that the log is told of.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is no allocator to box the report with")]
-pub enum Event {
+pub enum Event<'r> {
     /// A handshake has ended.
-    Ended(Report),
+    Ended(&'r Report),
     /// A connect could not be sent off.
     NotSent(ConnectError),
 }
@@ -161,7 +160,7 @@ impl From<Unverified> for Fault {
 /// Number of times that a connect begins again because of what other threads do to the socket.
 const ROUNDS: u32 = 16;
 
-impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
+impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Sends a connect of `fd` off, or joins the one that is under way. Errors: `EISCONN`; `EALREADY`; the
     /// errno of an earlier connect that has failed, once; `EBADF` if another thread closes the descriptor;
     /// those of [`ConnectError`].

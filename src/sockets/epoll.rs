@@ -31,7 +31,7 @@ impl EpollControl {
     }
 }
 
-impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
+impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Tells whether the kernel's entry of `fd` is or may have to be one of the library's own.
     pub fn has_own_epoll_entries(&self, fd: i32) -> bool {
         let needs =

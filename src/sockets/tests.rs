@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::socks5::{Command, Host, Request};
 use crate::sys::{self, Errno, boundary, net, own_descriptors, time};
 
-pub type Subject = Sockets<Watched, fn(Event)>;
+pub type Subject = Sockets<Watched, fn(Event<'_>)>;
 
 pub fn sockets() -> Subject {
     Sockets::new(Watched::new(), |_| {})

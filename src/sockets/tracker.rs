@@ -83,8 +83,8 @@ impl<R, L> Sockets<R, L> {
     }
 }
 
-impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
-    pub(super) fn log(&self, event: Event) {
+impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
+    pub(super) fn log(&self, event: Event<'_>) {
         (self.log)(event);
     }
 
@@ -304,7 +304,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event) + Sync> Sockets<R, L> {
 
     /// Tells the log of what a look has ended.
     pub(super) fn report(&self, look: Look) -> Progress {
-        if let Some(report) = look.report {
+        if let Some(report) = &look.report {
             self.log(Event::Ended(report));
         }
         look.progress

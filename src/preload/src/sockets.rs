@@ -28,7 +28,7 @@ macro_rules! choose_backend {
 backends::for_each_backend! { choose_backend }
 
 /// Every tracked descriptor of the process.
-pub static SOCKETS: Sockets<Backend, fn(Event)> = Sockets::new(Backend::new(), tell);
+pub static SOCKETS: Sockets<Backend, fn(Event<'_>)> = Sockets::new(Backend::new(), tell);
 
 /// Tells whether no descriptor of the process has a handshake in flight or owes an error: one load.
 #[inline(always)]
@@ -38,9 +38,9 @@ pub fn none_in_flight() -> bool {
 
 #[cold]
 #[inline(never)]
-fn tell(event: Event) {
+fn tell(event: Event<'_>) {
     match event {
-        Event::Ended(report) => tell_end(&report),
+        Event::Ended(report) => tell_end(report),
         Event::NotSent(ConnectError::Dial(tor, error)) => {
             log!(Error, Proxy, "can't reach the Tor port {tor}: {error}");
         }
@@ -63,7 +63,7 @@ fn tell(event: Event) {
 }
 
 fn tell_end(Report { request, error }: &Report) {
-    let (host, port) = (request.host, request.port);
+    let (host, port) = (&request.host, request.port);
     match error {
         None => log!(Notice, Connection, "connected through Tor to {host} port {port}"),
         Some(DriveError::Socket(errno @ Errno(libc::ECONNREFUSED))) => {

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::cancel::Cancel;
 use super::image::Awaits;
 use super::locked::Locked;
-use super::look::{Look, Owner, Report};
+use super::look::{Look, Owner, Report, Step};
 use super::run_lock::TryLock;
 use super::shared::{Shared, TryLease};
 use super::slot::Slot;
@@ -76,7 +76,7 @@ impl Locked<'_> {
     /// Drives the handshake, again while other threads leave notices, and unlocks. If it has ended,
     /// `owner` is told before that; then the slot is free, unless the socket has epoll entries.
     pub fn drive_until_quiet(mut self, owner: Option<Owner<'_>>) -> Look {
-        let mut last = Look::at(Progress::Unconnected);
+        let mut last = Step::at(Progress::Unconnected);
         loop {
             if self.slot.is_in_flight() {
                 last = self.step();
@@ -103,9 +103,10 @@ impl Locked<'_> {
             if !self.inner().keeps_own {
                 self.close_own();
             }
+            let report = last.end.map(|end| self.report(end.err()));
             // Before this another thread can't change it.
             if self.slot.lock.unlock() {
-                return Look { progress, ..last };
+                return Look { progress, report };
             }
         }
     }
@@ -129,38 +130,38 @@ impl Locked<'_> {
     }
 
     /// One step of a handshake in flight.
-    fn step(&mut self) -> Look {
+    fn step(&mut self) -> Step {
         if !self.is_first && self.inner().process != sys::process() {
             // A child that was forked behind the hooks: the parent goes on with it.
             self.give_up();
-            return Look::at(Progress::Busy);
+            return Step::at(Progress::Busy);
         }
         let Some(shared) = self.inner().shared else { return self.advance() };
         // SAFETY: mapped until `release_shared`, which needs the run lock.
         let shared = unsafe { shared.as_ref() };
         if let Some(end) = shared.end() {
             self.slot.state.set(Stage::Ended(end));
-            return Look::at(end);
+            return Step::at(end);
         }
         if self.slot.cancel.made(self.slot.state.serial()) == Cancel::LastClose {
             // The other processes go on, and are told of no end.
             self.give_up();
-            return Look::at(Progress::Unconnected);
+            return Step::at(Progress::Unconnected);
         }
         let lease = match shared.try_lease(time::monotonic_nanoseconds()) {
-            TryLease::Busy => return Look::at(Progress::Busy),
+            TryLease::Busy => return Step::at(Progress::Busy),
             TryLease::Leased(lease) => lease,
             TryLease::Recovered(lease) => {
-                let look = self.fail(None);
-                shared.set_end(look.progress);
+                let step = self.fail(None);
+                shared.set_end(step.progress);
                 let _ = shared.release(lease);
-                return look;
+                return step;
             }
         };
         let version = shared.version();
         let is_ours = version == self.inner().version || self.catch_up(shared);
         self.inner_mut().version = version;
-        let look = if is_ours { self.advance() } else { self.fail(None) };
+        let step = if is_ours { self.advance() } else { self.fail(None) };
         // SAFETY: written by `start`, and the caller has the run lock.
         let version = shared.publish(unsafe { &self.inner().script.assume_init_ref().handshake });
         self.inner_mut().version = version;
@@ -168,7 +169,7 @@ impl Locked<'_> {
             shared.set_end(end);
         }
         let _ = shared.release(lease);
-        look
+        step
     }
 
     fn catch_up(&mut self, shared: &Shared) -> bool {
@@ -177,14 +178,14 @@ impl Locked<'_> {
     }
 
     /// Does what the handshake asks for, or what the program has requested meanwhile.
-    fn advance(&mut self) -> Look {
+    fn advance(&mut self) -> Step {
         match self.slot.cancel.made(self.slot.state.serial()) {
             Cancel::None => {}
             Cancel::ByProgram | Cancel::LastClose => {
                 let socket = self.with_socket(|socket| socket.reset());
                 self.inner_mut().stays_connected = socket.is_err();
                 self.slot.state.set(Stage::Ended(Progress::Unconnected));
-                return Look::at(Progress::Unconnected);
+                return Step::at(Progress::Unconnected);
             }
         }
         // SAFETY: written by `start`, and the caller has the run lock.
@@ -197,7 +198,7 @@ impl Locked<'_> {
         match advanced {
             Ok(Advance::Done(_)) => {
                 self.slot.state.set(Stage::Ended(Progress::Connected));
-                Look { report: Some(self.report(None)), ..Look::at(Progress::Connected) }
+                Step { progress: Progress::Connected, end: Some(Ok(())) }
             }
             Ok(Advance::Waits(_)) if self.is_overdue(0) => self.fail(Some(DriveError::TimedOut)),
             Ok(Advance::Waits(events)) => {
@@ -205,7 +206,7 @@ impl Locked<'_> {
                 let awaits = Awaits::of(unsafe { self.script() }).number();
                 // Relaxed: see `Slot::wait`.
                 self.slot.events.store(events as u32 | awaits << Slot::AWAITS, Relaxed);
-                Look::at(Progress::Waiting(self.slot.wait()))
+                Step::at(Progress::Waiting(self.slot.wait()))
             }
             Err(error) => self.fail(Some(error)),
         }
@@ -213,7 +214,7 @@ impl Locked<'_> {
 
     /// Ends the handshake with an error: `ECONNABORTED` without a reason of its own. The socket is
     /// disconnected; one whose connect does not wait tells of the error itself, too.
-    fn fail(&mut self, error: Option<DriveError>) -> Look {
+    fn fail(&mut self, error: Option<DriveError>) -> Step {
         let errno = error.map_or(Errno(libc::ECONNABORTED), |error| error.errno());
         // SAFETY: written by `start`, and the caller has the run lock.
         let tor = unsafe { self.inner().script.assume_init_ref() }.tor;
@@ -225,7 +226,7 @@ impl Locked<'_> {
         self.inner_mut().stays_connected = disconnected.is_err();
         let progress = Progress::Failed(errno);
         self.slot.state.set(Stage::Ended(progress));
-        Look { progress, report: error.map(|error| self.report(Some(error))) }
+        Step { progress, end: error.map(Err) }
     }
 
     fn report(&self, error: Option<DriveError>) -> Report {

@@ -24,6 +24,19 @@ pub struct Look {
     pub report: Option<Report>,
 }
 
+/// Result of a step of a handshake, under its run lock.
+pub(super) struct Step {
+    pub(super) progress: Progress,
+    /// Result of the handshake, if this step has ended it and the log is to be told.
+    pub(super) end: Option<Result<(), DriveError>>,
+}
+
+impl Step {
+    pub(super) const fn at(progress: Progress) -> Step {
+        Step { progress, end: None }
+    }
+}
+
 impl Look {
     pub(super) const fn at(progress: Progress) -> Look {
         Look { progress, report: None }
