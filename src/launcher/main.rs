@@ -114,7 +114,8 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
         Action::On(syntax) => {
             hint("on");
             let settings = settings::resolve(&invocation.given)?;
-            let mut changes = torify::protection(invocation, &settings)?;
+            let library = torify::library(invocation)?;
+            let mut changes = torify::protection(invocation, &settings, &library);
             changes.extend(launch::begun_by_shell());
             if settings.log_level >= settings::WARNINGS {
                 failure::warn(UNJUDGED);

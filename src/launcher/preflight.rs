@@ -8,10 +8,11 @@ use std::path::Path;
 use epochsocks::config::{Backstop, Settings};
 use epochsocks::helper::{UNPROTECTED, is_helper_at};
 use epochsocks::policy::exec::chain::{self, Blocked, Reason};
+use epochsocks::policy::exec::domain::may_lose_library;
 use epochsocks::policy::exec::{decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::Kind;
-use epochsocks::sys::{Errno, has_changed_ids, has_requested_exec_domain};
+use epochsocks::sys::{Errno, File, has_changed_ids};
 
 use crate::failure::{Failure, Status, describe, warn};
 use crate::look::{Look, env_target};
@@ -63,6 +64,8 @@ pub struct Check<'a> {
     pub settings: &'a Settings,
     /// The supervisor that it would run under.
     pub supervisor: Supervisor,
+    /// The preload library, where there is one.
+    pub library: Option<&'a Path>,
 }
 
 impl Check<'_> {
@@ -71,7 +74,8 @@ impl Check<'_> {
         let mut form = Form::Direct;
         let reach = match self.judge(look)? {
             Reach::Direct(Kind::Text) => {
-                judge(&Look::at(Path::new(SHELL))).map_err(|obstacle| obstacle.failure())?;
+                self.obstacle(&Look::at(Path::new(SHELL)))
+                    .map_err(|obstacle| obstacle.failure())?;
                 form = Form::ByShell;
                 None
             }
@@ -86,7 +90,7 @@ impl Check<'_> {
 
     /// Judges the file of `look`; what is on the list passes.
     fn judge(&self, look: &Look<'_>) -> Result<Reach, Failure> {
-        let obstacle = match judge(look) {
+        let obstacle = match self.obstacle(look) {
             Ok(kind) => return Ok(Reach::Direct(kind)),
             Err(obstacle) => obstacle,
         };
@@ -99,6 +103,26 @@ impl Check<'_> {
             }
             excused => excused.map(|()| Reach::Unprotected),
         }
+    }
+
+    /// Judges the file of `look`, its interpreters and this process.
+    fn obstacle<'a>(&self, look: &Look<'a>) -> Result<Kind, Obstacle<'a>> {
+        let file = look.file;
+        let facts = chain::judge(&look.facts).map_err(|blocked| Obstacle::of(file, &blocked))?;
+        let tunables = std::env::var_os("GLIBC_TUNABLES").unwrap_or_default();
+        let name = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+        let library = self.library.map(name);
+        let open = || File::open_at(libc::AT_FDCWD, &name(file));
+        let has_backstop = || self.settings.backstop == Backstop::Always;
+        let may_lose_library = || may_lose_library(open, library.as_deref(), has_backstop);
+        decide_tunables(tunables.as_bytes())
+            .and_then(|()| decide_process(has_changed_ids(), may_lose_library))
+            .map(|()| facts.kind)
+            .map_err(|refusal| Obstacle {
+                file,
+                reason: Reason::Refused(refusal),
+                interpreter: None,
+            })
     }
 
     /// Lets what is on the list run all the same.
@@ -148,17 +172,6 @@ enum Reach {
     BySupervisor,
     /// None: it is on the list.
     Unprotected,
-}
-
-/// Judges the file of `look`, its interpreters and this process.
-fn judge<'a>(look: &Look<'a>) -> Result<Kind, Obstacle<'a>> {
-    let file = look.file;
-    let facts = chain::judge(&look.facts).map_err(|blocked| Obstacle::of(file, &blocked))?;
-    let tunables = std::env::var_os("GLIBC_TUNABLES").unwrap_or_default();
-    decide_tunables(tunables.as_bytes())
-        .and_then(|()| decide_process(has_changed_ids(), has_requested_exec_domain()))
-        .map(|()| facts.kind)
-        .map_err(|refusal| Obstacle { file, reason: Reason::Refused(refusal), interpreter: None })
 }
 
 /// Reason that a program is not run.
@@ -218,7 +231,8 @@ mod tests {
     fn a_directory_is_not_run() {
         let settings = Settings::DEFAULT;
         let supervisor = Supervisor::Never;
-        let check = Check { path: None, command: &[], settings: &settings, supervisor };
+        let check =
+            Check { path: None, command: &[], settings: &settings, supervisor, library: None };
         let failure = check.of(&Look::at(Path::new("/"))).unwrap_err();
         assert_eq!(failure.status, Status::Refused);
         assert!(failure.message.starts_with("/ is not a regular file"), "{}", failure.message);

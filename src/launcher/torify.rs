@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use epochsocks::backstop::presence;
 use epochsocks::config::{Backstop, Settings, godebug, value_of};
@@ -20,7 +21,8 @@ use crate::{backstop, exec, inherited, launch, locate, settings};
 /// runs it, with its exit status.
 pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failure> {
     let settings = settings::resolve(&invocation.given)?;
-    let mut changes = protection(invocation, &settings)?;
+    let library = library(invocation)?;
+    let mut changes = protection(invocation, &settings, &library);
     let path = std::env::var_os("PATH");
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search(name, path.as_deref())?;
@@ -33,7 +35,9 @@ pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failu
         _ => Supervisor::Serves,
     };
     let path = path.as_deref();
-    let passed = Check { path, command, settings: &settings, supervisor }.of(&look)?;
+    let library = Some(library.as_path());
+    let check = Check { path, command, settings: &settings, supervisor, library };
+    let passed = check.of(&look)?;
     let need = Need::of(&look, passed.is_out_of_reach, invocation.redirect, &settings);
     let is_needed = matches!(need, Need::Asked | Need::OutOfReach);
     if is_needed && !is_served && backstop::surrounds() {
@@ -94,15 +98,19 @@ fn go_names() -> Option<(OsString, Change)> {
     Some((OsString::from(godebug::VARIABLE), Change::Set(value.to_owned())))
 }
 
-/// Variables that protect a program: the library and the settings.
-pub fn protection(invocation: &Invocation, settings: &Settings) -> Result<Changes, Failure> {
-    let mut changes = settings::changes(settings);
+/// The preload library of the registry that is asked for.
+pub fn library(invocation: &Invocation) -> Result<PathBuf, Failure> {
     let named = std::env::var_os(locate::VARIABLE);
-    let library = locate::locate(invocation.registry, named.as_deref())?;
+    locate::locate(invocation.registry, named.as_deref())
+}
+
+/// Variables that protect a program: the library and the settings.
+pub fn protection(invocation: &Invocation, settings: &Settings, library: &Path) -> Changes {
+    let mut changes = settings::changes(settings);
     if settings.log_level >= settings::WARNINGS {
         invocation.registry.caveats().for_each(warn);
     }
-    let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), &library);
+    let preload = environment::with_library(std::env::var_os(PRELOAD).as_deref(), library);
     changes.push((OsString::from(PRELOAD), Change::Set(preload)));
     if std::env::var_os(AUDIT).is_some() {
         if settings.log_level >= settings::WARNINGS {
@@ -110,5 +118,5 @@ pub fn protection(invocation: &Invocation, settings: &Settings) -> Result<Change
         }
         changes.push((OsString::from(AUDIT), Change::Unset));
     }
-    Ok(changes)
+    changes
 }

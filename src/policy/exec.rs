@@ -1,6 +1,7 @@
 //! May a program be run? Only if the preload library will be loaded into it and can see its calls.
 
 pub mod chain;
+pub mod domain;
 
 use core::fmt;
 
@@ -20,8 +21,8 @@ pub enum ExecRefusal {
     /// Run by a process whose effective ids are not its real ones, or that opens files as another group,
     /// likewise.
     OtherIds,
-    /// Run by a process that has asked for another security domain for its next exec: the system may
-    /// set `AT_SECURE`, or keep the library from being read.
+    /// Run in another security domain, by the process's wish or SELinux's policy: the system may set
+    /// `AT_SECURE`, or keep the library from being read.
     OtherDomain,
     /// Run with a tunable that makes the dynamic linker ignore LD_PRELOAD.
     SecureTunable,
@@ -130,13 +131,18 @@ pub fn decide_tunables(value: &[u8]) -> Result<(), ExecRefusal> {
 }
 
 /// Decides on the process that is to execute a program: the dynamic loader ignores LD_PRELOAD if its
-/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or where a change of domain says
-/// so. Async-signal-safe.
-pub fn decide_process(has_changed_ids: bool, changes_domain: bool) -> Result<(), ExecRefusal> {
-    match (has_changed_ids, changes_domain) {
-        (true, _) => Err(ExecRefusal::OtherIds),
-        (false, true) => Err(ExecRefusal::OtherDomain),
-        (false, false) => Ok(()),
+/// effective ids are not the real ones (`AT_SECURE`, getauxval(3)), or in another domain: see
+/// [`domain::may_lose_library`]. Async-signal-safe.
+pub fn decide_process(
+    has_changed_ids: bool,
+    may_lose_library: impl FnOnce() -> bool,
+) -> Result<(), ExecRefusal> {
+    if has_changed_ids {
+        Err(ExecRefusal::OtherIds)
+    } else if may_lose_library() {
+        Err(ExecRefusal::OtherDomain)
+    } else {
+        Ok(())
     }
 }
 
@@ -168,7 +174,10 @@ impl ExecRefusal {
             }
             ExecRefusal::OtherIds => "give up the other ids before it is executed",
             ExecRefusal::SecureTunable => "take it out of GLIBC_TUNABLES",
-            ExecRefusal::OtherDomain => "execute it without a domain of its own",
+            ExecRefusal::OtherDomain => {
+                "execute it without a domain of its own, or name it in UnprotectedHelpers if it needs no \
+                 network"
+            }
             ExecRefusal::Static => {
                 "start epochsocks with --redirect, or name it in UnprotectedHelpers if it needs no \
                  network itself"
@@ -205,8 +214,8 @@ impl fmt::Display for ExecRefusal {
                  the system would not load the preload library into it"
             }
             ExecRefusal::OtherDomain => {
-                "would run in another security domain (AppArmor, SELinux), where the system may not \
-                 load the preload library into it"
+                "would run, or may run, in another security domain (AppArmor, SELinux), where the system \
+                 may not load the preload library into it"
             }
             ExecRefusal::SecureTunable => {
                 "would run with glibc.rtld.enable_secure in GLIBC_TUNABLES, so the system would not \

@@ -42,6 +42,7 @@ pub fn is_excusable(refusal: ExecRefusal) -> bool {
             | Setgid
             | Capabilities
             | OtherIds
+            | OtherDomain
             | Static
             | Go
             | DirectCalls

@@ -2,7 +2,7 @@
 //! executes may (credentials(7), capabilities(7)). Raw system calls, which change the calling thread
 //! alone; every function is async-signal-safe.
 
-use super::{Errno, File, syscall6, without_signals};
+use super::{Errno, syscall6, without_signals};
 
 /// The ids of a user or a group.
 #[derive(Clone, Copy)]
@@ -51,14 +51,6 @@ pub fn has_changed_ids() -> bool {
 pub fn effective_user() -> u32 {
     // SAFETY: geteuid takes no argument and can't fail.
     unsafe { syscall6(libc::SYS_geteuid, 0, 0, 0, 0, 0, 0) as u32 }
-}
-
-/// Tells whether this thread has named an AppArmor profile or an SELinux context for its next exec.
-pub fn has_requested_exec_domain() -> bool {
-    let mut byte = [0];
-    File::open_at(libc::AT_FDCWD, c"/proc/thread-self/attr/exec")
-        .and_then(|file| file.read(&mut byte))
-        .is_ok_and(|count| count != 0)
 }
 
 /// Lets a thread open what the file's mode forbids (`CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`).
@@ -157,6 +149,7 @@ fn lend(lost: u32) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::File;
     use super::*;
 
     /// Runs `call` in a thread of its own, whose ids and capabilities are its own.

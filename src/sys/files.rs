@@ -5,6 +5,7 @@ use core::fmt::Write;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
+use super::selinux::Context;
 use super::{Errno, syscall6};
 use crate::bytes::Bytes;
 
@@ -28,6 +29,11 @@ impl File {
     /// Opens the file at `path`, relative to `directory`, for writing. Errors: those of openat(2).
     pub fn open_to_write_at(directory: i32, path: &CStr) -> Result<File, Errno> {
         File::open_with(directory, path, libc::O_WRONLY, 0)
+    }
+
+    /// Opens the file at `path`, relative to `directory`, for reading and writing. Errors: those of openat(2).
+    pub fn open_for_both_at(directory: i32, path: &CStr) -> Result<File, Errno> {
+        File::open_with(directory, path, libc::O_RDWR, 0)
     }
 
     /// Opens `path`, which is not a symbolic link, for appending, made with mode 0600 if it is not
@@ -217,6 +223,17 @@ impl File {
             Err(Errno(libc::ENODATA | libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// The file's SELinux context. Errors: those of fgetxattr(2), `ERANGE` for one that is too long.
+    pub fn context(&self) -> Result<Context, Errno> {
+        let mut text = [0; Context::CAPACITY];
+        let (name, start) = (c"security.selinux".as_ptr() as usize, text.as_mut_ptr() as usize);
+        // SAFETY: the name ends with a NUL; the kernel writes at most that many bytes.
+        let length = Errno::check(unsafe {
+            syscall6(libc::SYS_fgetxattr, self.0 as usize, name, start, text.len() - 1, 0, 0)
+        })?;
+        Context::read(text.get(..length).unwrap_or_default())
     }
 
     /// Locks the file, as other processes may at the same time, until the last reference to this opening of it is

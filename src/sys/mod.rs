@@ -7,7 +7,7 @@
 //! - [`own_descriptors`], `owned_socket`: the library's own descriptors; `open_descriptors`: all of a process
 //! - `files`, [`paths`]: files and directories
 //! - `memory`: of the kernel, and of the program; `process`: which process has it
-//! - `credentials`: ids and capabilities; [`filter`]: seccomp
+//! - `credentials`: ids and capabilities; [`selinux`]: contexts and policy; [`filter`]: seccomp
 //! - [`futex`], `holder`: threads that wait, and that hold something; [`time`]
 
 #[cfg(target_arch = "aarch64")]
@@ -33,6 +33,7 @@ pub mod own_descriptors;
 mod owned_socket;
 pub mod paths;
 mod process;
+pub mod selinux;
 pub mod time;
 
 #[cfg(not(all(test, not(crossbeam_loom))))]
@@ -45,7 +46,7 @@ pub use arch::{clone_and_run, forget_last_argument, syscall_with_secret};
 #[cfg(all(test, not(crossbeam_loom)))]
 pub use boundary::syscall6;
 pub use calls::*;
-pub use credentials::{as_after_exec, effective_user, has_changed_ids, has_requested_exec_domain};
+pub use credentials::{as_after_exec, effective_user, has_changed_ids};
 pub use descriptors::{
     Disposition, StatusFlags, all_handlers_restart, block_signal, block_signals,
     block_signals_but_cancellation, descriptor_limit, drop_handlers, duplicate, duplicate_from,

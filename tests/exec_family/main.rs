@@ -5,6 +5,7 @@ mod support;
 
 mod helpers;
 mod library;
+mod selinux;
 mod streams;
 mod what_is_executed;
 

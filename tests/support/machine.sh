@@ -61,13 +61,14 @@ INIT
 }
 
 # Runs the system on KERNEL by the emulator COMMAND..., and shows what it prints: emulate KERNEL CONSOLE COMMAND...
+# The kernel gets `arguments`, too.
 emulate() {
   local log=$work/log kernel=$1 console=$2
   shift 2
   (cd "$root" && find . -print0 | cpio --quiet --create --null --format=newc) >"$work/system.cpio"
   : >"$log"
   "$@" -display none -monitor none -serial file:"$log" -no-reboot -kernel "$kernel" -initrd "$work/system.cpio" \
-    -append "console=$console rdinit=/init panic=-1 quiet" &
+    -append "console=$console rdinit=/init panic=-1 quiet ${arguments:-}" &
   local emulator=$!
   tail --pid=$emulator --lines=+1 --follow --retry "$log" 2>/dev/null | sed --unbuffered 's/\r$//'
   wait $emulator

@@ -31,7 +31,8 @@ pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, rep
     let found = search(program, path.as_deref());
     let verdict = found.clone().and_then(|file| {
         let (path, supervisor) = (path.as_deref(), Supervisor::IfNeeded);
-        let passed = Check { path, command: &[], settings, supervisor }.of(&Look::at(&file))?;
+        let check = Check { path, command: &[], settings, supervisor, library };
+        let passed = check.of(&Look::at(&file))?;
         Ok((file, passed))
     });
     report.step(

@@ -8,7 +8,7 @@ use epochsocks::config::Environment;
 use epochsocks::helper::{Helper, is_helper, is_helper_at};
 use epochsocks::policy::exec::chain;
 use epochsocks::program::Facts;
-use epochsocks::sys::{self, Errno};
+use epochsocks::sys::{self, Errno, File};
 
 use super::note::Note;
 use crate::runtime;
@@ -44,6 +44,14 @@ pub enum Target<'a> {
 }
 
 impl Target<'_> {
+    /// Opens the file for reading.
+    pub fn open(self) -> Result<File, Errno> {
+        match self {
+            Target::Path(directory, path) => File::open_at(directory, path),
+            Target::Descriptor(fd) => File::reopen(fd),
+        }
+    }
+
     /// Inspects the file.
     pub fn inspect(self) -> Result<Facts, Errno> {
         match self {

@@ -11,6 +11,7 @@ use epochsocks::config::{Environment, godebug};
 use epochsocks::helper::UNPROTECTED;
 use epochsocks::log::{Level, Subject};
 use epochsocks::policy::exec::chain::{Blocked, Reason, judge, may_load};
+use epochsocks::policy::exec::domain::may_lose_library;
 use epochsocks::policy::exec::{ExecRefusal, decide_process, decide_tunables, is_redirectable};
 use epochsocks::policy::unprotected::is_excusable;
 use epochsocks::program::elf;
@@ -18,8 +19,8 @@ use epochsocks::sys::{self, Errno, File};
 
 use super::call::{By, Call, Target, Text};
 use super::ldd::lists_only;
-use crate::inheritance;
 use crate::log::{count, line};
+use crate::{environment, inheritance};
 
 /// The shell that libc starts.
 pub const SHELL: &CStr = c"/bin/sh";
@@ -41,7 +42,7 @@ pub fn check(target: Target<'_>, call: &Call<'_>) -> Result<Gets, Errno> {
     let Call { arguments, environment, by } = *call;
     let facts = target.inspect();
     let protected = match judge(&facts) {
-        Ok(_) => process(environment).and_then(|()| library()),
+        Ok(_) => process(target, environment).and_then(|()| library()),
         Err(blocked) => Err(Obstacle::Blocked(blocked)),
     };
     let Err(obstacle) = protected else { return Ok(Gets::Everything) };
@@ -198,11 +199,15 @@ impl Obstacle {
 }
 
 /// Tells whether the dynamic linker would take LD_PRELOAD in what this process executes.
-fn process(environment: Environment<'_>) -> Result<(), Obstacle> {
+fn process(target: Target<'_>, environment: Environment<'_>) -> Result<(), Obstacle> {
+    let has_backstop =
+        || sys::filter::gets_no_new_privileges() && environment::backstop().is_some();
+    let may_lose_library =
+        || may_lose_library(|| target.open(), inheritance::library(), has_backstop);
     environment
         .values("GLIBC_TUNABLES")
         .try_for_each(decide_tunables)
-        .and_then(|()| decide_process(sys::has_changed_ids(), sys::has_requested_exec_domain()))
+        .and_then(|()| decide_process(sys::has_changed_ids(), may_lose_library))
         .map_err(Obstacle::Process)
 }
 
