@@ -182,12 +182,19 @@ pub fn program(action: Action, secret: Secret) -> Result<Program, Flaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backstop::interpreter::{Call, assert_verdict};
+    use crate::backstop::interpreter::{Call, run};
     use libc::{AF_INET, AF_INET6, AF_PACKET, AF_VSOCK};
 
     const SECRET: u64 = 0x0123_4567_89ab_cdef;
     const REFUSED: Verdict = Verdict::Errno(libc::EACCES);
     const ABSENT: Verdict = Verdict::Errno(libc::ENOSYS);
+
+    /// Asserts the verdict on a call.
+    #[track_caller]
+    fn assert_verdict(program: &Program, call: Call, expected: Verdict) {
+        let found = run(program.instructions(), &call);
+        assert_eq!(found, Some(expected.code()), "instead of {expected:?}: {call:x?}");
+    }
 
     fn program(action: Action) -> Program {
         super::program(action, Secret::new(SECRET).unwrap()).unwrap()

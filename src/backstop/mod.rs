@@ -4,14 +4,14 @@
 //! - [`secret`]: the number by which the hooks' own calls are told from all others
 //! - [`assembler`]: programs of the kernel's packet filter machine, with labels
 //! - [`filter`]: the program itself
+//! - [`interpreter`]: the verdict of any filter on a call
 //! - [`presence`]: whether a supervisor answers
 //!
 //! The guarantees of each layer of protection are in design/threat-model.md.
 
 pub mod assembler;
 pub mod filter;
-#[cfg(test)]
-mod interpreter;
+pub mod interpreter;
 pub mod presence;
 pub mod secret;
 

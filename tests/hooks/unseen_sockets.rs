@@ -13,6 +13,12 @@ fn a_udp_socket_that_no_hook_has_made_sends_nothing() {
 
 /// promise: Sockets that no hook has seen
 #[test]
+fn a_udp_socket_sends_nothing_under_a_filter_of_the_programs_own() {
+    play(PROBE, "filtered", &echoing_proxy());
+}
+
+/// promise: Sockets that no hook has seen
+#[test]
 fn a_tcp_socket_that_no_hook_has_connected_sends_nothing_to_other_machines() {
     for scene in ["stream", "connected", "dissolved"] {
         play(PROBE, scene, &echoing_proxy());

@@ -178,6 +178,10 @@ static void scene_local(void)
     char small[4];
     ONLY(read(pair[0], small, 4) == 1 && read(ends[0], small, 4) == 1, SYS_read);
     ONLY(write(pair[1], "x", 1) == 1 && write(ends[1], "x", 1) == 1, SYS_write);
+    /* A file is asked about where that is permitted, a socket then only if it may be asked, too. */
+    ONLY(write(pair[0], "x", 1) == 1 && write(ends[1], "x", 1) == 1, SYS_write, SYS_fstat);
+    ONLY(write(pair[0], "x", 1) == 1, SYS_write, SYS_fstat, SYS_sendmsg);
+    ONLY(write(pair[0], "x", 1) == 1, SYS_write, SYS_fstat, SYS_getsockopt);
     ONLY(readv(memory, &piece, 1) == 1 && writev(pair[0], &piece, 1) == 1, SYS_readv, SYS_writev);
     ONLY(recv(pair[0], small, 4, MSG_PEEK) == 1, SYS_recvfrom);
     /* By sendmsg a socket is asked whether it is a UNIX socket. */

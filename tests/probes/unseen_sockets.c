@@ -4,8 +4,14 @@
 #include <aio.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/aio_abi.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
@@ -91,7 +97,24 @@ static ssize_t by_thread(int fd, int in_list)
     return aio_return(&request);
 }
 
-enum { FORMS = 16 };
+/* Lets the kernel write apart, which libc has no function for. */
+static ssize_t by_kernel(int fd)
+{
+    struct iocb request = {.aio_fildes = fd, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_buf = (uintptr_t)"x", .aio_nbytes = 1};
+    struct iocb *list[] = {&request};
+    struct io_event event = {0};
+    aio_context_t requests = 0;
+    EXPECT(syscall(SYS_io_setup, 1, &requests) == 0);
+    long begun = syscall(SYS_io_submit, requests, 1, list);
+    int saved = errno;
+    if (begun == 1)
+        EXPECT(syscall(SYS_io_getevents, requests, 1, 1, &event, NULL) == 1);
+    EXPECT(syscall(SYS_io_destroy, requests) == 0);
+    errno = saved;
+    return begun == 1 ? (ssize_t)event.res : begun;
+}
+
+enum { FORMS = 17 };
 
 static ssize_t sent(int form, int fd)
 {
@@ -114,6 +137,7 @@ static ssize_t sent(int form, int fd)
         : form == 11          ? syscall(SYS_write, fd, "x", 1)
         : form == 12          ? syscall(SYS_sendfile, fd, self, NULL, 1)
         : form == 13          ? syscall(SYS_writev, fd, &piece, 1)
+        : form == 16          ? by_kernel(fd)
                               : by_thread(fd, form == 15);
     int saved = errno;
     close(ends[0]);
@@ -154,6 +178,35 @@ static void scene_datagrams(void)
 {
     int other, fd = datagrams(&other);
     sends_nothing(fd, other);
+}
+
+/* Puts the process under a filter that forbids one call. */
+static void forbid(int number, int by_prctl)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {4, filter};
+    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    EXPECT((by_prctl ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
+                     : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)) == 0);
+}
+
+/* A filter of the program's own hides nothing that it lets be asked. */
+static void scene_filtered(void)
+{
+    unsigned action = SECCOMP_RET_KILL_PROCESS;
+    EXPECT(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0);
+    for (int filters = 0; filters < 3; filters++) {
+        int other, fd = datagrams(&other), pair[2];
+        sends_nothing(fd, other);
+        EXPECT(raw(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, (long)pair) == 0);
+        sends(pair[0], pair[1]);
+        forbid(SYS_ptrace, filters);
+    }
 }
 
 static void scene_stream(void)
@@ -251,7 +304,7 @@ static void scene_numbers(void)
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
-        {"datagrams", scene_datagrams}, {"stream", scene_stream},   {"connected", scene_connected},
+        {"datagrams", scene_datagrams}, {"filtered", scene_filtered}, {"stream", scene_stream},   {"connected", scene_connected},
         {"dissolved", scene_dissolved}, {"local", scene_local},     {"numbers", scene_numbers},
         {"inherited", scene_inherited}, {"inherits", scene_inherits},
         {0},

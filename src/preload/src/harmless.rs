@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use epochsocks::registry::Registry;
 
 use crate::hooks::descriptors::tables;
-use crate::launch;
 use crate::mapped::Mapped;
+use crate::own_filter::{self, Question};
 use crate::sockets::SOCKETS;
 
 /// Numbers of a word.
@@ -49,11 +49,11 @@ fn in_rest(fd: i32) -> Option<&'static AtomicU64> {
 }
 
 /// Remembers that `fd` is harmless; says whether it does. A vfork child, whose numbers are its own, and
-/// threads with tables of their own keep nothing, nor does a process under a filter of its own.
+/// threads with tables of their own keep nothing, nor does a process whose own filter hides what it is.
 #[cold]
 pub fn insert(fd: i32) -> bool {
     !tables::diverge()
-        && !launch::keeps_to_itself()
+        && own_filter::permits(Question::Process)
         && SOCKETS.registry().may_change()
         && insert_at_load(fd)
 }

@@ -10,6 +10,7 @@
 //! | `sockets` | the sockets of the process, over the one registry |
 //! | `datagrams`, `nameserver` | UDP sockets, and the questions that they ask a name server |
 //! | `harmless` | descriptors that data may be written to without a look |
+//! | `own_filter` | what the program's own seccomp filter lets the hooks ask |
 //! | `inherited` | network sockets that the program does not inherit |
 //! | `destinations` | facts about addresses that the policy asks for |
 //! | `destination_tag` | where sockets lead that reach other programs |
@@ -50,6 +51,7 @@ mod libc_io;
 mod log;
 mod mapped;
 mod nameserver;
+mod own_filter;
 #[cfg(not(epochsocks_std))]
 mod panic;
 mod real;

@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long};
 
 use epochsocks::sys::Errno;
 
-use super::data::{incoming, outgoing, receive, send};
+use super::data::{asynchronous, incoming, outgoing, receive, send};
 use super::descriptors::{close, duplicate, tables};
 use super::exec::{self, exit, fork, seccomp};
 use super::sockets::{connect, listen, option, peer_name, socket, state};
@@ -79,13 +79,20 @@ pub unsafe fn syscall(
             libc::SYS_epoll_pwait2 if kernel_waits::is_mask(e, f) => {
                 epoll::epoll_pwait2(a as _, b as _, c as _, d as _, e as _)
             }
+            libc::SYS_io_submit => {
+                let list = core::ptr::with_exposed_provenance(c as usize);
+                return match asynchronous::may_submit(b, list) {
+                    Ok(()) => real::syscall(number, a, b, c, d, e, f),
+                    Err(errno) => errno::fail(errno),
+                };
+            }
             libc::SYS_exit_group => {
                 exit::_exit(a as _);
                 0
             }
             libc::SYS_prctl => seccomp::prctl(a as _, b as _, c as _, d as _, e as _),
             libc::SYS_seccomp => {
-                return seccomp::filtered(|| real::syscall(number, a, b, c, d, e, f));
+                return seccomp::seccomp(a, c, || real::syscall(number, a, b, c, d, e, f));
             }
             // Other clones come back on a stack of their own: nothing of ours may lie there.
             libc::SYS_clone if copies(a, b) => return as_fork(number, a, b, c, d, e, f),

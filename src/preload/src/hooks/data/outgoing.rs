@@ -21,6 +21,7 @@ use crate::destinations::Destinations;
 use crate::hooks::arguments::socket_kind;
 use crate::log::refused;
 use crate::nameserver::{self, Peer};
+use crate::own_filter::{self, Question};
 use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, harmless, launch, runtime};
 
@@ -58,8 +59,9 @@ pub fn way(fd: c_int) -> Result<Way, Errno> {
 #[inline(never)]
 fn look(fd: c_int, call: Call) -> Result<Way, Errno> {
     if launch::keeps_to_itself() && !datagrams::is_known(fd) {
-        // What a filter may forbid is not asked: of a file, or of a socket that a hook has made.
-        if call == Call::OfFiles || SOCKETS.registry().contains(fd) {
+        // What a filter may forbid is not asked of a socket that a hook has made, nor what it does forbid of a
+        // file.
+        if SOCKETS.registry().contains(fd) || call == Call::OfFiles && !may_be_asked(fd) {
             return Ok(Way::Kernel);
         }
     }
@@ -74,6 +76,20 @@ fn look(fd: c_int, call: Call) -> Result<Way, Errno> {
             Ok(Way::Kernel)
         }
     }
+}
+
+/// Tells whether the filter that this process has put itself under permits what [`examine`] asks of `fd`.
+#[cold]
+fn may_be_asked(fd: c_int) -> bool {
+    own_filter::permits(Question::File)
+        && match sys::is_socket(fd) {
+            Ok(true) => {
+                own_filter::permits(Question::Unix)
+                    && (own_filter::permits(Question::Socket) || net::is_unix(fd))
+            }
+            Ok(false) => true,
+            Err(_) => false,
+        }
 }
 
 fn examine(fd: c_int, call: Call) -> Result<Look, Errno> {

@@ -3,27 +3,64 @@
 
 use core::ffi::{c_int, c_long, c_ulong};
 
-use crate::hooks::sockets::tor_connect::always_waits;
-use crate::{launch, real, runtime};
+use epochsocks::sys::filter::SET_MODE_FILTER;
 
-/// Runs `call`, which may put this process under a filter: from then on it does not ask the launch's
-/// other processes. The program's file, which a connect may have to read, is read before.
-pub fn filtered(call: impl FnOnce() -> c_long) -> c_long {
+use crate::hooks::sockets::tor_connect::always_waits;
+use crate::{launch, own_filter, real, runtime};
+
+/// `SECCOMP_SET_MODE_STRICT`: read, write, exit and sigreturn are left.
+const SET_MODE_STRICT: usize = 0;
+
+/// Runs `call`, which puts this process under a filter that permits these questions: from then on it asks no
+/// others, and the launch's other processes nothing. The program's file, which a connect may have to read, is read
+/// before.
+fn restricted(questions: u8, call: impl FnOnce() -> c_long) -> c_long {
     always_waits(runtime::loaded());
     let result = call();
     if result >= 0 {
+        own_filter::restrict_to(questions);
         launch::keep_to_oneself();
     }
     result
 }
 
 /// # Safety
-/// As prctl(2).
-pub unsafe fn prctl(option: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int {
-    // SAFETY: the caller's contract.
-    let call = || unsafe { real::prctl(option, b, c, d, e) };
-    match option {
-        libc::PR_SET_SECCOMP => filtered(|| call().into()) as c_int,
+/// As seccomp(2) by syscall(2), with `call` for it.
+pub unsafe fn seccomp(
+    operation: c_long,
+    arguments: c_long,
+    call: impl FnOnce() -> c_long,
+) -> c_long {
+    match operation as u32 as usize {
+        SET_MODE_STRICT => restricted(0, call),
+        SET_MODE_FILTER => {
+            let program = core::ptr::with_exposed_provenance(arguments as usize);
+            // SAFETY: the caller's contract.
+            restricted(unsafe { own_filter::permitted_by(program) }, call)
+        }
+        // Others ask what the kernel can do.
         _ => call(),
     }
 }
+
+/// # Safety
+/// As prctl(2).
+pub unsafe fn prctl(option: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int {
+    // SAFETY: the caller's contract.
+    let call = || c_long::from(unsafe { real::prctl(option, b, c, d, e) });
+    if option != libc::PR_SET_SECCOMP {
+        return call() as c_int;
+    }
+    let questions = match b {
+        MODE_FILTER => {
+            let program = core::ptr::with_exposed_provenance(c as usize);
+            // SAFETY: as above.
+            unsafe { own_filter::permitted_by(program) }
+        }
+        _ => 0,
+    };
+    restricted(questions, call) as c_int
+}
+
+/// `SECCOMP_MODE_FILTER` (linux/seccomp.h).
+const MODE_FILTER: c_ulong = 2;
