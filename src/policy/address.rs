@@ -86,9 +86,9 @@ pub fn is_localhost(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// Tells whether `ip` (or the IPv4 address mapped in it) is of a network that is not the
-/// Internet's: RFC 1918, 3927 and 6598, and RFC 4193, 4291 and 3879 for IPv6. No exit of Tor leads
-/// there.
+/// Tells whether `ip` (or the IPv4 address in it: mapped, compatible, of 6to4 or of NAT64) is of a network that
+/// is not the Internet's: RFC 1918, 3927 and 6598, and RFC 4193, 4291, 3879 and 8215 for IPv6. No exit of Tor
+/// leads there.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
@@ -97,9 +97,20 @@ pub fn is_private(ip: IpAddr) -> bool {
         }
         IpAddr::V6(ip) => {
             let [first, ..] = ip.segments();
-            first & 0xfe00 == 0xfc00 || first & 0xff80 == 0xfe80
+            let is_local = first & 0xfe00 == 0xfc00 || first & 0xff80 == 0xfe80;
+            is_local || ip.segments().starts_with(&[0x64, 0xff9b, 1]) || embeds_private(ip)
         }
     }
+}
+
+/// Tells whether an address holds a private IPv4 address to which a gateway would lead: RFC 4291, 3056 and 6052.
+fn embeds_private(ip: Ipv6Addr) -> bool {
+    let embedded = match ip.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        _ => return false,
+    };
+    is_private(Ipv4Addr::from_bits(u32::from(embedded.0) << 16 | u32::from(embedded.1)).into())
 }
 
 #[cfg(test)]
@@ -140,6 +151,11 @@ mod tests {
             "fdff::1",
             "fe80::1",
             "fec0::1",
+            "::10.1.2.3",
+            "2002:a01:203::1",
+            "2002:c0a8:101:5::9",
+            "64:ff9b::10.1.2.3",
+            "64:ff9b:1::1",
         ] {
             assert!(is_private(ip.parse().unwrap()), "{ip}");
         }
@@ -157,6 +173,10 @@ mod tests {
             "fe00::1",
             "ff02::1",
             "2001:db8::1",
+            "::",
+            "2002:c000:201::1",
+            "64:ff9b::192.0.2.1",
+            "64:ff9b:2::1",
         ] {
             assert!(!is_private(ip.parse().unwrap()), "{ip}");
         }

@@ -128,10 +128,12 @@ fn is_localhost(name: &[u8]) -> bool {
 }
 
 /// A single label; and the domains that never leave a local network: RFC 6762 (with its appendix G),
-/// RFC 8375, RFC 6761 and RFC 9476.
+/// RFC 8375, RFC 6761, RFC 9476, RFC 9462 and RFC 9665; and those of reverse names, which tell of addresses and have
+/// none themselves.
 fn is_local(name: &[u8]) -> bool {
     const DOMAINS: &[u8] =
-        b"local localdomain lan home home.arpa internal intranet private corp invalid alt";
+        b"local localdomain lan home home.arpa internal intranet private corp invalid \
+        alt service.arpa resolver.arpa in-addr.arpa ip6.arpa";
     !name.contains(&b'.')
         || DOMAINS.split(|byte| *byte == b' ').any(|domain| is_below(name, domain))
 }
@@ -209,10 +211,22 @@ mod tests {
             "a.private",
             "dc.corp",
             "a.alt",
+            "default.service.arpa",
+            "_dns.resolver.arpa",
+            "1.0.0.10.in-addr.arpa",
+            "b._dns-sd._udp.0.1.168.192.IN-ADDR.ARPA",
+            "0.8.e.f.ip6.arpa",
         ] {
             assert_eq!(classify(name), NameClass::Local(name.as_bytes()), "{name}");
         }
-        for name in ["mylan.example", "a.lan.example", "home.example", "arpa.example", "a.xlan"] {
+        for name in [
+            "mylan.example",
+            "a.lan.example",
+            "home.example",
+            "arpa.example",
+            "a.xlan",
+            "ipv4only.arpa",
+        ] {
             assert_eq!(classify(name), NameClass::Ask(name.as_bytes()), "{name}");
         }
     }
