@@ -55,6 +55,11 @@ fn a_relative_interpreter_is_looked_for_where_the_child_is() {
 }
 
 #[test]
+fn a_check_is_answered_as_the_call_would_be() {
+    play("check");
+}
+
+#[test]
 fn file_actions_do_what_posix_says() {
     play("actions");
 }

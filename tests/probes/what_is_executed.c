@@ -343,7 +343,24 @@ static void scene_memory(void)
     EXPECT(before > 0 && after == before);
 }
 
+/* A check executes nothing, and is answered as the call would be. */
+static void scene_check(void)
+{
+    enum { CHECK = 0x10000 }; /* AT_EXECVE_CHECK of Linux 6.14 */
+    int fd = open("a/prog", O_RDONLY | O_CLOEXEC);
+    for (int way = 0; way < 3; way++) {
+        errno = 0;
+        int checked = way == 0 ? execveat(AT_FDCWD, "a/prog", arguments, environ, CHECK)
+            : way == 1         ? execveat(fd, "", arguments, environ, CHECK | AT_EMPTY_PATH)
+                       : (int)syscall(SYS_execveat, fd, "", arguments, environ, CHECK | AT_EMPTY_PATH);
+        /* Older kernels know no checks. */
+        EXPECT(checked == 0 ? errno == 0 : errno == EINVAL);
+    }
+    FAILS(execveat(AT_FDCWD, "b/prog", arguments, environ, CHECK), EPERM);
+}
+
 static const struct scene scenes[] = {
+    {"check", scene_check},
     {"search", scene_search},
     {"directories", scene_directories},
     {"long-names", scene_long_names},

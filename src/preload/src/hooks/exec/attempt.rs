@@ -20,7 +20,7 @@ use crate::inheritance::LD_PRELOAD;
 use crate::{destination_tag, errno, real};
 
 impl Call<'_> {
-    /// Executes `target`; comes back only with the reason why not.
+    /// Executes `target`; comes back only with the reason why not, or with 0 if `flags` are those of a check.
     ///
     /// # Safety
     /// As execveat(2), with `flags`.
@@ -144,7 +144,7 @@ unsafe fn call(
     flags: c_int,
 ) -> Errno {
     // SAFETY: the caller's contract.
-    unsafe {
+    let result = unsafe {
         match target {
             Target::Path(libc::AT_FDCWD, path) if flags == 0 => {
                 real::execve(path.as_ptr(), arguments, environment)
@@ -158,5 +158,5 @@ unsafe fn call(
             }
         }
     };
-    Errno(errno::get())
+    if result == 0 { Errno(0) } else { Errno(errno::get()) }
 }

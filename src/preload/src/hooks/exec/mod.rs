@@ -136,7 +136,7 @@ unsafe fn are_readable(
     }
 }
 
-/// Lets `execute` execute `path` with a complete environment; gives -1 with the errno that it answers.
+/// Lets `execute` execute `path` with a complete environment; gives -1 with the errno that it answers, 0 for none.
 ///
 /// # Safety
 /// As for execve(2).
@@ -158,5 +158,9 @@ unsafe fn execute(
             execute(Call { arguments, environment: complete, by: By::Caller }, path)
         })
     };
-    errno::fail(errno.unwrap_or_else(|errno| errno))
+    match errno.unwrap_or_else(|errno| errno) {
+        // The kernel was only asked (`AT_EXECVE_CHECK`).
+        Errno(0) => 0,
+        errno => errno::fail(errno),
+    }
 }
