@@ -26,6 +26,7 @@ pub fn at(program: &[u8], path: &[u8], is_agent: impl Fn(&[u8]) -> bool) -> Opti
         (_, b"snapd.socket" | b"snapd-snap.socket") => ("snapd", b""),
         (_, b"private") if path.ends_with(b"/systemd/private") => ("systemd", b""),
         (b"systemd-run" | b"systemctl", _) if is_bus => ("systemd", b""),
+        (b"resolvectl" | b"systemd-resolve", _) if is_bus => ("systemd-resolved", b""),
         (b"emacsclient", _) => ("an Emacs server", b"emacs"),
         (b"ssh" | b"scp" | b"sftp", _) if !is_agent(path) => ("ssh's master connection", b"ssh"),
         _ if has(b"/tmux-") => ("the tmux server", b"tmux: server"),
@@ -35,9 +36,44 @@ pub fn at(program: &[u8], path: &[u8], is_agent: impl Fn(&[u8]) -> bool) -> Opti
     Some(Helper { name, process })
 }
 
+/// The sockets of services that look names up for others: nscd's, systemd-resolved's and Avahi's.
+const LOOKUP_SERVICES: [&[u8]; 3] =
+    [b"/nscd/socket", b"/systemd/resolve/io.systemd.Resolve", b"/avahi-daemon/socket"];
+
+/// Tells whether `path` is the socket of a service that looks names up, on the networks that it knows. libc asks one
+/// inside where it is linked into a program, and without it a name server.
+pub fn looks_names_up(path: &[u8]) -> bool {
+    LOOKUP_SERVICES.iter().any(|service| path.ends_with(service))
+}
+
+/// The path in `address`, a `sockaddr_un`; empty for other names.
+pub fn path_in(address: &[u8]) -> &[u8] {
+    let path = address.get(size_of::<libc::sa_family_t>()..).unwrap_or_default();
+    path.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_that_look_names_up_are_told_by_their_sockets() {
+        for path in [
+            "/var/run/nscd/socket",
+            "/run/systemd/resolve/io.systemd.Resolve",
+            "/run/avahi-daemon/socket",
+        ] {
+            assert!(looks_names_up(path.as_bytes()), "{path}");
+        }
+        for path in
+            ["", "/run/user/0/app/socket", "/run/systemd/resolve/io.systemd.Resolve.Monitor"]
+        {
+            assert!(!looks_names_up(path.as_bytes()), "{path}");
+        }
+        assert_eq!(path_in(b"\x01\0/a/b\0\0"), b"/a/b");
+        assert_eq!(path_in(b"\x01\0/a"), b"/a");
+        assert_eq!([path_in(b"\x01\0\0abstract"), path_in(b"\x01\0"), path_in(b"")], [b""; 3]);
+    }
 
     fn helper(program: &str, path: &str) -> Option<&'static str> {
         let is_agent = |path: &[u8]| path == b"/tmp/ssh-x/agent.1";
@@ -55,6 +91,7 @@ mod tests {
             ("chromium", "/tmp/org.chromium.Chromium.AbC/SingletonSocket", "browser"),
             ("systemd-run", "/run/user/1000/systemd/private", "systemd"),
             ("systemd-run", "/run/user/1000/bus", "systemd"),
+            ("resolvectl", "/run/dbus/system_bus_socket", "systemd-resolved"),
             ("emacsclient", "/run/user/1000/emacs/server", "Emacs"),
             ("ssh", "/home/me/.ssh/master-host", "ssh"),
         ] {

@@ -45,6 +45,8 @@ pub enum Refusal {
     Beside,
     /// An address of another family than the socket's.
     AddressFamily,
+    /// The UNIX socket of a service that looks names up without Tor.
+    LookupService,
     /// A descriptor of which the kernel does not tell what it is.
     Untold,
 }
@@ -68,6 +70,8 @@ impl Refusal {
             | Refusal::Beside
             | Refusal::Inbound => libc::EPERM,
             Refusal::Passed => libc::EACCES,
+            // As where it does not run: the program looks names up otherwise.
+            Refusal::LookupService => libc::ECONNREFUSED,
             Refusal::StreamProtocol(_) => libc::EPROTONOSUPPORT,
             Refusal::Ipv6Disabled | Refusal::BoundV6Only => libc::ENETUNREACH,
             Refusal::TorAddressFamily | Refusal::AddressFamily => libc::EAFNOSUPPORT,
@@ -120,6 +124,7 @@ impl fmt::Display for Refusal {
                 f.write_str("the connection was made without Tor, past the C library")
             }
             Refusal::AddressFamily => f.write_str("address of another family than the socket's"),
+            Refusal::LookupService => f.write_str("the service would look names up without Tor"),
             Refusal::Untold => f.write_str("the kernel does not tell what kind of socket it is"),
         }
     }

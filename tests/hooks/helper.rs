@@ -26,6 +26,13 @@ fn warnings(scene: &str, socket: &Path) -> usize {
 }
 
 #[test]
+fn a_service_that_looks_names_up_is_not_asked() {
+    let socket = place("nscd").with_file_name("socket");
+    let _listener = UnixListener::bind(&socket).expect("the path is free and short");
+    assert_eq!(warnings("lookups", &socket), 0);
+}
+
+#[test]
 fn a_helper_that_runs_outside_is_named_once() {
     let socket = place("tmux-1");
     let _listener = UnixListener::bind(&socket).expect("the path is free and short");

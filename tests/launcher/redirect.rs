@@ -2,14 +2,16 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::backstop::forbidding;
 use crate::sandbox::{Sandbox, outcome};
+use crate::support::process::probe_as;
 use crate::support::{preload, skip};
 
 const FLAG: &str = "--redirect";
@@ -37,6 +39,21 @@ fn a_static_program_runs_and_a_setuid_one_does_not() {
     let setuid = sandbox.program_with_mode("setuid", 0o4755);
     let outcome = sandbox.run([FLAG.as_ref(), setuid.as_os_str()]);
     assert_eq!((outcome.status, &*outcome.stdout), (Some(126), ""), "{outcome:?}");
+}
+
+/// glibc asks nscd inside, where it is linked into a program.
+#[test]
+fn a_service_that_looks_names_up_is_not_asked() {
+    let sandbox = Sandbox::new();
+    let socket = sandbox.file("nscd/place", "", 0o600).with_file_name("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let program = probe_as("helper-static", "helper", &["-static"]);
+    let mut command = sandbox.launcher();
+    command.args([FLAG.as_ref(), program.as_os_str(), "lookups".as_ref()]).env("HELPER", &socket);
+    let outcome = outcome(&mut command);
+    assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "done\n"), "{outcome:?}");
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 /* Connects to HELPER, the UNIX socket of a program that acts for others. */
 #define _GNU_SOURCE 1
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -68,12 +69,22 @@ static void scene_background(void)
     EXPECT(close(stop[1]) == 0);
 }
 
+/* A service that looks names up without Tor seems not to run. */
+static void scene_lookups(void)
+{
+    struct sockaddr_un address = helper();
+    FAILS(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address), ECONNREFUSED);
+    FAILS(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address,
+                  offsetof(struct sockaddr_un, sun_path) + strlen(address.sun_path)), ECONNREFUSED);
+}
+
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
         {"outside", connects},
         {"inside", scene_inside},
         {"background", scene_background},
+        {"lookups", scene_lookups},
         {NULL, NULL},
     };
     return play(scenes, count, arguments);

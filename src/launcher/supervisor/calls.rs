@@ -7,6 +7,7 @@ use std::rc::Rc;
 use epochsocks::backstop::presence;
 use epochsocks::config::Inbound;
 use epochsocks::policy::address::encode;
+use epochsocks::policy::helper::{looks_names_up, path_in};
 use epochsocks::policy::listen::confined_bind_address;
 use epochsocks::policy::socket::open;
 use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
@@ -120,11 +121,16 @@ impl Supervisor<'_> {
         }
         let taken =
             Socket::of(call, &self.listener).and_then(|socket| self.as_before(call, socket));
-        if taken.as_ref().is_ok_and(|socket| !socket.kind.is_inet()) {
-            return Done::Passes;
-        }
         let [_, place, length, ..] = call.arguments;
         let read = || AddressCopy::of(call, &self.listener, place, length);
+        if taken.as_ref().is_ok_and(|socket| !socket.kind.is_inet()) {
+            // Of an address that can't be read the kernel says so.
+            let is_lookup = |copy: AddressCopy| looks_names_up(path_in(copy.as_slice()));
+            return match read().is_ok_and(is_lookup) {
+                true => self.refuse_lookup_service(call),
+                false => Done::Passes,
+            };
+        }
         // The kernel looks at the address before it asks for a socket.
         let both = match taken {
             Err(Errno(libc::ENOTSOCK)) => read().and(Err(Errno(libc::ENOTSOCK))),
@@ -147,6 +153,15 @@ impl Supervisor<'_> {
             return connect(socket.number(), copy.as_slice()).into();
         }
         self.carry_out(call, socket, address, verdict, None)
+    }
+
+    /// A connect to a service that libc, linked into the program, asks before it asks a name server.
+    fn refuse_lookup_service(&self, call: &Call) -> Done {
+        let (name, refusal) = (program::name_of(call.thread), Refusal::LookupService);
+        let process = || program::process_of(call.thread);
+        let message = format_args!("{name}: connect to a UNIX socket refused: {refusal}");
+        self.log.line(Level::Debug, Subject::Connect, process, message);
+        Done::Fails(refusal.errno())
     }
 
     /// Carries out the verdict on a connect; `payload` is what the call then sends.

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 
 use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
+use epochsocks::policy::helper::{looks_names_up, path_in};
 use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
@@ -21,6 +22,14 @@ use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, destination_tag, errno, exports, harmless, nameserver, real, runtime};
 
+#[cold]
+#[inline(never)]
+fn refuse_lookup_service(address: &AddressArgument) -> c_int {
+    let (path, refusal) = (path_in(address.bytes()), Refusal::LookupService);
+    refused!(Warning, Connect, "connect to {} refused: {refusal}", path.escape_ascii());
+    errno::fail(refusal.errno())
+}
+
 /// # Safety
 /// As connect(2).
 pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
@@ -30,6 +39,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         && address.is_unix()
         && !SOCKETS.registry().contains(fd)
     {
+        if looks_names_up(path_in(address.bytes())) {
+            return refuse_lookup_service(address);
+        }
         // It leads no socket to the network, whatever that is: the kernel is asked nothing that the
         // program's own filter might forbid.
         // SAFETY: a whole copy of the caller's address.

@@ -12,9 +12,6 @@ use crate::hooks::arguments::AddressArgument;
 use crate::log::log;
 use crate::{environment, inheritance, real};
 
-/// Offset of the path in a `sockaddr_un`.
-const PATH: usize = size_of::<libc::sa_family_t>();
-
 /// Set once the log has said it. Guards nothing else: Relaxed.
 static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 
@@ -22,8 +19,7 @@ static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 /// well-known helper's socket the kernel is asked nothing. errno is left alone; async-signal-safe.
 #[inline(never)]
 pub fn look_at(fd: i32, address: &AddressArgument) {
-    let Some(path) = address.bytes().get(PATH..) else { return };
-    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    let path = helper::path_in(address.bytes());
     let Some(helper) = helper::at(environment::program(), path, is_agent) else { return };
     if is_inside(fd, helper.process) || HAS_TOLD.swap(true, Relaxed) {
         return;
