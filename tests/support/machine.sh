@@ -22,7 +22,8 @@ for line in sys.stdin:
 copy_checkout() {
   local file library=target/preload-tests/release/libepochsocks_preload.so
   rm -rf "${root:?}$PWD"
-  mkdir --parents "$root$PWD/target/tmp"
+  # CARGO_TARGET_TMPDIR.
+  mkdir --parents "$root$PWD/$(realpath --relative-to=. "$built")/tmp"
   git ls-files -z 2>/dev/null >"$work/files" || find . -path ./target -prune -o -type f -print0 >"$work/files"
   tar --create --null --files-from="$work/files" | tar --extract --directory="$root$PWD"
   for file in "$built"/debug/epochsocks "$built"/release/{epochsocks,libepochsocks_preload.so} "$@"; do
