@@ -90,6 +90,9 @@ pub enum Event<'r> {
 pub enum Connect {
     /// It is under way.
     Sent(Sent),
+    /// An earlier one, whose call did not wait for the end, has succeeded: Linux answers 0 to the next call,
+    /// once.
+    Done,
     /// A vfork child has no record of the socket.
     NoRecord,
     /// The descriptor is not what the caller has claimed; nothing was done.
@@ -187,7 +190,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             // Before any wait: a cancelled thread must not keep it.
             self.put(held);
             return match begun {
-                Ok(sent) => Ok(Connect::Sent(sent)),
+                Ok(sent) => Ok(sent.map_or(Connect::Done, Connect::Sent)),
                 Err(Fault::Errno(errno)) => Err(errno),
                 Err(Fault::OtherFamily | Fault::OtherSocket) => Ok(Connect::NotAsClaimed),
             };
@@ -195,18 +198,25 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         Err(Errno(libc::EBADF))
     }
 
-    fn begin(&self, record: &Record, fd: i32, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
+    /// Sends the connect off, or joins one; `None` where an earlier one has succeeded, and this call tells of it.
+    fn begin(
+        &self,
+        record: &Record,
+        fd: i32,
+        attempt: &Attempt<'_>,
+    ) -> Result<Option<Sent>, Fault> {
         for _ in 0..ROUNDS {
             let progress = record.progress();
             if progress == Progress::Unconnected {
                 match self.send_off(record, fd, attempt)? {
-                    Some(sent) => return Ok(sent),
+                    Some(sent) => return Ok(Some(sent)),
                     None => continue,
                 }
             }
             compare(fd, record.id())?;
             match progress {
                 Progress::Unconnected => {}
+                Progress::Connected if record.take_success() => return Ok(None),
                 Progress::Connected => return Err(Errno(libc::EISCONN).into()),
                 Progress::Failed(_) => {
                     if let Some(errno) = record.take_error() {
@@ -217,7 +227,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
                 Progress::Busy | Progress::Waiting(_) => {
                     let progress = self.drive_record(record, fd);
                     if progress.is_pending() {
-                        return Ok(self.join(record, fd, progress)?);
+                        return Ok(Some(self.join(record, fd, progress)?));
                     }
                 }
             }
@@ -376,7 +386,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             Ok(()) => {}
         }
         let look = self.registry().borrow(fd, |record| {
-            (record.id() == sent.id).then(|| (record.progress(), record.take_error()))
+            (record.id() == sent.id).then(|| {
+                // No other call needs to tell of it.
+                let _ = record.take_success();
+                (record.progress(), record.take_error())
+            })
         });
         match look.flatten() {
             Some((Progress::Connected, _)) => Ok(()),

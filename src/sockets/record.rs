@@ -77,6 +77,8 @@ impl State {
     const ATTEMPT: u64 = 1 << 3;
     const ATTEMPTS: u64 = 0x1fff << 3;
     const ERRNO: u32 = 16;
+    /// Of `Connected`, in the place of an errno: no call of connect has told the program.
+    const UNTOLD: u64 = 1 << Self::ERRNO;
     const SLOT: u32 = 32;
     /// The socket is still connected to Tor's port: the failure is told again and again.
     const STAYS: u64 = 1 << 63;
@@ -255,7 +257,7 @@ impl Record {
     pub fn complete(&self, attempt: InFlight, end: End) {
         let seen = if end.keeps_slot { attempt.seen } else { attempt.seen.without_slot() };
         let next = match end.progress {
-            Progress::Connected => seen.to(Phase::Connected),
+            Progress::Connected => State(seen.to(Phase::Connected).0 | State::UNTOLD),
             Progress::Failed(errno) if end.stays_connected => {
                 State(seen.failed(errno).0 | State::STAYS)
             }
@@ -269,6 +271,16 @@ impl Record {
         if completed && next.phase() != Phase::Failed {
             end_in_flight();
         }
+    }
+
+    /// Tells whether the handshake has ended well and no call of connect has said so, once.
+    /// Async-signal-safe.
+    pub fn take_success(&self) -> bool {
+        let taken = self.change(|state| match state.phase() {
+            Phase::Connected if state.0 & State::UNTOLD != 0 => Ok(State(state.0 & !State::UNTOLD)),
+            _ => Err(()),
+        });
+        taken.is_ok()
     }
 
     /// The errno of a failed handshake, once; the record is unconnected then. Async-signal-safe.
@@ -421,6 +433,19 @@ mod tests {
         record.complete(attempt, end(Progress::Connected));
         assert_eq!(record.connection(), Some(&CONNECTION));
         assert_eq!(record.begin_connect().err(), Some(Progress::Connected));
+    }
+
+    #[test]
+    fn a_success_is_told_once() {
+        let (record, attempt) = sent_off();
+        assert!(!record.take_success());
+        let end = End { keeps_slot: true, ..end(Progress::Connected) };
+        record.complete(attempt, end);
+        assert_eq!([record.take_success(), record.take_success()], [true, false]);
+        assert_eq!((record.progress(), record.slot()), (Progress::Connected, Some(3)));
+        let told = Record::new(SocketId(8));
+        told.publish_now(CONNECTION);
+        assert!(!told.take_success());
     }
 
     #[test]

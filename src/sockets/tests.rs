@@ -112,6 +112,8 @@ fn a_connect_that_does_not_wait_is_driven_to_its_end() {
     assert_eq!(super::tests::sent(&sockets, fd, address).underway().0, libc::EALREADY);
     let server = thread::spawn(go);
     assert_eq!(finish(&sockets, fd), Progress::Connected);
+    // As Linux does: the first call tells of the success.
+    assert!(matches!(sockets.connect(fd, &attempt(address)), Ok(Connect::Done)));
     assert_eq!(sockets.connect(fd, &attempt(address)).unwrap_err(), Errno(libc::EISCONN));
     assert_eq!(slots_of(id(fd)), 0, "the slot is given back");
     close(&sockets, fd);

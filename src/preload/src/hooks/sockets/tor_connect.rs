@@ -55,6 +55,7 @@ pub fn through_tor(socket: Socket, destination: SocketAddr, host: HostIs) -> Out
         Some(Ok(Connect::NotAsClaimed)) => return Outcome::NotAsClaimed,
         Some(Ok(Connect::Sent(sent))) if sent.waits() => wait(socket.fd, sent),
         Some(Ok(Connect::Sent(sent))) => Err(sent.underway()),
+        Some(Ok(Connect::Done)) => Ok(()),
         // A vfork child's socket: it goes through Tor as any, but no record remembers it.
         Some(Ok(Connect::NoRecord)) => match run(socket, destination, host) {
             Some(result) => result,
