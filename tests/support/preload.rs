@@ -105,8 +105,9 @@ pub fn launcher() -> Command {
     command
 }
 
-/// Takes out of a command's environment what the machine may say about Tor and proxies, and gives it the
-/// dispositions of signals that programs expect.
+/// Takes out of a command's environment what the machine may say about Tor and proxies, and the directories of
+/// libraries that cargo adds, with another build of the preload library; gives it the dispositions of signals
+/// that programs expect.
 pub fn hermetic(command: &mut Command) -> &mut Command {
     default_signals(command);
     for (name, _) in std::env::vars_os() {
@@ -115,7 +116,8 @@ pub fn hermetic(command: &mut Command) -> &mut Command {
             || text.starts_with("epochsocks_")
             || text.starts_with("git_")
             || text.ends_with("_proxy")
-            || text == "ld_preload";
+            || text == "ld_preload"
+            || text == "ld_library_path";
         if foreign {
             command.env_remove(name);
         }
