@@ -179,12 +179,13 @@ static void scene_localhost(void)
 /* Options that would lead a TCP socket made elsewhere past its address. */
 static void scene_routes(void)
 {
-    unsigned char route[] = {0x83, 7, 4, 192, 0, 2, 9, 0}, seen[40];
+    unsigned char seen[40];
     int fd = (int)raw(SYS_socket, AF_INET, SOCK_STREAM, 0, 0);
     socklen_t length = sizeof seen;
     /* The fifth argument, the length, is in a register that only syscall(2) fills. */
     EXPECT(setsockopt(fd, IPPROTO_IP, IP_TOS, &(int){0}, sizeof(int)) == 0);
 #if defined(__x86_64__)
+    unsigned char route[] = {0x83, 7, 4, 192, 0, 2, 9, 0};
     long result;
     register long fourth __asm__("r10") = (long)route;
     register long fifth __asm__("r8") = sizeof route;
