@@ -91,15 +91,16 @@ pub const LONGEST: usize = size_of::<libc::in6_pktinfo>();
 pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
     use OptionDecision::*;
     match (level, name) {
-        // The handshake must come first, and nothing can be told before it.
-        (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => Ignore,
+        // The handshake must come first, and nothing can be told before it. Another number than 1 has no effect,
+        // or is an error of the kernel's.
+        (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) if number(value) == 1 => Ignore,
         (libc::IPPROTO_TCP, libc::TCP_REPAIR) => Refuse(Refusal::Repair),
         (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => match interface_name(value) {
             b"" => Unbind,
             b"lo" => Libc,
             _ => Refuse(Refusal::Interface),
         },
-        (libc::SOL_SOCKET, SO_BINDTOIFINDEX) if number(value) == 0 => Unbind,
+        (libc::SOL_SOCKET, SO_BINDTOIFINDEX) if value.first_chunk() == Some(&[0; 4]) => Unbind,
         (libc::SOL_SOCKET, SO_BINDTOIFINDEX) => interface(number(value)),
         (libc::IPPROTO_IP, name) => ipv4(name, value),
         (libc::IPPROTO_IPV6, name) => ipv6(name, value),
@@ -276,6 +277,15 @@ mod tests {
     fn fast_open_is_ignored_and_repair_refused() {
         let tcp = |name| decide(libc::IPPROTO_TCP, name, &1i32.to_ne_bytes());
         assert_eq!(tcp(libc::TCP_FASTOPEN_CONNECT), OptionDecision::Ignore);
+        // The kernel's EINVAL.
+        for (level, name, value) in [
+            (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, [1].as_slice()),
+            (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, &7_i32.to_ne_bytes()),
+            (libc::SOL_SOCKET, SO_BINDTOIFINDEX, &[0]),
+            (libc::SOL_SOCKET, SO_BINDTOIFINDEX, &[]),
+        ] {
+            assert_eq!(decide(level, name, value), OptionDecision::Libc);
+        }
         assert_eq!(tcp(libc::TCP_REPAIR), OptionDecision::Refuse(Refusal::Repair));
         assert!(!is_examined(libc::IPPROTO_TCP, libc::TCP_NODELAY));
         assert!(!is_examined(libc::SOL_SOCKET, libc::SO_REUSEADDR));

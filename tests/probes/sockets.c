@@ -229,7 +229,13 @@ static void scene_errno(void)
     FAILS(connect(fd, (struct sockaddr *)&address, 4), EINVAL);
     FAILS(connect(fd, (struct sockaddr *)&address, 1000), EINVAL);
     FAILS(connect(fd, (struct sockaddr *)&wide, sizeof wide), EAFNOSUPPORT);
-    FAILS(reach(socket(AF_INET6, SOCK_STREAM, 0), "192.0.2.1", 80), EAFNOSUPPORT);
+    /* Linux looks at the length first. */
+    struct sockaddr_storage longer = {0};
+    memcpy(&longer, &address, sizeof address);
+    int fd6 = socket(AF_INET6, SOCK_STREAM, 0);
+    FAILS(connect(fd6, (struct sockaddr *)&longer, sizeof address), EINVAL);
+    FAILS(connect(fd6, (struct sockaddr *)&longer, 23), EINVAL);
+    FAILS(connect(fd6, (struct sockaddr *)&longer, 24), EAFNOSUPPORT);
     FAILS(reach(fd, "127.0.0.1", 80), EPERM);
     FAILS(reach(fd, "0.0.0.0", 80), EPERM);
     FAILS(reach(fd, "127.42.42.9", 80), EPERM);

@@ -22,6 +22,9 @@ use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, destination_tag, errno, exports, harmless, nameserver, real, runtime};
 
+/// Length of a `sockaddr_in6` without its scope, the shortest that Linux takes for an IPv6 socket (RFC 2133).
+const SHORTEST_INET6: socklen_t = 24;
+
 #[cold]
 #[inline(never)]
 fn refuse_lookup_service(address: &AddressArgument) -> c_int {
@@ -92,6 +95,12 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
         },
         ConnectDecision::Dissolve => dissolve(fd, &address),
         ConnectDecision::NameServer(server) => to_name_server(fd, kind, server),
+        // Linux looks at the length first.
+        ConnectDecision::Refuse(Refusal::AddressFamily)
+            if kind.domain == libc::AF_INET6 && address.length() < SHORTEST_INET6 =>
+        {
+            errno::fail(Errno(libc::EINVAL))
+        }
         ConnectDecision::Refuse(refusal) => refuse(&address, refusal),
         ConnectDecision::ThroughTor(_) | ConnectDecision::ThroughTorByCookie(_) => {
             let socket = Socket { fd, domain: kind.domain, is_claimed: false };
