@@ -20,17 +20,19 @@ for line in sys.stdin:
 # Copies the checkout to where it stands here, as tests look for it there, and the files of `built`, the
 # preload library among them. There is no cargo: what it would build is there.
 copy_checkout() {
-  local file library=target/preload-tests/release/libepochsocks_preload.so
+  local file output
+  output=$(realpath --relative-to=. "$built")
   rm -rf "${root:?}$PWD"
   # CARGO_TARGET_TMPDIR.
-  mkdir --parents "$root$PWD/$(realpath --relative-to=. "$built")/tmp"
+  mkdir --parents "$root$PWD/$output/tmp"
   git ls-files -z 2>/dev/null >"$work/files" || find . -path ./target -prune -o -type f -print0 >"$work/files"
   tar --create --null --files-from="$work/files" | tar --extract --directory="$root$PWD"
   for file in "$built"/debug/epochsocks "$built"/release/{epochsocks,libepochsocks_preload.so} "$@"; do
     file=$(realpath --relative-to=. "$file")
     install -D "$file" "$root$PWD/$file"
   done
-  install -D "$built/release/libepochsocks_preload.so" "$root$PWD/$library"
+  file=release/libepochsocks_preload.so
+  install -D "$built/$file" "$root$PWD/$output/preload-tests/$file"
 }
 
 # Makes the first process: it runs the lines of standard input, in which `run NAME COMMAND...` says how a
