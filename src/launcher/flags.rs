@@ -192,20 +192,18 @@ fn for_shell(
     match rest {
         [] => Ok(action(None)),
         [word] if asks_for_help(word) => Ok(Action::Help),
-        [word] => match word.to_str().and_then(Syntax::named) {
-            Some(syntax) => Ok(action(Some(syntax))),
-            None => Err(surplus(first, word)),
+        [word, more @ ..] => match (word.to_str().and_then(Syntax::named), more) {
+            (Some(syntax), []) => Ok(action(Some(syntax))),
+            (Some(_), [second, ..]) => Err(surplus(first, second)),
+            (None, _) => Err(surplus(first, word)),
         },
-        [_, word, ..] => Err(surplus(first, word)),
     }
 }
 
-/// Tells whether a shell is likely to evaluate the output for `arguments`, which could not be
-/// parsed.
-pub fn ends_with_a_word_for_shells(arguments: &[OsString]) -> bool {
-    let mut words = arguments.iter().rev().map(|word| word.to_str().unwrap_or_default());
-    let last = words.find(|word| Syntax::named(word).is_none());
-    matches!(last, Some("on" | "off"))
+/// Tells whether a shell may evaluate the output for `arguments`, which could not be parsed: `on` or
+/// `off` stands anywhere, also before a flag that belongs in front of it.
+pub fn has_a_word_for_shells(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| word == "on" || word == "off")
 }
 
 fn doctor(rest: &[OsString]) -> Result<Action, Failure> {
@@ -248,9 +246,11 @@ fn status(rest: &[OsString]) -> Result<Action, Failure> {
 
 fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
     let (word, argument) = (word.to_string_lossy(), argument.to_string_lossy());
-    usage(format!(
-        "`{word}` takes no {argument:?} (a program of that name is run by `epochsocks -- {word}`)"
-    ))
+    let remedy = match argument.strip_prefix('-') {
+        Some(_) => format!("options of epochsocks stand in front of `{word}`"),
+        None => format!("a program of that name is run by `epochsocks -- {word}`"),
+    };
+    usage(format!("`{word}` takes no {argument:?} ({remedy})"))
 }
 
 fn misplaced(flag: &str, command: &Command) -> Failure {
@@ -415,17 +415,30 @@ mod tests {
     }
 
     #[test]
+    fn an_option_behind_a_word_is_told_its_place() {
+        for line in ["on --port 9150", "doctor --port 9150", "status -P 9150", "show -d"] {
+            let failure = parsed(line).expect_err(line);
+            assert!(failure.message.contains("stand in front of `"), "{}", failure.message);
+        }
+        let failure = parsed("on x").unwrap_err();
+        assert!(failure.message.contains("`epochsocks -- on`"), "{}", failure.message);
+    }
+
+    #[test]
     fn a_line_for_a_shell_is_told_although_it_is_wrong() {
         for (line, is_one) in [
             ("--nonsense on", true),
             ("--port off", true),
             ("--nonsense on fish", true),
+            ("on --port 9150", true),
+            ("on --port=9150 fish", true),
+            ("off x", true),
+            ("--nonsense on x", true),
             ("--nonsense", false),
             ("--nonsense sh", false),
-            ("--nonsense on x", false),
         ] {
             let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
-            assert_eq!(ends_with_a_word_for_shells(&words), is_one, "{line}");
+            assert_eq!(has_a_word_for_shells(&words), is_one, "{line}");
         }
     }
 

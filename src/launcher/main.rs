@@ -89,7 +89,7 @@ fn run(persona: Persona, arguments: &[OsString]) -> Result<c_int, Failure> {
     let parsed = flags::parse(arguments.iter().cloned());
     let is_evaluated = match &parsed {
         Ok(invocation) => matches!(invocation.action, Action::On(_) | Action::Off(_)),
-        Err(_) => flags::ends_with_a_word_for_shells(arguments),
+        Err(_) => flags::has_a_word_for_shells(arguments),
     };
     let outcome = parsed.and_then(|invocation| {
         persona.check(&invocation.action)?;
