@@ -66,7 +66,8 @@ uninstall:
 	@echo "$$FILES" | while read -r source target mode; do \
 	  [ -z "$$source" ] || rm -f "$(DESTDIR)$$target"; \
 	done
-	@-rmdir "$(DESTDIR)$(LIBDIR)/epochsocks" "$(DESTDIR)$(DOCDIR)/manual" "$(DESTDIR)$(DOCDIR)"
+	@rmdir "$(DESTDIR)$(LIBDIR)/epochsocks" "$(DESTDIR)$(DOCDIR)/design/manual" \
+	  "$(DESTDIR)$(DOCDIR)/design" "$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
 
 deb:
 	dpkg-buildpackage --build=binary --no-sign

@@ -1,8 +1,10 @@
 //! Files that a package installs: pages, completions and sample as the launcher prints them.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::sandbox::{bare, outcome};
+use crate::support::skip;
 
 /// The files below packaging/, and the flags that print them.
 const FILES: [(&str, &[&str]); 7] = [
@@ -47,4 +49,45 @@ fn the_sample_configuration_is_taken_also_with_every_line_uncommented() {
     let mut launcher = sandbox.launcher();
     let outcome = outcome(launcher.arg("true").env("EPOCHSOCKS_CONF_FILE", file));
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+}
+
+/// With empty files in place of what is built.
+#[test]
+fn uninstall_takes_away_what_install_has_put_there() {
+    if !skip::missing(&["make"]).is_empty() {
+        return skip::skip("make is not installed");
+    }
+    let sandbox = crate::sandbox::Sandbox::new();
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = Command::new(checkout.join("src/preload/build-variants")).arg("--list").output();
+    let registries = String::from_utf8(list.unwrap().stdout).unwrap();
+    sandbox.file("target/release/epochsocks", "", 0o755);
+    for registry in
+        registries.split_whitespace().map(|name| format!("-{name}")).chain([String::new()])
+    {
+        sandbox.file(&format!("target/release/libepochsocks_preload{registry}.so"), "", 0o755);
+    }
+    let make = |goal: &str| {
+        let mut make = Command::new("make");
+        make.args(["--silent", "--no-print-directory", goal, "PREFIX=/usr"]).current_dir(checkout);
+        make.env("CARGO_TARGET_DIR", sandbox.path.join("target"));
+        let outcome = outcome(make.arg(format!("DESTDIR={}", sandbox.path.join("root").display())));
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{goal}: {outcome:?}");
+    };
+    let installed = || {
+        let found = Command::new("find").arg(sandbox.path.join("root")).output().unwrap();
+        let paths = String::from_utf8(found.stdout).unwrap();
+        let root = sandbox.path.join("root").display().to_string();
+        let paths = paths.lines().map(|path| path.replace(&root, ""));
+        paths.filter(|path| path.contains("epochsocks")).collect::<Vec<_>>()
+    };
+    make("install");
+    let there = installed();
+    for part in ["/usr/bin/epochsocks", "manual/using.md", "man5/epochsocks.conf.5", "torsocks"] {
+        assert!(there.iter().any(|path| path.ends_with(part)), "{part}: {there:?}");
+    }
+    make("uninstall");
+    assert_eq!(installed(), <[&str; 0]>::default());
+    // Once more: nothing is there.
+    make("uninstall");
 }
