@@ -71,3 +71,25 @@ fn it_switches_the_shell_that_sources_it() {
         assert!(outcome.stderr.contains("Tor mode is off"), "{outcome:?}");
     }
 }
+
+/// Dash hands its script's own words to a file that it sources.
+#[test]
+fn a_shell_that_hands_it_no_word_of_its_own_is_told_and_runs_nothing() {
+    for (name, words) in [
+        ("dash", &[][..]),
+        ("dash", &["name", "echo", "went on"]),
+        ("bash", &["name", "echo", "went on"]),
+        ("zsh", &["name", "echo", "went on"]),
+    ] {
+        if !crate::support::skip::missing(&[name]).is_empty() {
+            crate::support::skip::skip(&format!("{name} is not installed"));
+            continue;
+        }
+        let sandbox = Sandbox::new();
+        let sourced = if name == "dash" { ". torsocks on" } else { ". torsocks echo went on" };
+        let script = format!("set -e; {sourced}; echo went on");
+        let outcome = outcome(shell(&sandbox, name).arg(script).args(words));
+        assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(1), ""), "{name}: {outcome:?}");
+        assert!(outcome.stderr.contains("eval \"$(epochsocks on)\""), "{outcome:?}");
+    }
+}
