@@ -73,6 +73,8 @@ pub enum ConfigError<'a> {
     },
     /// The file that a variable names, or one that exists in a usual place, can't be read.
     Unreadable(FilePath<'a>, Errno),
+    /// The file is a FIFO, which has no end where nobody writes, or none yet.
+    Fifo(FilePath<'a>),
     /// A line of the file is longer than 2,048 bytes.
     LineTooLong(FilePath<'a>, u32),
     /// The file is longer than 64 KiB.
@@ -116,6 +118,11 @@ impl fmt::Display for ConfigError<'_> {
                 f,
                 "{path}: {errno}: make the file readable, or name another in \
                  EPOCHSOCKS_CONF_FILE (\"none\" for no file)"
+            ),
+            ConfigError::Fifo(path) => write!(
+                f,
+                "{path}: a FIFO is not read: name a file in EPOCHSOCKS_CONF_FILE (\"none\" for no \
+                 file)"
             ),
             ConfigError::LineTooLong(path, line) => {
                 write!(f, "{path}:{line}: the line is longer than 2048 bytes: shorten it")

@@ -27,6 +27,11 @@ pub(super) fn read<'a>(
     settings: &mut Settings,
     warn: &mut dyn FnMut(Warning<'a>),
 ) -> Result<(), ConfigError<'a>> {
+    // Where nobody writes to it just now it would count as an empty file.
+    let mode = file.mode().map_err(|errno| ConfigError::Unreadable(path, errno))?;
+    if mode & libc::S_IFMT == libc::S_IFIFO {
+        return Err(ConfigError::Fifo(path));
+    }
     let mut parser = Parser::new(path, dialect, settings, warn);
     let (mut buffer, mut length) = ([0; 1024], 0);
     loop {

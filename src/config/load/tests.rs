@@ -179,6 +179,20 @@ fn a_named_file_that_cannot_be_read_stops_the_program() {
 }
 
 #[test]
+fn a_fifo_is_no_empty_file() {
+    let directory = Directory::new();
+    let fifo = directory.path("fifo");
+    let name = std::ffi::CString::new(fifo.as_str()).unwrap();
+    // SAFETY: mkfifo reads the name, which ends with a zero byte.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let start = Start::with(&[("EPOCHSOCKS_CONF_FILE", &fifo)]);
+    assert!(start.message().contains("a FIFO is not read"), "{}", start.message());
+    let written = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    std::io::Write::write_all(&mut &written, b"TorPort 9151\n").unwrap();
+    assert!(start.message().contains("a FIFO is not read"), "{}", start.message());
+}
+
+#[test]
 fn a_system_file_that_exists_and_cannot_be_read_stops_the_program() {
     let directory = Directory::new();
     let start = Start { system_files: vec![directory.path("")], ..Start::default() };
