@@ -16,7 +16,7 @@ _epochsocks() {
     case ${COMP_WORDS[i]} in
       on) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
       off) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$word")) ;;
-      doctor) COMPREPLY=($(compgen -W '--self-test --json' -- "$word")) ;;
+      doctor) COMPREPLY=($(compgen -c -W '--self-test --json' -- "$word")) ;;
       status) COMPREPLY=($(compgen -W '--all --watch --json' -- "$word")) ;;
       *) declare -F _command_offset >/dev/null && _command_offset "$i" ;;
     esac

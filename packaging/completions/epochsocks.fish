@@ -11,17 +11,21 @@ function __epochsocks_behind
     set -l words (__epochsocks_command)
     test (count $words) -ge 2; and test $words[1] = $argv[1]
 end
-complete -c epochsocks -x -n 'not __epochsocks_before_command' -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'
+function __epochsocks_behind_program
+    set -l words (__epochsocks_command)
+    test (count $words) -ge 2; and not contains -- $words[1] on off show doctor status help
+end
+complete -c epochsocks -x -n __epochsocks_behind_program -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'
 complete -c epochsocks -x -n __epochsocks_before_command -a '(__fish_complete_command) on off show doctor status help'
 complete -c epochsocks -x -n '__epochsocks_behind on' -a 'bash zsh fish'
 complete -c epochsocks -x -n '__epochsocks_behind off' -a 'bash zsh fish'
-complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '--self-test --json'
+complete -c epochsocks -x -n '__epochsocks_behind doctor' -a '(__fish_complete_command) --self-test --json'
 complete -c epochsocks -x -n '__epochsocks_behind status' -a '--all --watch --json'
 complete -c epochsocks -n __epochsocks_before_command -l help -s h -d 'Print this.'
 complete -c epochsocks -n __epochsocks_before_command -l version -s V -d 'Print the version.'
 complete -c epochsocks -n __epochsocks_before_command -l shell -d 'Run your shell in place of a command.'
-complete -c epochsocks -n __epochsocks_before_command -l redirect -d 'Run all under a supervisor, which leads static and Go programs through Tor, too; without it only a COMMAND that is one.'
-complete -c epochsocks -n __epochsocks_before_command -l no-redirect -d 'Refuse a COMMAND that is static or Go.'
+complete -c epochsocks -n __epochsocks_before_command -l redirect -d 'Run any COMMAND under a supervisor, which leads static and Go programs through Tor, too; without it only one that is such a program, or one of SupervisedPrograms.'
+complete -c epochsocks -n __epochsocks_before_command -l no-redirect -d 'Run COMMAND without a supervisor, and refuse one that is static or Go.'
 complete -c epochsocks -n __epochsocks_before_command -l registry -x -a 'slots slots-barrier slots-epoch slots-hazard counted type-stable mutex mutex-slots sharded snapshot slots-crossbeam' -d 'Connection registry: slots, slots-barrier, slots-epoch, slots-hazard, counted, type-stable, mutex, mutex-slots, sharded, snapshot, slots-crossbeam.'
 complete -c epochsocks -n __epochsocks_before_command -l man -d 'Print the manual page, of a section with --man=1, 5 or 8.'
 complete -c epochsocks -n __epochsocks_before_command -l sample-configuration -d 'Print a configuration file with all defaults.'
@@ -35,7 +39,7 @@ complete -c epochsocks -n __epochsocks_before_command -l user -s u -x -a '' -d '
 complete -c epochsocks -n __epochsocks_before_command -l pass -s p -x -a '' -d 'Password for Tor; needs a user name.'
 complete -c epochsocks -n __epochsocks_before_command -l isolate -s i -d 'Give each process circuits of its own; excludes user name and password.'
 complete -c epochsocks -n __epochsocks_before_command -l isolate-destination -d 'Give each destination, by its name or address, circuits of its own; excludes user name and password.'
-complete -c epochsocks -n __epochsocks_before_command -l allow-inbound -d 'The same as --allow-inbound 1.'
+complete -c epochsocks -n __epochsocks_before_command -l allow-inbound -d 'The same as --allow-inbound=1.'
 complete -c epochsocks -n __epochsocks_before_command -l allow-outbound-localhost -x -a '0 1 2' -d 'Allow connections to the loopback interface past Tor: 0 none, 1 TCP, 2 TCP and UDP.'
 complete -c epochsocks -n __epochsocks_before_command -l allow-direct -x -a '' -d 'Reach these networks and names by TCP without Tor, each perhaps at one port; a name has the addresses that /etc/hosts gives it, and one that begins with a dot is all names below it.'
 complete -c epochsocks -n __epochsocks_before_command -l local-destinations -x -a 'refuse tor' -d 'Names and addresses of local networks (one label, .local, .lan, 192.168.0.0/16, ...): refuse answers them without asking Tor, tor asks Tor.'

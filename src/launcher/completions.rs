@@ -37,7 +37,8 @@ fn bash(flags: &[Flag]) -> String {
     }
     let mut arguments = String::new();
     for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
-        let reply = format!("compgen -W '{}' -- \"$word\"", choices.join(" "));
+        let programs = if takes_programs(word) { "-c " } else { "" };
+        let reply = format!("compgen {programs}-W '{}' -- \"$word\"", choices.join(" "));
         let _ = writeln!(arguments, "      {word}) COMPREPLY=($({reply})) ;;");
     }
     let takers: Vec<_> =
@@ -84,6 +85,11 @@ complete -F _epochsocks epochsocks
     )
 }
 
+/// Tells whether the word of ours is followed by programs.
+fn takes_programs(word: &str) -> bool {
+    word == "doctor"
+}
+
 /// Our own words with `separator` in between.
 fn own_words(separator: &str) -> String {
     OWN_WORDS.map(|(word, _)| word).join(separator)
@@ -111,7 +117,8 @@ fn zsh(flags: &[Flag]) -> String {
     }
     let mut arguments = String::new();
     for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
-        let _ = writeln!(arguments, "      {word}) compadd -- {} ;;", choices.join(" "));
+        let programs = if takes_programs(word) { "_command_names -e; " } else { "" };
+        let _ = writeln!(arguments, "      {word}) {programs}compadd -- {} ;;", choices.join(" "));
     }
     let words = own_words(" ");
     format!(
@@ -163,15 +170,21 @@ fn fish(flags: &[Flag], attached: &[Flag]) -> String {
              set -l words (__epochsocks_command)\n    \
              test (count $words) -ge 2; and test $words[1] = $argv[1]\n\
          end\n\
-         complete -c epochsocks -x -n 'not __epochsocks_before_command' \
+         function __epochsocks_behind_program\n    \
+             set -l words (__epochsocks_command)\n    \
+             test (count $words) -ge 2; and not contains -- $words[1] {}\n\
+         end\n\
+         complete -c epochsocks -x -n __epochsocks_behind_program \
              -a '(__fish_complete_subcommand --commandline (__epochsocks_command))'\n\
          complete -c epochsocks -x -n __epochsocks_before_command \
              -a '(__fish_complete_command) {}'\n",
         specification.join(" "),
+        own_words(" "),
         own_words(" ")
     );
     for (word, choices) in OWN_WORDS.iter().filter(|(_, choices)| !choices.is_empty()) {
-        let choices = choices.join(" ");
+        let programs = if takes_programs(word) { "(__fish_complete_command) " } else { "" };
+        let choices = format!("{programs}{}", choices.join(" "));
         let _ = writeln!(
             script,
             "complete -c epochsocks -x -n '__epochsocks_behind {word}' -a '{choices}'"

@@ -83,21 +83,26 @@ fn off_restores_what_the_user_had_before_on() {
 #[test]
 fn a_script_does_not_go_on_where_it_can_not_be_protected() {
     for name in shells() {
-        for (flags, library) in
-            [("-P 0", None), ("--nonsense", None), ("--port", None), ("", Some("/nonexistent"))]
-        {
+        for (words, library) in [
+            ("-P 0 on", None),
+            ("--nonsense on", None),
+            ("--port on", None),
+            ("on --port 9150", None),
+            ("on nonsense", None),
+            ("on", Some("/nonexistent")),
+        ] {
             let sandbox = Sandbox::new();
             let mut command = shell(&sandbox, name);
             if let Some(library) = library {
                 command.env("EPOCHSOCKS_LIBRARY", library);
             }
             let script = match name {
-                "fish" => format!("$IT {flags} on | source; or exit 9; echo went on"),
-                _ => format!("set -e; eval \"$($IT {flags} on)\"; echo went on"),
+                "fish" => format!("$IT {words} | source; or exit 9; echo went on"),
+                _ => format!("set -e; eval \"$($IT {words})\"; echo went on"),
             };
             let outcome = run(&mut command, &script);
-            assert_ne!(outcome.status, Some(0), "{name} {flags}: {outcome:?}");
-            assert_eq!(outcome.stdout, "", "{name} {flags}: {outcome:?}");
+            assert_ne!(outcome.status, Some(0), "{name} {words}: {outcome:?}");
+            assert_eq!(outcome.stdout, "", "{name} {words}: {outcome:?}");
             assert!(outcome.stderr.starts_with("epochsocks: "), "{outcome:?}");
         }
     }
@@ -161,7 +166,7 @@ fn a_shell_under_the_library_is_told_that_it_can_not_be_switched_off() {
 }
 
 /// Lines to complete, and the word that each shell must offer.
-const COMPLETED: [(&str, &str); 9] = [
+const COMPLETED: [(&str, &str); 10] = [
     ("epochsocks --passed-s", "--passed-sockets"),
     ("epochsocks -d --names co", "cookie"),
     ("epochsocks --names=co", "cookie"),
@@ -171,6 +176,7 @@ const COMPLETED: [(&str, &str); 9] = [
     ("epochsocks --port=9150 doctor --sel", "--self-test"),
     ("epochsocks --isolate=me --passed-sockets=dr", "drop"),
     ("epochsocks -P 9150 off fi", "fish"),
+    ("epochsocks doctor printen", "printenv"),
 ];
 
 #[test]
@@ -209,7 +215,8 @@ fn fish_completes_flags_their_values_and_the_words() {
         script += &format!("echo (complete -C '{line}' | cut -f 1)\n");
     }
     script += "complete -c curl -l path-as-is\n\
-        echo (complete -C 'epochsocks -P 1 curl --path-as' | cut -f 1)";
+        echo (complete -C 'epochsocks -P 1 curl --path-as' | cut -f 1)\n\
+        echo (complete -C 'epochsocks status is-' | cut -f 1)";
     let sandbox = Sandbox::new();
     let outcome = run(&mut shell(&sandbox, "fish"), &script);
     let mut lines = outcome.stdout.lines();
@@ -222,6 +229,7 @@ fn fish_completes_flags_their_values_and_the_words() {
         Some("--path-as-is"),
         "a command completes as without us: {outcome:?}"
     );
+    assert_eq!(lines.next(), Some(""), "fish's own `status` is not ours: {outcome:?}");
 }
 
 /// Zsh completes only in a terminal: in one of its own, whose line is then printed.
