@@ -104,7 +104,8 @@ impl Hosts<'_> {
         }
     }
 
-    fn is_name(self, name: &[u8]) -> bool {
+    /// Tells whether `name` is meant, as a name.
+    pub fn is_name(self, name: &[u8]) -> bool {
         match self {
             Hosts::Network(..) => false,
             Hosts::Name(own) => own.eq_ignore_ascii_case(name),

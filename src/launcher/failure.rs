@@ -1,7 +1,7 @@
 //! End of a launcher that does not become the program: message and exit status.
 
 use std::fmt;
-use std::io::{Write, stderr};
+use std::io::{Write, stderr, stdout};
 
 /// The kinds of ends. The exit statuses, which are [`Persona`](crate::persona::Persona)'s, are those of
 /// env(1) and nohup(1): what is below 125 is the program's own.
@@ -29,24 +29,38 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with `message`; control characters in it (a hostile file name) are escaped, so
-    /// that it stays one line.
+    /// A failure with `message`, in one line.
     pub fn new(status: Status, message: impl fmt::Display) -> Failure {
-        let mut line = String::new();
-        for character in message.to_string().chars() {
-            if character.is_control() {
-                line.extend(character.escape_default());
-            } else {
-                line.push(character);
-            }
-        }
-        Failure { status, message: line }
+        Failure { status, message: one_line(message) }
     }
+}
+
+/// `text` with its control characters (those of a hostile file name) escaped, so that it stays one line.
+pub fn one_line(text: impl fmt::Display) -> String {
+    let mut line = String::new();
+    for character in text.to_string().chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// Says on standard error what is odd, or what to do.
 pub fn warn(message: impl fmt::Display) {
-    let _ = writeln!(stderr(), "epochsocks: {message}");
+    let _ = writeln!(stderr(), "epochsocks: {}", one_line(message));
+}
+
+/// Writes `text` to standard output. Errors: it can't be written, as on a full disk.
+pub fn print(text: &[u8]) -> Result<(), Failure> {
+    let printed = stdout().write_all(text).and_then(|()| stdout().flush());
+    printed.map_err(|error| {
+        let errno = error.raw_os_error().unwrap_or_default();
+        let why = describe(epochsocks::sys::Errno(errno));
+        Failure::new(Status::Own, format!("standard output can't be written: {why}"))
+    })
 }
 
 /// An errno as the C library words it.

@@ -48,7 +48,7 @@ mod torify;
 mod undo;
 
 use std::ffi::{OsString, c_int};
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::os::unix::process::parent_id;
 
 use environment::{Changes, PRELOAD};
@@ -98,7 +98,7 @@ fn run(persona: Persona, arguments: &[OsString]) -> Result<c_int, Failure> {
         Ok(status)
     });
     if is_evaluated && outcome.is_err() && !stdout().is_terminal() {
-        print(shell::STOP);
+        let _ = failure::print(shell::STOP);
     }
     outcome
 }
@@ -121,26 +121,26 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
                 failure::warn(UNJUDGED);
             }
             let changes = undo::recorded(changes, &|name| std::env::var_os(name));
-            Ok(print(&commands(&changes, *syntax)))
+            print(&commands(&changes, *syntax))
         }
         Action::Off(syntax) => {
             hint("off");
             refuse_in_protected_shell()?;
-            Ok(print(&commands(&undo::undone(&|name| std::env::var_os(name)), *syntax)))
+            print(&commands(&undo::undone(&|name| std::env::var_os(name)), *syntax))
         }
         Action::Show { by_shells_name } => {
             if *by_shells_name && !stdin().is_terminal() {
                 failure::warn(SHELL_IS_SHOW);
             }
-            Ok(print(&shell::show(std::env::var_os(PRELOAD).as_deref())))
+            print(&shell::show(std::env::var_os(PRELOAD).as_deref()))
         }
-        Action::Help => Ok(print(help::text().as_bytes())),
-        Action::Version => Ok(print(help::version().as_bytes())),
-        Action::Manual(page) => Ok(print(page.as_bytes())),
-        Action::SampleConfiguration => Ok(print(manual::sample().as_bytes())),
-        Action::Completions(script) => Ok(print(script.as_bytes())),
+        Action::Help => print(help::text().as_bytes()),
+        Action::Version => print(help::version().as_bytes()),
+        Action::Manual(page) => print(page.as_bytes()),
+        Action::SampleConfiguration => print(manual::sample().as_bytes()),
+        Action::Completions(script) => print(script.as_bytes()),
         Action::Doctor(question) => doctor::run(invocation, question),
-        Action::Status(question) => Ok(status::run(question)),
+        Action::Status(question) => status::run(question),
         Action::Probe(arguments) => Ok(doctor::probe::run(arguments)),
     }
 }
@@ -168,9 +168,6 @@ fn refuse_in_protected_shell() -> Result<(), Failure> {
     Err(Failure::new(Status::Own, message))
 }
 
-fn print(text: &[u8]) -> c_int {
-    match stdout().write_all(text).and_then(|()| stdout().flush()) {
-        Ok(()) => 0,
-        Err(_) => Persona::Epochsocks.code(Status::Own),
-    }
+fn print(text: &[u8]) -> Result<c_int, Failure> {
+    failure::print(text).map(|()| 0)
 }

@@ -57,7 +57,7 @@ impl Need {
             }
             Need::Chosen if stderr().is_terminal() || settings.log_level > settings::WARNINGS => {
                 format!(
-                    "what {file} starts out of the library's reach a supervisor leads through Tor"
+                    "a supervisor leads through Tor what {file} starts out of the library's reach"
                 )
             }
             _ => return,

@@ -31,6 +31,36 @@ fn two_dashes_end_the_options() {
     assert_eq!(outcome.stdout, "-- -d\n");
 }
 
+/// As on a disk that is full.
+#[test]
+fn output_that_can_not_be_written_is_told_and_is_a_failure() {
+    let sandbox = Sandbox::new();
+    for line in [
+        "--help",
+        "--version",
+        "--man",
+        "--completions bash",
+        "--sample-configuration",
+        "on",
+        "off bash",
+        "show",
+        "doctor",
+        "doctor --json",
+        "status --watch --json",
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut launcher = sandbox.launcher();
+        launcher.args(line.split(' ')).stdout(full).env("_EPOCHSOCKS_UNDO", "A==+b");
+        let output = launcher.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{line}: {told}");
+        let last = told.lines().last().unwrap_or_default();
+        let expected = "epochsocks: standard output can't be written: No space left on device";
+        assert_eq!(last, expected, "{line}: {told}");
+    }
+}
+
 #[test]
 fn help_and_version_are_printed_without_a_library() {
     let launcher = || bare(env!("CARGO_BIN_EXE_epochsocks").as_ref());

@@ -161,6 +161,43 @@ fn each_layer_of_the_backstop_is_tried() {
     assert!(line(&off, "backstop ").contains("not stopped"), "{off:?}");
 }
 
+#[test]
+fn settings_without_an_effect_are_told() {
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.launcher();
+    launcher.env("EPOCHSOCKS_PORT", "9150").env("EPOCHSOCKS_ISOLATE", "1");
+    launcher.env("EPOCHSOCKS_HANDSHAKE_TIMEOUT", "9");
+    let direct = "localhost,10.0.0.0/8,no-such-host.example:80,.no-such.example";
+    let port = unused_port();
+    let outcome = outcome(launcher.args(["--allow-direct", direct, "--port", &port, "doctor"]));
+    for name in ["EPOCHSOCKS_PORT", "EPOCHSOCKS_ISOLATE"] {
+        let told = format!("{name} is not a setting");
+        assert!(outcome.stdout.contains(&told), "{outcome:?}");
+    }
+    for name in [" no-such-host.example", " .no-such.example"] {
+        let told = format!("{name} is not in /etc/hosts");
+        assert!(outcome.stdout.contains(&told), "{outcome:?}");
+    }
+    assert_eq!(outcome.stdout.matches("note    no effect ").count(), 4, "{outcome:?}");
+}
+
+#[test]
+fn a_name_of_a_program_can_not_control_the_terminal() {
+    let sandbox = Sandbox::new();
+    let named = "a\x1b[31m\nok \u{85}";
+    let program = sandbox.program(named, &[]);
+    for name in [program.to_str().unwrap(), named] {
+        let outcome = sandbox.run(["--port", &unused_port(), "doctor", name]);
+        let is_odd = |character: char| character.is_control() && character != '\n';
+        assert!(!outcome.stdout.contains(is_odd), "{outcome:?}");
+        assert!(outcome.stdout.contains("a\\u{1b}[31m\\nok "), "{outcome:?}");
+    }
+    // The notices that a program goes through Tor by a supervisor name it, too.
+    let script = sandbox.file("s\x1b[31m", "#!/bin/sh\nexit 0\n", 0o755);
+    let outcome = sandbox.run(["--log-level".as_ref(), "4".as_ref(), script.as_os_str()]);
+    assert!(!outcome.stderr.contains('\x1b'), "{outcome:?}");
+}
+
 /// The findings in JSON: key, outcome and text of each.
 fn findings(outcome: &Outcome) -> Vec<[String; 3]> {
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("one JSON object");

@@ -1,9 +1,13 @@
 //! Settings that hold, and the origin of each.
 
-use epochsocks::config::{Inbound, Kind, OPTIONS, OptionSpec, OutboundLocalhost};
+use epochsocks::config::{
+    CONF_FILE_VARIABLES, Direct, Hosts, Inbound, Kind, OPTIONS, OptionSpec, OutboundLocalhost,
+};
 
 use super::report::Report;
+use crate::locate;
 use crate::settings::{self, Given, Settings};
+use crate::supervisor::world::hosts;
 
 /// Reports the file that is read, and each setting that differs from its default.
 pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
@@ -27,7 +31,36 @@ pub fn examine(given: &[Given], settings: &Settings, report: &mut Report) {
         let text = "goes to standard error, which daemons such as dirmngr close: LogFile keeps it";
         report.note("log", text);
     }
+    note_unknown_variables(report);
+    note_unknown_names(settings, report);
     note_what_is_direct(settings, report);
+}
+
+/// Notes the variables that look like settings and are none, such as misspelt ones.
+fn note_unknown_variables(report: &mut Report) {
+    let known = [CONF_FILE_VARIABLES[0], locate::VARIABLE];
+    let is_known =
+        |name: &str| known.contains(&name) || OPTIONS.iter().any(|option| option.variable == name);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("EPOCHSOCKS_") && !is_known(&name) {
+            report.note("no effect", format!("{name} is not a setting"));
+        }
+    }
+}
+
+/// Notes the names to be reached directly that no address is known of.
+fn note_unknown_names(settings: &Settings, report: &mut Report) {
+    for item in settings.allow_direct.iter().flat_map(Direct::items) {
+        let name = match item.hosts {
+            Hosts::Network(..) => continue,
+            Hosts::Name(name) => name.escape_ascii().to_string(),
+            Hosts::Below(name) => format!(".{}", name.escape_ascii()),
+        };
+        if !hosts(|_, entry| item.hosts.is_name(entry)) {
+            report.note("no effect", format!("AllowDirect: {name} is not in /etc/hosts"));
+        }
+    }
 }
 
 /// Notes what the settings let past Tor.

@@ -85,8 +85,12 @@ pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failur
     backstop::examine(settings, &mut report);
     supervisor::examine(&mut report);
     programs::examine_all(&question.programs, library.as_deref().ok(), settings, &mut report);
-    report.end();
-    Ok(c_int::from(!report.is_good()))
+    let is_good = report.is_good();
+    if is_good {
+        report.advice(format!("With Tor, try the real thing: {}", real_thing()));
+    }
+    report.end()?;
+    Ok(c_int::from(!is_good))
 }
 
 /// Notes where a program that becomes another user could not read the library.
@@ -115,17 +119,9 @@ fn check_daemon(
     match daemon::examine(tor, credentials.as_ref()) {
         Ok(()) => {
             report.step("Tor daemon", Ok::<_, &str>(format!("{tor} answers as Tor does")));
-            if report.is_good() {
-                report.advice(format!("Now the real thing: {}", real_thing()));
-            }
             return;
         }
-        Err(problem) if optional => {
-            report.note("Tor daemon", format!("{tor}: {problem}"));
-            if report.is_good() {
-                report.advice(format!("Then the real thing: {}", real_thing()));
-            }
-        }
+        Err(problem) if optional => report.note("Tor daemon", format!("{tor}: {problem}")),
         Err(problem) => report.step("Tor daemon", Err::<&str, _>(format!("{tor}: {problem}"))),
     }
     if tor != browser && daemon::examine(browser, credentials.as_ref()).is_ok() {

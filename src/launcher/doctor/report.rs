@@ -1,8 +1,8 @@
 //! The doctor's findings: a line a step for people, or one JSON object.
 
 use std::fmt::{Display, Write as _};
-use std::io::{Write, stdout};
 
+use crate::failure::{Failure, one_line, print};
 use crate::json::quoted;
 
 /// The form of a report.
@@ -23,6 +23,8 @@ pub struct Report {
     failed: bool,
     /// The findings in JSON, with commas between them.
     findings: String,
+    /// The first line that could not be written.
+    unwritten: Option<Failure>,
 }
 
 impl Report {
@@ -48,9 +50,9 @@ impl Report {
     }
 
     /// Prints advice, which is for people only.
-    pub fn advice(&self, text: impl Display) {
+    pub fn advice(&mut self, text: impl Display) {
         if self.form == Form::Text {
-            let _ = writeln!(stdout(), "{text}");
+            self.print(&format!("{text}\n"));
         }
     }
 
@@ -59,17 +61,19 @@ impl Report {
         !self.failed
     }
 
-    /// Ends the report: what is left to print is printed.
-    pub fn end(&self) {
+    /// Ends the report: what is left to print is printed. Errors: standard output could not be written.
+    pub fn end(mut self) -> Result<(), Failure> {
         if self.form == Form::Json {
             let (good, findings) = (self.is_good(), &self.findings);
-            let _ = writeln!(stdout(), "{{\"good\":{good},\"findings\":[{findings}]}}");
+            self.print(&format!("{{\"good\":{good},\"findings\":[{findings}]}}\n"));
         }
+        self.unwritten.map_or(Ok(()), Err)
     }
 
     fn line(&mut self, outcome: &str, step: &str, text: &dyn Display) {
         if self.form == Form::Text {
-            let _ = writeln!(stdout(), "{outcome:<7} {step:<14} {text}");
+            let line = one_line(format_args!("{outcome:<7} {step:<18} {text}"));
+            self.print(&format!("{line}\n"));
             return;
         }
         let comma = if self.findings.is_empty() { "" } else { "," };
@@ -77,5 +81,11 @@ impl Report {
         let (outcome, text) = (quoted(&outcome.to_lowercase()), quoted(&text.to_string()));
         let _ =
             write!(self.findings, "{comma}{{\"key\":{key},\"outcome\":{outcome},\"text\":{text}}}");
+    }
+
+    fn print(&mut self, text: &str) {
+        if let Err(failure) = print(text.as_bytes()) {
+            self.unwritten.get_or_insert(failure);
+        }
     }
 }

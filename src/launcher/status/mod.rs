@@ -18,12 +18,12 @@ mod snapshot;
 mod table;
 
 use std::ffi::c_int;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
 use epochsocks::sys;
 
-use crate::failure::warn;
+use crate::failure::{Failure, print, warn};
 use process::Process;
 use question::Question;
 use reader::Unreadable;
@@ -35,23 +35,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Prints the sockets of the process that is asked for, or of all; 0 if there was something to
-/// print, 1 if nothing can be told of the process, or no process runs under epochsocks.
-pub fn run(question: &Question) -> c_int {
+/// print, 1 if nothing can be told of the process, or no process runs under epochsocks. Errors: standard
+/// output can't be written.
+pub fn run(question: &Question) -> Result<c_int, Failure> {
     loop {
         let text = match look(question) {
             Ok(snapshots) => table::text(&snapshots, question.form),
             Err(why) => {
                 warn(why);
-                return 1;
+                return Ok(1);
             }
         };
         let start = if question.watch && stdout().is_terminal() { CLEAR } else { "" };
-        let printed = stdout().write_all([start, &text].concat().as_bytes());
-        if printed.and_then(|()| stdout().flush()).is_err() {
-            return 1;
-        }
+        print([start, &text].concat().as_bytes())?;
         if !question.watch {
-            return 0;
+            return Ok(0);
         }
         std::thread::sleep(INTERVAL);
     }

@@ -26,7 +26,7 @@ mod sockets;
 mod stub;
 pub mod tree;
 mod verdict;
-mod world;
+pub mod world;
 
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};

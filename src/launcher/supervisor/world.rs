@@ -137,7 +137,7 @@ impl Names for World<'_> {
 }
 
 /// Tells whether `each` answers true for an entry of /etc/hosts.
-fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
+pub fn hosts(mut each: impl FnMut(IpAddr, &[u8]) -> bool) -> bool {
     let Ok(file) = File::open_at(libc::AT_FDCWD, c"/etc/hosts") else { return false };
     let read = |buffer: &mut [u8]| file.read(buffer).unwrap_or(0);
     hosts_file::any(read, |address, name| each(address.to_canonical(), name))
