@@ -32,18 +32,18 @@ pub const OWN_WORDS: [(&str, &[&str]); 6] = [
 ];
 
 const NOTES: &str = "
-A static or Go command runs under a supervisor, which leads it through Tor; with --redirect what a
-shell starts, too. A command that can't be protected (setuid, 32-bit) is not run. A shell after
-`on`, which is no process under epochsocks, runs all of these unprotected. A program that is called
-on, off, show, sh, doctor or status is run by `epochsocks -- NAME`. `. epochsocks on` can't work:
-epochsocks is no shell script.
+A static or Go command, a shell or a build tool runs under a supervisor, which leads through Tor
+what the library can't reach; with --redirect every command does. A command that can't be protected
+(setuid, 32-bit) is not run. A shell after `on`, which is no process under epochsocks, runs all of
+these unprotected. A program that is called on, off, show, sh, doctor, status or help is run by
+`epochsocks -- NAME`. `. epochsocks on` can't work: epochsocks is no shell script.
 ";
 
 /// Meaning of each exit status.
 pub const EXIT: &str = "
 Exit status: the command's own, or 127 if it is not found, 126 if it can't be run or protected,
-125 if library or configuration are not usable, 2 if the command line is wrong. The doctor's: 1 if
-something is amiss.
+125 if library, configuration or standard output can't be used, 2 if the command line is wrong.
+`doctor` ends with 1 if something is amiss, `status` with 1 if nothing can be told.
 ";
 
 /// `--version`.

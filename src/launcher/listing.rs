@@ -52,10 +52,14 @@ pub fn own() -> Vec<Flag> {
         plain(
             "--redirect",
             None,
-            "Run all under a supervisor, which leads static and Go programs through Tor, too; without \
-             it only a COMMAND that is one.",
+            "Run any COMMAND under a supervisor, which leads static and Go programs through Tor, too; \
+             without it only one that is such a program, or one of SupervisedPrograms.",
         ),
-        plain("--no-redirect", None, "Refuse a COMMAND that is static or Go."),
+        plain(
+            "--no-redirect",
+            None,
+            "Run COMMAND without a supervisor, and refuse one that is static or Go.",
+        ),
         Flag {
             placeholder: Some("NAME"),
             default: registries[0],
@@ -79,7 +83,10 @@ pub fn settings() -> Vec<Flag> {
     let listed = flags.map(|(option, flag)| {
         let long = option.flags().iter().find(|flag| flag.sets.is_none());
         let help = match (flag.sets, long) {
-            (Some(value), Some(long)) => format!("The same as {} {value}.", long.long),
+            (Some(value), Some(long)) => {
+                let sign = if long.attached { '=' } else { ' ' };
+                format!("The same as {}{sign}{value}.", long.long)
+            }
             _ => option.help().to_owned(),
         };
         let takes = flag.sets.is_none();
@@ -94,4 +101,29 @@ pub fn settings() -> Vec<Flag> {
         }
     });
     listed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags;
+
+    #[test]
+    fn a_flag_that_is_the_same_as_another_line_sets_the_same() {
+        let given = |line: &str| {
+            let words = line.split(' ').chain(["true"]).map(std::ffi::OsString::from);
+            let given = flags::parse(words).unwrap().given;
+            given.into_iter().map(|given| (given.option.directive, given.value)).collect::<Vec<_>>()
+        };
+        let mut count = 0;
+        for flag in settings() {
+            let same =
+                flag.help.strip_prefix("The same as ").and_then(|rest| rest.strip_suffix('.'));
+            if let Some(line) = same {
+                assert_eq!(given(flag.long), given(line), "{}: {line}", flag.long);
+                count += 1;
+            }
+        }
+        assert!(count >= 5, "{count}");
+    }
 }

@@ -8,9 +8,10 @@ use epochsocks::config::{OPTIONS, OptionSpec};
 use crate::help::{EXIT, WORDS};
 use crate::listing::{self, Flag};
 
-const DESCRIPTION: &str = "Runs a dynamically linked program with its TCP connections and name \
-    look-ups sent through Tor, by a preload library. What can't go through Tor is refused. A \
-    command that can't be protected (static, Go, setuid, 32-bit) is not run.";
+const DESCRIPTION: &str = "Runs a program with its TCP connections and name lookups sent through Tor, \
+    by a preload library. Where that can't reach the program (static, Go), a supervisor leads it \
+    through Tor. What can't go through Tor is refused. A command that can't be protected (setuid, \
+    32-bit) is not run.";
 
 const FILES: &str = "The configuration file is described in epochsocks.conf(5).";
 
@@ -25,9 +26,10 @@ const EXAMPLES: [(&str, &str); 5] = [
     ),
 ];
 
-const LIMITS: &str = "This is no sandbox: code that does not call the C library is not seen, nor is \
-    what another process does for the program. A program's own words (its user agent, a login) go \
-    out as they are. UDP is refused. See epochsocks-preload(8).";
+const LIMITS: &str = "This is no sandbox: what another process does for the program is not seen. Code \
+    that does not call the C library gets no network socket, but for a shell after on and with \
+    --no-backstop, where nothing sees it. A program's own words (its user agent, a login) go out as \
+    they are. UDP is refused. See epochsocks-preload(8).";
 
 const CONFIGURATION: &str = "The file is the one that EPOCHSOCKS_CONF_FILE (or TORSOCKS_CONF_FILE) \
     names, none being no file; or else the first that exists of \
@@ -61,15 +63,16 @@ const PROMISES: [(&str, &str); 6] = [
     ),
     (
         "Programs",
-        "One that could not be protected (static, Go, setuid, setgid, with capabilities, \
-      32-bit) is not executed: EPERM. LD_PRELOAD and the settings stay in the environment.",
+        "One that could not be protected (setuid, setgid, with capabilities, 32-bit; without a \
+      supervisor also static and Go ones) is not executed: EPERM. LD_PRELOAD and the settings stay in the environment.",
     ),
     ("Signals", "Functions that POSIX lists as async-signal-safe stay so."),
     ("Log", "A refusal is a line on standard error, or in LogFile."),
 ];
 
 const ELSEWHERE: &str = "A system call that a program makes by its own instructions, and an \
-    io_uring, are not seen. Another process, asked by a UNIX socket or a file, may do what the \
+    io_uring, are not seen by the library; the filter under which epochsocks(1) starts a program \
+    refuses them. Another process, asked by a UNIX socket or a file, may do what the \
     program may not. A profile of AppArmor or SELinux that keeps a program from reading the \
     library makes ld.so run it without: `epochsocks doctor PROGRAM` says so.";
 
@@ -108,7 +111,8 @@ fn command() -> String {
     }
     item(&mut page, "EPOCHSOCKS_CONF_FILE", "The configuration file.");
     item(&mut page, "EPOCHSOCKS_LIBRARY", "The preload library or its directory.");
-    section(&mut page, "EXIT STATUS", EXIT.trim().trim_start_matches("Exit status: "));
+    let exit = EXIT.trim().trim_start_matches("Exit status: ");
+    section(&mut page, "EXIT STATUS", &format!("It is {exit}"));
     page.push_str(".SH EXAMPLES\n");
     for (command, what) in EXAMPLES {
         item(&mut page, command, what);
@@ -125,9 +129,9 @@ fn configuration() -> String {
     section(&mut page, "SYNTAX", SYNTAX);
     page.push_str(".SH DIRECTIVES\n");
     for option in &OPTIONS {
-        let default = match option.default() {
-            "" => "It is not set by default.".to_owned(),
-            default => format!("The default is {default}."),
+        let default = match default(option.default()) {
+            None => "It is not set by default.".to_owned(),
+            Some(default) => default,
         };
         let text = format!(
             "{} The value is {}. {default} Variables: {}.",
@@ -211,12 +215,14 @@ fn item(page: &mut String, left: &str, text: &str) {
     let _ = writeln!(page, ".TP\n.B {}\n{}", escaped(left), escaped(text));
 }
 
+/// The sentence about a default, if there is one. A list can be broken at its commas.
+fn default(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| format!("The default is {}.", text.replace(',', ", ")))
+}
+
 fn option(page: &mut String, flag: &Flag) {
     let short = flag.short.map_or(String::new(), |short| format!("-{short}, "));
-    let default = match flag.default {
-        "" => String::new(),
-        default => format!(" The default is {default}."),
-    };
+    let default = default(flag.default).map_or(String::new(), |default| format!(" {default}"));
     item(
         page,
         &format!("{short}{}{}", flag.long, flag.argument()),
@@ -248,6 +254,15 @@ mod tests {
             {
                 assert!(command.contains(name) && file.contains(name), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_terminal_holds_each_word() {
+        for section in SECTIONS {
+            let page = page(section).unwrap().replace("\\-", "-");
+            let words = page.split_ascii_whitespace().filter(|word| word.len() > 60);
+            assert_eq!(words.collect::<Vec<_>>(), <[&str; 0]>::default(), "section {section}");
         }
     }
 
