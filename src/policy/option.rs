@@ -54,7 +54,9 @@ pub const JOINS_V6: [i32; 5] = [
 pub const fn is_examined(level: i32, name: i32) -> bool {
     match level {
         libc::SOL_SOCKET => matches!(name, libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX),
-        libc::IPPROTO_TCP => matches!(name, libc::TCP_FASTOPEN_CONNECT | libc::TCP_REPAIR),
+        libc::IPPROTO_TCP => {
+            matches!(name, libc::TCP_FASTOPEN_CONNECT | libc::TCP_REPAIR | libc::TCP_ULP)
+        }
         libc::IPPROTO_IP => matches!(
             name,
             libc::IP_OPTIONS
@@ -95,7 +97,11 @@ pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
         // or is an error of the kernel's.
         (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) if number(value) == 1 => Ignore,
         (libc::IPPROTO_TCP, libc::TCP_REPAIR) => Refuse(Refusal::Repair),
-        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => match interface_name(value) {
+        // SMC makes a socket of another family of it.
+        (libc::IPPROTO_TCP, libc::TCP_ULP) if name_in(value) != b"tls" => {
+            Refuse(Refusal::UpperLayer)
+        }
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => match name_in(value) {
             b"" => Unbind,
             b"lo" => Libc,
             _ => Refuse(Refusal::Interface),
@@ -172,8 +178,8 @@ fn index_at(offset: usize, value: &[u8]) -> OptionDecision {
     interface(number(value.get(offset..).unwrap_or_default()))
 }
 
-/// The name in a value, which a NUL may end. No name lets the socket go.
-fn interface_name(value: &[u8]) -> &[u8] {
+/// The name in a value, which a NUL may end. No name of an interface lets the socket go.
+fn name_in(value: &[u8]) -> &[u8] {
     value.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
@@ -287,6 +293,11 @@ mod tests {
             assert_eq!(decide(level, name, value), OptionDecision::Libc);
         }
         assert_eq!(tcp(libc::TCP_REPAIR), OptionDecision::Refuse(Refusal::Repair));
+        let ulp = |name| set(libc::IPPROTO_TCP, libc::TCP_ULP, name);
+        assert_eq!([ulp(b"tls"), ulp(b"tls\0 ")], [OptionDecision::Libc; 2]);
+        for name in [&b"smc"[..], b"tlsx", b"espintcp", b""] {
+            assert_eq!(ulp(name), OptionDecision::Refuse(Refusal::UpperLayer), "{name:?}");
+        }
         assert!(!is_examined(libc::IPPROTO_TCP, libc::TCP_NODELAY));
         assert!(!is_examined(libc::SOL_SOCKET, libc::SO_REUSEADDR));
         assert!(!is_examined(libc::IPPROTO_IP, libc::IP_TOS));

@@ -35,6 +35,8 @@ pub enum Refusal {
     SourceRoute,
     /// A multicast group, of which routers are told.
     Multicast,
+    /// Another protocol than TLS that would take a TCP socket over.
+    UpperLayer,
     /// TCP's repair mode, which makes connections without connect.
     Repair,
     /// A function of libc that connects or looks up inside, where no hook is.
@@ -65,6 +67,7 @@ impl Refusal {
             | Refusal::SourceRoute
             | Refusal::Multicast
             | Refusal::Repair
+            | Refusal::UpperLayer
             | Refusal::InsideLibc
             | Refusal::Untold
             | Refusal::Beside
@@ -115,6 +118,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::SourceRoute => f.write_str("a source route would bypass Tor"),
             Refusal::Multicast => f.write_str("routers would be told of a multicast group"),
+            Refusal::UpperLayer => {
+                f.write_str("another protocol than TLS over the socket could bypass Tor")
+            }
             Refusal::Repair => f.write_str("TCP's repair mode would bypass Tor"),
             Refusal::InsideLibc => f.write_str("libc would bypass Tor inside this function"),
             Refusal::Passed => f.write_str(

@@ -35,6 +35,12 @@ fn an_inherited_connection_sends_under_every_number() {
     play(PROBE, "inherited", &echoing_proxy());
 }
 
+/// promise: Sockets that no hook has seen
+#[test]
+fn a_socket_of_another_family_is_connected_nowhere() {
+    play(PROBE, "family", &echoing_proxy());
+}
+
 #[test]
 fn a_number_that_was_a_files_is_looked_at_again() {
     play(PROBE, "numbers", &echoing_proxy());

@@ -177,6 +177,7 @@ static void scene_options(void)
     struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xe00000fb)};
     FAILS(set(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), EPERM);
     FAILS(set(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), EPERM);
+    FAILS(set(fd, IPPROTO_TCP, TCP_ULP, "smc", 3), EPERM);
     FAILS(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, (void *)8, 4), EFAULT);
     FAILS(setsockopt(999, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on), EBADF);
     FAILS(setsockopt(0, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on), ENOTSOCK);

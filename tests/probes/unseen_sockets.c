@@ -7,6 +7,7 @@
 #include <linux/aio_abi.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,6 +210,20 @@ static void scene_filtered(void)
     }
 }
 
+/* A socket of a family that could leave the machine is connected nowhere. */
+static void scene_family(void)
+{
+    struct sockaddr_in inet = v4("127.0.0.1", 1);
+    struct sockaddr_vm host = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = 1};
+    int fd = (int)raw(SYS_socket, AF_VSOCK, SOCK_STREAM, 0, 0);
+    if (fd < 0) {
+        puts("this kernel has no AF_VSOCK: not tried");
+        return;
+    }
+    FAILS(connect(fd, (struct sockaddr *)&host, sizeof host), EPERM);
+    FAILS(connect(fd, (struct sockaddr *)&inet, sizeof inet), EPERM);
+}
+
 static void scene_stream(void)
 {
     int other, fd = stream(own_address(), &other);
@@ -304,7 +319,7 @@ static void scene_numbers(void)
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
-        {"datagrams", scene_datagrams}, {"filtered", scene_filtered}, {"stream", scene_stream},   {"connected", scene_connected},
+        {"datagrams", scene_datagrams}, {"filtered", scene_filtered}, {"family", scene_family}, {"stream", scene_stream},   {"connected", scene_connected},
         {"dissolved", scene_dissolved}, {"local", scene_local},     {"numbers", scene_numbers},
         {"inherited", scene_inherited}, {"inherits", scene_inherits},
         {0},

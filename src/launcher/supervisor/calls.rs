@@ -9,7 +9,7 @@ use epochsocks::config::Inbound;
 use epochsocks::policy::address::encode;
 use epochsocks::policy::helper::{looks_names_up, path_in};
 use epochsocks::policy::listen::confined_bind_address;
-use epochsocks::policy::socket::open;
+use epochsocks::policy::socket::{open, stays_local};
 use epochsocks::policy::{Address, Refusal, SocketDecision, SocketKind};
 use epochsocks::sys::{Errno, net};
 
@@ -123,7 +123,13 @@ impl Supervisor<'_> {
             Socket::of(call, &self.listener).and_then(|socket| self.as_before(call, socket));
         let [_, place, length, ..] = call.arguments;
         let read = || AddressCopy::of(call, &self.listener, place, length);
-        if taken.as_ref().is_ok_and(|socket| !socket.kind.is_inet()) {
+        if let Ok(socket) = &taken
+            && !socket.kind.is_inet()
+        {
+            let domain = socket.kind.domain;
+            if !stays_local(domain) {
+                return self.refuse_socket(call, Refusal::Family(domain));
+            }
             // Of an address that can't be read the kernel says so.
             let is_lookup = |copy: AddressCopy| looks_names_up(path_in(copy.as_slice()));
             return match read().is_ok_and(is_lookup) {

@@ -84,7 +84,7 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         "sys/socket.h", async_signal_safe: yes, real: kernel(SYS_setsockopt),
         handler: sockets::option::setsockopt,
         why: "options can lead packets past Tor's port",
-        policy: "other interfaces than lo, source routes, multicast groups and TCP_REPAIR are EPERM; TCP_FASTOPEN_CONNECT has no effect",
+        policy: "other interfaces than lo, source routes, multicast groups, TCP_REPAIR and TCP_ULP but TLS are EPERM; TCP_FASTOPEN_CONNECT has no effect",
         test: "hooks::options_lead_nothing_past_tor",
     }
     fn getsockopt(

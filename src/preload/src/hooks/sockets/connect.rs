@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
 use epochsocks::policy::helper::{looks_names_up, path_in};
+use epochsocks::policy::socket::stays_local;
 use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
@@ -59,9 +60,17 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
     }
     let kind = match socket_kind(fd) {
         Answer::Is(kind) if kind.is_inet() => kind,
-        // No address leads a socket of another family to where it could be judged.
-        // SAFETY: the caller's contract.
-        Answer::Is(_) => return unsafe { real::connect(fd, address, length) },
+        // No address leads it off the machine.
+        Answer::Is(kind) if stays_local(kind.domain) => {
+            // SAFETY: the caller's contract.
+            return unsafe { real::connect(fd, address, length) };
+        }
+        // No hook has made it.
+        Answer::Is(kind) => {
+            let refusal = Refusal::Family(kind.domain);
+            refused!(Warning, Connect, "connect refused: {refusal}");
+            return errno::fail(refusal.errno());
+        }
         // Of what is not a socket the kernel looks at the address first.
         Answer::NotASocket(Errno(libc::ENOTSOCK)) => {
             return errno::fail(copied.err().unwrap_or(Errno(libc::ENOTSOCK)));
