@@ -121,12 +121,12 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
                 failure::warn(UNJUDGED);
             }
             let changes = undo::recorded(changes, &|name| std::env::var_os(name));
-            print(&commands(&changes, *syntax))
+            print(&commands(&changes, *syntax)?)
         }
         Action::Off(syntax) => {
             hint("off");
             refuse_in_protected_shell()?;
-            print(&commands(&undo::undone(&|name| std::env::var_os(name)), *syntax))
+            print(&commands(&undo::undone(&|name| std::env::var_os(name)), *syntax)?)
         }
         Action::Show { by_shells_name } => {
             if *by_shells_name && !stdin().is_terminal() {
@@ -147,8 +147,8 @@ fn act(invocation: &Invocation) -> Result<c_int, Failure> {
 
 /// Commands for the shell to evaluate, in its language. If the user did not name it, the shell's
 /// process tells it.
-fn commands(changes: &Changes, syntax: Option<Syntax>) -> Vec<u8> {
-    shell::commands(changes, syntax.unwrap_or_else(Syntax::of_parent))
+fn commands(changes: &Changes, syntax: Option<Syntax>) -> Result<Vec<u8>, Failure> {
+    Ok(shell::commands(changes, syntax.map_or_else(Syntax::of_parent, Ok)?))
 }
 
 /// On a terminal nothing evaluates the output.

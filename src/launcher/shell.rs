@@ -5,10 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::parent_id;
 
 use crate::environment::{Change, Changes};
+use crate::failure::{Failure, Status};
 
 /// Command that the shell evaluates if there are no changes to make, because of an error. `set -e`
 /// then ends a script, which would go on without Tor.
 pub const STOP: &[u8] = b"false\n";
+
+/// Shells of other languages.
+const OTHERS: [&str; 6] = ["csh", "tcsh", "elvish", "nu", "pwsh", "xonsh"];
 
 /// The language of the shell that evaluates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +33,20 @@ impl Syntax {
         }
     }
 
-    /// The language of the process that has started this one: POSIX unless it is a fish.
-    pub fn of_parent() -> Syntax {
+    /// The language of the process that has started this one: POSIX unless it is another shell. Errors: the
+    /// shell's language is neither.
+    pub fn of_parent() -> Result<Syntax, Failure> {
         let name = std::fs::read_to_string(format!("/proc/{}/comm", parent_id()));
-        Syntax::named(name.unwrap_or_default().trim_end()).unwrap_or(Syntax::Posix)
+        let name = name.unwrap_or_default();
+        let name = name.trim_end();
+        if OTHERS.contains(&name) {
+            let message = format!(
+                "nothing is printed that {name} understands: `epochsocks --shell` runs it through Tor, and \
+                 `epochsocks on sh` prints what sh evaluates"
+            );
+            return Err(Failure::new(Status::Own, message));
+        }
+        Ok(Syntax::named(name).unwrap_or(Syntax::Posix))
     }
 
     fn set(self, text: &mut Vec<u8>, name: &OsStr, value: &OsStr) {

@@ -108,6 +108,25 @@ fn a_script_does_not_go_on_where_it_can_not_be_protected() {
     }
 }
 
+/// By a copy of sh, as what counts is the shell's name.
+#[test]
+fn a_shell_of_another_language_is_told_so() {
+    let sandbox = Sandbox::new();
+    let sh = std::fs::canonicalize("/bin/sh").unwrap();
+    for name in ["tcsh", "nu"] {
+        std::fs::copy(&sh, sandbox.path.join(name)).unwrap();
+        for word in ["on", "off"] {
+            let mut command = shell(&sandbox, sandbox.path.join(name).to_str().unwrap());
+            let outcome =
+                run(&mut command, &format!("$IT {word}; echo $?; $IT {word} sh >/dev/null"));
+            assert_eq!(outcome.stdout, "false\n125\n", "{name} {word}: {outcome:?}");
+            assert_eq!(outcome.status, Some(0), "{name} {word}: {outcome:?}");
+            let told = format!("epochsocks: nothing is printed that {name} understands");
+            assert!(outcome.stderr.contains(&told), "{outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn the_form_for_scripts_in_the_manual_stops_without_set_e_and_without_the_launcher() {
     let line = manual_line("on=$(epochsocks on)");
