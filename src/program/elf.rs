@@ -261,9 +261,9 @@ struct Segments<'f> {
 }
 
 impl Origin for Segments<'_> {
-    fn imports_connect(&self) -> Result<bool, Errno> {
+    fn imports(&self, name: &CStr) -> Result<bool, Errno> {
         match dynamic(self.file, self.header)? {
-            Some(dynamic) => dynamic.imports(self.file, c"connect"),
+            Some(dynamic) => dynamic.imports(self.file, name),
             None => Ok(false),
         }
     }

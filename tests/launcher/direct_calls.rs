@@ -72,11 +72,12 @@ fn waits_are_told_from_connects() {
     assert_eq!(of("connects_told", "-DCONNECTS"), connects);
 }
 
-/// Tells whether `path` is a program that does connect by itself: libc, which can be run, or Free
-/// Pascal's, in which the compiler leaves its name.
+/// Tells whether `path` is a program that does connect by itself: libc, which can be run, Free Pascal's, in
+/// which the compiler leaves its name, or qemu's emulation of programs, which exports a function for it.
 fn does_connect(path: &Path) -> bool {
     let bytes = fs::read(path).unwrap_or_default();
-    path.ends_with("libc.so.6") || bytes.windows(4).any(|four| four == b"FPC ")
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    path.ends_with("libc.so.6") || has(b"FPC ") || has(b"\0safe_syscall_base\0")
 }
 
 /// Of all dynamic programs here none is taken for one that connects by itself, but those that do.

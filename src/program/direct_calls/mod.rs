@@ -15,6 +15,8 @@ mod remembered;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+use core::ffi::CStr;
+
 use super::ReadAt;
 use crate::sys::{Errno, File};
 
@@ -26,9 +28,9 @@ use x86_64 as native;
 /// Direct system calls that a file's code makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectCalls {
-    /// It connects by them: it has both `socket` and `connect` and does not have the C library's
-    /// `connect` as well, or comes from Rust, where one crate may use those and the next these. Or it
-    /// sets an io_uring up.
+    /// It connects by them: it has both `socket` and `connect`, the former perhaps from the C library, and
+    /// does not have the C library's `connect` as well, or comes from Rust, where one crate may use those and
+    /// the next these. Or it sets an io_uring up.
     pub network: bool,
     /// It waits for an epoll set by them: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
     pub epoll_waits: bool,
@@ -69,15 +71,17 @@ const PIECE: usize = 2048;
 /// Number of bytes, before the instruction that enters the kernel, in which its number is looked
 /// for.
 const REACH: usize = 24;
+/// The same where it comes as an argument: the other arguments are put in their places, too.
+const REACH_OF_GIVEN: usize = 40;
 /// Number of bytes of one piece that are seen again with the next: the reach and the longest two
 /// instructions.
-const OVERLAP: usize = 48;
+const OVERLAP: usize = 64;
 
 /// Facts about a file whose code connects by direct system calls: whether it has the C library's
 /// `connect`, too, and whether it comes from Rust.
 pub(super) trait Origin {
-    /// Tells whether the dynamic linker is to find `connect` for the file.
-    fn imports_connect(&self) -> Result<bool, Errno>;
+    /// Tells whether the dynamic linker is to find the function `name` for the file.
+    fn imports(&self, name: &CStr) -> Result<bool, Errno>;
     /// Tells whether Rust's standard library is linked into it.
     fn is_rust(&self) -> Result<bool, Errno>;
 }
@@ -100,8 +104,9 @@ impl DirectCalls {
             return Ok(DirectCalls::default());
         }
         let calls = calls_in(file, code)?;
-        let connects = calls.has(&[Calls::SOCKET, Calls::CONNECT])
-            && (!origin.imports_connect()? || origin.is_rust()?);
+        let connects = calls.has(&[Calls::CONNECT])
+            && (calls.has(&[Calls::SOCKET]) || origin.imports(c"socket")?)
+            && (!origin.imports(c"connect")? || origin.is_rust()?);
         let found = DirectCalls {
             network: connects || calls.has(&[Calls::RING_SETUP]),
             epoll_waits: calls.has(&[Calls::EPOLL_WAIT]),

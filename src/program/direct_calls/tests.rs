@@ -71,9 +71,13 @@ mod x86_64 {
 
     /// `callee` and, so far behind it, a call of it with this first argument.
     fn called(callee: &[u8], number: u32, apart: usize) -> Vec<u8> {
+        called_with(&[&[0xbf], &number.to_le_bytes()[..]].concat(), callee, apart)
+    }
+
+    /// The same behind `arguments`.
+    fn called_with(arguments: &[u8], callee: &[u8], apart: usize) -> Vec<u8> {
         let mut text = [&[0x90; 64], callee, &vec![0x90; apart]].concat();
-        text.push(0xbf);
-        text.extend(number.to_le_bytes());
+        text.extend(arguments);
         text.push(0xe8);
         let distance = 64 - (text.len() as i32 + 4);
         text.extend(distance.to_le_bytes());
@@ -89,6 +93,24 @@ mod x86_64 {
         assert_eq!(found(&called(GATE, 281, 100)), Calls::EPOLL_WAIT);
         assert_eq!(found(&called(GATE, 3, 100)), Calls::NONE);
         assert_eq!(found(&called(&[0xc3; 9], 41, 100)), Calls::NONE, "a function without a call");
+    }
+
+    /// As qemu's emulation of programs enters the kernel, with the number as the second argument, the others of
+    /// the call behind it: `mov %rsi, %rax; …; cmpl $0, (%rbp); jne …; syscall`.
+    #[test]
+    fn a_number_that_is_the_second_argument_is_found() {
+        let gate = [
+            &[0x55, 0x48, 0x89, 0xf0, 0x48, 0x89, 0xfd, 0x48, 0x89, 0xd7, 0x48, 0x89, 0xce][..],
+            &[0x4c, 0x89, 0xc2, 0x4d, 0x89, 0xca, 0x4c, 0x8b, 0x44, 0x24, 0x10],
+            &[0x4c, 0x8b, 0x4c, 0x24, 0x18, 0x83, 0x7d, 0x00, 0x00, 0x75, 0x10, 0x0f, 0x05],
+        ]
+        .concat();
+        let with = |number: u32| {
+            let arguments = [&[0xbe], &number.to_le_bytes()[..], &[0x90; 15]].concat();
+            found(&called_with(&arguments, &gate, 700))
+        };
+        assert_eq!([with(42), with(41)], [Calls::CONNECT, Calls::SOCKET]);
+        assert_eq!(with(3), Calls::NONE);
     }
 
     /// As rustix without optimisation, whose numbers go through a function that answers its argument.

@@ -1,6 +1,6 @@
 //! x86-64: `mov $NUMBER, %eax` … `syscall`.
 
-use super::{Calls, REACH};
+use super::{Calls, REACH, REACH_OF_GIVEN};
 
 /// Call with this number.
 pub fn call(number: u32) -> Calls {
@@ -14,8 +14,9 @@ pub fn call(number: u32) -> Calls {
 }
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
-/// `mov $NUMBER, %edi`, with four bytes of the number.
-const FIRST_ARGUMENT: u8 = 0xbf;
+/// `mov $NUMBER, %edi` and `mov $NUMBER, %esi`, with four bytes of the number: the first argument of a function
+/// or, as in qemu's emulation of programs, the second.
+const ARGUMENTS: [u8; 2] = [0xbf, 0xbe];
 /// `call`, with four bytes of the distance.
 const CALL: u8 = 0xe8;
 /// Length of the start of a function that enters the kernel with a number which it is given.
@@ -61,6 +62,8 @@ pub fn calls(text: &[u8], offset: u64, gates: &mut Gates, mut note: impl FnMut(u
                 is_known = true;
                 note(number);
             }
+        }
+        for at in position.saturating_sub(REACH_OF_GIVEN)..position {
             is_given |= is_move_to_number(text, at);
         }
         if is_given && !is_known {
@@ -69,8 +72,8 @@ pub fn calls(text: &[u8], offset: u64, gates: &mut Gates, mut note: impl FnMut(u
     });
 }
 
-/// Finds the calls of a gate with the number as the first argument, directly or through a function
-/// that answers its argument. `read` gives the start of the function at an offset in the file.
+/// Finds the calls of a gate with the number as an argument, directly or through a function that answers
+/// its first one. `read` gives the start of the function at an offset in the file.
 pub fn callers(
     text: &[u8],
     offset: u64,
@@ -78,12 +81,24 @@ pub fn callers(
     read: impl Fn(u64) -> [u8; IDENTITY],
     mut note: impl FnMut(u32),
 ) {
+    for argument in ARGUMENTS {
+        callers_with(argument, text, offset, gates, &read, &mut note);
+    }
+}
+
+/// The same for one `argument`, of which this is the first byte of its instruction.
+fn callers_with(
+    argument: u8,
+    text: &[u8],
+    offset: u64,
+    gates: &Gates,
+    read: &impl Fn(u64) -> [u8; IDENTITY],
+    note: &mut impl FnMut(u32),
+) {
     // A number below 512: `bf NN 0h 00 00`.
-    each_pair::<3>(text, [FIRST_ARGUMENT, 0], |at| {
-        let number = match text.get(at..).and_then(|rest| rest.first_chunk()) {
-            Some(&[FIRST_ARGUMENT, low, high @ (0 | 1), 0, 0]) => {
-                u32::from_le_bytes([low, high, 0, 0])
-            }
+    each_pair::<3>(text, [argument, 0], |at| {
+        let number = match text.get(at + 1..).and_then(|rest| rest.first_chunk()) {
+            Some(&[low, high @ (0 | 1), 0, 0]) => u32::from_le_bytes([low, high, 0, 0]),
             _ => return,
         };
         if call(number) == Calls::NONE {
