@@ -5,6 +5,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use epochsocks::backstop::presence;
 use epochsocks::config::{Backstop, Settings};
 use epochsocks::helper::{UNPROTECTED, is_helper_at};
 use epochsocks::policy::exec::chain::{self, Blocked, Reason};
@@ -45,6 +46,19 @@ pub enum Supervisor {
     Serves,
 }
 
+impl Supervisor {
+    /// The supervisor of a launch that is asked for one, or for none, by `asked`.
+    pub fn of(asked: Option<bool>) -> Supervisor {
+        // A launch inside of a supervised one has its supervisor: there can't be a second one.
+        match asked {
+            _ if presence::is_supervised() => Supervisor::Serves,
+            Some(true) => Supervisor::Serves,
+            Some(false) => Supervisor::Never,
+            None => Supervisor::IfNeeded,
+        }
+    }
+}
+
 /// A program that may run.
 #[derive(Debug)]
 pub struct Passed {
@@ -52,6 +66,26 @@ pub struct Passed {
     pub form: Form,
     /// The library can't reach it, but a supervisor can.
     pub is_out_of_reach: bool,
+    /// Neither can, and it is on the list.
+    pub unprotected: Option<Unprotected>,
+}
+
+/// A program that runs without protection.
+#[derive(Debug)]
+pub struct Unprotected {
+    /// The line about it.
+    pub notice: String,
+    /// The log level from which on it is said.
+    level: u8,
+}
+
+impl Unprotected {
+    /// Prints the line.
+    pub fn say(&self, settings: &Settings) {
+        if settings.log_level >= self.level {
+            warn(&self.notice);
+        }
+    }
 }
 
 /// Conditions of a check.
@@ -85,7 +119,12 @@ impl Check<'_> {
             },
             reach => Some(reach),
         };
-        Ok(Passed { form, is_out_of_reach: matches!(reach, Some(Reach::BySupervisor)) })
+        let is_out_of_reach = matches!(reach, Some(Reach::BySupervisor));
+        let unprotected = match reach {
+            Some(Reach::Unprotected(unprotected)) => Some(unprotected),
+            _ => None,
+        };
+        Ok(Passed { form, is_out_of_reach, unprotected })
     }
 
     /// Judges the file of `look`; what is on the list passes.
@@ -101,7 +140,7 @@ impl Check<'_> {
             Err(_) if self.supervisor == Supervisor::IfNeeded && obstacle.is_out_of_reach() => {
                 Ok(Reach::BySupervisor)
             }
-            excused => excused.map(|()| Reach::Unprotected),
+            excused => excused.map(Reach::Unprotected),
         }
     }
 
@@ -126,7 +165,7 @@ impl Check<'_> {
     }
 
     /// Lets what is on the list run all the same.
-    fn excuse(&self, obstacle: &Obstacle<'_>) -> Result<(), Failure> {
+    fn excuse(&self, obstacle: &Obstacle<'_>) -> Result<Unprotected, Failure> {
         let name = CString::new(obstacle.file.as_os_str().as_bytes()).ok();
         let helper = name
             .filter(|_| obstacle.is_excusable())
@@ -146,10 +185,7 @@ impl Check<'_> {
             None => (String::new(), NOTICES),
             Some(bare) => (format!(", and {bare}"), if bare.fails { WARNINGS } else { NOTICES }),
         };
-        if self.settings.log_level >= level {
-            warn(format!("{file} {UNPROTECTED}{more}"));
-        }
-        Ok(())
+        Ok(Unprotected { notice: format!("{file} {UNPROTECTED}{more}"), level })
     }
 
     /// Looks one further than the kernel: what `env` executes is checked by the execve hook anyway,
@@ -171,7 +207,7 @@ enum Reach {
     /// The supervisor.
     BySupervisor,
     /// None: it is on the list.
-    Unprotected,
+    Unprotected(Unprotected),
 }
 
 /// Reason that a program is not run.

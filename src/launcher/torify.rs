@@ -27,17 +27,15 @@ pub fn run(invocation: &Invocation, command: &[OsString]) -> Result<c_int, Failu
     let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = search(name, path.as_deref())?;
     let look = Look::at(&file);
-    // A launch inside of a supervised one has its supervisor: there can't be a second one.
     let is_served = presence::is_supervised();
-    let supervisor = match invocation.redirect {
-        Some(false) if !is_served => Supervisor::Never,
-        None if !is_served => Supervisor::IfNeeded,
-        _ => Supervisor::Serves,
-    };
+    let supervisor = Supervisor::of(invocation.redirect);
     let path = path.as_deref();
     let library = Some(library.as_path());
     let check = Check { path, command, settings: &settings, supervisor, library };
     let passed = check.of(&look)?;
+    if let Some(unprotected) = &passed.unprotected {
+        unprotected.say(&settings);
+    }
     let need = Need::of(&look, passed.is_out_of_reach, invocation.redirect, &settings);
     let is_needed = matches!(need, Need::Asked | Need::OutOfReach);
     if is_needed && !is_served && backstop::surrounds() {

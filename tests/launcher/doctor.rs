@@ -277,6 +277,37 @@ fn programs_are_judged_as_they_would_be_when_run() {
 }
 
 #[test]
+fn a_program_that_runs_unprotected_is_not_said_to_go_through_tor() {
+    let sandbox = Sandbox::new();
+    let helper = sandbox.program_with_mode("helper", 0o4755);
+    let script = sandbox.script("script", "#!/usr/bin/env helper");
+    let list = format!("+{}", helper.display());
+    for program in [&helper, &script] {
+        let mut launcher = sandbox.launcher();
+        launcher.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path.display()));
+        launcher.args(["--port", &socks(4), "--unprotected-helpers", &list, "doctor"]);
+        let outcome = outcome(launcher.arg(program));
+        let step = format!("program {}", program.display());
+        let line = line(&outcome, &step);
+        assert!(line.starts_with("note ") && line.contains("runs unprotected"), "{outcome:?}");
+        assert!(!outcome.stdout.contains("UDP is refused"), "{outcome:?}");
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_static_program_is_refused_where_no_supervisor_is_wanted() {
+    let sandbox = Sandbox::new();
+    let fixed = sandbox.program("fixed", &["-static"]);
+    let port = socks(4);
+    let flags = ["--no-redirect", "--port", &port, "doctor", fixed.to_str().unwrap()];
+    let outcome = sandbox.run(flags);
+    let line = line(&outcome, &format!("program {}", fixed.display()));
+    assert!(line.starts_with("FAILED ") && line.contains("statically linked"), "{outcome:?}");
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+}
+
+#[test]
 fn a_library_that_other_users_can_not_read_is_noted() {
     let sandbox = Sandbox::new();
     let library = sandbox.library("libepochsocks_preload.so");

@@ -25,8 +25,9 @@ use std::path::Path;
 use crate::environment::{self, PRELOAD, without_library};
 use crate::failure::{Failure, Status};
 use crate::flags::Invocation;
-use crate::preflight::Form;
+use crate::preflight::{Form, Supervisor};
 use crate::{exec, locate, registry, settings};
+use programs::Programs;
 use question::Question;
 use report::Report;
 
@@ -84,7 +85,9 @@ pub fn run(invocation: &Invocation, question: &Question) -> Result<c_int, Failur
     let settings = settings.as_ref().unwrap_or(&settings::Settings::DEFAULT);
     backstop::examine(settings, &mut report);
     supervisor::examine(&mut report);
-    programs::examine_all(&question.programs, library.as_deref().ok(), settings, &mut report);
+    let supervisor = Supervisor::of(invocation.redirect);
+    let programs = Programs { library: library.as_deref().ok(), settings, supervisor };
+    question.programs.iter().for_each(|program| programs.examine(program, &mut report));
     let is_good = report.is_good();
     if is_good {
         report.advice(format!("With Tor, try the real thing: {}", real_thing()));

@@ -1,6 +1,6 @@
 //! Findings about a program: whether it would be protected, and which processes may act for it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use epochsocks::config::Settings;
 
 use super::report::Report;
 use crate::look::Look;
-use crate::preflight::{Check, Form, Supervisor};
+use crate::preflight::{Check, Form, Passed, Supervisor};
 use crate::search::search;
 
 /// Programs that ask another process, which may run already and outside, with what to do.
@@ -44,32 +44,45 @@ const OUTSIDE: [(&[&str], &str); 6] = [
     ),
 ];
 
-/// Reports on `program` as the launcher and the hooks would treat it; `library` is the one in use.
-pub fn examine(program: &OsStr, library: Option<&Path>, settings: &Settings, report: &mut Report) {
-    let path = std::env::var_os("PATH");
-    let name = program.to_string_lossy();
-    let found = search(program, path.as_deref());
-    let verdict = found.clone().and_then(|file| {
-        let (path, supervisor) = (path.as_deref(), Supervisor::IfNeeded);
-        let check = Check { path, command: &[], settings, supervisor, library };
-        let passed = check.of(&Look::at(&file))?;
-        Ok((file, passed))
-    });
-    report.step(
-        &format!("program {name}"),
-        verdict
-            .map(|(file, passed)| {
-                let by = if passed.form == Form::ByShell { " by /bin/sh" } else { "" };
-                let how = if passed.is_out_of_reach { " under a supervisor" } else { "" };
-                format!(
-                    "{}{by}{how}: connections and names go through Tor, UDP is refused",
-                    file.display()
-                )
-            })
-            .map_err(|failure| failure.message),
-    );
-    let Ok(file) = found else { return };
-    notes(&file, library).for_each(|note| report.note(&format!("program {name}"), note));
+/// Conditions under which programs are looked at.
+pub struct Programs<'a> {
+    /// The library in use.
+    pub library: Option<&'a Path>,
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The supervisor that they would run under.
+    pub supervisor: Supervisor,
+}
+
+impl Programs<'_> {
+    /// Reports on `program` as the launcher and the hooks would treat it.
+    pub fn examine(&self, program: &OsStr, report: &mut Report) {
+        let &Programs { library, settings, supervisor } = self;
+        let path = std::env::var_os("PATH");
+        let path = path.as_deref();
+        let step = format!("program {}", program.to_string_lossy());
+        let found = search(program, path);
+        let passed = found.clone().and_then(|file| {
+            let check = Check { path, command: &[], settings, supervisor, library };
+            check.of(&Look::at(&file)).map(|passed| (file, passed))
+        });
+        match passed {
+            Ok((_, Passed { unprotected: Some(unprotected), .. })) => {
+                report.note(&step, unprotected.notice);
+            }
+            Ok((file, passed)) => report.step(&step, Ok::<_, &str>(protection(&file, &passed))),
+            Err(failure) => report.step(&step, Err::<&str, _>(failure.message)),
+        }
+        let Ok(file) = found else { return };
+        notes(&file, library).for_each(|note| report.note(&step, note));
+    }
+}
+
+fn protection(file: &Path, passed: &Passed) -> String {
+    let by = if passed.form == Form::ByShell { " by /bin/sh" } else { "" };
+    let how = if passed.is_out_of_reach { " under a supervisor" } else { "" };
+    let file = file.display();
+    format!("{file}{by}{how}: connections and names go through Tor, UDP is refused")
 }
 
 /// Notes what the check of the file can't see.
@@ -101,14 +114,4 @@ pub fn unreadable_for_others(library: &Path) -> Option<&Path> {
         let needed = if *part == library { 0o004 } else { 0o001 };
         std::fs::metadata(part).is_ok_and(|metadata| metadata.permissions().mode() & needed == 0)
     })
-}
-
-/// Reports on each of `programs`.
-pub fn examine_all(
-    programs: &[OsString],
-    library: Option<&Path>,
-    settings: &Settings,
-    report: &mut Report,
-) {
-    programs.iter().for_each(|program| examine(program, library, settings, report));
 }
