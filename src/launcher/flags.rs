@@ -8,6 +8,7 @@ use crate::completions;
 use crate::doctor::question::Question;
 use crate::doctor::report::Form;
 use crate::failure::{Failure, Status};
+use crate::help::OWN_WORDS;
 use crate::listing::SHELLS;
 use crate::manual;
 use crate::registry::Registry;
@@ -250,7 +251,9 @@ fn surplus(word: &OsStr, argument: &OsStr) -> Failure {
         Some(_) => format!("options of epochsocks stand in front of `{word}`"),
         None => format!("a program of that name is run by `epochsocks -- {word}`"),
     };
-    usage(format!("`{word}` takes no {argument:?} ({remedy})"))
+    let taken = OWN_WORDS.iter().find(|(own, _)| *own == word).map_or(&[][..], |(_, taken)| taken);
+    let but = if taken.is_empty() { String::new() } else { format!(", but {}", taken.join(", ")) };
+    usage(format!("`{word}` takes no {argument:?}{but} ({remedy})"))
 }
 
 fn misplaced(flag: &str, command: &Command) -> Failure {
@@ -420,6 +423,8 @@ mod tests {
             let failure = parsed(line).expect_err(line);
             assert!(failure.message.contains("stand in front of `"), "{}", failure.message);
         }
+        let failure = parsed("doctor --selftest").unwrap_err();
+        assert!(failure.message.contains(", but --self-test, --json "), "{}", failure.message);
         let failure = parsed("on x").unwrap_err();
         assert!(failure.message.contains("`epochsocks -- on`"), "{}", failure.message);
     }
