@@ -33,13 +33,15 @@ const LIMITS: &str = "This is no sandbox: what another process does for the prog
 
 const CONFIGURATION: &str = "The file is the one that EPOCHSOCKS_CONF_FILE (or TORSOCKS_CONF_FILE) \
     names, none being no file; or else the first that exists of \
-    $XDG_CONFIG_HOME/epochsocks/epochsocks.conf, /etc/epochsocks.conf and /etc/tor/torsocks.conf. A \
-    flag wins over an EPOCHSOCKS variable, this over torsocks' variable, this over the file.";
+    $XDG_CONFIG_HOME/epochsocks/epochsocks.conf (without that variable \
+    ~/.config/epochsocks/epochsocks.conf), /etc/epochsocks.conf and /etc/tor/torsocks.conf. A flag \
+    wins over an EPOCHSOCKS variable, this over torsocks' variable, this over the file.";
 
 const SYNTAX: &str = "A line is a directive, space and a value; upper and lower case of the \
-    directive do not matter. # at the start of a word starts a comment. There are no quotes. A \
-    directive that is not known, or a value that is not allowed, ends epochsocks with file and \
-    line; in torsocks' file an unknown directive is a warning.";
+    directive do not matter. # at the start of a word starts a comment. There are no quotes. Of a \
+    directive that is repeated the last line holds. A directive that is not known, or a value that is \
+    not allowed, ends epochsocks with file and line; in torsocks' file an unknown directive is a \
+    warning.";
 
 const PRELOAD: &str = "libepochsocks_preload.so is loaded by ld.so(8) before a program's other \
     libraries. Its functions stand in front of those of the C library that make, connect, pass, \
@@ -54,7 +56,7 @@ const PROMISES: [(&str, &str); 6] = [
     (
         "Names",
         "Each name is asked of Tor, and none of a name server. An onion name gets an address \
-      out of OnionAddrRange that stands for it in this process.",
+      out of OnionAddrRange that stands for it in all that the same launch starts.",
     ),
     (
         "Refused",
