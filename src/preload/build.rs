@@ -29,6 +29,9 @@ fn main() {
         add("-nostartfiles");
     }
     let links = |arguments: &&&[&str]| links_with(arguments).unwrap_or(false);
+    // The crate libc asks for it only where no other package of the build has its feature `std`, as the launcher
+    // does. Without it the dynamic linker takes a hook for any version of a function.
+    add("-lc");
     // Of Rust's compilers some set the file's name, others nothing.
     add("-Wl,-soname,libepochsocks_preload.so");
     for argument in LINKERS.iter().find(links).copied().unwrap_or_default() {

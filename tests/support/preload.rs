@@ -9,14 +9,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The preload library, built once a run from the current sources into a target directory of its
-/// own: `cargo test` does not build it, and one from elsewhere might be stale.
+/// own: `cargo test` does not build it, and one from elsewhere might be stale. The command is README's:
+/// packages that are built together have other features than one alone.
 pub fn preload_library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         once_a_run("built", |target| {
             let mut build = cargo();
-            build.args(["build", "--quiet", "--release", "--package", "epochsocks-preload"]);
-            build.arg("--target-dir").arg(target);
+            build.args(["build", "--quiet", "--release", "--target-dir"]).arg(target);
             build
         });
         target().join("release/libepochsocks_preload.so")
