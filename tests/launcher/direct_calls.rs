@@ -20,6 +20,7 @@ fn a_program_that_connects_by_calls_of_its_own_is_refused() {
         ("direct_os", &["-Os"]),
         ("direct_stripped", &["-O2", "-s"]),
         ("direct_fixed", &["-O2", "-no-pie"]),
+        ("libcs_socket", &["-O2", "-DLIBCS_SOCKET"]),
         ("ring", &["-O2", "-DRING"]),
         ("ring_with_libc", &["-O2", "-DRING", "-DWITH_LIBC"]),
     ] {
@@ -45,10 +46,21 @@ fn a_program_that_hands_numbers_to_what_calls_is_refused() {
 #[test]
 fn a_program_that_also_connects_by_libc_or_only_waits_runs() {
     let sandbox = Sandbox::new();
-    for (name, flag) in [("direct_with_libc", "-DWITH_LIBC"), ("waits", "-DWAITS")] {
-        let program = probe_as(name, "direct_calls", &["-O2", flag]);
+    for (name, flags) in [
+        ("direct_with_libc", &["-DWITH_LIBC"][..]),
+        ("libcs_socket_and_connect", &["-DWITH_LIBC", "-DLIBCS_SOCKET"]),
+        ("waits", &["-DWAITS"]),
+    ] {
+        let program = probe_as(name, "direct_calls", &[&["-O2"], flags].concat());
         sandbox.run([program]).assert_ran();
     }
+}
+
+/// It is Rust's, has libc's functions, and connects by itself where it is the supervisor.
+#[test]
+fn the_launcher_may_be_executed() {
+    let launcher = Path::new(env!("CARGO_BIN_EXE_epochsocks"));
+    assert!(!calls(launcher).expect("a program").network);
 }
 
 fn calls(path: &Path) -> Option<DirectCalls> {

@@ -1,6 +1,7 @@
 /* A program, or a library, that connects or waits by system calls of its own. It prints `ran`, and makes none
    of them. Compiled with BY_GATE it has a function that makes the calls and is given their numbers, with
-   WITH_LIBC it has libc's connect, too, with WAITS it only waits, with RING it sets an io_uring up. */
+   WITH_LIBC it has libc's connect, too, with LIBCS_SOCKET only libc's socket, with WAITS it only waits, with RING
+   it sets an io_uring up. */
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -43,7 +44,11 @@ long reaches(long fd, long address, long length)
 #elif defined(RING)
     return enter(425, fd, address, length);
 #else
+#ifdef LIBCS_SOCKET
+    long made = socket((int)fd, (int)address, (int)length);
+#else
     long made = enter(SYS_socket, fd, address, length);
+#endif
     return made + enter(SYS_connect, fd, address, length);
 #endif
 }

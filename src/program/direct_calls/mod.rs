@@ -28,9 +28,9 @@ use x86_64 as native;
 /// Direct system calls that a file's code makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectCalls {
-    /// It connects by them: it has both `socket` and `connect`, the former perhaps from the C library, and
-    /// does not have the C library's `connect` as well, or comes from Rust, where one crate may use those and
-    /// the next these. Or it sets an io_uring up.
+    /// It connects by them: it has `connect`, and `socket` or the C library's, and does not have the C
+    /// library's `connect` as well; or it has both and comes from Rust, where one crate may use those and the
+    /// next these. Or it sets an io_uring up.
     pub network: bool,
     /// It waits for an epoll set by them: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
     pub epoll_waits: bool,
@@ -104,9 +104,10 @@ impl DirectCalls {
             return Ok(DirectCalls::default());
         }
         let calls = calls_in(file, code)?;
+        let has_both = calls.has(&[Calls::SOCKET, Calls::CONNECT]);
         let connects = calls.has(&[Calls::CONNECT])
-            && (calls.has(&[Calls::SOCKET]) || origin.imports(c"socket")?)
-            && (!origin.imports(c"connect")? || origin.is_rust()?);
+            && (has_both || origin.imports(c"socket")?)
+            && (!origin.imports(c"connect")? || has_both && origin.is_rust()?);
         let found = DirectCalls {
             network: connects || calls.has(&[Calls::RING_SETUP]),
             epoll_waits: calls.has(&[Calls::EPOLL_WAIT]),
