@@ -51,6 +51,19 @@ fn the_sample_configuration_is_taken_also_with_every_line_uncommented() {
     assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
 }
 
+#[test]
+fn the_copyright_of_the_package_is_that_of_the_licence() {
+    let text = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::read_to_string(path).expect("the file is in the checkout")
+    };
+    let licence = text("LICENSE-MIT");
+    let mut lines = licence.lines();
+    let holder = lines.find_map(|line| line.strip_prefix("Copyright (c) ")).expect("a holder");
+    let stanza = format!("\nCopyright: {holder}\n");
+    assert!(text("debian/copyright").contains(&stanza), "debian/copyright has no {stanza}");
+}
+
 /// With empty files in place of what is built.
 #[test]
 fn uninstall_takes_away_what_install_has_put_there() {
