@@ -49,6 +49,31 @@ fn python(flags: &[&str], script: &str) -> Command {
     command
 }
 
+/// A libcurl that is told Tor's port connects so.
+#[test]
+fn a_program_that_connects_to_tors_port_itself_is_told_that_nothing_listens_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let port = listener.local_addr().expect("a listener has an address").port();
+    let connect = |waits: &str| {
+        let script = format!(
+            "import socket\ns = socket.socket()\ns.setblocking({waits})\n\
+             print(s.connect_ex(('127.0.0.1', {port})))"
+        );
+        let output = finish(&mut python(&["--port", &port.to_string()], &script), LIMIT);
+        let stderr = String::from_utf8(output.stderr).expect("lines are text");
+        (String::from_utf8(output.stdout).expect("a number"), stderr)
+    };
+    assert_eq!(connect("True"), ("0\n".to_owned(), String::new()));
+    assert_eq!(connect("False"), (format!("{}\n", libc::EINPROGRESS), String::new()));
+    drop(listener);
+    for (waits, errno) in [("True", libc::ECONNREFUSED), ("False", libc::EINPROGRESS)] {
+        let (result, told) = connect(waits);
+        assert_eq!(result, format!("{errno}\n"), "{told}");
+        let expected = format!("can't reach the Tor port 127.0.0.1:{port}: nothing listens there");
+        assert_eq!((told.lines().count(), told.contains(&expected)), (1, true), "{told}");
+    }
+}
+
 /// Refused, as there is no way through Tor to a private address.
 const ONE_REFUSAL: &str = "import socket\nsocket.socket().connect_ex(('10.0.0.1', 80))";
 

@@ -3,6 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::mem::transmute;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use epochsocks::linkage::{self, Symbol};
 use epochsocks::policy::connect::connect as decide;
@@ -12,6 +13,7 @@ use epochsocks::policy::{Address, ConnectDecision, Refusal, SocketKind};
 use epochsocks::registry::Registry;
 use epochsocks::sys::Errno;
 use epochsocks::sys::net::{self, Answer};
+use epochsocks::tor::DialError;
 use libc::{sockaddr, socklen_t};
 
 use super::helper;
@@ -19,7 +21,7 @@ use super::tor_connect::{HostIs, Outcome, Socket, through_tor};
 use crate::destinations::Destinations;
 use crate::hooks::arguments::{AddressArgument, socket_kind};
 use crate::hooks::data::outgoing;
-use crate::log::refused;
+use crate::log::{log, refused};
 use crate::sockets::SOCKETS;
 use crate::{datagrams, destination_tag, errno, exports, harmless, nameserver, real, runtime};
 
@@ -97,6 +99,9 @@ pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) ->
                 }
                 if result != 0 && errno::get() == libc::EACCES && net::secret().is_some() {
                     tell_of_backstop(&address);
+                }
+                if result != 0 && kind.is_tcp() {
+                    look_for_tor(fd, &address);
                 }
                 result
             },
@@ -209,6 +214,26 @@ fn tell_of_backstop(address: &AddressArgument) {
             "connect to {destination} refused by the kernel: what the backstop lets through is set where \
              the launch begins"
         );
+    }
+}
+
+/// Says that Tor's port, to which the program connects by itself, has refused the connection. A port of this
+/// machine has done so before a connect comes back that does not wait.
+#[cold]
+#[inline(never)]
+fn look_for_tor(fd: c_int, address: &AddressArgument) {
+    let Address::Inet(tor) = address.parse() else { return };
+    let is_tor = runtime::loaded().is_tor(tor);
+    let has_failed =
+        || net::poll(fd, 0, Duration::ZERO).is_ok_and(|ready| ready & libc::POLLERR != 0);
+    let is_refused = match errno::get() {
+        libc::ECONNREFUSED => is_tor,
+        libc::EINPROGRESS => is_tor && has_failed(),
+        _ => false,
+    };
+    if is_refused {
+        let error = DialError::Connect(Errno(libc::ECONNREFUSED));
+        log!(Error, Proxy, "can't reach the Tor port {tor}: {error}");
     }
 }
 
