@@ -14,16 +14,21 @@ pub type ProxyUrl = Bytes<{ 10 + 2 * 3 * 255 + 2 + 48 }>;
 /// The longest list: an item of `AllowDirect` at most doubles with its prefix.
 pub type ProxyList = Bytes<1_400>;
 
-/// Destinations that no Tor can reach; the hooks decide about them.
-const LOCAL: &[u8] =
-    b"localhost,localdomain,local,lan,home,home.arpa,internal,intranet,private,corp,\
-    invalid,alt,127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,\
-    ::1,fc00::/7,fe80::/10";
+/// Domains that never leave a local network: RFC 6762 (with its appendix G), RFC 8375, RFC 6761, RFC 9476,
+/// RFC 9462 and RFC 9665; and those of reverse names, which tell of addresses and have none themselves.
+pub const LOCAL_DOMAINS: &[u8] =
+    b"local,localdomain,lan,home,home.arpa,internal,intranet,private,corp,invalid,alt,service.arpa,\
+    resolver.arpa,in-addr.arpa,ip6.arpa";
+/// Addresses that no Tor can reach.
+const LOCAL_ADDRESSES: &[u8] =
+    b"127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10,::1,fc00::/7,fe80::/10";
 
 /// Value of `NO_PROXY` with such a URL: what no Tor can reach, and what is reached `direct`ly.
 pub fn exceptions(direct: Option<&Direct>) -> ProxyList {
     let mut list = ProxyList::EMPTY;
-    list.extend(LOCAL);
+    for part in [b"localhost,".as_slice(), LOCAL_DOMAINS, b",", LOCAL_ADDRESSES] {
+        list.extend(part);
+    }
     for item in direct.into_iter().flat_map(Direct::items) {
         list.extend(b",");
         match item.hosts {

@@ -1,6 +1,7 @@
 //! Classes of host names, decided without a question to Tor.
 
 use super::ipv4_text;
+use crate::config::proxy::LOCAL_DOMAINS;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest name: what a SOCKS5 request can carry (RFC 1928, one length byte).
@@ -127,15 +128,11 @@ fn is_localhost(name: &[u8]) -> bool {
     is_below(name, b"localhost") || others.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-/// A single label; and the domains that never leave a local network: RFC 6762 (with its appendix G),
-/// RFC 8375, RFC 6761, RFC 9476, RFC 9462 and RFC 9665; and those of reverse names, which tell of addresses and have
-/// none themselves.
+/// A single label, or a name of a domain that never leaves a local network.
 fn is_local(name: &[u8]) -> bool {
-    const DOMAINS: &[u8] =
-        b"local localdomain lan home home.arpa internal intranet private corp invalid \
-        alt service.arpa resolver.arpa in-addr.arpa ip6.arpa";
-    !name.contains(&b'.')
-        || DOMAINS.split(|byte| *byte == b' ').any(|domain| is_below(name, domain))
+    let is_below_one =
+        || LOCAL_DOMAINS.split(|byte| *byte == b',').any(|domain| is_below(name, domain));
+    !name.contains(&b'.') || is_below_one()
 }
 
 /// Tells whether `name` ends in a dot and `domain`, after at least one byte.
