@@ -155,7 +155,7 @@ fn goes_on(store: Store, directory: &Path) -> bool {
 fn is_own_process(process: i32) -> bool {
     let mut line = [0; 64];
     let read = told_of(process, "stat", |path| {
-        if paths::owner(path)? != paths::effective_user() {
+        if paths::owner(path)? != sys::effective_user() {
             return Err(Errno(libc::EPERM));
         }
         File::open_at(libc::AT_FDCWD, path)?.read(&mut line)

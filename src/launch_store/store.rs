@@ -9,7 +9,7 @@ use core::fmt::Write;
 
 use super::Launch;
 use crate::bytes::Bytes;
-use crate::sys::{Errno, paths};
+use crate::sys::{self, Errno, paths};
 
 /// The longest path of an entry, with its NUL.
 const LONGEST_PATH: usize = 96;
@@ -35,7 +35,7 @@ impl Parent {
         let mut path = Path::EMPTY;
         // Each is much shorter than the room.
         let _ = match self {
-            Parent::Runtime => write!(path, "/run/user/{}", paths::effective_user()),
+            Parent::Runtime => write!(path, "/run/user/{}", sys::effective_user()),
             Parent::Memory => path.write_str("/dev/shm"),
             Parent::Temporary => path.write_str("/tmp"),
         };

@@ -3,18 +3,12 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use super::{Errno, File, syscall6};
+use super::{Errno, File, effective_user, syscall6};
 
 const HERE: usize = libc::AT_FDCWD as usize;
 
 fn address(path: &CStr) -> usize {
     path.as_ptr() as usize
-}
-
-/// The process's effective user.
-pub fn effective_user() -> u32 {
-    // SAFETY: geteuid takes no argument and can't fail.
-    unsafe { syscall6(libc::SYS_geteuid, 0, 0, 0, 0, 0, 0) as u32 }
 }
 
 /// Makes the symbolic link `path` that says `text`, if nothing is there: `EEXIST` otherwise, and the

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use epochsocks::bytes::Bytes;
 use epochsocks::policy::helper;
-use epochsocks::sys::{Errno, File, net, paths};
+use epochsocks::sys::{self, Errno, File, net, paths};
 
 use crate::hooks::arguments::AddressArgument;
 use crate::log::log;
@@ -81,7 +81,7 @@ fn file_of(pid: i32, name: &str) -> Result<File, Errno> {
 fn is_called(pid: i32, name: &[u8]) -> bool {
     let mut buffer = [0; 32];
     let Ok(file) = file_of(pid, "comm") else { return false };
-    let is_ours = file.owner_and_mode().is_ok_and(|(owner, _)| owner == paths::effective_user());
+    let is_ours = file.owner_and_mode().is_ok_and(|(owner, _)| owner == sys::effective_user());
     let length = file.read(&mut buffer).unwrap_or(0);
     is_ours && buffer.get(..length).unwrap_or_default().trim_ascii_end() == name
 }
