@@ -306,6 +306,22 @@ fn what_is_no_program_of_ours_is_said_in_one_line() {
 
 /// A program that maps a file of the library's name, with nothing of the library in it.
 #[test]
+fn a_zombie_is_called_one() {
+    let sandbox = Sandbox::new();
+    let mut ended = sandbox.launcher().arg("true").spawn().expect("the launcher is there");
+    let pid = ended.id();
+    // SAFETY: waitid writes to `told`, and leaves the process as it is.
+    let waited = unsafe {
+        let mut told = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid, &raw mut told, libc::WEXITED | libc::WNOWAIT)
+    };
+    assert_eq!(waited, 0);
+    let outcome = sandbox.run(["status", &pid.to_string()]);
+    let _ = ended.wait();
+    outcome.assert_ended(1, &[&format!("process {pid} is a zombie")]);
+}
+
+#[test]
 fn a_file_of_the_librarys_name_is_not_believed() {
     let path =
         std::env::temp_dir().join(format!("{}-libepochsocks_preload.so", std::process::id()));

@@ -103,6 +103,9 @@ fn explain(process: Process, why: &Unreadable) -> String {
     let Process(pid) = process;
     match why {
         Unreadable::Gone => format!("there is no process {pid}"),
+        _ if process.is_zombie() => format!(
+            "process {pid} is a zombie: it has ended, and its parent has not asked for its exit status"
+        ),
         Unreadable::Denied => denied(process),
         Unreadable::NotOurs if process.ancestors().any(Process::is_launcher) => format!(
             "process {pid} runs without the library, under a supervisor, which tells of no sockets"

@@ -44,12 +44,22 @@ impl Process {
         own.is_ok_and(|own| file(self.path("exe")).is_ok_and(|its| its == own))
     }
 
-    /// Its parent; `None` for one that is gone.
-    fn parent(self) -> Option<Process> {
+    /// The text behind `name` in its status file; `None` for one that is gone.
+    fn status(self, name: &str) -> Option<String> {
         let status = fs::read(self.path("status")).ok()?;
         let mut lines = status.split(|byte| *byte == b'\n');
-        let parent = lines.find_map(|line| line.strip_prefix(b"PPid:"))?;
-        str::from_utf8(parent).ok()?.trim_ascii().parse().ok().map(Process)
+        let text = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
+        str::from_utf8(text).ok().map(|text| text.trim_ascii().to_owned())
+    }
+
+    /// Its parent; `None` for one that is gone.
+    fn parent(self) -> Option<Process> {
+        self.status("PPid:")?.parse().ok().map(Process)
+    }
+
+    /// Tells whether it has ended, and its parent has not asked for its exit status.
+    pub fn is_zombie(self) -> bool {
+        self.status("State:").is_some_and(|state| state.starts_with('Z'))
     }
 
     /// Its parent, that one's parent, and so on.
