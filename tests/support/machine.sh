@@ -31,8 +31,11 @@ copy_checkout() {
     file=$(realpath --relative-to=. "$file")
     install -D "$file" "$root$PWD/$file"
   done
-  file=release/libepochsocks_preload.so
-  install -D "$built/$file" "$root$PWD/$output/preload-tests/$file"
+  # It would call cargo.
+  printf '#!/bin/sh\n' >"$root$PWD/src/preload/build-variants"
+  for file in "$built"/release/libepochsocks_preload*.so; do
+    install -D "$file" "$root$PWD/$output/preload-tests/release/${file##*/}"
+  done
 }
 
 # Makes the first process: it runs the lines of standard input, in which `run NAME COMMAND...` says how a
