@@ -73,7 +73,7 @@ pub enum ConfigError<'a> {
     },
     /// The file that a variable names, or one that exists in a usual place, can't be read.
     Unreadable(FilePath<'a>, Errno),
-    /// The file is a FIFO, which has no end where nobody writes, or none yet.
+    /// The file is a FIFO: its end depends on the process that writes to it.
     Fifo(FilePath<'a>),
     /// A line of the file is longer than 2,048 bytes.
     LineTooLong(FilePath<'a>, u32),

@@ -27,7 +27,7 @@ pub(super) fn read<'a>(
     settings: &mut Settings,
     warn: &mut dyn FnMut(Warning<'a>),
 ) -> Result<(), ConfigError<'a>> {
-    // Where nobody writes to it just now it would count as an empty file.
+    // It would count as an empty file while no process writes to it.
     let mode = file.mode().map_err(|errno| ConfigError::Unreadable(path, errno))?;
     if mode & libc::S_IFMT == libc::S_IFIFO {
         return Err(ConfigError::Fifo(path));

@@ -36,7 +36,7 @@ pub enum LeftTo {
     /// The policy of SELinux.
     Policy,
     /// Nothing that can be known here.
-    Nobody,
+    Unknown,
 }
 
 /// Tells what decides on the domain of the next exec. One file is read: where SELinux is in force it is empty,
@@ -48,7 +48,7 @@ pub fn exec_domain() -> LeftTo {
     match count {
         Ok(0) => LeftTo::Policy,
         Ok(_) => LeftTo::Thread,
-        Err(_) => LeftTo::Nobody,
+        Err(_) => LeftTo::Unknown,
     }
 }
 

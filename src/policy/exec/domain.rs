@@ -1,6 +1,7 @@
-//! Does the kernel's SELinux policy let a program load the library? An exec may change the domain by the
-//! policy's rules: then the kernel sets `AT_SECURE` unless the policy grants `noatsecure`, and the library
-//! must be readable in the new domain. The kernel answers what the policy says, before the exec.
+//! Judgement of an exec by the kernel's SELinux policy: whether the program loads the library. An exec may
+//! change the domain by the policy's rules. Then the kernel sets `AT_SECURE` unless the policy grants
+//! `noatsecure`, and the library must be readable in the new domain. The kernel answers what the policy says,
+//! before the exec.
 //! Async-signal-safe.
 
 use core::ffi::CStr;
@@ -46,7 +47,7 @@ pub fn may_lose_library(
     has_backstop: impl FnOnce() -> bool,
 ) -> bool {
     match exec_domain() {
-        LeftTo::Nobody => false,
+        LeftTo::Unknown => false,
         LeftTo::Thread => true,
         LeftTo::Policy => kernel_says(file, library, has_backstop()) != Ok(true),
     }
