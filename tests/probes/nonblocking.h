@@ -173,8 +173,7 @@ static inline void ignore(int number) { (void)number; }
 static inline void alarmed(int flags)
 {
     struct sigaction action = {.sa_handler = ignore, .sa_flags = flags};
-    struct itimerval once = {.it_value = {.tv_usec = 100000}};
     EXPECT(sigaction(SIGALRM, &action, NULL) == 0);
-    EXPECT(setitimer(ITIMER_REAL, &once, NULL) == 0);
+    alarm_in(100000);
 }
 #endif

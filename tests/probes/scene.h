@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define EXPECT(condition)                                                                 \
@@ -22,6 +23,14 @@
         }                                                                                 \
     } while (0)
 #define FAILS(call, error) EXPECT((errno = 0, (call)) == -1 && errno == (error))
+
+/* One SIGALRM. A handler asks for the next one at its end: with an interval a slow machine would do nothing
+   else. 0 takes it back. */
+static inline void alarm_in(int microseconds)
+{
+    struct itimerval once = {.it_value = {.tv_usec = microseconds}};
+    EXPECT(setitimer(ITIMER_REAL, &once, NULL) == 0);
+}
 
 /* The version that libc has given its functions here first. */
 #if defined(__x86_64__)

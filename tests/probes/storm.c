@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
 enum { THREADS = 4, FIRST = 200, SECOND, LAST_SHARED = SECOND };
@@ -51,8 +50,7 @@ static int come_and_go(int own)
 }
 
 static volatile sig_atomic_t wrong_in_handler, handled;
-/* Each handler asks for it at its end: however slow the machine is, what it interrupts goes on. */
-static struct itimerval next_signal;
+static int interval;
 
 static void handler(int number)
 {
@@ -61,7 +59,7 @@ static void handler(int number)
     if (copy < 0 || !peer_is(copy, "192.0.2.2", 80) || close(copy) != 0 || close(fresh) != 0)
         wrong_in_handler = 1;
     handled++;
-    setitimer(ITIMER_REAL, &next_signal, NULL);
+    alarm_in(interval);
     errno = saved;
 }
 
@@ -76,9 +74,9 @@ static void *storm_thread(void *number)
 static void signals_every(int microseconds)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    next_signal.it_value.tv_usec = microseconds;
+    interval = microseconds;
     EXPECT(sigaction(SIGALRM, &action, NULL) == 0);
-    EXPECT(setitimer(ITIMER_REAL, &next_signal, NULL) == 0);
+    alarm_in(interval);
 }
 
 static void start(pthread_t *threads)
@@ -160,7 +158,7 @@ static void fork_in_handler(int number)
         ;
     wrong_forks |= child < 0 || status != 0;
     forks++;
-    setitimer(ITIMER_REAL, &next_signal, NULL);
+    alarm_in(interval);
     errno = saved;
 }
 
