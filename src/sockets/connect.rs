@@ -380,17 +380,13 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         if let (Some(slot), Some(me)) = (sent.slot(), sent.waiter) {
             slot.stop_waiting(me);
         }
-        match waited {
-            Err(Errno(libc::EAGAIN)) => return Err(sent.underway()),
-            Err(errno) => return Err(errno),
-            Ok(()) => {}
+        if let Err(errno) = waited {
+            let leave = |record: &Record| (record.id() == sent.id).then(|| record.leave_success());
+            self.registry().borrow(fd, leave);
+            return Err(if errno.0 == libc::EAGAIN { sent.underway() } else { errno });
         }
         let look = self.registry().borrow(fd, |record| {
-            (record.id() == sent.id).then(|| {
-                // No other call needs to tell of it.
-                let _ = record.take_success();
-                (record.progress(), record.take_error())
-            })
+            (record.id() == sent.id).then(|| (record.progress(), record.take_error()))
         });
         match look.flatten() {
             Some((Progress::Connected, _)) => Ok(()),

@@ -96,7 +96,12 @@ mod tests {
         let progress = crate::sockets::Progress::Failed(Errno(libc::ECONNREFUSED));
         record.complete(
             attempt,
-            crate::sockets::End { progress, stays_connected: false, keeps_slot: false },
+            crate::sockets::End {
+                progress,
+                stays_connected: false,
+                keeps_slot: false,
+                is_told: false,
+            },
         );
         let later = image(&record);
         assert_eq!(later.standing(), Standing::Failed(Errno(libc::ECONNREFUSED)));

@@ -39,6 +39,8 @@ pub struct End {
     pub stays_connected: bool,
     /// The slot has the socket's epoll entries.
     pub keeps_slot: bool,
+    /// A connect that waits tells the program.
+    pub is_told: bool,
 }
 
 /// Records of this process that are claimed, in flight, or owe an error. While it is 0, no hook has
@@ -257,6 +259,7 @@ impl Record {
     pub fn complete(&self, attempt: InFlight, end: End) {
         let seen = if end.keeps_slot { attempt.seen } else { attempt.seen.without_slot() };
         let next = match end.progress {
+            Progress::Connected if end.is_told => seen.to(Phase::Connected),
             Progress::Connected => State(seen.to(Phase::Connected).0 | State::UNTOLD),
             Progress::Failed(errno) if end.stays_connected => {
                 State(seen.failed(errno).0 | State::STAYS)
@@ -281,6 +284,15 @@ impl Record {
             _ => Err(()),
         });
         taken.is_ok()
+    }
+
+    /// The connect that waited has ended for another reason, while the handshake ended well: the next one
+    /// tells the program. Async-signal-safe.
+    pub fn leave_success(&self) {
+        let _ = self.change(|state| match state.phase() {
+            Phase::Connected => Ok(State(state.0 | State::UNTOLD)),
+            _ => Err(()),
+        });
     }
 
     /// The errno of a failed handshake, once; the record is unconnected then. Async-signal-safe.
@@ -415,7 +427,7 @@ mod tests {
     const REFUSED: Errno = Errno(libc::ECONNREFUSED);
 
     fn end(progress: Progress) -> End {
-        End { progress, stays_connected: false, keeps_slot: false }
+        End { progress, stays_connected: false, keeps_slot: false, is_told: false }
     }
 
     fn sent_off() -> (Record, InFlight) {
@@ -443,9 +455,15 @@ mod tests {
         record.complete(attempt, end);
         assert_eq!([record.take_success(), record.take_success()], [true, false]);
         assert_eq!((record.progress(), record.slot()), (Progress::Connected, Some(3)));
-        let told = Record::new(SocketId(8));
-        told.publish_now(CONNECTION);
+        let (told, attempt) = sent_off();
+        told.complete(attempt, End { is_told: true, ..end });
         assert!(!told.take_success());
+        told.leave_success();
+        assert_eq!([told.take_success(), told.take_success()], [true, false]);
+        let passed = Record::new(SocketId(8));
+        passed.leave_success();
+        passed.publish_now(CONNECTION);
+        assert!(!passed.take_success());
     }
 
     #[test]
@@ -462,7 +480,8 @@ mod tests {
     fn a_failure_on_a_socket_that_could_not_be_disconnected_is_told_for_ever() {
         let (record, attempt) = sent_off();
         let progress = Progress::Failed(REFUSED);
-        record.complete(attempt, End { progress, stays_connected: true, keeps_slot: true });
+        let end = End { stays_connected: true, keeps_slot: true, ..end(progress) };
+        record.complete(attempt, end);
         assert_eq!([record.take_error(), record.take_error()], [Some(REFUSED); 2]);
         assert!(record.begin_connect().is_err());
         assert_eq!(record.slot(), Some(3));

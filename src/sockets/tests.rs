@@ -103,6 +103,27 @@ fn id(fd: i32) -> SocketId {
 }
 
 #[test]
+fn the_success_of_a_connect_that_waits_is_told_by_it_alone() {
+    let sockets = sockets();
+    for waited in [Ok(()), Err(Errno(libc::EINTR))] {
+        let (address, go) = proxy(GRANTED);
+        let fd = socket(&sockets, 0);
+        let waiting = sent(&sockets, fd, address);
+        assert!(waiting.waits());
+        let server = thread::spawn(go);
+        assert_eq!(finish(&sockets, fd), Progress::Connected);
+        let again = || sockets.connect(fd, &attempt(address));
+        assert_eq!(again().unwrap_err(), Errno(libc::EISCONN), "another thread");
+        assert_eq!(sockets.finish(waiting, waited), waited);
+        // A call that was interrupted has told of nothing.
+        assert_eq!(again().is_ok(), waited.is_err());
+        assert_eq!(again().unwrap_err(), Errno(libc::EISCONN));
+        close(&sockets, fd);
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn a_connect_that_does_not_wait_is_driven_to_its_end() {
     let sockets = sockets();
     let (address, go) = proxy(GRANTED);

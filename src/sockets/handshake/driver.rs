@@ -123,7 +123,9 @@ impl Locked<'_> {
     fn tell(&mut self, owner: Owner<'_>, progress: Progress) {
         let keeps_slot = !self.entries().is_empty();
         let stays_connected = self.inner().stays_connected;
-        owner.complete(End { progress, stays_connected, keeps_slot });
+        // Relaxed: if the thread stops waiting at this moment, the next connect answers EISCONN at once.
+        let is_told = self.slot.waiter.load(Relaxed) != 0;
+        owner.complete(End { progress, stays_connected, keeps_slot, is_told });
         if !keeps_slot {
             self.slot.state.set(Stage::Free);
         }

@@ -45,7 +45,7 @@ impl Look {
     /// The slot is another socket's: the handshake of `owner` was given up.
     pub fn lost(owner: Owner<'_>) -> Look {
         let progress = Progress::Failed(Errno(libc::ECONNABORTED));
-        owner.complete(End { progress, stays_connected: true, keeps_slot: false });
+        owner.complete(End { progress, stays_connected: true, keeps_slot: false, is_told: false });
         Look::at(progress)
     }
 }
