@@ -54,6 +54,8 @@ ldconfig
 echo 127.0.0.1 localhost >/etc/hosts
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CARGO=/bin/true LANG=C.UTF-8
 cd $PWD
+# The kernel gives the first process 1,024 and 4,096.
+ulimit -n 524288
 run() { echo "==> \$1"; shift; "\$@"; echo "<== \$?"; }
 INIT
     cat
