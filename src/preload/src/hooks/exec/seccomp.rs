@@ -51,15 +51,10 @@ pub unsafe fn prctl(option: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulon
     if option != libc::PR_SET_SECCOMP {
         return call() as c_int;
     }
-    let questions = match b {
-        MODE_FILTER => {
-            let program = core::ptr::with_exposed_provenance(c as usize);
-            // SAFETY: as above.
-            unsafe { own_filter::permitted_by(program) }
-        }
-        _ => 0,
-    };
-    restricted(questions, call) as c_int
+    // The numbers of the modes differ from seccomp(2)'s.
+    let operation = if b == MODE_FILTER { SET_MODE_FILTER } else { SET_MODE_STRICT };
+    // SAFETY: as above.
+    unsafe { seccomp(operation as c_long, c as c_long, call) as c_int }
 }
 
 /// `SECCOMP_MODE_FILTER` (linux/seccomp.h).
