@@ -59,8 +59,7 @@ pub fn way(fd: c_int) -> Result<Way, Errno> {
 #[inline(never)]
 fn look(fd: c_int, call: Call) -> Result<Way, Errno> {
     if launch::keeps_to_itself() && !datagrams::is_known(fd) {
-        // What a filter may forbid is not asked of a socket that a hook has made, nor what it does forbid of a
-        // file.
+        // A socket that a hook has made is known. A file is asked only what the filter permits.
         if SOCKETS.registry().contains(fd) || call == Call::OfFiles && !may_be_asked(fd) {
             return Ok(Way::Kernel);
         }

@@ -28,14 +28,6 @@ use crate::{datagrams, destination_tag, errno, exports, harmless, nameserver, re
 /// Length of a `sockaddr_in6` without its scope, the shortest that Linux takes for an IPv6 socket (RFC 2133).
 const SHORTEST_INET6: socklen_t = 24;
 
-#[cold]
-#[inline(never)]
-fn refuse_lookup_service(address: &AddressArgument) -> c_int {
-    let (path, refusal) = (path_in(address.bytes()), Refusal::LookupService);
-    refused!(Warning, Connect, "connect to {} refused: {refusal}", path.escape_ascii());
-    errno::fail(refusal.errno())
-}
-
 /// # Safety
 /// As connect(2).
 pub unsafe fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
@@ -250,6 +242,15 @@ fn refuse(address: &AddressArgument, refusal: Refusal) -> c_int {
         }
         _ => refused!(Warning, Connect, "connect refused: {refusal}"),
     }
+    errno::fail(refusal.errno())
+}
+
+/// As [`to_name_server`], a frame of its own.
+#[cold]
+#[inline(never)]
+fn refuse_lookup_service(address: &AddressArgument) -> c_int {
+    let (path, refusal) = (path_in(address.bytes()), Refusal::LookupService);
+    refused!(Warning, Connect, "connect to {} refused: {refusal}", path.escape_ascii());
     errno::fail(refusal.errno())
 }
 
