@@ -24,18 +24,6 @@ pub fn thread_is_alive(id: i32) -> bool {
     Errno::check(result) != Err(Errno(libc::ESRCH))
 }
 
-/// Tells whether the thread `id` is about to end: the kernel has taken the list of its robust futexes
-/// (set_robust_list(2)), which each of glibc's has. It does so before pthread_join(3) returns; for a moment more
-/// [`thread_is_alive`] finds the thread.
-pub fn thread_is_ending(id: i32) -> bool {
-    let (mut list, mut length) = (0usize, 0usize);
-    let (list_at, length_at) = (&raw mut list as usize, &raw mut length as usize);
-    // SAFETY: the kernel writes an address and a length.
-    let result =
-        unsafe { syscall6(libc::SYS_get_robust_list, id as usize, list_at, length_at, 0, 0, 0) };
-    Errno::check(result).is_ok() && list == 0
-}
-
 /// Lets another thread run.
 pub fn yield_now() {
     // SAFETY: sched_yield takes no argument and can't fail.
@@ -269,22 +257,4 @@ pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
     let result = call();
     set_signals(before);
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_that_was_joined_is_ending_or_gone() {
-        for _ in 0..2_000 {
-            let id = std::thread::spawn(gettid).join().unwrap();
-            assert!(!thread_is_alive(id) || thread_is_ending(id));
-        }
-    }
-
-    #[test]
-    fn a_running_thread_is_not_ending() {
-        assert!(thread_is_alive(gettid()) && !thread_is_ending(gettid()));
-    }
 }

@@ -22,6 +22,7 @@ pub mod boundary;
 mod calls;
 mod credentials;
 mod descriptors;
+mod ending;
 mod files;
 pub mod filter;
 pub mod futex;
@@ -51,9 +52,10 @@ pub use descriptors::{
     Disposition, StatusFlags, all_handlers_restart, block_signal, block_signals,
     block_signals_but_cancellation, descriptor_limit, drop_handlers, duplicate, duplicate_from,
     epoll_ctl, gettid, is_alive, is_close_on_exec, is_on_signal_stack, set_close_on_exec,
-    set_descriptor_limit, set_signals, status_flags, thread_is_alive, thread_is_ending,
-    without_blocking, without_signals, yield_now,
+    set_descriptor_limit, set_signals, status_flags, thread_is_alive, without_blocking,
+    without_signals, yield_now,
 };
+pub use ending::thread_has_ended;
 pub use files::{
     File, identity, is_socket, is_terminal, is_there, is_threaded, may_execute,
     owner_and_mode_of_link, replace_by_null, write,

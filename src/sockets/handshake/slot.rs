@@ -178,8 +178,7 @@ impl Slot {
     pub fn register_waiter(&self, me: i32) -> bool {
         // Relaxed throughout: decides nothing but the errno of the threads that don't wait.
         let seen = self.waiter.load(Relaxed);
-        let is_gone = || !sys::thread_is_alive(seen) || sys::thread_is_ending(seen);
-        let is_free = seen == 0 || seen == me || is_gone();
+        let is_free = seen == 0 || seen == me || sys::thread_has_ended(seen);
         is_free && self.waiter.compare_exchange(seen, me, Relaxed, Relaxed).is_ok()
     }
 
