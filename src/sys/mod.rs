@@ -8,7 +8,7 @@
 //! - `files`, [`paths`]: files and directories
 //! - `memory`: of the kernel, and of the program; `process`: which process has it
 //! - `credentials`: ids and capabilities; [`selinux`]: contexts and policy; [`filter`]: seccomp
-//! - [`futex`], `holder`: threads that wait, and that hold something; [`time`]
+//! - [`futex`], `holder`, `ending`: threads that wait, that hold something, that end; [`time`]
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]

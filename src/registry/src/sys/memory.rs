@@ -10,7 +10,13 @@ pub fn map_zeroed(size: usize) -> Result<NonNull<u8>, Errno> {
     map(size, libc::MAP_PRIVATE)
 }
 
+/// The least size of a huge page of any architecture.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Maps `size` zero bytes, `MAP_PRIVATE` or `MAP_SHARED`. `ENOMEM` as mmap(2). Async-signal-safe.
+///
+/// A large mapping is touched here and there only: the kernel is asked to give it no huge pages, which it would
+/// zero and keep for a few bytes each (`transparent_hugepage/enabled` is `always` in Debian).
 pub fn map(size: usize, sharing: i32) -> Result<NonNull<u8>, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
@@ -18,6 +24,12 @@ pub fn map(size: usize, sharing: i32) -> Result<NonNull<u8>, Errno> {
     let address = Errno::check(unsafe {
         syscall6(libc::SYS_mmap, 0, size, protection, flags, usize::MAX, 0)
     })?;
+    if size >= HUGE_PAGE {
+        let advice = libc::MADV_NOHUGEPAGE as usize;
+        // EINVAL of a kernel that has none.
+        // SAFETY: the fresh mapping; what it holds stays as it is.
+        unsafe { syscall6(libc::SYS_madvise, address, size, advice, 0, 0, 0) };
+    }
     NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or(Errno(libc::ENOMEM))
 }
 
@@ -54,4 +66,29 @@ pub fn is_vfork_child() -> Option<bool> {
 pub unsafe fn unmap(start: NonNull<u8>, size: usize) {
     // SAFETY: the caller vouches for the mapping; munmap of a whole mapping can't fail.
     unsafe { syscall6(libc::SYS_munmap, start.as_ptr() as usize, size, 0, 0, 0, 0) };
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_mapping_gets_no_huge_pages() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            return;
+        }
+        let memory = map_zeroed(4 << 20).expect("there is memory");
+        let smaps = std::fs::read_to_string("/proc/self/smaps").expect("it can be read");
+        let range_of = |line: &str| {
+            let (start, end) = line.split(' ').next()?.split_once('-')?;
+            let number = |text| usize::from_str_radix(text, 16).ok();
+            Some(number(start)?..number(end)?)
+        };
+        let holds = |line: &&str| range_of(line).is_some_and(|r| r.contains(&memory.addr().get()));
+        let mut lines = smaps.lines().skip_while(|line| !holds(line));
+        let flags = lines.find(|line| line.starts_with("VmFlags:")).expect("each has flags");
+        assert!(flags.contains(" nh"), "{flags}");
+        // SAFETY: the whole mapping, which no other thread knows.
+        unsafe { unmap(memory, 4 << 20) };
+    }
 }
