@@ -14,7 +14,7 @@ use crate::policy::address::encode;
 use crate::resolver::dns::Question;
 use crate::socks5::{Answer, Credentials, Handshake, Request};
 use crate::sys::{self, Errno, OwnedSocket, net, time};
-use crate::tor::{Advance, DialError, DriveError, ResolveError, advance};
+use crate::tor::{Advance, DialError, DriveError, ResolveError, advance, confine_like_others};
 
 /// As many questions as wait at a time. One more is lost, as a datagram may be; its program asks again.
 const QUESTIONS: usize = 128;
@@ -41,6 +41,8 @@ pub struct Tor<'c> {
     pub credentials: Option<&'c Credentials>,
     /// Time limit of an answer.
     pub timeout: Duration,
+    /// See [`Resolver::is_confined`](crate::tor::Resolver::is_confined).
+    pub is_confined: bool,
 }
 
 /// Plain data that begins as zeroes.
@@ -278,6 +280,7 @@ impl Place {
 fn dial(tor: Tor<'_>, request: &Request) -> Result<(OwnedSocket, u64, Handshake), ResolveError> {
     let domain = if tor.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let socket = OwnedSocket::kept_stream(domain).map_err(ResolveError::Socket)?;
+    confine_like_others(socket.fd(), tor.is_confined);
     let (bytes, length) = encode(&tor.port);
     let dialled = match net::connect(socket.fd(), &bytes[..length]) {
         Ok(()) | Err(Errno(libc::EINPROGRESS | libc::EINTR)) => {

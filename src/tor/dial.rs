@@ -58,6 +58,18 @@ pub fn target(fd: i32, domain: i32, tor: SocketAddr) -> Result<SocketAddr, Refus
     }
 }
 
+/// Binds `fd`, a socket of the library's own that is to reach Tor's port, to the loopback interface, if
+/// `is_confined`: if the program's sockets are bound. Of two sockets that go to the same port either both are
+/// bound or none is: where Linux looks for a local port for one that is not, it does not see those that are.
+/// It gives the port of a live connection a second time, and Tor's answer to the one ends the other, or is
+/// taken for a refusal.
+pub fn confine_like_others(fd: i32, is_confined: bool) {
+    if is_confined {
+        // Where the kernel refuses (before Linux 5.7), the program's sockets are not bound, either.
+        let _ = net::confine(fd);
+    }
+}
+
 /// Connects `fd`, a TCP socket of `domain`, to the SOCKS port at `tor` (see [`target`]).
 pub fn dial(
     calls: &impl SocketCalls,

@@ -13,7 +13,7 @@ mod resolve;
 mod socket_calls;
 
 pub use deadline::Deadline;
-pub use dial::{DialError, dial, target};
+pub use dial::{DialError, confine_like_others, dial, target};
 pub use drive::{Advance, DriveError, advance, drive};
 pub use resolve::{ResolveError, Resolver};
 pub use socket_calls::{Kernel, SocketCalls};

@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{Deadline, DialError, DriveError, SocketCalls, dial, drive};
+use super::{Deadline, DialError, DriveError, SocketCalls, confine_like_others, dial, drive};
 use crate::socks5::{self, Answer, Credentials, Handshake, Name, ReplyCode, Request};
 use crate::sys::{Errno, OwnedSocket};
 
@@ -18,6 +18,8 @@ pub struct Resolver<'s> {
     pub credentials: Option<&'s Credentials>,
     /// Time limit of an answer.
     pub timeout: Duration,
+    /// The program's sockets are bound to the loopback interface: the one that asks is, too.
+    pub is_confined: bool,
 }
 
 /// Reason that there is no answer.
@@ -103,6 +105,7 @@ impl Resolver<'_> {
         let deadline = Deadline::after(self.timeout);
         let domain = if self.port.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let socket = OwnedSocket::stream(domain).map_err(ResolveError::Socket)?;
+        confine_like_others(socket.fd(), self.is_confined);
         let mut handshake = Handshake::new(&request, self.credentials);
         let answer = dial(calls, socket.fd(), domain, self.port, deadline)
             .map_err(|error| ResolveError::Dial(self.port, error))
@@ -140,7 +143,7 @@ mod tests {
     }
 
     fn resolver(port: SocketAddr) -> Resolver<'static> {
-        Resolver { port, credentials: None, timeout: Duration::from_secs(20) }
+        Resolver { port, credentials: None, timeout: Duration::from_secs(20), is_confined: false }
     }
 
     fn question(name: &str) -> Vec<u8> {

@@ -9,6 +9,7 @@
 //! - [`backstop`]: what the kernel refuses the program
 //! - [`inherited`]: what the program does not inherit
 //! - [`libraries`]: where the preload library may be, and what must not be taken for one
+//! - [`local_ports`]: the local ports of connections to Tor
 //! - [`settings`]: the configuration, handed on or refused
 //! - [`as_torsocks`]: the command under the name torsocks
 //! - [`command_line`]: usage errors, exit statuses
@@ -26,6 +27,7 @@ mod doctor;
 mod documents;
 mod inherited;
 mod libraries;
+mod local_ports;
 mod packaging;
 mod readme;
 mod redirect;

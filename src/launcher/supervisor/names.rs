@@ -7,12 +7,13 @@ use std::rc::Rc;
 use epochsocks::nameserver::responder::stream;
 use epochsocks::nameserver::streams;
 use epochsocks::policy::address::encode;
+use epochsocks::policy::socket::confines_streams;
 use epochsocks::resolver::dns::{Question, Reply, refusal};
 use epochsocks::resolver::error::LookupError;
 use epochsocks::resolver::query::{Step, failure, finish, start};
 use epochsocks::socks5::{Answer, Handshake, Request};
 use epochsocks::sys::{self, Errno, net, time};
-use epochsocks::tor::{Advance, DialError, DriveError, ResolveError, advance};
+use epochsocks::tor::{Advance, DialError, DriveError, ResolveError, advance, confine_like_others};
 
 use super::Supervisor;
 use super::abi;
@@ -61,6 +62,7 @@ impl Supervisor<'_> {
         let domain = if tor.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         let fd = abi::socket(domain, kind, 0).map_err(ResolveError::Socket)?;
+        confine_like_others(fd.as_raw_fd(), confines_streams(self.settings));
         let (bytes, length) = encode(&tor);
         match net::connect(fd.as_raw_fd(), &bytes[..length]) {
             Ok(()) | Err(Errno(libc::EINPROGRESS)) => {}

@@ -19,6 +19,7 @@ use epochsocks::sys::{self, Errno, net, time};
 use epochsocks::tor::ResolveError;
 
 use crate::hooks::names::{ThroughTor, report, with_own_name};
+use crate::hooks::sockets::socket::confines_streams;
 use crate::hooks::sockets::tor_connect::always_waits;
 use crate::log::{log, refused};
 use crate::mapped::Mapped;
@@ -166,7 +167,8 @@ fn consider(message: &[u8], fd: i32, cookie: u64, is_stream: bool) -> Result<(),
             let credentials = runtime::credentials();
             let port = settings.tor();
             let timeout = settings.handshake_timeout;
-            let tor = Tor { port, credentials: credentials.as_ref(), timeout };
+            let is_confined = confines_streams();
+            let tor = Tor { port, credentials: credentials.as_ref(), timeout, is_confined };
             match QUESTIONS.get_or_map()?.ask(asked, &request, tor) {
                 Ok(()) => {
                     note_threads();

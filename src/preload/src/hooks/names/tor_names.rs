@@ -9,6 +9,7 @@ use epochsocks::resolver::onion_pool::Lookup;
 use epochsocks::socks5::Name;
 use epochsocks::tor::{ResolveError, Resolver};
 
+use crate::hooks::sockets::socket::confines_streams;
 use crate::libc_io::Libc;
 use crate::{destinations, errno, launch, runtime};
 
@@ -62,6 +63,7 @@ fn with_resolver<T>(ask: impl FnOnce(Resolver<'_>) -> T) -> T {
         port: SocketAddr::new(settings.tor_address, settings.tor_port),
         credentials: credentials.as_ref(),
         timeout: settings.handshake_timeout,
+        is_confined: confines_streams(),
     });
     errno::set(saved);
     answer
