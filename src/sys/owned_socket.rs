@@ -211,6 +211,10 @@ pub fn close_owned_sockets() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Held by each test: one takes all places, and the other's socket would have none.
+    static PLACES: Mutex<()> = Mutex::new(());
 
     /// Makes this number of sockets, each by a caller of the last one's, and tells whether all had places.
     fn have_places(count: usize) -> bool {
@@ -225,12 +229,14 @@ mod tests {
 
     #[test]
     fn a_socket_is_listed_while_it_lives() {
+        let _places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!have_places(MOST + 1));
         assert!(have_places(1));
     }
 
     #[test]
     fn what_an_ended_thread_has_left_is_closed_by_the_next_caller() {
+        let _places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
         let left = std::thread::spawn(|| OwnedSocket::stream(libc::AF_INET).unwrap().fd());
         let left = left.join().unwrap();
         // The kernel forgets the thread soon after its end.
