@@ -102,7 +102,7 @@ impl Questions {
             return Ok(());
         }
         let set = self.set_or_new().map_err(ResolveError::Socket)?;
-        sys::without_signals(|| {
+        sys::without_signals(|_| {
             // Acquire pairs with the Release of the last owner.
             let free =
                 |place: &&Place| place.state.compare_exchange(FREE, BUSY, Acquire, Relaxed).is_ok();
@@ -167,7 +167,7 @@ impl Questions {
     /// Goes as far as it goes without waiting, and gives what has ended to `answer`.
     pub fn drive(&self, mut answer: impl FnMut(&Asked, Result<Answer, ResolveError>)) {
         for place in self.places.iter().filter(|place| place.is_waiting()) {
-            let ended = sys::without_signals(|| {
+            let ended = sys::without_signals(|_| {
                 if !place.take() {
                     return None;
                 }
@@ -231,7 +231,7 @@ impl Place {
     /// Tells whether this very question of the same socket waits here.
     fn waits_for(&self, asked: &Asked) -> bool {
         self.is_waiting()
-            && sys::without_signals(|| {
+            && sys::without_signals(|_| {
                 if !self.take() {
                     return false;
                 }

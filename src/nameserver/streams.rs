@@ -67,7 +67,7 @@ impl Streams {
     /// Keeps our end of a stream, for which the epoll set `set` waits from now on. Errors: `EMFILE` where
     /// there is no place, and those of epoll_ctl(2).
     pub fn add(&self, socket: OwnedSocket, set: i32) -> Result<(), Errno> {
-        sys::without_signals(|| {
+        sys::without_signals(|_| {
             // Acquire pairs with the Release of the last owner.
             let free =
                 |place: &&Place| place.state.compare_exchange(FREE, BUSY, Acquire, Relaxed).is_ok();
@@ -116,7 +116,7 @@ impl Streams {
         if place.state.load(Relaxed) != OPEN {
             return None;
         }
-        sys::without_signals(|| {
+        sys::without_signals(|_| {
             // Acquire pairs with the Release of the thread that has opened it.
             place.state.compare_exchange(OPEN, BUSY, Acquire, Relaxed).ok()?;
             // SAFETY: written before the place was open, and busy by this thread.

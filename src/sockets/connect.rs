@@ -4,13 +4,14 @@ use core::net::SocketAddr;
 use core::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, TABLE};
+use super::tracker::look;
 use super::verified::compare;
 use super::{
     Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified, Verified,
 };
 use crate::registry::{Payload, Registry};
 use crate::socks5::{Credentials, Isolation, Request};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, SignalsBlocked, StatusFlags};
 use crate::tor::DialError;
 
 /// One call of connect.
@@ -86,7 +87,7 @@ pub enum Event<'r> {
 }
 
 /// Result of [`Sockets::connect`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Connect {
     /// It is under way.
     Sent(Sent),
@@ -99,8 +100,8 @@ pub enum Connect {
     NotAsClaimed,
 }
 
-/// A connect that is under way.
-#[derive(Clone, Copy, Debug)]
+/// A connect that is under way. One that waits ends in [`Sockets::finish`].
+#[derive(Debug)]
 pub struct Sent {
     /// A descriptor of the program's, by which the record is found.
     fd: i32,
@@ -116,7 +117,16 @@ pub struct Sent {
     /// it. Another thread may end the handshake, and close it.
     pub kept: Option<i32>,
     /// The thread, if it waits for the end.
-    waiter: Option<i32>,
+    waiter: Option<Waiter>,
+    /// End of the handshake, for the log once signals come in again: a write may take long.
+    report: Option<Report>,
+}
+
+/// A thread that waits for the end of a connect. Signals come in only where the kernel waits.
+#[derive(Debug)]
+struct Waiter {
+    thread: i32,
+    blocked: SignalsBlocked,
 }
 
 impl Sent {
@@ -128,6 +138,11 @@ impl Sent {
     /// Tells whether the call waits for the end.
     pub fn waits(&self) -> bool {
         self.waiter.is_some()
+    }
+
+    /// The signal mask of the program, if the call waits.
+    pub fn mask(&self) -> Option<u64> {
+        self.waiter.as_ref().map(|waiter| waiter.blocked.mask_before())
     }
 
     fn slot(&self) -> Option<&'static Slot> {
@@ -143,6 +158,16 @@ enum Fault {
     OtherSocket,
     /// The socket is of another family than the caller has claimed.
     OtherFamily,
+}
+
+/// Reason that a socket was not connected.
+enum Unstarted {
+    /// Another call was quicker.
+    Late,
+    /// The socket is of another family than the caller has claimed.
+    OtherFamily,
+    /// The program and the log are told this.
+    Error(ConnectError),
 }
 
 impl From<Errno> for Fault {
@@ -255,19 +280,23 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// other thread waits for: of one that was interrupted, or that did not wait.
     fn join(&self, record: &Record, fd: i32, progress: Progress) -> Result<Sent, Errno> {
         let slot = record.in_flight().map(|attempt| attempt.slot);
-        let waiter = (!sys::status_flags(fd)?.is_nonblocking()).then(sys::gettid);
-        let id = record.id();
-        let sent = Sent { fd, id, slot, progress, is_own: false, kept: None, waiter };
-        let may_wait = |me| sent.slot().is_some_and(|slot| slot.register_waiter(me));
-        if waiter.is_some_and(|me| !may_wait(me)) {
-            return Err(sent.underway());
+        let waits = !sys::status_flags(fd)?.is_nonblocking();
+        let (id, report) = (record.id(), None);
+        let mut sent =
+            Sent { fd, id, slot, progress, is_own: false, kept: None, waiter: None, report };
+        if waits {
+            let thread = sys::gettid();
+            if !sent.slot().is_some_and(|slot| slot.register_waiter(thread)) {
+                return Err(sent.underway());
+            }
+            sent.waiter = Some(Waiter { thread, blocked: SignalsBlocked::new() });
         }
         Ok(sent)
     }
 
     /// Claims the record, connects the socket to Tor's port and leaves the handshake in flight. No
-    /// signal handler and no cancellation comes in between, so that no claim is lost. `None` if
-    /// another call was quicker.
+    /// signal handler and no cancellation comes in between, so that no claim is lost, and none before the
+    /// wait. `None` if another call was quicker.
     #[inline(never)]
     fn send_off(
         &self,
@@ -301,47 +330,88 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         };
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
         let Attempt { request, credentials, deadline, .. } = attempt;
-        let plan = Plan { request, credentials: *credentials, tor: address, deadline: *deadline };
-        let sent = sys::without_signals(|| {
-            let Ok(claim) = record.begin_connect() else {
-                own.close();
-                return Ok(None);
-            };
-            let (slot, mut locked) = match slot_for(record) {
-                Ok(found) => found,
-                Err(error) => {
-                    own.close();
-                    record.abandon(claim);
-                    return Err(Some(error));
-                }
-            };
-            let (waiter, kept) = (waits.then(sys::gettid), waits.then_some(own.number()));
-            locked.start(fd, own, &plan, waiter);
-            TABLE.note_deadline(attempt.deadline);
-            let started = locked.with_socket(|socket| {
-                let started = socket.start_connect(&address, flags);
-                started.map_err(|errno| attempt.is_of_family(socket).then_some(errno))
-            });
-            match started.unwrap_or_else(|unverified| Err(Some(unverified.errno()))) {
-                Ok(()) => {
-                    let look = self.leave_in_flight(record, claim, locked, slot, attempt);
-                    Ok(Some((slot, look, waiter, kept)))
-                }
+        let tor = address;
+        let plan =
+            Plan { request, credentials: *credentials, tor, deadline: *deadline, waits };
+        let kept = waits.then_some(own.number());
+        let blocked = SignalsBlocked::new();
+        let (slot, thread, look) =
+            match self.start(record, fd, own, flags, &plan, attempt, &blocked) {
+                Ok(started) => started,
                 Err(why) => {
-                    let _ = locked.undo_start();
-                    record.abandon(claim);
-                    Err(why.map(|errno| dial(DialError::Connect(errno))))
+                    blocked.restore();
+                    return match why {
+                        Unstarted::Late => Ok(None),
+                        Unstarted::OtherFamily => Err(Fault::OtherFamily),
+                        Unstarted::Error(error) => Err(self.tell(error).into()),
+                    };
                 }
+            };
+        let (id, slot, is_own) = (record.id(), Some(slot), true);
+        let Look { progress, report } = look;
+        let mut sent = Sent { fd, id, slot, progress, is_own, kept, waiter: None, report };
+        match thread {
+            Some(thread) => sent.waiter = Some(Waiter { thread, blocked }),
+            None => {
+                blocked.restore();
+                self.log_end(&mut sent);
             }
-        });
-        let (slot, look, waiter, kept) = match sent {
-            Ok(Some(sent)) => sent,
-            Ok(None) => return Ok(None),
-            Err(Some(error)) => return Err(self.tell(error).into()),
-            Err(None) => return Err(Fault::OtherFamily),
+        }
+        Ok(Some(sent))
+    }
+
+    /// Claims the record, and connects the socket. Gives the slot, the thread if it waits, and a first look.
+    fn start(
+        &self,
+        record: &Record,
+        fd: i32,
+        own: OwnSocket,
+        flags: StatusFlags,
+        plan: &Plan<'_>,
+        attempt: &Attempt<'_>,
+        blocked: &SignalsBlocked,
+    ) -> Result<(SlotId, Option<i32>, Look), Unstarted> {
+        let Ok(claim) = record.begin_connect() else {
+            own.close();
+            return Err(Unstarted::Late);
         };
-        let (id, progress) = (record.id(), self.report(look));
-        Ok(Some(Sent { fd, id, slot: Some(slot), progress, is_own: true, kept, waiter }))
+        let (slot, mut locked) = match slot_for(record, blocked) {
+            Ok(found) => found,
+            Err(error) => {
+                own.close();
+                record.abandon(claim);
+                return Err(Unstarted::Error(error));
+            }
+        };
+        locked.start(fd, own, plan);
+        TABLE.note_deadline(plan.deadline);
+        let started = locked.with_socket(|socket| {
+            let started = socket.start_connect(&plan.tor, flags);
+            started.map_err(|errno| attempt.is_of_family(socket).then_some(errno))
+        });
+        match started.unwrap_or_else(|unverified| Err(Some(unverified.errno()))) {
+            Ok(()) => {
+                let waiter = plan.waits.then(sys::gettid);
+                waiter.into_iter().for_each(|me| locked.set_waiter(me));
+                let look = self.leave_in_flight(record, claim, locked, slot, attempt);
+                Ok((slot, waiter, look))
+            }
+            Err(why) => {
+                let _ = locked.undo_start();
+                record.abandon(claim);
+                Err(why.map_or(Unstarted::OtherFamily, |errno| {
+                    let error = DialError::Connect(errno);
+                    Unstarted::Error(ConnectError::Dial(attempt.tor, error))
+                }))
+            }
+        }
+    }
+
+    /// Tells the log of the end of the handshake, if a look has shown it.
+    fn log_end(&self, sent: &mut Sent) {
+        if let Some(report) = &sent.report.take() {
+            self.log(Event::Ended(report));
+        }
     }
 
     fn leave_in_flight(
@@ -360,26 +430,39 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 
     /// State of a connect that this thread waits for, as [`Sockets::progress`] says it. The number
     /// of the program's is not asked for: what is done is done by a descriptor of the library's own.
-    pub fn progress_of(&self, sent: &Sent, now: u64) -> Progress {
+    pub fn progress_of(&self, sent: &mut Sent, now: u64) -> Progress {
         let waiting = sent.slot().and_then(Slot::waiting_for).filter(|wait| wait.deadline > now);
         waiting.map_or_else(|| self.drive_sent(sent), Progress::Waiting)
     }
 
     /// Drives a connect that this thread waits for, as [`Sockets::drive`] does.
-    pub fn drive_sent(&self, sent: &Sent) -> Progress {
+    pub fn drive_sent(&self, sent: &mut Sent) -> Progress {
+        let Some(Waiter { blocked, .. }) = &sent.waiter else { return Progress::Unconnected };
         let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
-        let is_sent = held.record().id() == sent.id;
-        let progress = is_sent.then(|| self.drive_record(held.record(), sent.fd));
+        let record = held.record();
+        let progress = match record.in_flight() {
+            _ if record.id() != sent.id => Progress::Unconnected,
+            Some(attempt) => {
+                let Look { progress, report } = look(record, attempt, sent.fd, blocked);
+                sent.report = sent.report.take().or(report);
+                progress
+            }
+            None => record.progress(),
+        };
         self.put(held);
-        progress.unwrap_or(Progress::Unconnected)
+        progress
     }
 
     /// Result of a connect that has waited for its end; `waited` is the result of the wait.
-    pub fn finish(&self, sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
+    pub fn finish(&self, mut sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
         let fd = sent.fd;
-        if let (Some(slot), Some(me)) = (sent.slot(), sent.waiter) {
-            slot.stop_waiting(me);
+        if let Some(Waiter { thread, blocked }) = sent.waiter.take() {
+            if let Some(slot) = sent.slot() {
+                slot.stop_waiting(thread);
+            }
+            blocked.restore();
         }
+        self.log_end(&mut sent);
         if let Err(errno) = waited {
             let leave = |record: &Record| (record.id() == sent.id).then(|| record.leave_success());
             self.registry().borrow(fd, leave);
@@ -427,11 +510,14 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 }
 
 /// The slot that has the socket's epoll entries, or a new one, locked.
-fn slot_for(record: &Record) -> Result<(SlotId, Locked<'static>), ConnectError> {
-    if let Some(found) = TABLE.lock_of(record).map_err(|_| ConnectError::Contended)? {
+fn slot_for(
+    record: &Record,
+    blocked: &SignalsBlocked,
+) -> Result<(SlotId, Locked<'static>), ConnectError> {
+    if let Some(found) = TABLE.lock_of(record, blocked).map_err(|_| ConnectError::Contended)? {
         return Ok(found);
     }
-    TABLE.allocate(record.id()).map_err(|errno| match errno {
+    TABLE.allocate(record.id(), blocked).map_err(|errno| match errno {
         Errno(libc::ENOMEM) => ConnectError::NoMemory,
         _ => ConnectError::TooMany,
     })

@@ -4,7 +4,7 @@ use super::handshake::{EpollEntry, Interest, Locked, TABLE};
 use super::verified::compare;
 use super::{Event, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified};
 use crate::registry::Registry;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, SignalsBlocked};
 
 /// A call of epoll_ctl.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     pub fn epoll_ctl(&self, call: &EpollControl) -> Result<(), Errno> {
         let Some(held) = self.hold(call.fd) else { return call.real() };
         let result = match compare(call.fd, held.record().id()) {
-            Ok(()) => sys::without_signals(|| control(held.record(), call)),
+            Ok(()) => sys::without_signals(|blocked| control(held.record(), call, blocked)),
             // Closed behind the hooks, and another file by now.
             Err(Unverified::Other) => call.real(),
             Err(Unverified::Unknown(errno)) => Err(errno),
@@ -60,9 +60,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     }
 }
 
-/// Carries `call` out on the socket of `record`. The caller has blocked signals.
-fn control(record: &Record, call: &EpollControl) -> Result<(), Errno> {
-    let Some((slot, mut locked)) = slot_of(record, call.operation)? else { return call.real() };
+/// Carries `call` out on the socket of `record`.
+fn control(record: &Record, call: &EpollControl, blocked: &SignalsBlocked) -> Result<(), Errno> {
+    let Some((slot, mut locked)) = slot_of(record, call.operation, blocked)? else {
+        return call.real();
+    };
     let is_connected = record.progress() == Progress::Connected;
     let known = match locked.entries_mut().find(call.epoll, call.fd) {
         Some(index) => control_known(&mut locked, index, call, is_connected),
@@ -102,15 +104,19 @@ fn control_known(
 
 /// The slot of the socket's entries, locked; made now if an entry is to come. `None` if there is none
 /// and none is needed.
-fn slot_of(record: &Record, operation: i32) -> Result<Option<(SlotId, Locked<'static>)>, Errno> {
+fn slot_of(
+    record: &Record,
+    operation: i32,
+    blocked: &SignalsBlocked,
+) -> Result<Option<(SlotId, Locked<'static>)>, Errno> {
     // A connect in another thread may give the record a slot meanwhile, or end.
     for _ in 0..ROUNDS {
-        if let Some(found) = TABLE.lock_of(record)? {
+        if let Some(found) = TABLE.lock_of(record, blocked)? {
             return Ok(Some(found));
         }
         match record.progress() {
             Progress::Unconnected if operation != libc::EPOLL_CTL_DEL => {
-                let (number, locked) = TABLE.allocate(record.id())?;
+                let (number, locked) = TABLE.allocate(record.id(), blocked)?;
                 match record.set_slot(number) {
                     Ok(()) => return Ok(Some((number, locked))),
                     // Another thread was quicker.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::registry::{InsertError, Registry};
 use crate::sys::net::{self, Answer};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, SignalsBlocked};
 
 /// The sockets of this process: a registry of their records, and what the log is told by.
 pub struct Sockets<R, L> {
@@ -294,12 +294,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 
     pub(super) fn drive_record(&self, record: &Record, fd: i32) -> Progress {
         let Some(attempt) = record.in_flight() else { return record.progress() };
-        let owner = Owner { record, attempt };
-        let InFlight { id, slot, .. } = attempt;
-        self.report(match TABLE.find(slot, id) {
-            Some(found) => found.drive(slot, id, Some(owner), Some(fd)),
-            None => Look::lost(owner),
-        })
+        self.report(sys::without_signals(|blocked| look(record, attempt, fd, blocked)))
     }
 
     /// Tells the log of what a look has ended.
@@ -406,7 +401,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             let attempt = record.in_flight()?;
             (attempt.slot == number).then_some(Owner { record, attempt })
         });
-        self.report(slot.drive(number, id, owner, None));
+        self.report(sys::without_signals(|blocked| slot.drive(number, id, owner, None, blocked)));
         if let Some(held) = held {
             self.put(held);
         }
@@ -431,12 +426,27 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     }
 }
 
+/// Drives the handshake of `attempt`, which a look at `record` has shown; `fd` is a descriptor of the socket.
+pub(super) fn look(
+    record: &Record,
+    attempt: InFlight,
+    fd: i32,
+    blocked: &SignalsBlocked,
+) -> Look {
+    let owner = Owner { record, attempt };
+    let InFlight { id, slot, .. } = attempt;
+    match TABLE.find(slot, id) {
+        Some(found) => found.drive(slot, id, Some(owner), Some(fd), blocked),
+        None => Look::lost(owner),
+    }
+}
+
 /// The event of an entry that the kernel will tell nothing of: an error, and what the program waits for.
 #[inline(never)]
 fn last_event(slot: &Slot, token: Token) -> Option<Interest> {
     const TOLD: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP) as u32;
-    sys::without_signals(|| {
-        let mut locked = slot.lock_of(token.slot, slot.id())?;
+    sys::without_signals(|blocked| {
+        let mut locked = slot.lock_of(token.slot, slot.id(), blocked)?;
         let entry = locked.entries_mut().get_mut(token.index as usize);
         let requested = entry.map(|entry| entry.requested());
         locked.unlock();

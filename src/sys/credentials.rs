@@ -128,7 +128,7 @@ pub fn as_after_exec<R>(call: impl FnOnce() -> Result<R, Errno>) -> Result<R, Er
         return call();
     }
     // No handler of the program runs without its powers.
-    without_signals(|| {
+    without_signals(|_| {
         swap(libc::SYS_setfsgid, group.effective);
         swap(libc::SYS_setfsuid, user.effective);
         let result = lend(lost).and_then(|()| call());

@@ -1,6 +1,8 @@
 //! Flags of descriptors, epoll sets, threads and signal handlers, by raw system calls. Every
 //! function is async-signal-safe.
 
+use core::marker::PhantomData;
+
 use super::{Errno, syscall6};
 
 /// The calling thread's id, asked of the kernel each time.
@@ -251,10 +253,38 @@ pub fn block_signal(signal: i32) -> u64 {
     before
 }
 
+/// The calling thread has every signal blocked that comes from outside, as [`block_signals`] does: no handler
+/// and no cancellation interrupts it. It ends in [`SignalsBlocked::restore`]; it has no destructor, as a thread
+/// may end while it waits.
+#[derive(Debug)]
+#[must_use = "the signals stay blocked"]
+pub struct SignalsBlocked {
+    before: u64,
+    /// Of this thread alone.
+    thread: PhantomData<*const ()>,
+}
+
+impl SignalsBlocked {
+    /// Blocks them.
+    pub fn new() -> SignalsBlocked {
+        SignalsBlocked { before: block_signals(), thread: PhantomData }
+    }
+
+    /// The mask of the thread before: where it waits with this one, signals come in.
+    pub fn mask_before(&self) -> u64 {
+        self.before
+    }
+
+    /// Ends the block.
+    pub fn restore(self) {
+        set_signals(self.before);
+    }
+}
+
 /// Runs `call` with every signal blocked that comes from outside: none of them interrupts it.
-pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
-    let before = block_signals();
-    let result = call();
-    set_signals(before);
+pub fn without_signals<T>(call: impl FnOnce(&SignalsBlocked) -> T) -> T {
+    let blocked = SignalsBlocked::new();
+    let result = call(&blocked);
+    blocked.restore();
     result
 }

@@ -49,7 +49,7 @@ pub use boundary::syscall6;
 pub use calls::*;
 pub use credentials::{as_after_exec, effective_user, has_changed_ids};
 pub use descriptors::{
-    Disposition, StatusFlags, all_handlers_restart, block_signal, block_signals,
+    Disposition, SignalsBlocked, StatusFlags, all_handlers_restart, block_signal, block_signals,
     block_signals_but_cancellation, descriptor_limit, drop_handlers, duplicate, duplicate_from,
     epoll_ctl, gettid, is_alive, is_close_on_exec, is_on_signal_stack, set_close_on_exec,
     set_descriptor_limit, set_signals, status_flags, thread_is_alive, without_blocking,

@@ -165,11 +165,24 @@ pub fn receive_now(fd: i32, bytes: &mut [u8]) -> Result<usize, Errno> {
 
 /// Waits for `events` on `fd`, at most `timeout`; gives the events, 0 after the timeout. See ppoll(2).
 pub fn poll(fd: i32, events: i16, timeout: Duration) -> Result<i16, Errno> {
+    poll_with(fd, events, Some(timeout), None)
+}
+
+/// As [`poll`], for ever without `timeout`, and with `mask` as the thread's signal mask while the kernel waits. A
+/// negative `fd` has no event.
+pub fn poll_with(
+    fd: i32,
+    events: i16,
+    timeout: Option<Duration>,
+    mask: Option<&u64>,
+) -> Result<i16, Errno> {
     let mut entry = libc::pollfd { fd, events, revents: 0 };
-    let mut limit = super::time::timespec(timeout);
-    // SAFETY: one pollfd and one timespec, both alive and ours; no signal mask.
+    let mut limit = timeout.map(super::time::timespec);
+    let limit = limit.as_mut().map_or(0, |limit| core::ptr::from_mut(limit) as usize);
+    let (mask, size) = mask.map_or((0, 0), |mask| (core::ptr::from_ref(mask) as usize, 8));
+    // SAFETY: one pollfd, and a timespec and a mask of 8 bytes if any, alive and ours.
     Errno::check(unsafe {
-        syscall6(libc::SYS_ppoll, &raw mut entry as usize, 1, &raw mut limit as usize, 0, 0, 0)
+        syscall6(libc::SYS_ppoll, &raw mut entry as usize, 1, limit, mask, size, 0)
     })?;
     Ok(entry.revents)
 }

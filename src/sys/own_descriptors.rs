@@ -86,7 +86,7 @@ fn list(words: &Words, own: i32) -> bool {
 /// If the hard limit is the lower one, any number will do.
 #[cold]
 fn duplicate_beyond_limit(fd: i32) -> Result<i32, Errno> {
-    without_signals(|| {
+    without_signals(|_| {
         let limit = descriptor_limit()?;
         let (lowest, hard) = (limit.rlim_cur.min(LIMIT as u64), limit.rlim_max);
         if lowest < hard {

@@ -13,7 +13,7 @@ use super::stage::Stage;
 use crate::sockets::record::End;
 use crate::sockets::verified::Inode;
 use crate::sockets::{Progress, SlotId, SocketId};
-use crate::sys::{self, Errno, time};
+use crate::sys::{self, Errno, SignalsBlocked, time};
 use crate::tor::{Advance, DriveError};
 
 impl Slot {
@@ -26,22 +26,21 @@ impl Slot {
         id: SocketId,
         owner: Option<Owner<'_>>,
         fd: Option<i32>,
+        blocked: &SignalsBlocked,
     ) -> Look {
-        sys::without_signals(|| {
-            if self.lock.try_lock() == TryLock::Notified {
-                return Look::at(Progress::Busy);
+        if self.lock.try_lock() == TryLock::Notified {
+            return Look::at(Progress::Busy);
+        }
+        let locked = Locked::new(self, number, blocked);
+        if self.is_of(id) {
+            if let Some(fd) = fd {
+                // Relaxed: see `Slot::last_descriptor`.
+                self.last_descriptor.store(fd, Relaxed);
             }
-            let locked = Locked::new(self, number);
-            if self.is_of(id) {
-                if let Some(fd) = fd {
-                    // Relaxed: see `Slot::last_descriptor`.
-                    self.last_descriptor.store(fd, Relaxed);
-                }
-                return locked.drive_until_quiet(owner);
-            }
-            locked.unlock();
-            owner.map_or(Look::at(Progress::Unconnected), Look::lost)
-        })
+            return locked.drive_until_quiet(owner);
+        }
+        locked.unlock();
+        owner.map_or(Look::at(Progress::Unconnected), Look::lost)
     }
 
     /// The last descriptor that this process had of the socket `id` is closed. A socket that forked
@@ -49,16 +48,16 @@ impl Slot {
     pub(super) fn last_descriptor_closed(&self, slot: SlotId, id: SocketId) {
         self.request(id, Cancel::LastClose);
         // Where another thread holds the run lock, it looks again.
-        let _ = self.drive(slot, id, None, None);
+        let _ = sys::without_signals(|blocked| self.drive(slot, id, None, None, blocked));
     }
 
     /// In a forked child: frees what belonged to threads that the child lacks. Handshakes that the
     /// child can't share are given up here; the parent goes on with them.
-    pub(super) fn after_fork_in_child(&self, slot: SlotId) {
+    pub(super) fn after_fork_in_child(&self, slot: SlotId, blocked: &SignalsBlocked) {
         let was_locked = self.lock.reset_in_child();
         // Relaxed: the child has one thread.
         self.waiter.store(0, Relaxed);
-        let Some(mut locked) = self.try_lock_any(slot) else { return };
+        let Some(mut locked) = self.try_lock_any(slot, blocked) else { return };
         let inner = locked.inner_mut();
         inner.process = sys::process();
         if inner.shared.is_some() && was_locked {

@@ -12,7 +12,7 @@ use super::stage::Stage;
 use super::token::Token;
 use crate::sockets::{OwnSocket, Progress, SlotId, SocketId, Unverified, Verified};
 use crate::socks5::{Credentials, Handshake, Request};
-use crate::sys::{self, Errno, own_descriptors, time};
+use crate::sys::{self, Errno, SignalsBlocked, own_descriptors, time};
 
 /// Plan of a handshake.
 pub struct Plan<'a> {
@@ -24,18 +24,24 @@ pub struct Plan<'a> {
     pub tor: SocketAddr,
     /// Time at which it has to be over, in nanoseconds since boot.
     pub deadline: u64,
+    /// The call waits for the end.
+    pub waits: bool,
 }
 
 /// Number of tries for a run lock that is held for the time of a step.
 const TRIES: u32 = 10_000;
 
 impl Slot {
-    /// Takes the run lock, for the socket `id`, waiting for another thread's step if need be. The
-    /// caller has blocked signals. `None` if the slot is another socket's, or other threads are at
-    /// it all the time.
-    pub fn lock_of(&self, slot: SlotId, id: SocketId) -> Option<Locked<'_>> {
+    /// Takes the run lock, for the socket `id`, waiting for another thread's step if need be. `None` if
+    /// the slot is another socket's, or other threads are at it all the time.
+    pub fn lock_of(
+        &self,
+        slot: SlotId,
+        id: SocketId,
+        blocked: &SignalsBlocked,
+    ) -> Option<Locked<'_>> {
         for _ in 0..TRIES {
-            if let Some(locked) = self.try_lock_of(slot, id) {
+            if let Some(locked) = self.try_lock_of(slot, id, blocked) {
                 return Some(locked);
             }
             if !self.is_of(id) {
@@ -46,8 +52,13 @@ impl Slot {
         None
     }
 
-    fn try_lock_of(&self, slot: SlotId, id: SocketId) -> Option<Locked<'_>> {
-        let locked = self.try_lock_any(slot)?;
+    fn try_lock_of(
+        &self,
+        slot: SlotId,
+        id: SocketId,
+        blocked: &SignalsBlocked,
+    ) -> Option<Locked<'_>> {
+        let locked = self.try_lock_any(slot, blocked)?;
         if self.is_of(id) {
             return Some(locked);
         }
@@ -55,9 +66,13 @@ impl Slot {
         None
     }
 
-    /// Takes the run lock if it is free. The caller has blocked signals.
-    pub(super) fn try_lock_any(&self, slot: SlotId) -> Option<Locked<'_>> {
-        self.lock.try_lock_quietly().then(|| Locked::new(self, slot))
+    /// Takes the run lock if it is free.
+    pub(super) fn try_lock_any(
+        &self,
+        slot: SlotId,
+        blocked: &SignalsBlocked,
+    ) -> Option<Locked<'_>> {
+        self.lock.try_lock_quietly().then(|| Locked::new(self, slot, blocked))
     }
 }
 
@@ -73,7 +88,8 @@ pub struct Locked<'s> {
 }
 
 impl<'s> Locked<'s> {
-    pub(super) fn new(slot: &'s Slot, number: SlotId) -> Locked<'s> {
+    /// The caller has just taken the run lock.
+    pub(super) fn new(slot: &'s Slot, number: SlotId, _: &SignalsBlocked) -> Locked<'s> {
         Locked { slot, number, is_first: false }
     }
 
@@ -106,25 +122,31 @@ impl<'s> Locked<'s> {
 
     /// Puts a handshake into the slot: from here on the kernel's epoll entries of the socket carry
     /// tokens. The caller goes on to connect the socket by `own`, then to
-    /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`]. `waiter` is the thread whose connect
-    /// waits, if any; `fd` is the program's descriptor.
-    pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>, waiter: Option<i32>) {
+    /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`], and to [`Locked::set_waiter`] before if
+    /// it waits. `fd` is the program's descriptor.
+    pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>) {
         self.close_own();
         self.write_script(plan);
         self.is_first = true;
         let inner = self.inner_mut();
         inner.inode = None;
-        (inner.own, inner.keeps_own) = (own.into_number(), waiter.is_some());
+        (inner.own, inner.keeps_own) = (own.into_number(), plan.waits);
         inner.stays_connected = false;
         // Relaxed: see `Slot::last_descriptor`.
         self.slot.last_descriptor.store(fd, Relaxed);
         // Relaxed throughout: the Release in `State::set` publishes them.
         self.slot.deadline.store(plan.deadline, Relaxed);
         self.slot.events.store(libc::POLLOUT as u32, Relaxed);
-        self.slot.waiter.store(waiter.unwrap_or(0), Relaxed);
+        self.slot.waiter.store(0, Relaxed);
         self.slot.cancel.forget();
         self.slot.state.set(Stage::InFlight);
         self.sync();
+    }
+
+    /// Makes the thread `me` the one whose connect waits for the end.
+    pub fn set_waiter(&mut self, me: i32) {
+        // Relaxed: see `Slot::register_waiter`.
+        self.slot.waiter.store(me, Relaxed);
     }
 
     /// In a frame of its own, and in place: a script is large, and some stacks are small.

@@ -10,7 +10,7 @@ use super::locked::Locked;
 use super::slot::Slot;
 use super::stage::Stage;
 use crate::sockets::{Record, SlotId, SocketId};
-use crate::sys::{self, Errno, time};
+use crate::sys::{self, Errno, SignalsBlocked, time};
 
 /// Slots of the first chunk; each is twice as long as the one before.
 const FIRST_CHUNK: u32 = 64;
@@ -87,13 +87,17 @@ impl Table {
         self.get(slot).filter(|found| found.is_of(id))
     }
 
-    /// The slot of `record`, locked; `None` if it has none. The caller has blocked signals. Errors:
-    /// `EAGAIN` if other threads are at it all the time.
-    pub fn lock_of(&self, record: &Record) -> Result<Option<(SlotId, Locked<'_>)>, Errno> {
+    /// The slot of `record`, locked; `None` if it has none. Errors: `EAGAIN` if other threads are at it
+    /// all the time.
+    pub fn lock_of(
+        &self,
+        record: &Record,
+        blocked: &SignalsBlocked,
+    ) -> Result<Option<(SlotId, Locked<'_>)>, Errno> {
         let id = record.id();
         let found = record.slot().and_then(|number| Some((number, self.find(number, id)?)));
         let Some((number, slot)) = found else { return Ok(None) };
-        match slot.lock_of(number, id) {
+        match slot.lock_of(number, id, blocked) {
             Some(locked) if !locked.is_free() => Ok(Some((number, locked))),
             Some(locked) => {
                 locked.unlock();
@@ -128,14 +132,17 @@ impl Table {
         Ok(())
     }
 
-    /// A slot for the socket `id`, idle and locked. The caller has blocked signals. Errors: `ENOMEM`;
-    /// `EAGAIN` when all are taken.
-    pub fn allocate(&self, id: SocketId) -> Result<(SlotId, Locked<'_>), Errno> {
+    /// A slot for the socket `id`, idle and locked. Errors: `ENOMEM`; `EAGAIN` when all are taken.
+    pub fn allocate(
+        &self,
+        id: SocketId,
+        blocked: &SignalsBlocked,
+    ) -> Result<(SlotId, Locked<'_>), Errno> {
         // Relaxed: a bound by itself.
         let used = self.used.load(Relaxed).min(CAPACITY);
         // One round over the slots that were used, then a fresh one, then any that is overdue.
         for _ in 0..used.min(FIRST_CHUNK) {
-            if let Some(found) = self.take_next(used, id, is_free) {
+            if let Some(found) = self.take_next(used, id, is_free, blocked) {
                 return Ok(found);
             }
         }
@@ -147,13 +154,13 @@ impl Table {
             let slot = self.get_or_map(fresh)?;
             // The counter first: `each` visits only what it counts.
             self.used.fetch_max(fresh + 1, Relaxed);
-            if let Some(found) = take(slot, fresh, id, is_free) {
+            if let Some(found) = take(slot, fresh, id, is_free, blocked) {
                 return Ok(found);
             }
         }
         let rounds = || (0..CAPACITY).map(|_| ());
-        let spare = rounds().find_map(|()| self.take_next(CAPACITY, id, is_free));
-        let overdue = || rounds().find_map(|()| self.take_next(CAPACITY, id, is_overdue));
+        let spare = rounds().find_map(|()| self.take_next(CAPACITY, id, is_free, blocked));
+        let overdue = || rounds().find_map(|()| self.take_next(CAPACITY, id, is_overdue, blocked));
         spare.or_else(overdue).ok_or(Errno(libc::EAGAIN))
     }
 
@@ -162,6 +169,7 @@ impl Table {
         used: u32,
         id: SocketId,
         may_take: fn(&Locked<'_>) -> bool,
+        blocked: &SignalsBlocked,
     ) -> Option<(SlotId, Locked<'_>)> {
         // Relaxed: a starting point.
         let number = self.cursor.fetch_add(1, Relaxed) % used;
@@ -170,7 +178,7 @@ impl Table {
         if matches!(slot.stage(), Stage::Idle | Stage::Ended(_)) {
             return None;
         }
-        take(slot, number, id, may_take)
+        take(slot, number, id, may_take, blocked)
     }
 
     /// The last descriptor that this process had of the socket `id` is closed.
@@ -205,9 +213,9 @@ impl Table {
             if !slot.is_in_flight() {
                 return;
             }
-            sys::without_signals(|| {
+            sys::without_signals(|blocked| {
                 // Without the lock only the parent goes on with it.
-                if let Some(mut locked) = slot.lock_of(number, slot.id()) {
+                if let Some(mut locked) = slot.lock_of(number, slot.id(), blocked) {
                     if slot.is_in_flight() && locked.share() {
                         // Relaxed: as in `is_shared`.
                         self.shared.store(1, Relaxed);
@@ -221,7 +229,9 @@ impl Table {
     /// In a forked child: takes over what the child shares with its parent, and gives up the rest.
     pub fn after_fork_in_child(&self) {
         sys::forget_process();
-        self.each(|number, slot| slot.after_fork_in_child(number));
+        self.each(|number, slot| {
+            sys::without_signals(|blocked| slot.after_fork_in_child(number, blocked));
+        });
     }
 
     /// Tells whether a handshake was ever shared with a forked process.
@@ -267,8 +277,9 @@ fn take<'s>(
     number: SlotId,
     id: SocketId,
     may_take: fn(&Locked<'_>) -> bool,
+    blocked: &SignalsBlocked,
 ) -> Option<(SlotId, Locked<'s>)> {
-    let mut locked = slot.try_lock_any(number)?;
+    let mut locked = slot.try_lock_any(number, blocked)?;
     if !may_take(&locked) {
         locked.unlock();
         return None;

@@ -144,7 +144,7 @@ impl Keyboard {
 
     /// No handler interrupts the holder of the lock, so that it can't be asked for twice.
     fn locked<R>(&self, call: impl FnOnce(&mut [Disposition; 2]) -> R) -> R {
-        sys::without_signals(|| {
+        sys::without_signals(|_| {
             let process = sys::getpid();
             loop {
                 let holder = self.lock.load(Relaxed);

@@ -126,8 +126,8 @@ pub fn always_waits(settings: &Settings) -> bool {
     }
 }
 
-fn wait(fd: c_int, sent: Sent) -> Result<(), Errno> {
-    let waited = wait_for_connect(fd, &sent);
+fn wait(fd: c_int, mut sent: Sent) -> Result<(), Errno> {
+    let waited = wait_for_connect(fd, &mut sent);
     SOCKETS.finish(sent, waited)
 }
 

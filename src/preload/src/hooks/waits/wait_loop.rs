@@ -5,11 +5,12 @@ use core::ffi::c_int;
 use core::time::Duration;
 
 use epochsocks::sockets::{Progress, Sent};
-use epochsocks::sys::{self, Errno, net, time};
+use epochsocks::sys::{self, Errno, net};
 use libc::sigset_t;
 
+use crate::cancellation::cancellable;
 use crate::sockets::SOCKETS;
-use crate::{clock, errno, real};
+use crate::{clock, errno};
 
 /// A call that waits: what it asks the kernel for, until the program's own condition holds.
 pub trait Waiter {
@@ -112,18 +113,18 @@ pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Resul
     if !progress.is_pending() {
         return Ok(progress);
     }
-    let mut call = OneSocket { fd, progress, sent: None };
-    call.wait(timeout(fd, option)).map(|()| call.progress)
+    sys::without_signals(|blocked| {
+        let mut call = OneSocket { fd, progress, mask: blocked.mask_before(), sent: None };
+        call.wait(timeout(fd, option)).map(|()| call.progress)
+    })
 }
 
 /// Waits for the end of the connect `sent`, which this thread has begun or joined by `fd`, as
 /// [`wait_for_handshake`] does.
-pub fn wait_for_connect(fd: c_int, sent: &Sent) -> Result<(), Errno> {
-    let fd = sent.kept.unwrap_or(fd);
-    let mut call = OneSocket { fd, progress: sent.progress, sent: Some(sent) };
-    if !call.progress.is_pending() {
-        return Ok(());
-    }
+pub fn wait_for_connect(fd: c_int, sent: &mut Sent) -> Result<(), Errno> {
+    let Some(mask) = sent.mask().filter(|_| sent.progress.is_pending()) else { return Ok(()) };
+    let (fd, progress) = (sent.kept.unwrap_or(fd), sent.progress);
+    let mut call = OneSocket { fd, progress, mask, sent: Some(sent) };
     call.wait(timeout(fd, libc::SO_SNDTIMEO))
 }
 
@@ -139,14 +140,17 @@ struct OneSocket<'s> {
     /// A descriptor of the program's, or of the library's own.
     fd: c_int,
     progress: Progress,
+    /// The program's signal mask: all are blocked but where the kernel waits.
+    mask: u64,
     /// The connect that this thread waits for.
-    sent: Option<&'s Sent>,
+    sent: Option<&'s mut Sent>,
 }
 
 impl OneSocket<'_> {
     /// Waits at most `limit`. Errors: `EAGAIN`, `EINTR`.
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Errno> {
-        match wait(self, limit, core::ptr::null()) {
+        let mask = self.mask;
+        match rounds(self, limit, (&raw const mask).cast()) {
             0 => Err(Errno(libc::EAGAIN)),
             1.. => Ok(()),
             _ => Err(Errno(errno::get())),
@@ -156,7 +160,7 @@ impl OneSocket<'_> {
 
 impl Waiter for OneSocket<'_> {
     fn translate(&mut self, now: u64) -> Duration {
-        self.progress = match self.sent {
+        self.progress = match &mut self.sent {
             Some(sent) => SOCKETS.progress_of(sent, now),
             None => SOCKETS.progress(self.fd, now),
         };
@@ -167,17 +171,16 @@ impl Waiter for OneSocket<'_> {
         !self.progress.is_pending()
     }
 
-    fn sleep(&mut self, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+    fn sleep(&mut self, limit: Option<Duration>, _: *const sigset_t) -> c_int {
         // Nothing of the descriptor while another thread drives, not even an error.
-        let (events, count) = match self.progress {
-            Progress::Waiting(wait) => (wait.events, 1),
-            _ => (0, 0),
+        let (fd, events) = match self.progress {
+            Progress::Waiting(wait) => (self.fd, wait.events),
+            _ => (-1, 0),
         };
-        let mut entry = libc::pollfd { fd: self.fd, events, revents: 0 };
-        let limit = limit.map(time::timespec);
-        let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-        // SAFETY: libc's ppoll, with at most one pollfd, a time of ours and the kernel's mask.
-        unsafe { real::ppoll(&raw mut entry, count, limit, mask) }
+        // Not libc's ppoll, which may wait for the signal of a cancellation after the kernel has let it in no
+        // more.
+        let slept = cancellable(|| net::poll_with(fd, events, limit, Some(&self.mask)));
+        slept.map_or_else(errno::fail, c_int::from)
     }
 
     fn goes_on_after_signal(&self) -> bool {
@@ -185,7 +188,7 @@ impl Waiter for OneSocket<'_> {
     }
 
     fn drive(&mut self) -> bool {
-        self.progress = match self.sent {
+        self.progress = match &mut self.sent {
             Some(sent) => SOCKETS.drive_sent(sent),
             None => SOCKETS.drive(self.fd),
         };
