@@ -80,13 +80,6 @@ static struct sockaddr_in address(const char *host, int port)
 	return address;
 }
 
-static int port(void)
-{
-	const char *text = getenv("BENCH_PORT");
-	must(text != NULL, "BENCH_PORT is not set");
-	return atoi(text);
-}
-
 static int tcp(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -97,19 +90,23 @@ static int tcp(void)
 	return fd;
 }
 
-static struct sockaddr_in destination(void)
+/* Where to go, and by which server: read once, as getenv is a hook of some torifiers. */
+static struct sockaddr_in destination, server;
+
+static void read_addresses(void)
 {
 	const char *host = getenv("BENCH_HOST"), *port = getenv("BENCH_HOST_PORT");
-	return address(host ? host : "203.0.113.7", port ? atoi(port) : 80);
+	const char *socks = getenv("BENCH_PORT"), *sink = getenv("BENCH_DIRECT");
+	destination = address(host ? host : "203.0.113.7", port ? atoi(port) : 80);
+	if (sink)
+		destination = address("127.0.0.1", atoi(sink));
+	server = address("127.0.0.1", socks ? atoi(socks) : 0);
 }
 
 static int through_the_torifier(void)
 {
-	struct sockaddr_in to = destination();
-	if (getenv("BENCH_DIRECT"))
-		to = address("127.0.0.1", atoi(getenv("BENCH_DIRECT")));
 	int fd = tcp();
-	must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect");
+	must(connect(fd, (struct sockaddr *)&destination, sizeof destination) == 0, "connect");
 	return fd;
 }
 
@@ -126,11 +123,10 @@ static void read_exactly(int fd, void *buffer, size_t size)
 static int by_bare_socks(void)
 {
 	unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0}, answer[12];
-	struct sockaddr_in to = address("127.0.0.1", port()), there = destination();
-	memcpy(ask + 7, &there.sin_addr, 4);
-	memcpy(ask + 11, &there.sin_port, 2);
+	memcpy(ask + 7, &destination.sin_addr, 4);
+	memcpy(ask + 11, &destination.sin_port, 2);
 	int fd = tcp();
-	must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "connect to the SOCKS server");
+	must(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "connect to the SOCKS server");
 	must(write(fd, ask, sizeof ask) == sizeof ask, "write");
 	read_exactly(fd, answer, sizeof answer);
 	must(answer[0] == 5 && answer[1] == 0 && answer[3] == 0, "the SOCKS server refused");
@@ -703,6 +699,7 @@ int main(int count, char **words)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
+	read_addresses();
 	const char *mode = count > 1 ? words[1] : "";
 	int first = count > 2 ? atoi(words[2]) : 1, second = count > 3 ? atoi(words[3]) : 1;
 	if (!strcmp(mode, "hooks"))
