@@ -36,17 +36,17 @@ pub struct Handshake {
     sent: u16,
     /// Number of bytes of `output` that may be sent before the next message of the server.
     released: u16,
+    /// Number of bytes of `received` that are whole messages: the awaited one follows.
+    read: u16,
     output: Bytes<OUTPUT>,
-    /// The part of the awaited message that has arrived.
-    input: Bytes<{ reply::LONGEST }>,
-    /// All that has arrived, for [`Handshake::transcript`].
+    /// All that has arrived.
     received: Bytes<TRANSCRIPT>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     Awaits(Awaited),
-    /// `input` is a whole reply.
+    /// The last message is a whole reply.
     Complete,
     Failed(Error),
 }
@@ -83,8 +83,8 @@ impl Handshake {
             offered,
             sent: 0,
             released: released_at_first(offered, &output),
+            read: 0,
             output,
-            input: Bytes::EMPTY,
             received: Bytes::EMPTY,
         }
     }
@@ -101,7 +101,7 @@ impl Handshake {
     pub fn resume(&mut self, sent: u16, received: &[u8]) -> bool {
         self.state = State::Awaits(Awaited::Method);
         self.released = released_at_first(self.offered, &self.output);
-        (self.sent, self.input, self.received) = (0, Bytes::EMPTY, Bytes::EMPTY);
+        (self.sent, self.read, self.received) = (0, 0, Bytes::EMPTY);
         let mut left = received;
         loop {
             match self.step() {
@@ -136,7 +136,7 @@ impl Handshake {
     pub fn step(&self) -> Step<'_> {
         match self.state {
             State::Failed(error) => Step::Failed(error),
-            State::Complete => match reply::answer(self.input.as_slice(), self.command) {
+            State::Complete => match reply::answer(self.message(), self.command) {
                 Ok(answer) => Step::Done(answer),
                 Err(error) => Step::Failed(error),
             },
@@ -175,6 +175,11 @@ impl Handshake {
         }
     }
 
+    /// The part of the awaited message that has arrived, or the last one.
+    fn message(&self) -> &[u8] {
+        self.received.as_slice().get(usize::from(self.read)..).unwrap_or(&[])
+    }
+
     fn unsent(&self) -> &[u8] {
         let range = usize::from(self.sent)..usize::from(self.released);
         self.output.as_slice().get(range).unwrap_or(&[])
@@ -194,7 +199,7 @@ impl Handshake {
 
     /// Least number of bytes that the awaited message lacks, judged by what has arrived of it.
     fn missing(&self, awaited: Awaited) -> Result<usize, Error> {
-        let message = self.input.as_slice();
+        let message = self.message();
         let length = match awaited {
             Awaited::Method => reply::check_method(message, self.offered).map(|()| reply::SHORT),
             Awaited::Authentication => reply::check_authentication(message).map(|()| reply::SHORT),
@@ -208,7 +213,6 @@ impl Handshake {
     fn take<'b>(&mut self, awaited: Awaited, bytes: &'b [u8]) -> &'b [u8] {
         let missing = self.missing(awaited).unwrap_or(0);
         let (piece, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
-        self.input.extend(piece);
         self.received.extend(piece);
         match self.missing(awaited) {
             Err(error) => self.state = State::Failed(error),
@@ -229,7 +233,7 @@ impl Handshake {
         };
         if !matches!(self.state, State::Complete) {
             self.released = self.output.len() as u16;
-            self.input = Bytes::EMPTY;
+            self.read = self.received.len() as u16;
         }
     }
 }
@@ -246,7 +250,7 @@ impl fmt::Debug for Handshake {
             .field("state", &self.state)
             .field("command", &self.command)
             .field("sent", &self.sent)
-            .field("input", &self.input)
+            .field("received", &self.received)
             .finish_non_exhaustive()
     }
 }
