@@ -10,6 +10,8 @@ use super::Refusal;
 pub enum OptionDecision {
     /// libc sets it.
     Libc,
+    /// libc sets it, and a connect asks for it from then on: the time limit of a connect.
+    LimitsTime,
     /// It succeeds on a TCP socket without an effect.
     Ignore,
     /// libc sets it, but a socket that the hooks have bound to the loopback interface stays so: there
@@ -22,6 +24,7 @@ pub enum OptionDecision {
 // Linux's numbers that the libc crate lacks: asm-generic/socket.h, linux/in.h, linux/in6.h.
 /// The interface that a socket is bound to, by its number.
 pub const SO_BINDTOIFINDEX: i32 = 62;
+const SO_SNDTIMEO_NEW: i32 = 67;
 const IP_UNICAST_IF: i32 = 50;
 const IP_MSFILTER: i32 = 41;
 const MCAST_JOIN_GROUP: i32 = 42;
@@ -53,7 +56,10 @@ pub const JOINS_V6: [i32; 5] = [
 /// Tells whether [`set`] looks at the option; it looks at few.
 pub const fn is_examined(level: i32, name: i32) -> bool {
     match level {
-        libc::SOL_SOCKET => matches!(name, libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX),
+        libc::SOL_SOCKET => matches!(
+            name,
+            libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX | libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW
+        ),
         libc::IPPROTO_TCP => {
             matches!(name, libc::TCP_FASTOPEN_CONNECT | libc::TCP_REPAIR | libc::TCP_ULP)
         }
@@ -101,6 +107,7 @@ pub fn set(level: i32, name: i32, value: &[u8]) -> OptionDecision {
         (libc::IPPROTO_TCP, libc::TCP_ULP) if name_in(value) != b"tls" => {
             Refuse(Refusal::UpperLayer)
         }
+        (libc::SOL_SOCKET, libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW) => LimitsTime,
         (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => match name_in(value) {
             b"" => Unbind,
             b"lo" => Libc,
@@ -130,7 +137,7 @@ pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
     };
     match decision {
         OptionDecision::Refuse(refusal) => Some(refusal),
-        OptionDecision::Libc | OptionDecision::Ignore | OptionDecision::Unbind => None,
+        _ => None,
     }
 }
 

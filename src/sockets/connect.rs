@@ -116,10 +116,10 @@ pub struct Sent {
     /// The descriptor of the library's own that is kept until the end, if the call waits and has started
     /// it. Another thread may end the handshake, and close it.
     pub kept: Option<i32>,
-    /// The thread, if it waits for the end.
+    /// The call waits for the end.
+    waits: bool,
+    /// The thread, while it waits.
     waiter: Option<Waiter>,
-    /// End of the handshake, for the log once signals come in again: a write may take long.
-    report: Option<Report>,
 }
 
 /// A thread that waits for the end of a connect. Signals come in only where the kernel waits.
@@ -137,12 +137,22 @@ impl Sent {
 
     /// Tells whether the call waits for the end.
     pub fn waits(&self) -> bool {
-        self.waiter.is_some()
+        self.waits
     }
 
     /// The signal mask of the program, if the call waits.
     pub fn mask(&self) -> Option<u64> {
         self.waiter.as_ref().map(|waiter| waiter.blocked.mask_before())
+    }
+
+    /// The end of the wait.
+    fn let_signals_in(&mut self) {
+        if let Some(Waiter { thread, blocked }) = self.waiter.take() {
+            if let Some(slot) = self.slot() {
+                slot.stop_waiting(thread);
+            }
+            blocked.restore();
+        }
     }
 
     fn slot(&self) -> Option<&'static Slot> {
@@ -281,9 +291,9 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     fn join(&self, record: &Record, fd: i32, progress: Progress) -> Result<Sent, Errno> {
         let slot = record.in_flight().map(|attempt| attempt.slot);
         let waits = !sys::status_flags(fd)?.is_nonblocking();
-        let (id, report) = (record.id(), None);
+        let id = record.id();
         let mut sent =
-            Sent { fd, id, slot, progress, is_own: false, kept: None, waiter: None, report };
+            Sent { fd, id, slot, progress, is_own: false, kept: None, waits, waiter: None };
         if waits {
             let thread = sys::gettid();
             if !sent.slot().is_some_and(|slot| slot.register_waiter(thread)) {
@@ -331,36 +341,31 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
         let Attempt { request, credentials, deadline, .. } = attempt;
         let tor = address;
-        let plan =
-            Plan { request, credentials: *credentials, tor, deadline: *deadline, waits };
+        let plan = Plan { request, credentials: *credentials, tor, deadline: *deadline, waits };
         let kept = waits.then_some(own.number());
         let blocked = SignalsBlocked::new();
-        let (slot, thread, look) =
-            match self.start(record, fd, own, flags, &plan, attempt, &blocked) {
-                Ok(started) => started,
-                Err(why) => {
-                    blocked.restore();
-                    return match why {
-                        Unstarted::Late => Ok(None),
-                        Unstarted::OtherFamily => Err(Fault::OtherFamily),
-                        Unstarted::Error(error) => Err(self.tell(error).into()),
-                    };
-                }
-            };
-        let (id, slot, is_own) = (record.id(), Some(slot), true);
-        let Look { progress, report } = look;
-        let mut sent = Sent { fd, id, slot, progress, is_own, kept, waiter: None, report };
-        match thread {
-            Some(thread) => sent.waiter = Some(Waiter { thread, blocked }),
-            None => {
+        let (slot, look) = match self.start(record, fd, own, flags, &plan, attempt, &blocked) {
+            Ok(started) => started,
+            Err(why) => {
                 blocked.restore();
-                self.log_end(&mut sent);
+                return match why {
+                    Unstarted::Late => Ok(None),
+                    Unstarted::OtherFamily => Err(Fault::OtherFamily),
+                    Unstarted::Error(error) => Err(self.tell(error).into()),
+                };
             }
+        };
+        let (id, slot, is_own, progress) = (record.id(), Some(slot), true, look.progress);
+        let mut sent = Sent { fd, id, slot, progress, is_own, kept, waits, waiter: None };
+        match look.waiter {
+            Some(thread) => sent.waiter = Some(Waiter { thread, blocked }),
+            None => blocked.restore(),
         }
+        self.end_wait(&mut sent, look.report);
         Ok(Some(sent))
     }
 
-    /// Claims the record, and connects the socket. Gives the slot, the thread if it waits, and a first look.
+    /// Claims the record, and connects the socket. Gives the slot and a first look.
     fn start(
         &self,
         record: &Record,
@@ -370,7 +375,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         plan: &Plan<'_>,
         attempt: &Attempt<'_>,
         blocked: &SignalsBlocked,
-    ) -> Result<(SlotId, Option<i32>, Look), Unstarted> {
+    ) -> Result<(SlotId, Look), Unstarted> {
         let Ok(claim) = record.begin_connect() else {
             own.close();
             return Err(Unstarted::Late);
@@ -390,12 +395,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             started.map_err(|errno| attempt.is_of_family(socket).then_some(errno))
         });
         match started.unwrap_or_else(|unverified| Err(Some(unverified.errno()))) {
-            Ok(()) => {
-                let waiter = plan.waits.then(sys::gettid);
-                waiter.into_iter().for_each(|me| locked.set_waiter(me));
-                let look = self.leave_in_flight(record, claim, locked, slot, attempt);
-                Ok((slot, waiter, look))
-            }
+            Ok(()) => Ok((slot, self.leave_in_flight(record, claim, locked, slot, attempt))),
             Err(why) => {
                 let _ = locked.undo_start();
                 record.abandon(claim);
@@ -407,9 +407,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         }
     }
 
-    /// Tells the log of the end of the handshake, if a look has shown it.
-    fn log_end(&self, sent: &mut Sent) {
-        if let Some(report) = &sent.report.take() {
+    /// Tells the log of the end of the handshake, if a look has shown it. Signals come in again before, as a
+    /// write may take long.
+    fn end_wait(&self, sent: &mut Sent, report: Option<Report>) {
+        if let Some(report) = &report {
+            sent.let_signals_in();
             self.log(Event::Ended(report));
         }
     }
@@ -437,17 +439,16 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 
     /// Drives a connect that this thread waits for, as [`Sockets::drive`] does.
     pub fn drive_sent(&self, sent: &mut Sent) -> Progress {
-        let Some(Waiter { blocked, .. }) = &sent.waiter else { return Progress::Unconnected };
         let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
-        let record = held.record();
-        let progress = match record.in_flight() {
+        let (record, fd) = (held.record(), sent.fd);
+        let progress = match (record.in_flight(), &sent.waiter) {
             _ if record.id() != sent.id => Progress::Unconnected,
-            Some(attempt) => {
-                let Look { progress, report } = look(record, attempt, sent.fd, blocked);
-                sent.report = sent.report.take().or(report);
+            (Some(attempt), Some(Waiter { blocked, .. })) => {
+                let Look { progress, report, .. } = look(record, attempt, fd, blocked);
+                self.end_wait(sent, report);
                 progress
             }
-            None => record.progress(),
+            _ => record.progress(),
         };
         self.put(held);
         progress
@@ -456,13 +457,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Result of a connect that has waited for its end; `waited` is the result of the wait.
     pub fn finish(&self, mut sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
         let fd = sent.fd;
-        if let Some(Waiter { thread, blocked }) = sent.waiter.take() {
-            if let Some(slot) = sent.slot() {
-                slot.stop_waiting(thread);
-            }
-            blocked.restore();
-        }
-        self.log_end(&mut sent);
+        sent.let_signals_in();
         if let Err(errno) = waited {
             let leave = |record: &Record| (record.id() == sent.id).then(|| record.leave_success());
             self.registry().borrow(fd, leave);

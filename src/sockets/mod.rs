@@ -55,7 +55,7 @@ pub use connect::{Attempt, Connect, ConnectError, Event, Sent};
 pub use connection::Connection;
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};
-pub use progress::{Progress, Wait};
+pub use progress::{LONGEST_SLEEP, Progress, Wait};
 pub use record::{Claim, End, InFlight, Record, SlotId, in_flight_count};
 pub use tracker::{Held, Sockets};
 pub use verified::{OwnSocket, Unverified, Verified};

@@ -30,7 +30,7 @@ pub struct Wait {
 
 /// The longest sleep before the next look at a handshake, which another thread or process may have
 /// driven to its end.
-const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+pub const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// The sleep while another thread or process is at it.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 

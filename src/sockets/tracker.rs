@@ -27,6 +27,9 @@ pub struct Sockets<R, L> {
     /// keeps the earlier one, and does not tell it of the close of its last descriptor before. Relaxed: a
     /// thread that closes a descriptor after another thread's `connect` has learned of that from it.
     pub(super) has_dissolved: AtomicBool,
+    /// Set once a socket may have a time limit of its own, `SO_SNDTIMEO`. Relaxed: a thread that connects a
+    /// socket after another thread has set its limit has learned of that from it.
+    may_have_time_limit: AtomicBool,
 }
 
 /// Number of times that a descriptor may change hands under a lookup before the call gives up.
@@ -62,6 +65,7 @@ impl<R, L> Sockets<R, L> {
             log,
             highest: AtomicI32::new(-1),
             has_dissolved: AtomicBool::new(false),
+            may_have_time_limit: AtomicBool::new(false),
         }
     }
 
@@ -73,6 +77,17 @@ impl<R, L> Sockets<R, L> {
     /// Tells whether any descriptor was ever given an entry, by one load.
     pub fn is_used(&self) -> bool {
         self.highest.load(Relaxed) >= 0
+    }
+
+    /// Notes that a socket may have a time limit.
+    pub fn note_time_limit(&self) {
+        self.may_have_time_limit.store(true, Relaxed);
+    }
+
+    /// Tells whether a socket may have a time limit: the program has set one, or has a socket that was made
+    /// elsewhere.
+    pub fn may_have_time_limit(&self) -> bool {
+        self.may_have_time_limit.load(Relaxed)
     }
 
     fn note(&self, fd: i32) {
@@ -224,6 +239,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
                 None => {}
             }
             // Made elsewhere.
+            self.note_time_limit();
             take_off_routes(fd).map_err(|errno| match errno {
                 // Closed in another thread or a handler.
                 Errno(libc::EBADF | libc::ENOTSOCK) => errno,
@@ -427,12 +443,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 }
 
 /// Drives the handshake of `attempt`, which a look at `record` has shown; `fd` is a descriptor of the socket.
-pub(super) fn look(
-    record: &Record,
-    attempt: InFlight,
-    fd: i32,
-    blocked: &SignalsBlocked,
-) -> Look {
+pub(super) fn look(record: &Record, attempt: InFlight, fd: i32, blocked: &SignalsBlocked) -> Look {
     let owner = Owner { record, attempt };
     let InFlight { id, slot, .. } = attempt;
     match TABLE.find(slot, id) {

@@ -76,11 +76,14 @@ impl Locked<'_> {
     /// `owner` is told before that; then the slot is free, unless the socket has epoll entries.
     pub fn drive_until_quiet(mut self, owner: Option<Owner<'_>>) -> Look {
         let mut last = Step::at(Progress::Unconnected);
+        let mut waiter = None;
         loop {
             if self.slot.is_in_flight() {
                 last = self.step();
             }
-            self.end_first_step();
+            if self.is_first {
+                waiter = self.end_first_step();
+            }
             self.sync();
             if self.slot.stuck.load(Relaxed) != 0 && self.slot.is_in_flight() {
                 // A set would tell of nothing more, and its program wait for ever.
@@ -105,18 +108,23 @@ impl Locked<'_> {
             let report = last.end.map(|end| self.report(end.err()));
             // Before this another thread can't change it.
             if self.slot.lock.unlock() {
-                return Look { progress, report };
+                return Look { progress, report, waiter };
             }
         }
     }
 
-    /// From here on the handshake is another holder's as well, which may be under a filter by then.
-    fn end_first_step(&mut self) {
-        if self.is_first && self.slot.is_in_flight() {
+    /// From here on the handshake is another holder's as well, which may be under a filter by then. Gives the
+    /// thread, if its connect waits: the kernel is asked for it once the request is on its way.
+    fn end_first_step(&mut self) -> Option<i32> {
+        if self.slot.is_in_flight() {
             let inode = self.with_socket(Inode::of).ok().flatten();
             self.inner_mut().inode = inode;
         }
         self.is_first = false;
+        let waiter = self.inner().keeps_own.then(sys::gettid);
+        // Relaxed: see `Slot::register_waiter`.
+        self.slot.waiter.store(waiter.unwrap_or(0), Relaxed);
+        waiter
     }
 
     fn tell(&mut self, owner: Owner<'_>, progress: Progress) {
@@ -219,7 +227,10 @@ impl Locked<'_> {
         let errno = error.map_or(Errno(libc::ECONNABORTED), |error| error.errno());
         // SAFETY: written by `start`, and the caller has the run lock.
         let tor = unsafe { self.inner().script.assume_init_ref() }.tor;
-        let has_waiter = self.slot.has_waiter();
+        let has_waiter = match self.is_first {
+            true => self.inner().keeps_own,
+            false => self.slot.has_waiter(),
+        };
         let disconnected = self.with_socket(|socket| match has_waiter {
             true => socket.disconnect(),
             false => socket.refuse(&tor),

@@ -122,8 +122,7 @@ impl<'s> Locked<'s> {
 
     /// Puts a handshake into the slot: from here on the kernel's epoll entries of the socket carry
     /// tokens. The caller goes on to connect the socket by `own`, then to
-    /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`], and to [`Locked::set_waiter`] before if
-    /// it waits. `fd` is the program's descriptor.
+    /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`]. `fd` is the program's descriptor.
     pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>) {
         self.close_own();
         self.write_script(plan);
@@ -141,12 +140,6 @@ impl<'s> Locked<'s> {
         self.slot.cancel.forget();
         self.slot.state.set(Stage::InFlight);
         self.sync();
-    }
-
-    /// Makes the thread `me` the one whose connect waits for the end.
-    pub fn set_waiter(&mut self, me: i32) {
-        // Relaxed: see `Slot::register_waiter`.
-        self.slot.waiter.store(me, Relaxed);
     }
 
     /// In a frame of its own, and in place: a script is large, and some stacks are small.

@@ -22,6 +22,8 @@ pub struct Look {
     pub progress: Progress,
     /// For the log, once: the caller has ended it.
     pub report: Option<Report>,
+    /// The thread of the caller, if it has started the handshake and waits for the end.
+    pub waiter: Option<i32>,
 }
 
 /// Result of a step of a handshake, under its run lock.
@@ -39,7 +41,7 @@ impl Step {
 
 impl Look {
     pub(super) const fn at(progress: Progress) -> Look {
-        Look { progress, report: None }
+        Look { progress, report: None, waiter: None }
     }
 
     /// The slot is another socket's: the handshake of `owner` was given up.

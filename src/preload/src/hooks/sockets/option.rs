@@ -11,6 +11,7 @@ use libc::socklen_t;
 use super::socket::confines_streams;
 use crate::hooks::arguments::socket_kind;
 use crate::log::refused;
+use crate::sockets::SOCKETS;
 use crate::{errno, real};
 
 /// # Safety
@@ -38,10 +39,15 @@ pub unsafe fn setsockopt(
             });
         }
     }
-    match policy::set(level, name, beginning) {
-        // What was judged is what the kernel gets.
-        OptionDecision::Libc if length as usize <= LONGEST => call(copy.as_ptr().cast()),
-        OptionDecision::Libc => call(value),
+    let decision = policy::set(level, name, beginning);
+    // What was judged is what the kernel gets.
+    let judged = if length as usize <= LONGEST { copy.as_ptr().cast() } else { value };
+    match decision {
+        OptionDecision::Libc => call(judged),
+        OptionDecision::LimitsTime => {
+            SOCKETS.note_time_limit();
+            call(judged)
+        }
         OptionDecision::Ignore => match socket_kind(fd) {
             Answer::Is(kind) if kind.is_tcp() => 0,
             Answer::Is(_) => call(value),

@@ -4,7 +4,7 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use epochsocks::sockets::{Progress, Sent};
+use epochsocks::sockets::{LONGEST_SLEEP, Progress, Sent};
 use epochsocks::sys::{self, Errno, net};
 use libc::sigset_t;
 
@@ -125,7 +125,10 @@ pub fn wait_for_connect(fd: c_int, sent: &mut Sent) -> Result<(), Errno> {
     let Some(mask) = sent.mask().filter(|_| sent.progress.is_pending()) else { return Ok(()) };
     let (fd, progress) = (sent.kept.unwrap_or(fd), sent.progress);
     let mut call = OneSocket { fd, progress, mask, sent: Some(sent) };
-    call.wait(timeout(fd, libc::SO_SNDTIMEO))
+    match SOCKETS.may_have_time_limit() {
+        true => call.wait(timeout(fd, libc::SO_SNDTIMEO)),
+        false => call.wait_without_known_limit(),
+    }
 }
 
 /// A timeout option of the socket `fd`, `SO_SNDTIMEO` or `SO_RCVTIMEO`; `None` if there is none.
@@ -147,6 +150,22 @@ struct OneSocket<'s> {
 }
 
 impl OneSocket<'_> {
+    /// Waits for the end. The socket has no time limit that a hook has seen set: the kernel is asked for one
+    /// only where a first sleep was too short.
+    fn wait_without_known_limit(&mut self) -> Result<(), Errno> {
+        let first = self.wait(Some(LONGEST_SLEEP));
+        let (is_over, is_interrupted) =
+            (first == Err(Errno(libc::EAGAIN)), first == Err(Errno(libc::EINTR)));
+        if !is_over && !is_interrupted {
+            return first;
+        }
+        let limit = timeout(self.fd, libc::SO_SNDTIMEO);
+        if is_interrupted && !(limit.is_none() && self.goes_on_after_signal()) {
+            return first;
+        }
+        self.wait(limit.map(|limit| limit.saturating_sub(LONGEST_SLEEP)))
+    }
+
     /// Waits at most `limit`. Errors: `EAGAIN`, `EINTR`.
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Errno> {
         let mask = self.mask;
