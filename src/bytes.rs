@@ -19,6 +19,13 @@ impl<const N: usize> Bytes<N> {
         Bytes { length: 0, bytes: [0; N] }
     };
 
+    /// Makes it the empty string.
+    pub fn clear(&mut self) {
+        let length = self.len();
+        self.bytes.get_mut(..length).unwrap_or_default().fill(0);
+        self.length = 0;
+    }
+
     /// A copy of `bytes`, or `None` if they don't fit.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut copy = Self::EMPTY;
@@ -114,6 +121,13 @@ mod tests {
         assert_eq!(text.as_slice(), b"ab");
         assert!(text.extend(b"c"));
         assert_eq!(text.len(), 3);
+    }
+
+    #[test]
+    fn what_was_cleared_is_empty() {
+        let mut text = Bytes::<3>::new(b"ab").unwrap();
+        text.clear();
+        assert_eq!(text, Bytes::EMPTY);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Attempt<'a> {
     /// Tells whether the call waits for the end on a socket that is `O_NONBLOCK`, too; called for
     /// such a socket only.
     pub always_waits: fn() -> bool,
+    /// The log is told of a success, too.
+    pub tells_success: bool,
 }
 
 /// Reason that a connect could not be sent off, where an errno alone does not tell the user.
@@ -339,9 +341,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             }
         };
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
-        let Attempt { request, credentials, deadline, .. } = attempt;
-        let tor = address;
-        let plan = Plan { request, credentials: *credentials, tor, deadline: *deadline, waits };
+        let &Attempt { request, credentials, deadline, tells_success, .. } = attempt;
+        let plan = Plan { request, credentials, tor: address, deadline, waits, tells_success };
         let kept = waits.then_some(own.number());
         let blocked = SignalsBlocked::new();
         let (slot, look) = match self.start(record, fd, own, flags, &plan, attempt, &blocked) {

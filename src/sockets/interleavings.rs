@@ -343,8 +343,8 @@ fn epoll_ctl(scene: &Scene, operation: i32) {
 
 calls! {
     a_connect_acts_on_its_own_socket: false, |_| {}, |scene| {
-        if let Ok(Connect::Sent(sent)) = scene.sockets.connect(scene.fd, &attempt(scene.tor)) {
-            let _ = scene.sockets.drive_sent(&sent);
+        if let Ok(Connect::Sent(mut sent)) = scene.sockets.connect(scene.fd, &attempt(scene.tor)) {
+            let _ = scene.sockets.drive_sent(&mut sent);
             let _ = scene.sockets.finish(sent, Ok(()));
         }
     };
@@ -352,8 +352,8 @@ calls! {
         |scene| wait_in_calls(scene.fd),
         |scene| {
             let claimed = Attempt { is_claimed: true, ..attempt(scene.tor) };
-            if let Ok(Connect::Sent(sent)) = scene.sockets.connect(scene.fd, &claimed) {
-                let _ = scene.sockets.drive_sent(&sent);
+            if let Ok(Connect::Sent(mut sent)) = scene.sockets.connect(scene.fd, &claimed) {
+                let _ = scene.sockets.drive_sent(&mut sent);
                 let _ = scene.sockets.finish(sent, Ok(()));
             }
         };

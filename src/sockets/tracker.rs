@@ -431,6 +431,13 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         }
     }
 
+    /// Prepares a filter of the program's own: handshakes go on under it where it forbids some questions.
+    pub fn before_filter(&self) {
+        if in_flight_count() != 0 {
+            TABLE.before_filter();
+        }
+    }
+
     /// Makes the sockets the child's own. Called in the child.
     pub fn after_fork_in_child(&self) {
         self.registry.after_fork_in_child();

@@ -67,26 +67,48 @@ pub enum Step<'a> {
 }
 
 impl Handshake {
+    /// A handshake for nothing, which [`Handshake::renew`] makes one for a request.
+    pub const EMPTY: Handshake = Handshake {
+        state: State::Awaits(Awaited::Method),
+        command: Command::Connect,
+        offered: method::NONE,
+        sent: 0,
+        released: 0,
+        read: 0,
+        output: Bytes::EMPTY,
+        received: Bytes::EMPTY,
+    };
+
     /// A handshake for `request`. With `credentials`, user name and password is the only method
     /// offered: a server that wants none fails the handshake, since isolation would be lost.
     pub fn new(request: &Request, credentials: Option<&Credentials>) -> Handshake {
-        let offered = if credentials.is_some() { method::PASSWORD } else { method::NONE };
-        let mut output = Bytes::EMPTY;
-        output.extend(&[VERSION, 1, offered]);
+        let mut handshake = Handshake::EMPTY;
+        handshake.renew(request, credentials);
+        handshake
+    }
+
+    /// Makes it what [`Handshake::new`] gives, in place: it is large.
+    pub fn renew(&mut self, request: &Request, credentials: Option<&Credentials>) {
+        self.command = request.command;
+        self.offered = if credentials.is_some() { method::PASSWORD } else { method::NONE };
+        self.output.clear();
+        self.output.extend(&[VERSION, 1, self.offered]);
         if let Some(credentials) = credentials {
-            credentials.encode(&request.host, &mut output);
+            credentials.encode(&request.host, &mut self.output);
         }
-        request.encode(&mut output);
-        Handshake {
-            state: State::Awaits(Awaited::Method),
-            command: request.command,
-            offered,
-            sent: 0,
-            released: released_at_first(offered, &output),
-            read: 0,
-            output,
-            received: Bytes::EMPTY,
-        }
+        request.encode(&mut self.output);
+        self.restart();
+    }
+
+    /// Goes to the start: nothing was sent and nothing has arrived.
+    fn restart(&mut self) {
+        self.state = State::Awaits(Awaited::Method);
+        (self.sent, self.read) = (0, 0);
+        self.received.clear();
+        self.released = match self.offered {
+            method::PASSWORD => GREETING as u16,
+            _ => self.output.len() as u16,
+        };
     }
 
     /// State of the handshake: the number of bytes sent, and the bytes received. Another copy of it
@@ -99,9 +121,7 @@ impl Handshake {
     /// may come from an untrusted process: it is judged as the server's own bytes are. Says whether
     /// all of it belongs to the handshake.
     pub fn resume(&mut self, sent: u16, received: &[u8]) -> bool {
-        self.state = State::Awaits(Awaited::Method);
-        self.released = released_at_first(self.offered, &self.output);
-        (self.sent, self.read, self.received) = (0, 0, Bytes::EMPTY);
+        self.restart();
         let mut left = received;
         loop {
             match self.step() {
@@ -157,12 +177,25 @@ impl Handshake {
     /// are ignored, so a driver must never have taken them off the socket.
     pub fn received(&mut self, bytes: &[u8]) {
         let mut left = bytes;
-        while !left.is_empty() {
-            match self.state {
-                State::Awaits(awaited) if self.unsent().is_empty() => {
-                    left = self.take(awaited, left);
-                }
-                _ => return,
+        while let State::Awaits(awaited) = self.state
+            && self.unsent().is_empty()
+            && !left.is_empty()
+        {
+            let most = self.receivable(awaited);
+            let (piece, rest) = left.split_at_checked(most).unwrap_or((left, &[]));
+            self.received.extend(piece);
+            self.judge();
+            left = rest;
+        }
+    }
+
+    /// Judges the messages that have arrived.
+    fn judge(&mut self) {
+        while let State::Awaits(awaited) = self.state {
+            match self.length(awaited) {
+                Err(error) => self.state = State::Failed(error),
+                Ok(length) if length <= self.message().len() => self.finish(awaited, length),
+                Ok(_) => return,
             }
         }
     }
@@ -194,36 +227,22 @@ impl Handshake {
             Awaited::Method | Awaited::Authentication => reply::SHORTEST,
             Awaited::Reply => 0,
         };
-        self.missing(awaited).unwrap_or(0) + replies
+        self.length(awaited).map_or(0, |length| length.saturating_sub(self.message().len()))
+            + replies
     }
 
-    /// Least number of bytes that the awaited message lacks, judged by what has arrived of it.
-    fn missing(&self, awaited: Awaited) -> Result<usize, Error> {
+    /// Length of the awaited message, or the least that it can be, judged by what has arrived of it.
+    fn length(&self, awaited: Awaited) -> Result<usize, Error> {
         let message = self.message();
-        let length = match awaited {
+        match awaited {
             Awaited::Method => reply::check_method(message, self.offered).map(|()| reply::SHORT),
             Awaited::Authentication => reply::check_authentication(message).map(|()| reply::SHORT),
             Awaited::Reply => reply::check_reply(message),
-        };
-        length.map(|length| length.saturating_sub(message.len()))
-    }
-
-    /// Adds to the awaited message as many bytes as it is sure to lack, and goes on to the next message
-    /// where it is whole. Returns the rest.
-    fn take<'b>(&mut self, awaited: Awaited, bytes: &'b [u8]) -> &'b [u8] {
-        let missing = self.missing(awaited).unwrap_or(0);
-        let (piece, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
-        self.received.extend(piece);
-        match self.missing(awaited) {
-            Err(error) => self.state = State::Failed(error),
-            Ok(0) => self.finish(awaited),
-            Ok(_) => {}
         }
-        rest
     }
 
-    /// The awaited message is whole and good.
-    fn finish(&mut self, awaited: Awaited) {
+    /// The awaited message, of `length` bytes, is whole and good.
+    fn finish(&mut self, awaited: Awaited, length: usize) {
         self.state = match awaited {
             Awaited::Method if self.offered == method::PASSWORD => {
                 State::Awaits(Awaited::Authentication)
@@ -233,14 +252,9 @@ impl Handshake {
         };
         if !matches!(self.state, State::Complete) {
             self.released = self.output.len() as u16;
-            self.read = self.received.len() as u16;
+            self.read += length as u16;
         }
     }
-}
-
-/// As many bytes as may be sent before the server's first message.
-fn released_at_first(offered: u8, output: &Bytes<OUTPUT>) -> u16 {
-    if offered == method::PASSWORD { GREETING as u16 } else { output.len() as u16 }
 }
 
 /// Without `output`, which holds the password.

@@ -36,13 +36,22 @@ pub fn count(subject: Subject) {
     }
 }
 
+fn settings() -> &'static Settings {
+    settings::get().unwrap_or(&Settings::DEFAULT)
+}
+
+/// Tells whether the settings' level lets lines of `level` through.
+pub fn writes(level: Level) -> bool {
+    level as u8 <= settings().log_level
+}
+
 /// Writes one line if the settings' level lets it through. Of each subject a limited number is written in a
 /// second, but all of them where everything is asked for.
 pub fn line(level: Level, subject: Subject, message: fmt::Arguments<'_>) {
-    let settings = settings::get().unwrap_or(&Settings::DEFAULT);
-    if level as u8 > settings.log_level {
+    if !writes(level) {
         return;
     }
+    let settings = settings();
     let admission = match LIMITS.get(subject as usize) {
         Some(limit) if settings.log_level < Level::Debug as u8 => {
             limit.admit(time::monotonic().as_secs() as u32)

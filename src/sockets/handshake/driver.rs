@@ -11,7 +11,6 @@ use super::shared::{Shared, TryLease};
 use super::slot::Slot;
 use super::stage::Stage;
 use crate::sockets::record::End;
-use crate::sockets::verified::Inode;
 use crate::sockets::{Progress, SlotId, SocketId};
 use crate::sys::{self, Errno, SignalsBlocked, time};
 use crate::tor::{Advance, DriveError};
@@ -105,7 +104,9 @@ impl Locked<'_> {
             if !self.inner().keeps_own {
                 self.close_own();
             }
-            let report = last.end.map(|end| self.report(end.err()));
+            let tells_success = self.inner().tells_success;
+            let report = last.end.filter(|end| end.is_err() || tells_success);
+            let report = report.map(|end| self.report(end.err()));
             // Before this another thread can't change it.
             if self.slot.lock.unlock() {
                 return Look { progress, report, waiter };
@@ -113,13 +114,9 @@ impl Locked<'_> {
         }
     }
 
-    /// From here on the handshake is another holder's as well, which may be under a filter by then. Gives the
-    /// thread, if its connect waits: the kernel is asked for it once the request is on its way.
+    /// From here on the handshake is another holder's as well. Gives the thread, if its connect waits: the kernel
+    /// is asked for it once the request is on its way.
     fn end_first_step(&mut self) -> Option<i32> {
-        if self.slot.is_in_flight() {
-            let inode = self.with_socket(Inode::of).ok().flatten();
-            self.inner_mut().inode = inode;
-        }
         self.is_first = false;
         let waiter = self.inner().keeps_own.then(sys::gettid);
         // Relaxed: see `Slot::register_waiter`.
@@ -171,8 +168,7 @@ impl Locked<'_> {
         let is_ours = version == self.inner().version || self.catch_up(shared);
         self.inner_mut().version = version;
         let step = if is_ours { self.advance() } else { self.fail(None) };
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let version = shared.publish(unsafe { &self.inner().script.assume_init_ref().handshake });
+        let version = shared.publish(&self.script().handshake);
         self.inner_mut().version = version;
         if let Stage::Ended(end) = self.slot.stage() {
             shared.set_end(end);
@@ -182,8 +178,7 @@ impl Locked<'_> {
     }
 
     fn catch_up(&mut self, shared: &Shared) -> bool {
-        // SAFETY: written by `start`, and the caller has the run lock.
-        shared.catch_up(unsafe { self.script() })
+        shared.catch_up(&mut self.script_mut().handshake)
     }
 
     /// Does what the handshake asks for, or what the program has requested meanwhile.
@@ -197,8 +192,8 @@ impl Locked<'_> {
                 return Step::at(Progress::Unconnected);
             }
         }
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let handshake = unsafe { self.script() };
+        // SAFETY: the only one.
+        let handshake = unsafe { self.handshake() };
         let advanced = self
             .with_socket(|socket| socket.advance(handshake))
             // The next thread that uses the socket supplies a descriptor: wait, at most until the
@@ -211,8 +206,7 @@ impl Locked<'_> {
             }
             Ok(Advance::Waits(_)) if self.is_overdue(0) => self.fail(Some(DriveError::TimedOut)),
             Ok(Advance::Waits(events)) => {
-                // SAFETY: as above, and the one before is not used any more.
-                let awaits = Awaits::of(unsafe { self.script() }).number();
+                let awaits = Awaits::of(&self.script().handshake).number();
                 // Relaxed: see `Slot::wait`.
                 self.slot.events.store(events as u32 | awaits << Slot::AWAITS, Relaxed);
                 Step::at(Progress::Waiting(self.slot.wait()))
@@ -225,8 +219,7 @@ impl Locked<'_> {
     /// disconnected; one whose connect does not wait tells of the error itself, too.
     fn fail(&mut self, error: Option<DriveError>) -> Step {
         let errno = error.map_or(Errno(libc::ECONNABORTED), |error| error.errno());
-        // SAFETY: written by `start`, and the caller has the run lock.
-        let tor = unsafe { self.inner().script.assume_init_ref() }.tor;
+        let tor = self.script().tor;
         let has_waiter = match self.is_first {
             true => self.inner().keeps_own,
             false => self.slot.has_waiter(),
@@ -242,7 +235,6 @@ impl Locked<'_> {
     }
 
     fn report(&self, error: Option<DriveError>) -> Report {
-        // SAFETY: written by `start`, and the caller has the run lock.
-        Report { request: unsafe { self.inner().script.assume_init_ref() }.request, error }
+        Report { request: self.script().request, error }
     }
 }

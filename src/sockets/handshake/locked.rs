@@ -7,9 +7,10 @@ use super::cancel::Cancel;
 use super::entries::{Entries, Target};
 use super::epoll_entry::EpollEntry;
 use super::shared::Shared;
-use super::slot::{Inner, Slot};
+use super::slot::{Inner, Script, Slot};
 use super::stage::Stage;
 use super::token::Token;
+use crate::sockets::verified::Inode;
 use crate::sockets::{OwnSocket, Progress, SlotId, SocketId, Unverified, Verified};
 use crate::socks5::{Credentials, Handshake, Request};
 use crate::sys::{self, Errno, SignalsBlocked, own_descriptors, time};
@@ -26,6 +27,8 @@ pub struct Plan<'a> {
     pub deadline: u64,
     /// The call waits for the end.
     pub waits: bool,
+    /// The log is told of the success, too.
+    pub tells_success: bool,
 }
 
 /// Number of tries for a run lock that is held for the time of a step.
@@ -125,9 +128,12 @@ impl<'s> Locked<'s> {
     /// [`Locked::drive_until_quiet`] or [`Locked::undo_start`]. `fd` is the program's descriptor.
     pub fn start(&mut self, fd: i32, own: OwnSocket, plan: &Plan<'_>) {
         self.close_own();
-        self.write_script(plan);
         self.is_first = true;
+        let script = self.script_mut();
+        (script.request, script.tor) = (*plan.request, plan.tor);
+        script.handshake.renew(plan.request, plan.credentials);
         let inner = self.inner_mut();
+        inner.tells_success = plan.tells_success;
         inner.inode = None;
         (inner.own, inner.keeps_own) = (own.into_number(), plan.waits);
         inner.stays_connected = false;
@@ -140,18 +146,6 @@ impl<'s> Locked<'s> {
         self.slot.cancel.forget();
         self.slot.state.set(Stage::InFlight);
         self.sync();
-    }
-
-    /// In a frame of its own, and in place: a script is large, and some stacks are small.
-    #[inline(never)]
-    fn write_script(&mut self, plan: &Plan<'_>) {
-        let script = self.inner_mut().script.as_mut_ptr();
-        // SAFETY: the slot's own memory, and the caller has the run lock.
-        unsafe {
-            (&raw mut (*script).request).write(*plan.request);
-            (&raw mut (*script).tor).write(plan.tor);
-            (&raw mut (*script).handshake).write(Handshake::new(plan.request, plan.credentials));
-        }
     }
 
     /// Calls `act` with the socket of the slot: by a descriptor of the library's own if there is one,
@@ -226,13 +220,30 @@ impl<'s> Locked<'s> {
         }
     }
 
+    /// Data of the driver. The slot has a socket.
+    pub(super) fn script(&self) -> &Script {
+        // SAFETY: written by `Inner::make`, before the slot's first socket.
+        unsafe { self.inner().script.assume_init_ref() }
+    }
+
+    pub(super) fn script_mut(&mut self) -> &mut Script {
+        // SAFETY: as in `script`.
+        unsafe { self.inner_mut().script.assume_init_mut() }
+    }
+
     /// The handshake's state, apart from the rest of the slot.
     ///
     /// # Safety
-    /// [`Locked::start`] has written the script, and the caller uses one of these at a time.
-    pub(super) unsafe fn script(&mut self) -> &'s mut Handshake {
+    /// The caller uses one of these at a time.
+    pub(super) unsafe fn handshake(&mut self) -> &'s mut Handshake {
         // SAFETY: the caller's contract, and the run lock.
         unsafe { &mut (*self.slot.inner.get()).script.assume_init_mut().handshake }
+    }
+
+    /// Asks for the socket's inode: a filter may soon forbid other questions.
+    pub(super) fn note_inode(&mut self) {
+        let inode = self.with_socket(Inode::of).ok().flatten();
+        self.inner_mut().inode = inode;
     }
 
     /// Ends the handshake here, and leaves the socket as it is: other processes go on with it.
@@ -281,10 +292,8 @@ impl<'s> Locked<'s> {
     pub(super) fn share(&mut self) -> bool {
         if self.inner().shared.is_none() {
             let Ok(shared) = Shared::map() else { return false };
-            // SAFETY: a fresh mapping; written by `start`, and the caller has the run lock.
-            let version = unsafe {
-                shared.as_ref().publish(&self.inner().script.assume_init_ref().handshake)
-            };
+            // SAFETY: a fresh mapping.
+            let version = unsafe { shared.as_ref() }.publish(&self.script().handshake);
             let inner = self.inner_mut();
             (inner.shared, inner.version) = (Some(shared), version);
         }

@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicI32, AtomicU32, AtomicU64,
@@ -27,6 +27,14 @@ pub(super) struct Script {
     pub(super) request: Request,
     /// The address at which the socket reaches Tor.
     pub(super) tor: SocketAddr,
+}
+
+impl Script {
+    const EMPTY: Script = Script {
+        handshake: Handshake::EMPTY,
+        request: Request::resolve_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        tor: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+    };
 }
 
 /// One slot of the table. Zeroed memory is a free one.
@@ -82,7 +90,10 @@ pub(super) struct Inner {
     /// The step of `shared` that `script` has seen.
     pub(super) version: u32,
     pub(super) entries: Entries,
+    /// Written with the others that are made.
     pub(super) script: MaybeUninit<Script>,
+    /// The log is told of a handshake that has succeeded, too.
+    pub(super) tells_success: bool,
 }
 
 // SAFETY: everything but `inner` is atomic, and that belongs to the holder of the run lock.
@@ -205,6 +216,7 @@ impl Inner {
             (&raw mut (*inner).entries).write(Entries::NONE);
             (&raw mut (*inner).shared).write(None);
             (&raw mut (*inner).inode).write(None);
+            (*inner).script.write(Script::EMPTY);
             (&raw mut (*inner).is_made).write(true);
         }
     }

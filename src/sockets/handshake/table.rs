@@ -209,16 +209,31 @@ impl Table {
 
     /// Prepares a fork: handshakes in flight get a part that the child shares.
     pub fn before_fork(&self) {
+        // Without the lock only the parent goes on with it.
+        self.each_in_flight(|locked| {
+            if locked.share() {
+                // Relaxed: as in `is_shared`.
+                self.shared.store(1, Relaxed);
+            }
+        });
+    }
+
+    /// Prepares a filter of the program's own, under which the kernel may not tell a `SO_COOKIE`.
+    pub fn before_filter(&self) {
+        // Without the lock the handshake ends in an error.
+        self.each_in_flight(|locked| locked.note_inode());
+    }
+
+    /// Visits the handshakes in flight, but those whose run lock other threads take all the time.
+    fn each_in_flight(&self, mut visit: impl FnMut(&mut Locked<'_>)) {
         self.each(|number, slot| {
             if !slot.is_in_flight() {
                 return;
             }
             sys::without_signals(|blocked| {
-                // Without the lock only the parent goes on with it.
                 if let Some(mut locked) = slot.lock_of(number, slot.id(), blocked) {
-                    if slot.is_in_flight() && locked.share() {
-                        // Relaxed: as in `is_shared`.
-                        self.shared.store(1, Relaxed);
+                    if locked.is_in_flight() {
+                        visit(&mut locked);
                     }
                     locked.unlock();
                 }

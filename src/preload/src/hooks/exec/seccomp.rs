@@ -6,6 +6,7 @@ use core::ffi::{c_int, c_long, c_ulong};
 use epochsocks::sys::filter::SET_MODE_FILTER;
 
 use crate::hooks::sockets::tor_connect::always_waits;
+use crate::sockets::SOCKETS;
 use crate::{launch, own_filter, real, runtime};
 
 /// `SECCOMP_SET_MODE_STRICT`: read, write, exit and sigreturn are left.
@@ -16,6 +17,7 @@ const SET_MODE_STRICT: usize = 0;
 /// before.
 fn restricted(questions: u8, call: impl FnOnce() -> c_long) -> c_long {
     always_waits(runtime::loaded());
+    SOCKETS.before_filter();
     let result = call();
     if result >= 0 {
         own_filter::restrict_to(questions);

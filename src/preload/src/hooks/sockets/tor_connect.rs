@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use core::time::Duration;
 
 use epochsocks::config::{Connect as ConnectSetting, Settings};
+use epochsocks::log::Level;
 use epochsocks::program::running_program_waits_directly;
 use epochsocks::sockets::{Attempt, Connect, Sent};
 use epochsocks::socks5::{Command, Handshake, Host, Request};
@@ -14,7 +15,7 @@ use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive};
 
 use crate::hooks::waits::wait_loop::{timeout, wait_for_connect};
 use crate::libc_io::Libc;
-use crate::log::log;
+use crate::log::{self, log};
 use crate::sockets::SOCKETS;
 use crate::{clock, errno, launch, runtime};
 
@@ -102,6 +103,7 @@ fn send_off(
         began: began.as_nanos() as u64,
         deadline: deadline.as_nanos() as u64,
         always_waits: || always_waits(runtime::loaded()),
+        tells_success: log::writes(Level::Notice),
     };
     Some(SOCKETS.connect(socket.fd, &attempt))
 }
