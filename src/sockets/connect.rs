@@ -11,7 +11,7 @@ use super::{
 };
 use crate::registry::{Payload, Registry};
 use crate::socks5::{Credentials, Isolation, Request};
-use crate::sys::{self, Errno, SignalsBlocked, StatusFlags};
+use crate::sys::{self, Errno, SignalsBlocked};
 use crate::tor::DialError;
 
 /// One call of connect.
@@ -301,7 +301,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             if !sent.slot().is_some_and(|slot| slot.register_waiter(thread)) {
                 return Err(sent.underway());
             }
-            sent.waiter = Some(Waiter { thread, blocked: SignalsBlocked::new() });
+            sent.waiter = Some(Waiter { thread, blocked: SignalsBlocked::begin() });
         }
         Ok(sent)
     }
@@ -342,10 +342,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         };
         let waits = !flags.is_nonblocking() || (attempt.always_waits)();
         let &Attempt { request, credentials, deadline, tells_success, .. } = attempt;
-        let plan = Plan { request, credentials, tor: address, deadline, waits, tells_success };
+        let plan =
+            Plan { request, credentials, tor: address, flags, deadline, waits, tells_success };
         let kept = waits.then_some(own.number());
-        let blocked = SignalsBlocked::new();
-        let (slot, look) = match self.start(record, fd, own, flags, &plan, attempt, &blocked) {
+        let blocked = SignalsBlocked::begin();
+        let (slot, look) = match self.start(record, fd, own, &plan, attempt, &blocked) {
             Ok(started) => started,
             Err(why) => {
                 blocked.restore();
@@ -372,7 +373,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         record: &Record,
         fd: i32,
         own: OwnSocket,
-        flags: StatusFlags,
         plan: &Plan<'_>,
         attempt: &Attempt<'_>,
         blocked: &SignalsBlocked,
@@ -392,7 +392,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         locked.start(fd, own, plan);
         TABLE.note_deadline(plan.deadline);
         let started = locked.with_socket(|socket| {
-            let started = socket.start_connect(&plan.tor, flags);
+            let started = socket.start_connect(&plan.tor, plan.flags);
             started.map_err(|errno| attempt.is_of_family(socket).then_some(errno))
         });
         match started.unwrap_or_else(|unverified| Err(Some(unverified.errno()))) {

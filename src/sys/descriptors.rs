@@ -266,7 +266,7 @@ pub struct SignalsBlocked {
 
 impl SignalsBlocked {
     /// Blocks them.
-    pub fn new() -> SignalsBlocked {
+    pub fn begin() -> SignalsBlocked {
         SignalsBlocked { before: block_signals(), thread: PhantomData }
     }
 
@@ -283,7 +283,7 @@ impl SignalsBlocked {
 
 /// Runs `call` with every signal blocked that comes from outside: none of them interrupts it.
 pub fn without_signals<T>(call: impl FnOnce(&SignalsBlocked) -> T) -> T {
-    let blocked = SignalsBlocked::new();
+    let blocked = SignalsBlocked::begin();
     let result = call(&blocked);
     blocked.restore();
     result

@@ -13,7 +13,7 @@ use super::token::Token;
 use crate::sockets::verified::Inode;
 use crate::sockets::{OwnSocket, Progress, SlotId, SocketId, Unverified, Verified};
 use crate::socks5::{Credentials, Handshake, Request};
-use crate::sys::{self, Errno, SignalsBlocked, own_descriptors, time};
+use crate::sys::{self, Errno, SignalsBlocked, StatusFlags, own_descriptors, time};
 
 /// Plan of a handshake.
 pub struct Plan<'a> {
@@ -23,6 +23,8 @@ pub struct Plan<'a> {
     pub credentials: Option<&'a Credentials>,
     /// The address at which the socket reaches Tor.
     pub tor: SocketAddr,
+    /// The status flags of the socket's open file description.
+    pub flags: StatusFlags,
     /// Time at which it has to be over, in nanoseconds since boot.
     pub deadline: u64,
     /// The call waits for the end.
@@ -257,8 +259,12 @@ impl<'s> Locked<'s> {
 
     /// Makes the kernel's epoll entries what they have to be at this stage.
     pub(super) fn sync(&mut self) {
-        // Acquire pairs with the Release in `Slot::token_fired`.
-        let fired = self.slot.fired.swap(0, Acquire);
+        // Acquire pairs with the Release in `Slot::token_fired`. A plain load first: mostly there is none, and
+        // who fires one drives next.
+        let fired = match self.slot.fired.load(Acquire) {
+            0 => 0,
+            _ => self.slot.fired.swap(0, Acquire),
+        };
         let fired_in = self.slot.fired_in.load(Relaxed);
         let (slot, serial) = (self.number, self.slot.state.serial());
         let in_flight = self.slot.is_in_flight();

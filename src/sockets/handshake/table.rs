@@ -198,7 +198,9 @@ impl Table {
     /// Notes a deadline, in nanoseconds since boot.
     pub fn note_deadline(&self, deadline: u64) {
         // Relaxed: a bound by itself; a thread that sleeps too long is woken by the token.
-        self.nearest.fetch_max(!deadline, Relaxed);
+        if self.nearest.load(Relaxed) < !deadline {
+            self.nearest.fetch_max(!deadline, Relaxed);
+        }
     }
 
     /// Time at which the next handshake runs out of time, in nanoseconds since boot; may be too early.
