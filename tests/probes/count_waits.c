@@ -1,8 +1,9 @@
-/* Preloaded behind our library: counts how often something is waited for with libc's functions, and
- * raises SIGALRM before the one that it is told to. */
+/* Preloaded behind our library: counts how often something is waited for, and raises SIGALRM
+ * before the one that it is told to. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -44,3 +45,12 @@ COUNTED(epoll_wait, (int set, struct epoll_event *events, int most, int limit),
 COUNTED(epoll_pwait,
         (int set, struct epoll_event *events, int most, int limit, const sigset_t *mask),
         (set, events, most, limit, mask))
+
+/* Around a wait that is a system call of the library's own. */
+int pthread_setcanceltype(int type, int *old)
+{
+    int (*next)(int, int *) = dlsym(RTLD_NEXT, "pthread_setcanceltype");
+    if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
+        note_wait();
+    return next(type, old);
+}
