@@ -3,9 +3,9 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
+use support::closed_port::ClosedPort;
 use support::preload::launcher;
 use support::process::{finish, probe};
 use support::scripted_proxy::Action::{
@@ -73,9 +73,8 @@ fn succeeds(script: &[Action]) {
 
 #[test]
 fn nobody_listens() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
-    let port = listener.local_addr().expect("a listener has an address").port();
-    drop(listener);
+    let closed = ClosedPort::take();
+    let port = closed.number();
     fails(connect_through(port), "ECONNREFUSED", &format!("127.0.0.1:{port}"));
 }
 

@@ -1,9 +1,9 @@
 //! A handshake that fails tells the program once, by its errno.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use crate::scene::{command, ends, late_proxy};
+use crate::support::closed_port::ClosedPort;
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method, reply, reply_bytes};
 
 use Action::{Authentication, Close, Delay, Greeting, Hang, Reply, Request, Reset};
@@ -20,12 +20,9 @@ fn a_failure_is_told_once() {
 
 #[test]
 fn a_proxy_that_is_down_fails_the_connect_by_the_socket() {
-    // A port that was free a moment ago.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
-    let port = listener.local_addr().expect("a listener has an address").port();
-    drop(listener);
+    let port = ClosedPort::take();
     let mut command = command(PROBE, "down", &late_proxy(0));
-    command.env("EPOCHSOCKS_TOR_PORT", port.to_string());
+    command.env("EPOCHSOCKS_TOR_PORT", port.number().to_string());
     ends(command);
 }
 

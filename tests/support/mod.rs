@@ -7,12 +7,14 @@
 //! - [`scripted_proxy`]: a SOCKS server that does what a test tells it, right or wrong
 //! - [`event_loops`]: clients that real event loops drive
 //! - [`process`]: programs with a time limit, and C probes
+//! - [`closed_port`]: a port at which nothing listens
 //! - [`hosts_file`]: a command that sees another /etc/hosts
 //! - [`skip`]: what to do where a test cannot run
 
 // Each test binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod closed_port;
 pub mod event_loops;
 pub mod hosts_file;
 pub mod network;
