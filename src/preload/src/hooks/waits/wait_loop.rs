@@ -62,15 +62,16 @@ pub fn wait(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset
 /// Repeats the wait: an event of a handshake does not end it, but leads to another one for the rest
 /// of the time.
 fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
-    let end = limit.map(|limit| clock::now().saturating_add(limit));
+    let mut now = clock::now();
+    let end = limit.map(|limit| now.saturating_add(limit));
     let saved = errno::get();
-    let mut left = limit;
     // Other descriptors are ready, and only what the handshakes have become is still to be seen.
     let mut peeks = false;
     // The time is over, and one more answer of the kernel is taken as it is.
     let mut is_last = false;
     loop {
-        let longest = call.translate(clock::now().as_nanos() as u64);
+        let left = end.map(|end| end.saturating_sub(now));
+        let longest = call.translate(now.as_nanos() as u64);
         if call.is_done() {
             return finish(call, saved);
         }
@@ -84,6 +85,9 @@ fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t
             }
             errno::set(saved);
         } else if call.drive() && !peeks && !is_last {
+            if call.is_done() {
+                return finish(call, saved);
+            }
             peeks = call.ready() > 0;
             is_last = left == Some(Duration::ZERO);
         } else if call.ready() > 0 || expires || is_last {
@@ -91,7 +95,7 @@ fn rounds(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t
         } else {
             peeks = false;
         }
-        left = end.map(|end| end.saturating_sub(clock::now()));
+        now = clock::now();
     }
 }
 
