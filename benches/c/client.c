@@ -90,7 +90,7 @@ static int tcp(void)
 	return fd;
 }
 
-/* Where to go, and by which server: read once, as getenv is a hook of some torifiers. */
+/* The addresses to reach, and of the server: read once, as getenv is a hook of some torifiers. */
 static struct sockaddr_in destination, server;
 
 static void read_addresses(void)
