@@ -3,6 +3,7 @@
  *   hooks BATCHES                  nanoseconds of each call: as linked, and libc's own
  *   connect THREADS COUNT          connections by connect(), each closed at once
  *   socks THREADS COUNT            the same by a bare SOCKS5 client inside this program
+ *   calls THREADS COUNT            the same by one that makes the system calls of our library's hooks
  *   stream MEGABYTES               bytes through one connection
  *   memory COUNT                   resident bytes of each of so many connections
  *   mixed THREADS MILLISECONDS     getpeername on connections, dup and close of a file
@@ -22,6 +23,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -129,6 +131,42 @@ static int by_bare_socks(void)
 	must(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "connect to the SOCKS server");
 	must(write(fd, ask, sizeof ask) == sizeof ask, "write");
 	read_exactly(fd, answer, sizeof answer);
+	must(answer[0] == 5 && answer[1] == 0 && answer[3] == 0, "the SOCKS server refused");
+	return fd;
+}
+
+static void ask_for_cookie(int fd)
+{
+	uint64_t cookie;
+	socklen_t size = sizeof cookie;
+	must(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0, "SO_COOKIE");
+}
+
+/* As the hooks do it on a socket that they have seen made: each call is there for what src/sockets says. */
+static int by_bare_calls(void)
+{
+	unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0}, answer[12];
+	uint64_t all = ~UINT64_C(0), before;
+	struct timespec limit = {0, 100000000};
+	memcpy(ask + 7, &destination.sin_addr, 4);
+	memcpy(ask + 11, &destination.sin_port, 2);
+	int fd = tcp();
+	ask_for_cookie(fd);
+	syscall(SYS_getpid);
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 512);
+	ask_for_cookie(own);
+	fcntl(own, F_GETFL);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+	sendto(own, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_FASTOPEN, (struct sockaddr *)&server, sizeof server);
+	must(send(own, ask, sizeof ask, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof ask, "send");
+	syscall(SYS_gettid);
+	struct pollfd entry = {own, POLLIN, 0};
+	syscall(SYS_ppoll, &entry, 1, &limit, &before, sizeof before);
+	ask_for_cookie(own);
+	must(recv(own, answer, 9, MSG_DONTWAIT) == 9 && recv(own, answer + 9, 3, MSG_DONTWAIT) == 3,
+	     "the SOCKS server has not answered at once");
+	close(own);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 	must(answer[0] == 5 && answer[1] == 0 && answer[3] == 0, "the SOCKS server refused");
 	return fd;
 }
@@ -708,6 +746,8 @@ int main(int count, char **words)
 		connections(through_the_torifier, first, second);
 	else if (!strcmp(mode, "socks"))
 		connections(by_bare_socks, first, second);
+	else if (!strcmp(mode, "calls"))
+		connections(by_bare_calls, first, second);
 	else if (!strcmp(mode, "stream"))
 		stream(first);
 	else if (!strcmp(mode, "memory"))

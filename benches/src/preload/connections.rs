@@ -17,6 +17,8 @@ use crate::measure::rounds::interleaved;
 
 /// The subject that speaks SOCKS itself, without a library: what set-up is compared with.
 pub const BARE: &str = "bare SOCKS client";
+/// The same with the system calls that the hooks make: what is more than this is the hooks' own instructions.
+pub const CALLS: &str = "bare, the hooks' calls";
 
 /// Measurement in one mode of the client.
 struct Mode {
@@ -30,8 +32,8 @@ struct Mode {
 struct Subject {
     torifier: Torifier,
     name: String,
-    /// The program speaks SOCKS itself.
-    bare: bool,
+    /// The client's mode in which it speaks SOCKS itself.
+    bare: Option<&'static str>,
 }
 
 /// Proxy and destination of the client.
@@ -96,11 +98,18 @@ fn measure(
     let program = compile(CLIENT, scratch)?;
     let (peers, notes) = torifier::peers(way.port, scratch)?;
     results.notes = notes;
-    let with = |torifier: Torifier| Subject { name: torifier.name.clone(), torifier, bare: false };
-    let bare = Subject { torifier: Torifier::nothing(), name: BARE.to_owned(), bare: true };
+    let with = |torifier: Torifier| Subject { name: torifier.name.clone(), torifier, bare: None };
+    let bare = |name: &str, mode| Subject {
+        torifier: Torifier::nothing(),
+        name: name.to_owned(),
+        bare: Some(mode),
+    };
     let direct = way.sink.map(|_| with(Torifier::nothing()));
-    let subjects: Vec<_> = [bare]
+    // Tor does not answer at once, as this one needs it.
+    let calls = way.sink.map(|_| bare(CALLS, "calls"));
+    let subjects: Vec<_> = [bare(BARE, "socks")]
         .into_iter()
+        .chain(calls)
         .chain(direct)
         .chain([with(torifier::epochsocks(way.port)?)])
         .chain(peers.into_iter().map(with))
@@ -108,8 +117,10 @@ fn measure(
     let mut progress = Progress::new(experiment, modes.len());
     for mode in modes {
         progress.step(mode.workload);
-        let asked: Vec<_> =
-            subjects.iter().filter(|s| !s.bare || mode.arguments[0] == "connect").collect();
+        let asked: Vec<_> = subjects
+            .iter()
+            .filter(|s| s.bare.is_none() || mode.arguments[0] == "connect")
+            .collect();
         let samples = interleaved(plan.programs, asked.len(), |index| {
             sample(&program, asked[index], mode, way).unwrap_or_else(|error| {
                 results.notes.push(error.to_string());
@@ -151,8 +162,8 @@ fn sample(program: &Path, subject: &Subject, mode: &Mode, way: &Way<'_>) -> io::
         variables
             .extend([("BENCH_HOST", ECHO.0.to_owned()), ("BENCH_HOST_PORT", ECHO.1.to_string())]);
     }
-    if subject.bare {
-        arguments[0] = "socks".to_owned();
+    if let Some(mode) = subject.bare {
+        arguments[0] = mode.to_owned();
     } else if let Some(sink) = way.sink.filter(|_| subject.torifier.name == NOTHING) {
         variables.push(("BENCH_DIRECT", sink.to_string()));
     }
