@@ -1,8 +1,9 @@
 //! Interleaved rounds.
 
-/// Takes `rounds` samples of each of `subjects`, one of each a round. The order rotates from round
-/// to round, so that none is always the first or always after the same one. Answers one list of
-/// samples for each subject, in the subjects' order; round `r` is sample `r` of each.
+/// Takes `rounds` samples of each of `subjects`, one of each a round. What a process leaves to the kernel falls on
+/// the next one, so the order is that of a Williams design: over all rounds none is the first more often than
+/// another, and none comes more often after the same one. Answers one list of samples for each subject, in the
+/// subjects' order; round `r` is sample `r` of each.
 pub fn interleaved(
     rounds: usize,
     subjects: usize,
@@ -11,11 +12,20 @@ pub fn interleaved(
     let mut samples = vec![Vec::with_capacity(rounds); subjects];
     for round in 0..rounds {
         for turn in 0..subjects {
-            let subject = (turn + round) % subjects;
+            let subject = at(round, turn, subjects);
             samples[subject].push(sample(subject));
         }
     }
     samples
+}
+
+/// The subject of a turn. Row 0 is 0, 1, n-1, 2, n-2 and so on; each round adds 1. An odd number of subjects needs
+/// the mirrored rows, too.
+fn at(round: usize, turn: usize, subjects: usize) -> usize {
+    let is_mirrored = subjects % 2 == 1 && round / subjects % 2 == 1;
+    let turn = if is_mirrored { subjects - 1 - turn } else { turn };
+    let first_row = if turn % 2 == 1 { turn.div_ceil(2) } else { subjects - turn / 2 };
+    (first_row + round) % subjects
 }
 
 #[cfg(test)]
@@ -34,6 +44,24 @@ mod tests {
             let mut sorted = round.to_vec();
             sorted.sort_unstable();
             assert_eq!(sorted, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn each_subject_comes_after_every_other_equally_often() {
+        for subjects in 2..8 {
+            let rounds: Vec<Vec<_>> = (0..2 * subjects)
+                .map(|round| (0..subjects).map(|turn| at(round, turn, subjects)).collect())
+                .collect();
+            let follows = |one, other| {
+                let pairs = rounds.iter().flat_map(|round| round.windows(2));
+                pairs.filter(|pair| *pair == [other, one]).count()
+            };
+            for one in 0..subjects {
+                for other in (0..subjects).filter(|other| *other != one) {
+                    assert_eq!(follows(one, other), 2, "{one} after {other} of {subjects}");
+                }
+            }
         }
     }
 
