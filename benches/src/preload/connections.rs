@@ -57,7 +57,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let memory = ["memory".to_owned(), "70".to_owned()];
     let modes = [
         Mode {
-            runs: if quick { 1 } else { 12 },
+            runs: if quick { 1 } else { 40 },
             ..mode("connect, median time", "µs/connect", "median", &connect(1, one), 1)
         },
         mode("connect, rate", "connects/s", "rate", &connect(64, many), 64),
