@@ -88,7 +88,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some(Arg::Short('h') | Arg::Long("help")) => invocation.action = Action::Help,
             Some(Arg::Short('V') | Arg::Long("version")) => invocation.action = Action::Version,
             Some(Arg::Long("man")) => {
-                let section = parser.optional_value().unwrap_or_else(|| "1".into());
+                let is_section = |word: &OsStr| manual::page(&word.to_string_lossy()).is_some();
+                let behind_equals = parser.optional_value();
+                // As man(1) has it, too: with a space.
+                let word = || parser.try_raw_args()?.next_if(is_section);
+                let section = behind_equals.or_else(word).unwrap_or_else(|| "1".into());
                 let page = manual::page(&section.to_string_lossy());
                 invocation.action = Action::Manual(page.ok_or_else(|| no_page(&section))?);
             }

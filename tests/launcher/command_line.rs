@@ -70,8 +70,10 @@ fn help_and_version_are_printed_without_a_library() {
         ("--version", concat!("epochsocks ", env!("CARGO_PKG_VERSION"))),
         ("help", "Usage: epochsocks"),
         ("--man", ".TH EPOCHSOCKS 1"),
+        ("--man 5", ".TH EPOCHSOCKS.CONF 5"),
     ] {
-        let outcome = outcome(launcher().arg(flag).env("EPOCHSOCKS_LIBRARY", "/nonexistent"));
+        let words = flag.split(' ');
+        let outcome = outcome(launcher().args(words).env("EPOCHSOCKS_LIBRARY", "/nonexistent"));
         assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{flag}");
         assert!(outcome.stdout.starts_with(text), "{outcome:?}");
     }
