@@ -71,8 +71,6 @@ const PIECE: usize = 2048;
 /// Number of bytes, before the instruction that enters the kernel, in which its number is looked
 /// for.
 const REACH: usize = 24;
-/// The same where it comes as an argument: the other arguments are put in their places, too.
-const REACH_OF_GIVEN: usize = 40;
 /// Number of bytes of one piece that are seen again with the next: the reach and the longest two
 /// instructions.
 const OVERLAP: usize = 64;
