@@ -47,7 +47,16 @@ fn a_thread_cancelled_in_close_has_not_closed() {
 
 #[test]
 fn a_thread_cancelled_when_its_wait_is_over_ends() {
+    play("cancel", "woken", &late_proxy());
+}
+
+#[test]
+fn a_cancelled_thread_cleans_up_with_its_own_signal_mask() {
+    play("cancel", "mask", &late_proxy());
+}
+
+fn late_proxy() -> ScriptedProxy {
     use Action::{Delay, Greeting, Request};
     let late = Delay(Duration::from_secs(2));
-    play("cancel", "woken", &ScriptedProxy::start(&[Greeting, method(0), Request, late, reply(0)]));
+    ScriptedProxy::start(&[Greeting, method(0), Request, late, reply(0)])
 }

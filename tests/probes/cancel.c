@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/uio.h>
@@ -12,6 +13,8 @@
 #include "scene.h"
 
 static int fd, other, is_cleaned_up, thread_id;
+/* The signals that clean_up finds blocked. */
+static sigset_t blocked;
 
 static void accept_one(void)
 {
@@ -189,6 +192,7 @@ static void close_it(void)
 static void clean_up(void *unused)
 {
     (void)unused;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
     is_cleaned_up = 1;
 }
 
@@ -378,6 +382,35 @@ static void scene_woken(void)
     }
 }
 
+static void connect_through_tor(void)
+{
+    reach(fd, "192.0.2.1", 80);
+}
+
+static void poll_a_connect(void)
+{
+    struct pollfd entry = {fd, POLLOUT, 0};
+    poll(&entry, 1, -1);
+}
+
+/* The clean-up handlers of a thread that is cancelled before its wait or in it have the thread's own mask. */
+static void scene_mask(void)
+{
+    sigset_t own;
+    EXPECT(sigemptyset(&own) == 0 && sigaddset(&own, SIGUSR2) == 0);
+    EXPECT(pthread_sigmask(SIG_BLOCK, &own, NULL) == 0);
+    for (int is_early = 0; is_early < 2; is_early++)
+        for (int polls = 0; polls < 2; polls++) {
+            fd = socket(AF_INET, SOCK_STREAM | (polls ? SOCK_NONBLOCK : 0), 0);
+            if (polls)
+                FAILS(reach(fd, "192.0.2.1", 80), EINPROGRESS);
+            cancel(polls ? poll_a_connect : connect_through_tor, is_early);
+            EXPECT(sigismember(&blocked, SIGUSR2) == 1);
+            EXPECT(sigismember(&blocked, SIGUSR1) == 0 && sigismember(&blocked, SIGTERM) == 0);
+            EXPECT(close(fd) == 0);
+        }
+}
+
 static const struct scene scenes[] = {
     {"accept", scene_accept},
     {"receive", scene_receive},
@@ -388,6 +421,7 @@ static const struct scene scenes[] = {
     {"connect", scene_connect},
     {"close", scene_close},
     {"woken", scene_woken},
+    {"mask", scene_mask},
     {NULL, NULL},
 };
 

@@ -13,6 +13,7 @@ use epochsocks::socks5::{Command, Handshake, Host, Request};
 use epochsocks::sys::{Errno, net};
 use epochsocks::tor::{Deadline, DialError, DriveError, dial, drive};
 
+use crate::cancellation::pthread_testcancel;
 use crate::hooks::waits::wait_loop::{timeout, wait_for_connect};
 use crate::libc_io::Libc;
 use crate::log::{self, log};
@@ -49,8 +50,10 @@ pub enum Outcome {
     NotAsClaimed,
 }
 
-/// Connects `socket` through Tor; `destination` is what the program will be told that it reached.
+/// Connects `socket` through Tor; `destination` is what the program will be told that it reached. A cancellation
+/// point, at which a thread that was cancelled before has connected nothing, and cleans up with its own signal mask.
 pub fn through_tor(socket: Socket, destination: SocketAddr, host: HostIs) -> Outcome {
+    pthread_testcancel();
     let connected = match send_off(socket, destination, host) {
         None => return Outcome::UnknownCookie,
         Some(Ok(Connect::NotAsClaimed)) => return Outcome::NotAsClaimed,

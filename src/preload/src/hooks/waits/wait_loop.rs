@@ -8,7 +8,7 @@ use epochsocks::sockets::{LONGEST_SLEEP, Progress, Sent};
 use epochsocks::sys::{self, Errno, net};
 use libc::sigset_t;
 
-use crate::cancellation::cancellable;
+use crate::cancellation::{cancellable, pthread_testcancel};
 use crate::sockets::SOCKETS;
 use crate::{clock, errno};
 
@@ -52,6 +52,8 @@ pub trait Waiter {
 /// Signals come in only where the kernel waits: one that was handled in between would not end the
 /// call, and its program might wait for that.
 pub fn wait(call: &mut impl Waiter, limit: Option<Duration>, mask: *const sigset_t) -> c_int {
+    // A thread that was cancelled before cleans up with its own mask.
+    pthread_testcancel();
     let before = sys::block_signals_but_cancellation();
     let own: *const sigset_t = (&raw const before).cast();
     let result = rounds(call, limit, if mask.is_null() { own } else { mask });
@@ -117,6 +119,8 @@ pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Resul
     if !progress.is_pending() {
         return Ok(progress);
     }
+    // As in `wait`.
+    pthread_testcancel();
     sys::without_signals(|blocked| {
         let mut call = OneSocket { fd, progress, mask: blocked.mask_before(), sent: None };
         call.wait(timeout(fd, option)).map(|()| call.progress)
