@@ -161,6 +161,7 @@ impl OneSocket<'_> {
     /// Waits for the end. The socket has no time limit that a hook has seen set: the kernel is asked for one
     /// only where a first sleep was too short.
     fn wait_without_known_limit(&mut self) -> Result<(), Errno> {
+        let saved = errno::get();
         let first = self.wait(Some(LONGEST_SLEEP));
         let (is_over, is_interrupted) =
             (first == Err(Errno(libc::EAGAIN)), first == Err(Errno(libc::EINTR)));
@@ -171,6 +172,8 @@ impl OneSocket<'_> {
         if is_interrupted && !(limit.is_none() && self.goes_on_after_signal()) {
             return first;
         }
+        // A connect that succeeds leaves it as it was.
+        errno::set(saved);
         self.wait(limit.map(|limit| limit.saturating_sub(LONGEST_SLEEP)))
     }
 
