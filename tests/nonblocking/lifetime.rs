@@ -73,6 +73,11 @@ fn a_cancelled_thread_holds_no_handshake() {
 }
 
 #[test]
+fn a_thread_whose_connect_another_one_replaces_does_not_spin() {
+    play(PROBE, "renewed");
+}
+
+#[test]
 fn the_programs_socket_options_stay() {
     play(PROBE, "options");
 }

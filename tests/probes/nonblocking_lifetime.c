@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <wordexp.h>
@@ -203,6 +204,38 @@ static void scene_cancelled(void)
     /* Nobody holds the handshake; this one takes it to its end. */
     EXPECT(reach(fd, HOST, 80) == 0);
     is_connected(fd);
+}
+
+static long processor_time(void)
+{
+    struct rusage usage;
+    EXPECT(getrusage(RUSAGE_SELF, &usage) == 0);
+    return 1000000 * (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + usage.ru_utime.tv_usec +
+           usage.ru_stime.tv_usec;
+}
+
+/* The connect of a thread that waits is undone, and another one of the same socket begins: the thread waits on, or
+ * learns of the end of its own. */
+static void scene_renewed(void)
+{
+    long most = 0;
+    for (int i = 0; i < 4; i++) {
+        pthread_t thread;
+        struct sockaddr none = {.sa_family = AF_UNSPEC};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        connecting = 0;
+        EXPECT(pthread_create(&thread, NULL, connects, (void *)(intptr_t)fd) == 0);
+        wait_until_asleep(&connecting);
+        EXPECT(connect(fd, &none, sizeof none) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+        FAILS(reach(fd, HOST, 80), EINPROGRESS);
+        long before = processor_time();
+        EXPECT(by_poll(fd, -1) == POLLOUT);
+        long spent = processor_time() - before;
+        most = spent > most ? spent : most;
+        EXPECT(pthread_join(thread, NULL) == 0);
+        is_connected(fd);
+    }
+    EXPECT(most < 50000);
 }
 
 static int number_of(int fd, int level, int name)
@@ -505,6 +538,7 @@ static const struct scene scenes[] = {
     {"interrupted", scene_interrupted},
     {"impatient", scene_impatient},
     {"cancelled", scene_cancelled},
+    {"renewed", scene_renewed},
     {"options", scene_options},
     {"cleared", scene_cleared},
     {"spawned", scene_spawned},

@@ -122,7 +122,8 @@ pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Resul
     // As in `wait`.
     pthread_testcancel();
     sys::without_signals(|blocked| {
-        let mut call = OneSocket { fd, progress, mask: blocked.mask_before(), sent: None };
+        let mask = blocked.mask_before();
+        let mut call = OneSocket { fd, programs: fd, progress, mask, sent: None };
         call.wait(timeout(fd, option)).map(|()| call.progress)
     })
 }
@@ -131,8 +132,8 @@ pub fn wait_for_handshake(fd: c_int, progress: Progress, option: c_int) -> Resul
 /// [`wait_for_handshake`] does.
 pub fn wait_for_connect(fd: c_int, sent: &mut Sent) -> Result<(), Errno> {
     let Some(mask) = sent.mask().filter(|_| sent.progress.is_pending()) else { return Ok(()) };
-    let (fd, progress) = (sent.kept.unwrap_or(fd), sent.progress);
-    let mut call = OneSocket { fd, progress, mask, sent: Some(sent) };
+    let (programs, fd, progress) = (fd, sent.kept.unwrap_or(fd), sent.progress);
+    let mut call = OneSocket { fd, programs, progress, mask, sent: Some(sent) };
     match SOCKETS.may_have_time_limit() {
         true => call.wait(timeout(fd, libc::SO_SNDTIMEO)),
         false => call.wait_without_known_limit(),
@@ -150,6 +151,8 @@ pub fn timeout(fd: c_int, option: c_int) -> Option<Duration> {
 struct OneSocket<'s> {
     /// A descriptor of the program's, or of the library's own.
     fd: c_int,
+    /// The descriptor of the program's.
+    programs: c_int,
     progress: Progress,
     /// The program's signal mask: all are blocked but where the kernel waits.
     mask: u64,
@@ -210,6 +213,10 @@ impl Waiter for OneSocket<'_> {
         // Not libc's ppoll, which may wait for the signal of a cancellation after the kernel has let it in no
         // more.
         let slept = cancellable(|| net::poll_with(fd, events, limit, Some(&self.mask)));
+        if slept.is_ok_and(|events| events & libc::POLLNVAL != 0) {
+            // The library's own went with its connect, and another thread has begun a new one of this socket.
+            self.fd = self.programs;
+        }
         slept.map_or_else(errno::fail, c_int::from)
     }
 
