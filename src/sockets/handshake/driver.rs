@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::cancel::Cancel;
 use super::image::Awaits;
-use super::locked::Locked;
+use super::locked::{Locked, TRIES};
 use super::look::{Look, Owner, Report, Step};
 use super::run_lock::TryLock;
 use super::shared::{Shared, TryLease};
@@ -27,7 +27,7 @@ impl Slot {
         fd: Option<i32>,
         blocked: &SignalsBlocked,
     ) -> Look {
-        if self.lock.try_lock() == TryLock::Notified {
+        if self.lock.try_lock() == TryLock::Notified && !self.lock_after_end(id) {
             return Look::at(Progress::Busy);
         }
         let locked = Locked::new(self, number, blocked);
@@ -40,6 +40,18 @@ impl Slot {
         }
         locked.unlock();
         owner.map_or(Look::at(Progress::Unconnected), Look::lost)
+    }
+
+    /// Takes the run lock from a thread that has ended the handshake of the socket `id`. The kernel tells of the
+    /// end before that thread unlocks, and a program that was told must not meet a connect under way. `false`
+    /// where the handshake goes on, or the thread is kept from unlocking.
+    #[cold]
+    fn lock_after_end(&self, id: SocketId) -> bool {
+        let has_ended = || matches!(self.stage(), Stage::Ended(_)) && self.is_of(id);
+        (0..TRIES).take_while(|_| has_ended()).any(|_| {
+            sys::yield_now();
+            self.lock.try_lock_quietly()
+        })
     }
 
     /// The last descriptor that this process had of the socket `id` is closed. A socket that forked
@@ -236,5 +248,34 @@ impl Locked<'_> {
 
     fn report(&self, error: Option<DriveError>) -> Report {
         Report { request: self.script().request, error }
+    }
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::super::TABLE;
+    use super::*;
+
+    #[test]
+    fn a_thread_that_was_told_of_the_end_meets_no_connect_under_way() {
+        let id = SocketId(u64::MAX - 1);
+        let look = |slot: &Slot, number| {
+            sys::without_signals(|blocked| slot.drive(number, id, None, None, blocked).progress)
+        };
+        sys::without_signals(|blocked| {
+            let (number, locked) = TABLE.allocate(id, blocked).expect("there is memory");
+            let slot = locked.slot;
+            slot.state.set(Stage::Ended(Progress::Connected));
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| look(slot, number));
+                while !slot.lock.is_notified() {
+                    sys::yield_now();
+                }
+                locked.unlock();
+                assert_eq!(other.join().expect("no panic"), Progress::Connected);
+            });
+            let locked = slot.lock_of(number, id, blocked).expect("no other thread");
+            assert!(!locked.leave());
+        });
     }
 }

@@ -34,7 +34,7 @@ pub struct Plan<'a> {
 }
 
 /// Number of tries for a run lock that is held for the time of a step.
-const TRIES: u32 = 10_000;
+pub(super) const TRIES: u32 = 10_000;
 
 impl Slot {
     /// Takes the run lock, for the socket `id`, waiting for another thread's step if need be. `None` if

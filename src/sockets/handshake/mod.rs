@@ -16,7 +16,7 @@
 //! | `token` | [`Token`]: what the kernel's entry carries while the handshake is in flight |
 //!
 //! Every thread that uses a socket in flight drives its handshake, one at a time by the run lock; no
-//! thread waits for another. design/nonblocking.md has the invariants. Every function here is
+//! thread waits for another one's step. design/nonblocking.md has the invariants. Every function here is
 //! async-signal-safe.
 
 mod cancel;

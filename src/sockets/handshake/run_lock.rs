@@ -88,6 +88,13 @@ impl RunLock {
         self.0.load(Acquire) != 0
     }
 
+    /// Tells whether its holder has to look again.
+    #[cfg(test)]
+    pub fn is_notified(&self) -> bool {
+        // Relaxed: for a test that waits for it.
+        self.0.load(Relaxed) & NOTIFIED != 0
+    }
+
     /// Frees the lock in a forked child, which lacks the thread that held it; whether one did.
     pub fn reset_in_child(&self) -> bool {
         // Relaxed: the child has one thread.
