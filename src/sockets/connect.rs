@@ -442,16 +442,14 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     pub fn drive_sent(&self, sent: &mut Sent) -> Progress {
         let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
         let (record, fd) = (held.record(), sent.fd);
-        let progress = match (record.in_flight(), &sent.waiter) {
-            _ if record.id() != sent.id => Progress::Unconnected,
-            (Some(attempt), Some(Waiter { blocked, .. })) => {
-                let Look { progress, report, .. } = look(record, attempt, fd, blocked);
-                self.end_wait(sent, report);
-                progress
-            }
-            _ => record.progress(),
+        let Look { progress, report, .. } = match (record.in_flight(), &sent.waiter) {
+            _ if record.id() != sent.id => Look::at(Progress::Unconnected),
+            (Some(attempt), Some(Waiter { blocked, .. })) => look(record, attempt, fd, blocked),
+            _ => Look::at(record.progress()),
         };
+        // Before signals come in: a handler may jump away.
         self.put(held);
+        self.end_wait(sent, report);
         progress
     }
 

@@ -131,8 +131,10 @@ impl Locked<'_> {
     fn end_first_step(&mut self) -> Option<i32> {
         self.is_first = false;
         let waiter = self.inner().keeps_own.then(sys::gettid);
-        // Relaxed: see `Slot::register_waiter`.
-        self.slot.waiter.store(waiter.unwrap_or(0), Relaxed);
+        if let Some(me) = waiter {
+            // Relaxed: see `Slot::register_waiter`.
+            self.slot.waiter.store(me, Relaxed);
+        }
         waiter
     }
 

@@ -40,7 +40,8 @@ impl Step {
 }
 
 impl Look {
-    pub(super) const fn at(progress: Progress) -> Look {
+    /// A look that has ended nothing.
+    pub const fn at(progress: Progress) -> Look {
         Look { progress, report: None, waiter: None }
     }
 
