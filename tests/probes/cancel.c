@@ -393,22 +393,22 @@ static void poll_a_connect(void)
     poll(&entry, 1, -1);
 }
 
-/* The clean-up handlers of a thread that is cancelled before its wait or in it have the thread's own mask. */
+/* The clean-up handlers of a thread that is cancelled before its wait have the thread's own mask. In the wait libc may
+   run them with signals blocked: see the limits in design/nonblocking.md. */
 static void scene_mask(void)
 {
     sigset_t own;
     EXPECT(sigemptyset(&own) == 0 && sigaddset(&own, SIGUSR2) == 0);
     EXPECT(pthread_sigmask(SIG_BLOCK, &own, NULL) == 0);
-    for (int is_early = 0; is_early < 2; is_early++)
-        for (int polls = 0; polls < 2; polls++) {
-            fd = socket(AF_INET, SOCK_STREAM | (polls ? SOCK_NONBLOCK : 0), 0);
-            if (polls)
-                FAILS(reach(fd, "192.0.2.1", 80), EINPROGRESS);
-            cancel(polls ? poll_a_connect : connect_through_tor, is_early);
-            EXPECT(sigismember(&blocked, SIGUSR2) == 1);
-            EXPECT(sigismember(&blocked, SIGUSR1) == 0 && sigismember(&blocked, SIGTERM) == 0);
-            EXPECT(close(fd) == 0);
-        }
+    for (int polls = 0; polls < 2; polls++) {
+        fd = socket(AF_INET, SOCK_STREAM | (polls ? SOCK_NONBLOCK : 0), 0);
+        if (polls)
+            FAILS(reach(fd, "192.0.2.1", 80), EINPROGRESS);
+        cancel(polls ? poll_a_connect : connect_through_tor, 1);
+        EXPECT(sigismember(&blocked, SIGUSR2) == 1);
+        EXPECT(sigismember(&blocked, SIGUSR1) == 0 && sigismember(&blocked, SIGTERM) == 0);
+        EXPECT(close(fd) == 0);
+    }
 }
 
 static const struct scene scenes[] = {
