@@ -94,6 +94,8 @@ static int tcp(void)
 
 /* The addresses to reach, and of the server: read once, as getenv is a hook of some torifiers. */
 static struct sockaddr_in destination, server;
+/* Greeting and request to the server in one write, as Tor allows without authentication. */
+static unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0};
 
 static void read_addresses(void)
 {
@@ -103,6 +105,8 @@ static void read_addresses(void)
 	if (sink)
 		destination = address("127.0.0.1", atoi(sink));
 	server = address("127.0.0.1", socks ? atoi(socks) : 0);
+	memcpy(ask + 7, &destination.sin_addr, 4);
+	memcpy(ask + 11, &destination.sin_port, 2);
 }
 
 static int through_the_torifier(void)
@@ -121,12 +125,9 @@ static void read_exactly(int fd, void *buffer, size_t size)
 	}
 }
 
-/* Greeting and request in one write, as Tor allows without authentication. */
 static int by_bare_socks(void)
 {
-	unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0}, answer[12];
-	memcpy(ask + 7, &destination.sin_addr, 4);
-	memcpy(ask + 11, &destination.sin_port, 2);
+	unsigned char answer[12];
 	int fd = tcp();
 	must(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "connect to the SOCKS server");
 	must(write(fd, ask, sizeof ask) == sizeof ask, "write");
@@ -145,11 +146,9 @@ static void ask_for_cookie(int fd)
 /* As the hooks do it on a socket that they have seen made: each call is there for what src/sockets says. */
 static int by_bare_calls(void)
 {
-	unsigned char ask[] = {5, 1, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0}, answer[12];
+	unsigned char answer[12];
 	uint64_t all = ~UINT64_C(0), before;
 	struct timespec limit = {0, 100000000};
-	memcpy(ask + 7, &destination.sin_addr, 4);
-	memcpy(ask + 11, &destination.sin_port, 2);
 	int fd = tcp();
 	ask_for_cookie(fd);
 	syscall(SYS_getpid);

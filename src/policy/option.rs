@@ -137,7 +137,10 @@ pub fn ancillary(level: i32, kind: i32, data: &[u8]) -> Option<Refusal> {
     };
     match decision {
         OptionDecision::Refuse(refusal) => Some(refusal),
-        _ => None,
+        OptionDecision::Libc
+        | OptionDecision::LimitsTime
+        | OptionDecision::Ignore
+        | OptionDecision::Unbind => None,
     }
 }
 

@@ -121,12 +121,12 @@ pub struct Sent {
     /// The call waits for the end.
     waits: bool,
     /// The thread, while it waits.
-    waiter: Option<Waiter>,
+    waiter: Option<WaitingThread>,
 }
 
 /// A thread that waits for the end of a connect. Signals come in only where the kernel waits.
 #[derive(Debug)]
-struct Waiter {
+struct WaitingThread {
     thread: i32,
     blocked: SignalsBlocked,
 }
@@ -147,9 +147,9 @@ impl Sent {
         self.waiter.as_ref().map(|waiter| waiter.blocked.mask_before())
     }
 
-    /// The end of the wait.
-    fn let_signals_in(&mut self) {
-        if let Some(Waiter { thread, blocked }) = self.waiter.take() {
+    /// Ends the wait: signals come in again.
+    fn end_wait(&mut self) {
+        if let Some(WaitingThread { thread, blocked }) = self.waiter.take() {
             if let Some(slot) = self.slot() {
                 slot.stop_waiting(thread);
             }
@@ -301,7 +301,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             if !sent.slot().is_some_and(|slot| slot.register_waiter(thread)) {
                 return Err(sent.underway());
             }
-            sent.waiter = Some(Waiter { thread, blocked: SignalsBlocked::begin() });
+            sent.waiter = Some(WaitingThread { thread, blocked: SignalsBlocked::begin() });
         }
         Ok(sent)
     }
@@ -360,10 +360,10 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         let (id, slot, is_own, progress) = (record.id(), Some(slot), true, look.progress);
         let mut sent = Sent { fd, id, slot, progress, is_own, kept, waits, waiter: None };
         match look.waiter {
-            Some(thread) => sent.waiter = Some(Waiter { thread, blocked }),
+            Some(thread) => sent.waiter = Some(WaitingThread { thread, blocked }),
             None => blocked.restore(),
         }
-        self.end_wait(&mut sent, look.report);
+        self.report_of(&mut sent, look);
         Ok(Some(sent))
     }
 
@@ -408,13 +408,12 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         }
     }
 
-    /// Tells the log of the end of the handshake, if a look has shown it. Signals come in again before, as a
-    /// write may take long.
-    fn end_wait(&self, sent: &mut Sent, report: Option<Report>) {
-        if let Some(report) = &report {
-            sent.let_signals_in();
-            self.log(Event::Ended(report));
+    /// As [`Sockets::report`], of a look at `sent`. The wait ends before, as a write to the log may take long.
+    fn report_of(&self, sent: &mut Sent, look: Look) -> Progress {
+        if look.report.is_some() {
+            sent.end_wait();
         }
+        self.report(look)
     }
 
     fn leave_in_flight(
@@ -442,21 +441,22 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     pub fn drive_sent(&self, sent: &mut Sent) -> Progress {
         let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
         let (record, fd) = (held.record(), sent.fd);
-        let Look { progress, report, .. } = match (record.in_flight(), &sent.waiter) {
+        let look = match (record.in_flight(), &sent.waiter) {
             _ if record.id() != sent.id => Look::at(Progress::Unconnected),
-            (Some(attempt), Some(Waiter { blocked, .. })) => look(record, attempt, fd, blocked),
+            (Some(attempt), Some(WaitingThread { blocked, .. })) => {
+                look(record, attempt, fd, blocked)
+            }
             _ => Look::at(record.progress()),
         };
         // Before signals come in: a handler may jump away.
         self.put(held);
-        self.end_wait(sent, report);
-        progress
+        self.report_of(sent, look)
     }
 
     /// Result of a connect that has waited for its end; `waited` is the result of the wait.
     pub fn finish(&self, mut sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
         let fd = sent.fd;
-        sent.let_signals_in();
+        sent.end_wait();
         if let Err(errno) = waited {
             let leave = |record: &Record| (record.id() == sent.id).then(|| record.leave_success());
             self.registry().borrow(fd, leave);

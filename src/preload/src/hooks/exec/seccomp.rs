@@ -13,8 +13,8 @@ use crate::{launch, own_filter, real, runtime};
 const SET_MODE_STRICT: usize = 0;
 
 /// Runs `call`, which puts this process under a filter that permits these questions: from then on it asks no
-/// others, and the launch's other processes nothing. The program's file, which a connect may have to read, is read
-/// before.
+/// others, and the launch's other processes nothing. Before that the program's file, which a connect may have to
+/// read, is read, and connects under way are prepared.
 fn restricted(questions: u8, call: impl FnOnce() -> c_long) -> c_long {
     always_waits(runtime::loaded());
     SOCKETS.before_filter();

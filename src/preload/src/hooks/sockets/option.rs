@@ -40,7 +40,7 @@ pub unsafe fn setsockopt(
         }
     }
     let decision = policy::set(level, name, beginning);
-    // What was judged is what the kernel gets.
+    // The kernel gets the bytes that were judged.
     let judged = if length as usize <= LONGEST { copy.as_ptr().cast() } else { value };
     match decision {
         OptionDecision::Libc => call(judged),
