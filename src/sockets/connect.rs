@@ -1,13 +1,13 @@
-//! A connect through Tor: begun, sent off, finished.
+//! A connect through Tor: begun and sent off.
 
 use core::net::SocketAddr;
 use core::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::handshake::{Locked, Look, Owner, Plan, Report, Slot, TABLE};
-use super::tracker::look;
-use super::verified::compare;
+use super::handshake::{Locked, Look, Owner, Plan, Report, TABLE};
+use super::sent::{Sent, WaitingThread};
+use super::verified::{compare, disconnect};
 use super::{
-    Claim, Connection, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified, Verified,
+    Claim, Connection, OwnSocket, Progress, Record, SlotId, Sockets, Unverified, Verified,
 };
 use crate::registry::{Payload, Registry};
 use crate::socks5::{Credentials, Isolation, Request};
@@ -100,66 +100,6 @@ pub enum Connect {
     NoRecord,
     /// The descriptor is not what the caller has claimed; nothing was done.
     NotAsClaimed,
-}
-
-/// A connect that is under way. One that waits ends in [`Sockets::finish`].
-#[derive(Debug)]
-pub struct Sent {
-    /// A descriptor of the program's, by which the record is found.
-    fd: i32,
-    /// The socket.
-    id: SocketId,
-    /// The slot of its handshake, if a look has shown it.
-    slot: Option<SlotId>,
-    /// State of the connect.
-    pub progress: Progress,
-    /// True if this call has started it; otherwise another one has.
-    is_own: bool,
-    /// The descriptor of the library's own that is kept until the end, if the call waits and has started
-    /// it. Another thread may end the handshake, and close it.
-    pub kept: Option<i32>,
-    /// The call waits for the end.
-    waits: bool,
-    /// The thread, while it waits.
-    waiter: Option<WaitingThread>,
-}
-
-/// A thread that waits for the end of a connect. Signals come in only where the kernel waits.
-#[derive(Debug)]
-struct WaitingThread {
-    thread: i32,
-    blocked: SignalsBlocked,
-}
-
-impl Sent {
-    /// Errno of a connect that does not wait.
-    pub fn underway(&self) -> Errno {
-        Errno(if self.is_own { libc::EINPROGRESS } else { libc::EALREADY })
-    }
-
-    /// Tells whether the call waits for the end.
-    pub fn waits(&self) -> bool {
-        self.waits
-    }
-
-    /// The signal mask of the program, if the call waits.
-    pub fn mask(&self) -> Option<u64> {
-        self.waiter.as_ref().map(|waiter| waiter.blocked.mask_before())
-    }
-
-    /// Ends the wait: signals come in again.
-    fn end_wait(&mut self) {
-        if let Some(WaitingThread { thread, blocked }) = self.waiter.take() {
-            if let Some(slot) = self.slot() {
-                slot.stop_waiting(thread);
-            }
-            blocked.restore();
-        }
-    }
-
-    fn slot(&self) -> Option<&'static Slot> {
-        TABLE.find(self.slot?, self.id)
-    }
 }
 
 /// Reason that a connect is not under way.
@@ -408,14 +348,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         }
     }
 
-    /// As [`Sockets::report`], of a look at `sent`. The wait ends before, as a write to the log may take long.
-    fn report_of(&self, sent: &mut Sent, look: Look) -> Progress {
-        if look.report.is_some() {
-            sent.end_wait();
-        }
-        self.report(look)
-    }
-
     fn leave_in_flight(
         &self,
         record: &Record,
@@ -428,53 +360,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         let connection = Connection::new(attempt.destination, attempt.began, isolation);
         let attempt = record.send_off(claim, connection, slot);
         locked.drive_until_quiet(Some(Owner { record, attempt }))
-    }
-
-    /// State of a connect that this thread waits for, as [`Sockets::progress`] says it. The number
-    /// of the program's is not asked for: what is done is done by a descriptor of the library's own.
-    pub fn progress_of(&self, sent: &mut Sent, now: u64) -> Progress {
-        let waiting = sent.slot().and_then(Slot::waiting_for).filter(|wait| wait.deadline > now);
-        waiting.map_or_else(|| self.drive_sent(sent), Progress::Waiting)
-    }
-
-    /// Drives a connect that this thread waits for, as [`Sockets::drive`] does.
-    pub fn drive_sent(&self, sent: &mut Sent) -> Progress {
-        let Some(held) = self.hold(sent.fd) else { return Progress::Unconnected };
-        let (record, fd) = (held.record(), sent.fd);
-        let look = match (record.in_flight(), &sent.waiter) {
-            _ if record.id() != sent.id => Look::at(Progress::Unconnected),
-            (Some(attempt), Some(WaitingThread { blocked, .. })) => {
-                look(record, attempt, fd, blocked)
-            }
-            _ => Look::at(record.progress()),
-        };
-        // Before signals come in: a handler may jump away.
-        self.put(held);
-        self.report_of(sent, look)
-    }
-
-    /// Result of a connect that has waited for its end; `waited` is the result of the wait.
-    pub fn finish(&self, mut sent: Sent, waited: Result<(), Errno>) -> Result<(), Errno> {
-        let fd = sent.fd;
-        sent.end_wait();
-        if let Err(errno) = waited {
-            let leave = |record: &Record| (record.id() == sent.id).then(|| record.leave_success());
-            self.registry().borrow(fd, leave);
-            return Err(if errno.0 == libc::EAGAIN { sent.underway() } else { errno });
-        }
-        let look = self.registry().borrow(fd, |record| {
-            (record.id() == sent.id).then(|| (record.progress(), record.take_error()))
-        });
-        match look.flatten() {
-            Some((Progress::Connected, _)) => Ok(()),
-            Some((_, errno)) => {
-                disconnect(fd, sent.id);
-                // The program has let go of the peer meanwhile.
-                Err(errno.unwrap_or(Errno(libc::ECONNRESET)))
-            }
-            // The socket was closed while the call waited; the number may belong to another file.
-            None => Err(Errno(libc::EBADF)),
-        }
     }
 
     /// The answer to a connect past Tor on a socket that an earlier one leads through Tor; `None` if
@@ -515,12 +400,4 @@ fn slot_for(
         Errno(libc::ENOMEM) => ConnectError::NoMemory,
         _ => ConnectError::TooMany,
     })
-}
-
-/// Leaves the socket as it was before the connect, so that the program may try again.
-fn disconnect(fd: i32, id: SocketId) {
-    if let Ok(own) = OwnSocket::of(fd, id) {
-        own.verified().disconnect();
-        own.close();
-    }
 }

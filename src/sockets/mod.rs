@@ -10,7 +10,8 @@
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
 //! | `closed` | what becomes of the records of descriptors that are closed |
-//! | `connect` | [`Attempt`]: begins, sends off and finishes a connect |
+//! | `connect` | [`Attempt`]: begins a connect and sends it off |
+//! | `sent` | [`Sent`]: a connect that is under way, and the wait for its end |
 //! | `epoll` | [`EpollControl`]: what epoll_ctl(2) does to such a socket |
 //! | `handshake` | the table of handshakes in flight, and the epoll entries of their sockets |
 //!
@@ -43,6 +44,7 @@ mod interleavings;
 mod progress;
 mod record;
 mod registered;
+mod sent;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod tests;
 mod tracker;
@@ -51,12 +53,13 @@ mod verified;
 mod watched;
 
 pub use closed::Absent;
-pub use connect::{Attempt, Connect, ConnectError, Event, Sent};
+pub use connect::{Attempt, Connect, ConnectError, Event};
 pub use connection::Connection;
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};
 pub use progress::{LONGEST_SLEEP, Progress, Wait};
 pub use record::{Claim, End, InFlight, Record, SlotId, in_flight_count};
+pub use sent::Sent;
 pub use tracker::{Held, Sockets};
 pub use verified::{OwnSocket, Unverified, Verified};
 

@@ -50,6 +50,14 @@ pub fn compare(fd: i32, id: SocketId) -> Result<(), Unverified> {
     }
 }
 
+/// Leaves the socket `id`, if `fd` names it, as it was before the connect, so that the program may try again.
+pub fn disconnect(fd: i32, id: SocketId) {
+    if let Ok(own) = OwnSocket::of(fd, id) {
+        own.verified().disconnect();
+        own.close();
+    }
+}
+
 /// The identity of a socket where a filter forbids to ask for its `SO_COOKIE`: its inode. It is unique
 /// while the socket is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
