@@ -8,6 +8,7 @@
  *   memory COUNT                   resident bytes of each of so many connections
  *   mixed THREADS MILLISECONDS     getpeername on connections, dup and close of a file
  *   plain BATCHES                  nanoseconds of a system call that nobody looks at
+ *   socket BATCHES                 nanoseconds of a TCP socket that is made and closed
  *   instructions                   see tests/instruction_counts.rs
  *
  * BENCH_PORT is the SOCKS server's port on 127.0.0.1; BENCH_HOST and BENCH_HOST_PORT are where to go
@@ -715,8 +716,12 @@ static void mixed(int threads, int milliseconds)
 	printf("{\"ns\": %.3f}\n", span / (double)sum);
 }
 
-/* getppid, which libc does not remember and no library stands in front of. */
-static void plain(int batches)
+/* A call that libc does not remember and no library stands in front of. */
+static void plain(void) { getppid(); }
+
+static void socket_and_close(void) { close(socket(AF_INET, SOCK_STREAM, 0)); }
+
+static void alone(void (*call)(void), int batches)
 {
 	enum { TIMES = 10000 };
 	double *times = calloc((size_t)batches, sizeof *times);
@@ -724,7 +729,7 @@ static void plain(int batches)
 	for (int batch = 0; batch < batches; batch++) {
 		int64_t before = now();
 		for (int i = 0; i < TIMES; i++)
-			getppid();
+			call();
 		times[batch] = (double)(now() - before) / TIMES;
 	}
 	printf("{\"ns\": %.3f}\n", at(times, (size_t)batches, 0.5));
@@ -754,7 +759,9 @@ int main(int count, char **words)
 	else if (!strcmp(mode, "mixed"))
 		mixed(first, second);
 	else if (!strcmp(mode, "plain"))
-		plain(first);
+		alone(plain, first);
+	else if (!strcmp(mode, "socket"))
+		alone(socket_and_close, first);
 	else if (!strcmp(mode, "instructions"))
 		instructions();
 	else

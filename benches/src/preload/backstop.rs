@@ -26,7 +26,7 @@ type Workload<'w> = (&'w str, &'w str, Sample<'w>);
 /// Execs a round stands for, of which the sample is the median.
 const EXECS: usize = 20;
 
-/// Measures an exec, a system call, connects of a dynamic and of a static program, and the memory of what
+/// Measures an exec, a system call, a socket, connects of a dynamic and of a static program, and the memory of what
 /// waits beside the program.
 pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let mut results = Results::new("preload-backstop");
@@ -35,8 +35,8 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     let (empty, client) = (compile(EMPTY, scratch)?, compile(CLIENT, scratch)?);
     let static_client = compile_statically(CLIENT, scratch)?;
     let quick = plan.effort == Effort::Quick;
-    let (batches, connects, of_each) =
-        if quick { ("5", "100", "1") } else { ("101", "2000", "10") };
+    let (batches, sockets, connects, of_each) =
+        if quick { ("5", "1", "100", "1") } else { ("101", "11", "2000", "10") };
     let port = server.port.to_string();
     let alone = |subject: &Torifier, program| {
         client_says(subject, program, &port, "median", &["connect", "1", connects])
@@ -47,13 +47,20 @@ pub fn run(plan: &Plan, scratch: &Path) -> io::Result<Results> {
     };
     // The launcher picks a supervisor for a static program by itself.
     let supervised = |subject: &Torifier| subject.name == SUPERVISOR;
-    let workloads: [Workload<'_>; 7] = [
+    let workloads: [Workload<'_>; 8] = [
         ("exec", "µs/exec", Box::new(|subject| Some(exec(subject, &empty)))),
         (
             "system call",
             "ns/call",
             Box::new(|subject| {
                 Some(client_says(subject, &client, &port, "ns", &["plain", batches]))
+            }),
+        ),
+        (
+            "TCP socket, made and closed",
+            "ns",
+            Box::new(|subject| {
+                Some(client_says(subject, &client, &port, "ns", &["socket", sockets]))
             }),
         ),
         ("connect", "µs", Box::new(|subject| Some(alone(subject, &client)))),
