@@ -16,6 +16,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Forgets `fd`.
     #[inline]
     pub fn forget(&self, fd: i32) {
+        self.note_close();
         if self.has_dissolved.load(Relaxed) {
             return self.forget_with_successor(fd);
         }
@@ -32,12 +33,14 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
 
     /// Forgets every descriptor from `first` to `last`.
     pub fn forget_range(&self, first: u32, last: u32) {
+        self.note_close();
         self.entries_in(first, last).for_each(|fd| self.forget(fd));
     }
 
     /// Takes the entry of `fd` out for the time of a call that may close it; ends in
     /// [`Sockets::restore`] or [`Sockets::discard`].
     pub fn detach(&self, fd: i32) -> Option<Absent> {
+        self.note_close();
         let successor = self.successor(fd);
         match self.registry().detach(fd) {
             Some(entry) => Some(Absent { fd, entry, successor }),

@@ -257,7 +257,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         attempt: &Attempt<'_>,
     ) -> Result<Option<Sent>, Fault> {
         let dial = |error| ConnectError::Dial(attempt.tor, error);
-        let own = OwnSocket::of(fd, record.id()).map_err(|unverified| match unverified {
+        let own = self.own_socket(fd, record).map_err(|unverified| match unverified {
             Unverified::Unknown(Errno(libc::EMFILE)) => {
                 self.tell(ConnectError::NoDescriptor).into()
             }

@@ -1,7 +1,6 @@
 //! epoll_ctl(2) on a socket that may connect through Tor.
 
 use super::handshake::{EpollEntry, Interest, Locked, TABLE};
-use super::verified::compare;
 use super::{Event, OwnSocket, Progress, Record, SlotId, SocketId, Sockets, Unverified};
 use crate::registry::Registry;
 use crate::sys::{self, Errno, SignalsBlocked};
@@ -45,7 +44,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// [`ENTRIES`](super::handshake::ENTRIES) sets, and where no descriptor is left; `ENOMEM`.
     pub fn epoll_ctl(&self, call: &EpollControl) -> Result<(), Errno> {
         let Some(held) = self.hold(call.fd) else { return call.real() };
-        let result = match compare(call.fd, held.record().id()) {
+        let result = match self.names(call.fd, held.record()) {
             Ok(()) => sys::without_signals(|blocked| control(held.record(), call, blocked)),
             // Closed behind the hooks, and another file by now.
             Err(Unverified::Other) => call.real(),

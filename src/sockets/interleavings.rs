@@ -23,6 +23,8 @@ use crate::sys::{self, boundary, net, own_descriptors};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Unconnected,
+    /// As `Unconnected`, and the kernel was not asked which socket it is.
+    Unasked,
     /// The proxy has not answered yet.
     InFlight,
     /// The proxy has answered the greeting, so that the driver's next step sends the request.
@@ -32,8 +34,14 @@ enum Before {
     Refused,
 }
 
-const STATES: [Before; 5] =
-    [Before::Unconnected, Before::InFlight, Before::Answered, Before::Connected, Before::Refused];
+const STATES: [Before; 6] = [
+    Before::Unconnected,
+    Before::Unasked,
+    Before::InFlight,
+    Before::Answered,
+    Before::Connected,
+    Before::Refused,
+];
 
 /// Call by which the other thread closes the number, and file that it opens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,12 +232,15 @@ impl Scene {
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         let fd = NEXT.fetch_add(1, Relaxed) % 250 + 250;
         place(net::socket(libc::AF_INET, kind, 0).unwrap(), fd);
-        sockets.track(fd).unwrap();
+        match before {
+            Before::Unasked => sockets.track_unasked(fd).unwrap(),
+            _ => sockets.track(fd).unwrap(),
+        }
         // SAFETY: epoll_create1 takes an integer.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         let id = SocketId(net::cookie(fd).unwrap());
         let mut scene = Scene { sockets, fd, epoll, id, tor, silent, listeners, served: None };
-        if before != Before::Unconnected {
+        if !matches!(before, Before::Unconnected | Before::Unasked) {
             scene.serve(before);
         }
         scene

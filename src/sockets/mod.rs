@@ -10,6 +10,7 @@
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
 //! | `closed` | what becomes of the records of descriptors that are closed |
+//! | `copied` | [`Copying`]: a call that makes another descriptor of a socket |
 //! | `connect` | [`Attempt`]: begins a connect and sends it off |
 //! | `sent` | [`Sent`]: a connect that is under way, and the wait for its end |
 //! | `epoll` | [`EpollControl`]: what epoll_ctl(2) does to such a socket |
@@ -36,6 +37,7 @@
 mod closed;
 mod connect;
 mod connection;
+mod copied;
 mod epoll;
 pub mod handshake;
 mod image;
@@ -55,10 +57,11 @@ mod watched;
 pub use closed::Absent;
 pub use connect::{Attempt, Connect, ConnectError, Event};
 pub use connection::Connection;
+pub use copied::Copying;
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};
 pub use progress::{LONGEST_SLEEP, Progress, Wait};
-pub use record::{Claim, End, InFlight, Record, SlotId, in_flight_count};
+pub use record::{Claim, End, InFlight, Record, SlotId, UNASKED, in_flight_count};
 pub use sent::Sent;
 pub use tracker::{Held, Sockets};
 pub use verified::{OwnSocket, Unverified, Verified};

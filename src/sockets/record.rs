@@ -13,6 +13,9 @@ use crate::sys::Errno;
 /// The number of a slot in the table of handshakes.
 pub type SlotId = u32;
 
+/// Stands for an identity that the kernel was not asked for yet. It gives none of its sockets this one.
+pub const UNASKED: SocketId = SocketId(0);
+
 /// The right to connect one socket, taken by [`Record::begin_connect`]. It ends in
 /// [`Record::publish`], [`Record::send_off`] or [`Record::abandon`]; it has no destructor, as it is
 /// carried across system calls.
@@ -132,7 +135,9 @@ impl State {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Record {
-    id: SocketId,
+    /// Written once, if it begins as [`UNASKED`]. It guards nothing else: Relaxed. A thread that finds the
+    /// slot of a handshake here finds the identity, too, which was written before.
+    id: AtomicU64,
     state: AtomicU64,
     connection: UnsafeCell<MaybeUninit<Connection>>,
 }
@@ -145,7 +150,7 @@ impl Record {
     /// A record of the socket `id`, not connected yet.
     pub const fn new(id: SocketId) -> Self {
         Record {
-            id,
+            id: AtomicU64::new(id.0),
             state: AtomicU64::new(State::UNCONNECTED.0),
             connection: UnsafeCell::new(MaybeUninit::uninit()),
         }
@@ -157,10 +162,10 @@ impl Record {
     /// `memory` is good for a record, and the caller's.
     #[inline(always)]
     pub(super) unsafe fn renew_at(memory: *mut Record, id: SocketId) {
-        // SAFETY: the caller's; the state is atomic, and the connection may stay as it is.
+        // SAFETY: the caller's; these are atomic, and the connection may stay as it is.
         unsafe {
-            (&raw mut (*memory).id).write(id);
-            // Relaxed: what makes the record visible releases it.
+            // Relaxed: what makes the record visible releases both.
+            (*memory).id.store(id.0, Relaxed);
             (*memory).state.store(State::UNCONNECTED.0, Relaxed);
         }
     }
@@ -177,9 +182,18 @@ impl Record {
         State(unsafe { (*memory).state.load(SeqCst) }).slot().is_some()
     }
 
-    /// The identity of the socket. Async-signal-safe.
+    /// The identity of the socket; [`UNASKED`] while no call has needed it. Async-signal-safe.
     pub fn id(&self) -> SocketId {
-        self.id
+        SocketId(self.id.load(Relaxed))
+    }
+
+    /// Gives an [`UNASKED`] record the identity of its socket. Says whether it has that identity now.
+    /// Async-signal-safe.
+    pub fn identify(&self, id: SocketId) -> bool {
+        match self.id.compare_exchange(UNASKED.0, id.0, Relaxed, Relaxed) {
+            Ok(_) => true,
+            Err(other) => other == id.0,
+        }
     }
 
     /// State of the connect, as far as the record knows: `Busy` while a handshake is in flight.
@@ -237,7 +251,7 @@ impl Record {
         // The last descriptor may be closed meanwhile: the attempt is the one of this step.
         let before = self.change(|state| Ok::<_, core::convert::Infallible>(next(state)));
         let seen = next(before.unwrap_or(State::UNCONNECTED));
-        InFlight { id: self.id, slot, seen }
+        InFlight { id: self.id(), slot, seen }
     }
 
     /// Gives the claim back after a failure; the next connect may begin. Async-signal-safe.
@@ -251,7 +265,7 @@ impl Record {
     pub fn in_flight(&self) -> Option<InFlight> {
         let seen = self.state();
         let slot = seen.slot().filter(|_| seen.phase() == Phase::InFlight)?;
-        Some(InFlight { id: self.id, slot, seen })
+        Some(InFlight { id: self.id(), slot, seen })
     }
 
     /// Takes note of how the handshake that `attempt` saw has ended, unless another caller has, or a

@@ -1,7 +1,7 @@
 //! From a descriptor to its record.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
 use core::time::Duration;
 
 use super::handshake::{Interest, Look, Owner, Slot, TABLE, Token};
@@ -9,7 +9,7 @@ use super::progress::until;
 use super::verified::compare;
 use super::{
     ConnectError, Connection, Event, InFlight, OwnSocket, Progress, Record, SlotId, SocketId,
-    Unverified, in_flight_count,
+    UNASKED, Unverified, in_flight_count,
 };
 use crate::registry::{InsertError, Registry};
 use crate::sys::net::{self, Answer};
@@ -30,6 +30,10 @@ pub struct Sockets<R, L> {
     /// Set once a socket may have a time limit of its own, `SO_SNDTIMEO`. Relaxed: a thread that connects a
     /// socket after another thread has set its limit has learned of that from it.
     may_have_time_limit: AtomicBool,
+    /// Calls under way that make another descriptor of a socket.
+    pub(super) copies: AtomicU32,
+    /// Number of closes while there was such a call.
+    pub(super) closes: AtomicU32,
 }
 
 /// Number of times that a descriptor may change hands under a lookup before the call gives up.
@@ -66,6 +70,8 @@ impl<R, L> Sockets<R, L> {
             highest: AtomicI32::new(-1),
             has_dissolved: AtomicBool::new(false),
             may_have_time_limit: AtomicBool::new(false),
+            copies: AtomicU32::new(0),
+            closes: AtomicU32::new(0),
         }
     }
 
@@ -123,7 +129,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     }
 
     /// Makes `target` name what `source` names; see [`Registry::duplicate`].
-    pub fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
+    pub(super) fn duplicate(&self, source: i32, target: i32) -> Result<bool, InsertError> {
         self.note(target);
         self.registry.duplicate(source, target)
     }
@@ -147,7 +153,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         // A change is compared again, as the descriptor may have been closed before it.
         for _ in 0..ATTEMPTS {
             let entry = self.hold(fd);
-            let named = entry.as_ref().map(|entry| entry.record().id());
+            let named = entry.as_ref().map(|entry| self.identity(fd, entry.record()));
             let kernel = match net::cookie(fd).into() {
                 Answer::Is(cookie) => Ok(Some(SocketId(cookie))),
                 Answer::NotASocket(_) => Ok(None),
@@ -199,15 +205,74 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Tells whether `fd` has an entry, and not that of a socket which was closed behind the hooks:
     /// then it is a TCP socket.
     pub fn is_current(&self, fd: i32) -> bool {
-        let id = self.registry.borrow(fd, Record::id);
-        id.is_some_and(|id| compare(fd, id).is_ok())
+        match self.registry.borrow(fd, Record::id) {
+            Some(UNASKED) => self.is_current_unasked(fd),
+            Some(id) => compare(fd, id).is_ok(),
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn is_current_unasked(&self, fd: i32) -> bool {
+        let Some(held) = self.hold(fd) else { return false };
+        let is_current = self.names(fd, held.record()).is_ok();
+        self.put(held);
+        is_current
+    }
+
+    /// Tells whether `fd`, a descriptor of the program's, names the socket of `record`, which the registry has
+    /// shown there.
+    pub(super) fn names(&self, fd: i32, record: &Record) -> Result<(), Unverified> {
+        match record.id() {
+            UNASKED => self.identify(fd, fd, record),
+            id => compare(fd, id),
+        }
+    }
+
+    /// A descriptor of the library's own for the socket of `record`, which the registry has shown at `fd`.
+    pub(super) fn own_socket(&self, fd: i32, record: &Record) -> Result<OwnSocket, Unverified> {
+        OwnSocket::checked(fd, |own| match record.id() {
+            UNASKED => self.identify(fd, own, record),
+            id => compare(own, id),
+        })
+    }
+
+    /// The identity of the socket of `record`, which the registry has shown at `fd`; asked for now if it was not
+    /// yet. [`UNASKED`] where the kernel does not tell, or names a file of another kind.
+    fn identity(&self, fd: i32, record: &Record) -> SocketId {
+        if record.id() == UNASKED {
+            let _ = self.identify(fd, fd, record);
+        }
+        record.id()
+    }
+
+    /// Gives `record`, which the registry has shown at `fd`, the identity of the TCP socket `asked`: that is `fd`
+    /// or a duplicate which was made of it since. If `fd` has the entry after the kernel has answered, no hook has
+    /// seen it closed in between, and the answer is of the socket that the record was made for. A vfork child's
+    /// descriptors are not those of the registry.
+    fn identify(&self, fd: i32, asked: i32, record: &Record) -> Result<(), Unverified> {
+        // A number that was closed by a raw system call may name any file. (NETLINK_XFRM is the same number,
+        // of sockets that no address of IP connects.)
+        let protocol = net::socket_number(asked, libc::SO_PROTOCOL).map_err(Unverified::of)?;
+        let id = SocketId(net::cookie(asked).map_err(Unverified::of)?);
+        let is_there = |there: &Record| core::ptr::eq(there, record);
+        let is_its = protocol == libc::IPPROTO_TCP
+            && self.registry.borrow(fd, is_there) == Some(true)
+            && self.registry.may_change()
+            && record.identify(id);
+        if is_its { Ok(()) } else { Err(Unverified::Other) }
     }
 
     /// A descriptor of this process that names the same socket as `fd`, which has no entry itself.
     pub fn same_socket(&self, fd: i32) -> Option<i32> {
         let id = SocketId(net::cookie(fd).ok()?);
-        self.entries_in(0, u32::MAX)
-            .find(|other| self.registry.borrow(*other, |record| record.id() == id) == Some(true))
+        self.entries_in(0, u32::MAX).find(|other| {
+            let held = self.hold(*other);
+            let is_it =
+                held.as_ref().is_some_and(|held| self.identity(*other, held.record()) == id);
+            held.into_iter().for_each(|held| self.put(held));
+            is_it
+        })
     }
 
     /// Makes `fd`, a TCP socket that the kernel just gave, name a fresh record. An entry that is there
@@ -215,6 +280,12 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// descriptors are not those of the registry, keeps none.
     pub fn track(&self, fd: i32) -> Result<(), Errno> {
         self.insert(fd, SocketId(net::cookie(fd)?)).map(drop)
+    }
+
+    /// As [`Sockets::track`], but the kernel is asked for the identity of the socket when a call needs it, which
+    /// of many never does. Until then the entry is believed while no hook sees `fd` closed.
+    pub fn track_unasked(&self, fd: i32) -> Result<(), Errno> {
+        self.insert(fd, UNASKED).map(drop)
     }
 
     /// The record of the socket `fd`. It is made now if this is the first sight of an inherited or
@@ -234,7 +305,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
                 }
             };
             match entry {
-                Some(held) if held.record().id() == id => return Ok(Some(held)),
+                Some(held) if self.identity(fd, held.record()) == id => return Ok(Some(held)),
                 Some(other) => self.forget_entry(fd, other),
                 None => {}
             }
@@ -260,7 +331,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
                 return Ok(kept);
             }
             let Some(other) = self.hold(fd) else { continue };
-            if compare(fd, other.record().id()).is_ok() {
+            if self.names(fd, other.record()).is_ok() {
                 self.put(other);
                 return Ok(Kept::Yes);
             }
@@ -441,6 +512,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Makes the sockets the child's own. Called in the child.
     pub fn after_fork_in_child(&self) {
         self.registry.after_fork_in_child();
+        // Of threads that the child lacks, or of a handler that has forked. Relaxed: the child has one thread.
+        self.copies.store(0, Relaxed);
         // Of threads that the child lacks. The forking thread has no claim where it can fork.
         self.entries().1.for_each(|fd| {
             self.registry.borrow(fd, Record::forget_claim);

@@ -33,7 +33,7 @@ impl Unverified {
         }
     }
 
-    fn of(errno: Errno) -> Unverified {
+    pub(super) fn of(errno: Errno) -> Unverified {
         match Answer::<()>::from(Err(errno)) {
             Answer::Is(()) | Answer::NotASocket(_) => Unverified::Other,
             Answer::Unknown(errno) => Unverified::Unknown(errno),
@@ -83,8 +83,16 @@ pub struct OwnSocket(i32);
 impl OwnSocket {
     /// Duplicates `fd` and compares the duplicate with `id`.
     pub fn of(fd: i32, id: SocketId) -> Result<OwnSocket, Unverified> {
+        OwnSocket::checked(fd, |own| compare(own, id))
+    }
+
+    /// Duplicates `fd`; `check` says whether the duplicate names the socket.
+    pub(super) fn checked(
+        fd: i32,
+        check: impl FnOnce(i32) -> Result<(), Unverified>,
+    ) -> Result<OwnSocket, Unverified> {
         let own = OwnSocket(sys::own_descriptors::duplicate(fd).map_err(Unverified::of)?);
-        match compare(own.0, id) {
+        match check(own.0) {
             Ok(()) => Ok(own),
             Err(unverified) => {
                 own.close();

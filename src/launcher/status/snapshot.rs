@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use epochsocks::config::{CONF_FILE_VARIABLES, NO_FILE, Settings, Sources, load};
 use epochsocks::resolver::cookie_range::CookieRange;
 use epochsocks::sockets::handshake::Awaits;
-use epochsocks::sockets::{Image, Standing};
+use epochsocks::sockets::{Image, Standing, UNASKED};
 use epochsocks::socks5::{Awaited, Isolation};
 use epochsocks::sys::{Errno, time};
 
@@ -156,7 +156,10 @@ fn socket(
         Entry::Changing => return Ok(Some(socket)),
         Entry::None => return Ok(socket.is_led_by_kernel(kernel).then_some(socket)),
         // Of a socket that was closed behind the hooks, whose number has another one now.
-        Entry::Record(record, _) if kernel.is_some_and(|kernel| kernel.cookie != record.id().0) => {
+        Entry::Record(record, _)
+            if record.id() != UNASKED
+                && kernel.is_some_and(|kernel| kernel.cookie != record.id().0) =>
+        {
             return Ok(socket.is_led_by_kernel(kernel).then_some(socket));
         }
         Entry::Record(record, awaits) => (record, awaits),

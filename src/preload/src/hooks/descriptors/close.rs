@@ -25,6 +25,7 @@ pub unsafe fn close(fd: c_int) -> c_int {
         return errno::fail(Errno(libc::EBADF));
     }
     datagrams::forget(fd);
+    SOCKETS.note_close();
     // SAFETY: the caller's contract.
     unsafe { real::close(fd) }
 }

@@ -3,9 +3,11 @@
 use core::ffi::{c_int, c_long};
 
 use epochsocks::registry::{InsertError, Registry};
+use epochsocks::sockets::Copying;
 use epochsocks::sys::{Errno, own_descriptors};
 
 use super::dup_over::replaced;
+use super::tables;
 use crate::hooks::data::outgoing;
 use crate::log::log;
 use crate::sockets::SOCKETS;
@@ -46,7 +48,7 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
 /// Runs `call`, which answers another name of `source` or a failure. Whatever a handler or another
 /// thread does meanwhile to either descriptor, the copy's entry is of the socket that it names.
 fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    let held = SOCKETS.hold(source);
+    let copying = SOCKETS.begin_copy(source);
     let copy = call();
     if copy >= 0 && copy != source {
         harmless::follow(source, copy);
@@ -54,22 +56,29 @@ fn copied(source: c_int, call: impl FnOnce() -> c_int) -> c_int {
             datagrams::follow(source, copy);
         }
     }
-    let is_strange = held.is_none()
+    let is_strange = copying.is_none()
         && !SOCKETS.registry().contains(source)
         && !SOCKETS.registry().contains(copy);
     if copy >= 0 && !is_strange {
-        follow(source, copy);
-        SOCKETS.correct(copy, held.as_ref());
+        note(source, copy, copying.as_ref(), !tables::numbers_hold());
     }
-    if let Some(held) = held {
-        SOCKETS.put(held);
+    if let Some(copying) = copying {
+        SOCKETS.end_copy(copying);
     }
     copy
 }
 
-/// Makes the registry see what the kernel did: `copy` is another name of what `source` names.
+/// Makes the registry see that `copy` is another name of what `source` names.
 pub fn follow(source: c_int, copy: c_int) {
-    match SOCKETS.duplicate(source, copy) {
+    let copying = SOCKETS.begin_copy(source);
+    note(source, copy, copying.as_ref(), true);
+    if let Some(copying) = copying {
+        SOCKETS.end_copy(copying);
+    }
+}
+
+fn note(source: c_int, copy: c_int, copying: Option<&Copying>, is_doubted: bool) {
+    match SOCKETS.copied(source, copy, copying, is_doubted) {
         // A vfork child keeps no entries, and needs none for the program that it executes.
         Ok(_) | Err(InsertError::Foreign) => {}
         Err(why) => log!(
@@ -95,5 +104,5 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
         // libc writes to these inside.
         return errno::fail(errno);
     }
-    copied(source, || replaced([target], call))
+    replaced([target], || copied(source, call))
 }

@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_long, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use epochsocks::sys::copy_from_program;
+use epochsocks::sys::{copy_from_program, net};
 use libc::pid_t;
 
 use crate::hooks::c_types::CloneEntry;
@@ -19,6 +19,13 @@ static DIVERGE: AtomicBool = AtomicBool::new(false);
 #[inline(always)]
 pub fn diverge() -> bool {
     DIVERGE.load(Relaxed)
+}
+
+/// Tells whether a number that a hook was given names what it named then, until a hook sees it closed. Not where
+/// threads have tables of their own. And not where a backstop lets a program go on that makes system calls past
+/// the hooks: such a one may close a number by them. Async-signal-safe.
+pub fn numbers_hold() -> bool {
+    !diverge() && net::secret().is_none()
 }
 
 /// Notes that the calling thread is about to get a table of its own.

@@ -8,6 +8,7 @@ use epochsocks::config::{Inbound, OutboundLocalhost};
 use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
 use epochsocks::sys::{self, Errno, net};
 
+use crate::hooks::descriptors::tables;
 use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, harmless, real, runtime};
@@ -36,7 +37,7 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
                 return fd;
             }
             confine_stream(fd);
-            or_closed(fd, SOCKETS.track(fd))
+            or_closed(fd, track(fd))
         }
         SocketDecision::Confine => {
             // SAFETY: the caller's contract.
@@ -48,6 +49,16 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
             SOCKETS.forget(fd);
             or_closed(fd, confine(fd))
         }
+    }
+}
+
+/// Gives the TCP socket `fd` its record. The kernel is asked at once which socket it is for the first one of the
+/// process, which shows a system that does not tell, and where numbers may change unseen.
+fn track(fd: c_int) -> Result<(), Errno> {
+    if SOCKETS.is_used() && tables::numbers_hold() {
+        SOCKETS.track_unasked(fd)
+    } else {
+        SOCKETS.track(fd)
     }
 }
 
