@@ -6,8 +6,8 @@ use scopeguard::defer;
 
 use super::children::{child_succeeds, churn, fork};
 use super::epoch::policy::{Epoch, Era, Hazard, PlainEra, Policy};
-use super::support::{self, Slots, bare};
-use super::{Guarantee, InsertError, Payload, Registry, SocketId};
+use super::support::{self, Slots, bare, expect, forbid};
+use super::{Audit, Guarantee, InsertError, Payload, Registry, SocketId};
 
 /// A child whose fork no hook has seen.
 fn raw_fork() -> i32 {
@@ -152,20 +152,24 @@ fn vfork_child_succeeds(child: extern "C" fn(*mut libc::c_void) -> libc::c_int) 
     child_succeeds(make, || ())
 }
 
+/// Tries every change of the registry, which has an entry for 3; says whether all were refused.
+fn is_left_alone(registry: &Slots) -> bool {
+    !registry.may_change()
+        && !registry.remove(3)
+        && registry.detach(3).is_none()
+        && registry.insert(5, SocketId(50)) == Err(InsertError::Foreign)
+        && registry.duplicate(3, 5) == Err(InsertError::Foreign)
+        && registry.supersede(3) == Err(InsertError::Foreign)
+        && registry.borrow(3, |record| record.id()) == Some(SocketId(30))
+}
+
 /// J: a `vfork` child shares the memory and must leave it alone.
 /// promise: J
 #[test]
 fn vfork_child_changes_nothing_of_its_parent() {
     static REGISTRY: Slots = Slots::new();
     extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
-        let left_alone = !REGISTRY.may_change()
-            && !REGISTRY.remove(3)
-            && REGISTRY.detach(3).is_none()
-            && REGISTRY.insert(5, SocketId(50)) == Err(InsertError::Foreign)
-            && REGISTRY.duplicate(3, 5) == Err(InsertError::Foreign)
-            && REGISTRY.supersede(3) == Err(InsertError::Foreign)
-            && REGISTRY.borrow(3, |record| record.id()) == Some(SocketId(30));
-        i32::from(!left_alone)
+        i32::from(!is_left_alone(&REGISTRY))
     }
     REGISTRY.insert(3, SocketId(30)).expect("vacant");
     assert!(vfork_child_succeeds(child));
@@ -251,4 +255,127 @@ fn forked_child_that_was_told_may_have_threads() {
         }
     });
     assert!(whole);
+}
+
+/// A registry with an entry for 3, whose caller has said that it tells of children which share the memory.
+fn presumed_alone() -> Slots {
+    let registry = Slots::new();
+    registry.presume_alone();
+    expect(registry.insert(3, SocketId(30)).is_ok());
+    registry
+}
+
+/// Tells whether this process, a child, changes the registry without a question for its process id, for which it
+/// would be ended.
+fn asks_nothing(registry: &Slots) {
+    forbid(libc::SYS_getpid, libc::SECCOMP_RET_KILL_PROCESS);
+    expect(operations_work(registry));
+}
+
+#[test]
+fn a_process_that_is_alone_asks_the_kernel_nothing() {
+    assert!(child_succeeds(fork, || asks_nothing(&presumed_alone())));
+    let asks = !child_succeeds(fork, || {
+        let registry = Slots::new();
+        expect(registry.insert(3, SocketId(30)).is_ok());
+        asks_nothing(&registry);
+    });
+    assert!(asks, "without a word of the caller each change asks");
+}
+
+/// J: of which the caller has told.
+#[test]
+fn vfork_child_that_was_told_of_changes_nothing_of_its_parent() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        i32::from(!is_left_alone(&REGISTRY))
+    }
+    REGISTRY.presume_alone();
+    REGISTRY.insert(3, SocketId(30)).expect("vacant");
+    REGISTRY.note_sharing();
+    assert!(vfork_child_succeeds(child));
+    REGISTRY.presume_alone();
+    assert!(vfork_child_succeeds(child), "a note stays");
+    assert!(REGISTRY.contains(3) && !REGISTRY.contains(5) && REGISTRY.may_change());
+}
+
+/// J: of which the caller tells as long as it runs.
+#[test]
+fn process_is_alone_again_when_its_vfork_child_has_ended() {
+    static REGISTRY: Slots = Slots::new();
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        i32::from(!is_left_alone(&REGISTRY))
+    }
+    REGISTRY.presume_alone();
+    REGISTRY.insert(3, SocketId(30)).expect("vacant");
+    let both = || vfork_child_succeeds(child) && REGISTRY.share_during(|| true);
+    assert!(REGISTRY.share_during(|| both() && vfork_child_succeeds(child)));
+    let asks_nothing = child_succeeds(fork, || {
+        expect(REGISTRY.insert(4, SocketId(40)).is_ok());
+        asks_nothing(&REGISTRY);
+    });
+    assert!(asks_nothing, "neither does a child that was forked then");
+}
+
+/// J: a handler that interrupts the caller between its note and its call may fork, and its child goes on to
+/// make that call.
+#[test]
+fn forked_child_keeps_what_its_parent_has_told() {
+    static NOTED: Slots = Slots::new();
+    static CALLED: Slots = Slots::new();
+    extern "C" fn child_of_noted(_: *mut libc::c_void) -> libc::c_int {
+        i32::from(!is_left_alone(&NOTED))
+    }
+    extern "C" fn child_of_called(_: *mut libc::c_void) -> libc::c_int {
+        i32::from(!is_left_alone(&CALLED))
+    }
+    for registry in [&NOTED, &CALLED] {
+        registry.presume_alone();
+        registry.insert(3, SocketId(30)).expect("vacant");
+    }
+    NOTED.note_sharing();
+    assert!(child_succeeds(fork, || {
+        NOTED.after_fork_in_child();
+        expect(vfork_child_succeeds(child_of_noted) && NOTED.may_change());
+    }));
+    let in_handler = || {
+        child_succeeds(fork, || {
+            CALLED.after_fork_in_child();
+            expect(vfork_child_succeeds(child_of_called) && CALLED.may_change());
+        })
+    };
+    assert!(CALLED.share_during(in_handler));
+}
+
+/// J: a forked child starts a generation of its own, however it learns of the fork.
+#[test]
+fn forked_child_of_a_process_that_was_alone_adopts_its_copy() {
+    for (make, is_told) in [(fork as fn() -> i32, true), (fork, false), (raw_fork, false)] {
+        let registry = presumed_alone();
+        registry.inner().domain().abandon_all_cells();
+        assert_ne!(registry.claims(), 0);
+        let adopts = child_succeeds(make, || {
+            if is_told {
+                registry.after_fork_in_child();
+            }
+            expect(registry.remove(3) && registry.claims() == 0);
+        });
+        assert!(adopts, "told of the fork: {is_told}");
+    }
+    forked_child_works(fork, &{
+        let registry = Slots::new();
+        registry.presume_alone();
+        registry
+    });
+}
+
+/// J: where the kernel can't wipe a page, a child of a fork that no hook has seen shows by its id alone.
+#[test]
+fn forked_child_whose_page_is_not_wiped_is_not_taken_for_its_parent() {
+    assert!(child_succeeds(fork, || {
+        forbid(libc::SYS_madvise, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32);
+        let registry = presumed_alone();
+        expect(child_succeeds(raw_fork, || expect(is_left_alone(&registry))));
+        expect(operations_work(&registry));
+    }));
 }

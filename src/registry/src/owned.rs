@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::audit::{Audit, Use};
 use super::{Detached, InsertError, Layout, Registry, SocketId, Variant};
-use crate::atomics::{AtomicI32, AtomicPtr, Zeroed, const_new, map_array, unmap_array};
+use crate::atomics::{AtomicI32, AtomicPtr, AtomicU32, Zeroed, const_new, map_array, unmap_array};
 use crate::sys;
 
 /// In a page that a fork wipes (`MADV_WIPEONFORK`): the process that changes the registry; zero in a
@@ -32,6 +32,11 @@ unsafe impl Zeroed for Owner {
 /// namespaces that share memory are not told apart. Where a filter forbids unshare(2), a child of a
 /// fork that no hook sees, of a parent that has changed nothing, is taken for a `vfork` child, and a
 /// `vfork` child of another such child for that child itself.
+///
+/// A change need not ask for the id while no other process can have the memory. Only the caller can know
+/// that: it says so by [`Owned::presume_alone`], and then tells of each process that will share the memory by
+/// [`Owned::note_sharing`] or [`Owned::share_during`]. A process of which it does not tell changes its parent's
+/// registry.
 #[derive(Debug)]
 pub struct Owned<R> {
     inner: R,
@@ -39,7 +44,19 @@ pub struct Owned<R> {
     bound: AtomicI32,
     /// The process that changes it; null before the first change, which most processes never make.
     owner: AtomicPtr<Owner>,
+    /// Reasons for which another process may have this memory, as the constants below: while there is none, a
+    /// change is made without a question to the kernel.
+    sharers: AtomicU32,
 }
+
+/// In [`Owned::sharers`]: the caller has not said that it tells of such processes.
+const UNTOLD: u32 = 1;
+/// In [`Owned::sharers`]: a fork leaves the owner's page as it is, so that only the id shows a fork that no hook sees.
+const UNWIPED: u32 = 2;
+/// In [`Owned::sharers`]: the caller has told of a process whose end it does not see.
+const NOTED: u32 = 4;
+/// In [`Owned::sharers`]: one call that makes such a process and sees its end; the word counts them.
+const CALL: u32 = 8;
 
 impl<R> Owned<R> {
     const_new! {
@@ -49,6 +66,7 @@ impl<R> Owned<R> {
                 inner,
                 bound: AtomicI32::new(0),
                 owner: AtomicPtr::new(null_mut()),
+                sharers: AtomicU32::new(UNTOLD),
             }
         }
     }
@@ -58,6 +76,44 @@ impl<R> Owned<R> {
     pub fn bind(&self) {
         // Relaxed: as in `adopt`.
         self.bound.store(sys::getpid(), Relaxed);
+    }
+
+    /// Lets changes be made without a question to the kernel, until the caller tells of a process that shares
+    /// the memory. The caller vouches that it has told, and will tell, of each process that has this memory and is no
+    /// thread of this one, before the call that makes it: guarantee J holds for those. Async-signal-safe.
+    pub fn presume_alone(&self) {
+        // Relaxed: see `is_alone`.
+        self.sharers.fetch_and(!UNTOLD, Relaxed);
+    }
+
+    /// Tells of a process that will have this memory, as a child of `vfork` or `CLONE_VM`: to be called before the
+    /// call that makes it, by the thread that makes that call. From then on each change asks the kernel, as the end of
+    /// that process shows nowhere; so do those of a forked child, which may be made by a handler between this note and
+    /// that call, and go on to make it. Async-signal-safe.
+    pub fn note_sharing(&self) {
+        // Relaxed: see `is_alone`.
+        self.sharers.fetch_or(NOTED, Relaxed);
+    }
+
+    /// Runs `make`, which makes a process that has this memory, and comes back when it has ended or has executed a
+    /// program. Meanwhile each change asks the kernel. A call that never comes back, as a handler has jumped away, or a
+    /// thread that a fork leaves behind, counts for ever. Async-signal-safe.
+    pub fn share_during<T>(&self, make: impl FnOnce() -> T) -> T {
+        // Relaxed, twice: see `is_alone`. The process is gone before the count goes down.
+        self.sharers.fetch_add(CALL, Relaxed);
+        let made = make();
+        self.sharers.fetch_sub(CALL, Relaxed);
+        made
+    }
+
+    /// Tells whether no other process has this memory, as far as the caller has told.
+    ///
+    /// Relaxed, here and where the word is changed. The process that must see a note is the one that it was made for,
+    /// with all that this one makes: its maker has made the note before the call, and the call orders the two as it
+    /// does a new thread. Another thread of the parent may miss the note: what it changes is its own. So is all that it
+    /// changes after a count that went down, as the process is gone by then. No other memory depends on the word.
+    fn is_alone(&self) -> bool {
+        self.sharers.load(Relaxed) == 0
     }
 
     /// The backend itself.
@@ -119,7 +175,9 @@ impl<R: Registry> Owned<R> {
         let Some(owner) = self.owner() else { return false };
         // Relaxed: the number is compared with one that only this process has, and what the one who
         // wrote it does next is safe whatever others do at the same time.
-        owner.0.load(Relaxed) == sys::getpid() || self.adopt_now(owner)
+        let seen = owner.0.load(Relaxed);
+        // Of a process that is alone with its memory, an id in the page is its own: a fork leaves none there.
+        seen > 0 && self.is_alone() || seen == sys::getpid() || self.adopt_now(owner)
     }
 
     #[cold]
@@ -176,7 +234,10 @@ impl<R: Registry> Owned<R> {
         self.bind();
         let fresh = map_array::<Owner>(1)?;
         // An older kernel can't wipe: there `after_fork_in_child` must be called.
-        let _ = sys::wipe_on_fork(fresh.cast(), size_of::<Owner>());
+        if sys::wipe_on_fork(fresh.cast(), size_of::<Owner>()).is_err() {
+            // Relaxed: the CAS below releases it with the page's address.
+            self.sharers.fetch_or(UNWIPED, Relaxed);
+        }
         loop {
             let this = sys::getpid();
             // SAFETY: mapped and zeroed.
@@ -313,5 +374,6 @@ unsafe impl<R: Registry> Registry for Owned<R> {
         if let Some(owner) = unsafe { self.owner.load(Acquire).as_ref() } {
             owner.0.store(-this, Relaxed);
         }
+        // The child has the parent's `sharers`: see `note_sharing`.
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::children::{child_succeeds, churn, fork};
 use super::epoch::policy::PlainEra;
-use super::support::{Bare, bare};
+use super::support::{Bare, bare, expect, forbid};
 use super::{Audit, Payload, Registry, SocketId};
 use crate::sizes::PLACES;
 use crate::sys;
@@ -37,35 +37,8 @@ fn read_twice<T>(registry: &Bare<PlainEra>, mut meanwhile: impl FnMut() -> T) ->
 
 /// As a filter does that knows of no such call.
 fn forbid_barriers() {
-    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
-    const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let barrier = libc::SYS_membarrier as u32;
-    let instructions = [
-        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, barrier),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, REFUSE),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: instructions.len() as u16,
-        filter: instructions.as_ptr().cast_mut(),
-    };
-    let mode = libc::SECCOMP_MODE_FILTER;
-    // SAFETY: the kernel reads that number of instructions.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
-    }
-    assert!(sys::pass_barrier().is_err());
-}
-
-/// Ends a child that has seen something wrong.
-fn expect(right: bool) {
-    if !right {
-        // SAFETY: ends the child.
-        unsafe { libc::_exit(1) };
-    }
+    forbid(libc::SYS_membarrier, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
+    expect(sys::pass_barrier().is_err());
 }
 
 fn kernel_has_barriers() -> bool {
