@@ -143,6 +143,21 @@ pub fn wrappers(name: &CStr) -> impl Iterator<Item = *const c_void> {
         .map(|(map, _)| map.dynamic.cast())
 }
 
+/// Tells whether these functions of this object are the first ones: no object that is searched before it defines one of
+/// them, and none that can't be read asks to be searched earlier than it stands. Async-signal-safe.
+pub fn come_first(symbols: &[Symbol]) -> bool {
+    // SAFETY: as in `own`.
+    let maps = list(unsafe { _r_debug.first });
+    let mut before = maps
+        .take_while(|map| map.dynamic != &raw const _DYNAMIC)
+        .map(|map| Object::of_any_place(map.base, map.dynamic));
+    let lacks_all = |object: Object| {
+        let lacks = |symbol: &Symbol| object.find(symbol.name(), symbol.hash).is_none();
+        !object.is_searched() || symbols.iter().all(lacks)
+    };
+    is_readable() && before.all(|object| object.is_some_and(lacks_all))
+}
+
 /// Tells whether [`next`] can read every object up to libc. Async-signal-safe.
 pub fn is_readable() -> bool {
     let mut read = following().map_while(|object| object);

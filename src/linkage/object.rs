@@ -50,6 +50,7 @@ pub struct Object {
     hashes: *const u32,
     /// An offset in `strings`.
     name: Option<usize>,
+    asks_to_be_earlier: bool,
 }
 
 /// A version that an object defines (`Elf64_Verdef` of elf.h).
@@ -111,6 +112,11 @@ impl Object {
     /// The object loaded at `base` with this dynamic section, which must stay loaded. `None` if it
     /// has no GNU hash table, or asks the dynamic linker for another order of search.
     pub fn of(base: usize, dynamic: *const Dynamic) -> Option<Object> {
+        Object::of_any_place(base, dynamic).filter(|object| !object.asks_to_be_earlier)
+    }
+
+    /// As [`Object::of`], also if it asks to be searched before others.
+    pub fn of_any_place(base: usize, dynamic: *const Dynamic) -> Option<Object> {
         let mut object = Object {
             base,
             strings: null(),
@@ -118,6 +124,7 @@ impl Object {
             versions: null(),
             hashes: null(),
             name: None,
+            asks_to_be_earlier: false,
         };
         let mut entry = dynamic;
         loop {
@@ -131,7 +138,7 @@ impl Object {
                 VERSYM => object.versions = with_exposed_provenance(*value),
                 SONAME => object.name = Some(*value),
                 AUXILIARY | FILTER => return None,
-                FLAGS_1 if value & INTERPOSE != 0 => return None,
+                FLAGS_1 => object.asks_to_be_earlier = value & INTERPOSE != 0,
                 _ => {}
             }
             // SAFETY: NULL was not reached.

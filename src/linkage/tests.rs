@@ -87,3 +87,9 @@ fn a_function_that_is_chosen_at_run_time_is_the_chosen_one_or_none() {
     let is_asked = cfg!(target_arch = "x86_64");
     assert_eq!(found(c"memcpy"), if is_asked { chosen } else { core::ptr::null_mut() });
 }
+
+#[test]
+fn functions_of_the_first_object_come_first() {
+    // This object is the program.
+    assert!(come_first(&[Symbol::new(c"connect"), Symbol::new(c"vfork")]));
+}
