@@ -22,6 +22,9 @@
 //! - **J** In a child of fork, `_Fork` or a raw clone every operation works at once; a vfork child
 //!   changes nothing of its parent.
 //!
+//! J holds for each `vfork` child, or for each of which the caller tells, if it has said that it does
+//! ([`Owned::presume_alone`]).
+//!
 //! # The modules
 //! - `payload` is what an entry leads to: the record of one socket; `handle` a counted reference to it;
 //!   `backends` lists them; `owned` refuses a vfork child's

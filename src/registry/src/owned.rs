@@ -177,7 +177,14 @@ impl<R: Registry> Owned<R> {
         // wrote it does next is safe whatever others do at the same time.
         let seen = owner.0.load(Relaxed);
         // Of a process that is alone with its memory, an id in the page is its own: a fork leaves none there.
-        seen > 0 && self.is_alone() || seen == sys::getpid() || self.adopt_now(owner)
+        seen > 0 && self.is_alone() || self.adopt_asking(owner, seen)
+    }
+
+    /// Apart, so that the others need no registers for a system call.
+    #[cold]
+    #[inline(never)]
+    fn adopt_asking(&self, owner: &Owner, seen: i32) -> bool {
+        seen == sys::getpid() || self.adopt_now(owner)
     }
 
     #[cold]
