@@ -55,6 +55,24 @@ fn a_child_that_shares_the_memory_and_suspends_its_parent_changes_nothing() {
 }
 
 #[test]
+fn a_vfork_child_by_a_handle_of_libc_changes_nothing() {
+    play("forks", "handle", &echoing_proxy());
+}
+
+#[test]
+fn a_vfork_child_by_a_system_call_changes_nothing() {
+    play("forks", "syscall", &echoing_proxy());
+}
+
+/// The program's own function makes the system call, and the registry learns of no child.
+#[test]
+fn a_child_of_the_programs_own_vfork_changes_nothing() {
+    for scene in ["vfork", "first-vfork", "copies-with-vfork"] {
+        play("own_vfork", scene, &echoing_proxy());
+    }
+}
+
+#[test]
 fn a_vfork_child_is_not_the_first_to_change_anything() {
     play("forks", "first-vfork", &echoing_proxy());
 }
@@ -82,4 +100,10 @@ fn a_forked_child_may_have_threads_before_it_changes_anything() {
 #[test]
 fn a_forked_child_shares_no_memory_with_its_parent() {
     play("forks", "memory", &echoing_proxy());
+}
+
+/// promise: Children that share the memory
+#[test]
+fn a_child_that_is_not_noticed_makes_its_parent_forget_and_nothing_go_past_tor() {
+    play("forks", "unnoticed", &echoing_proxy());
 }

@@ -2,11 +2,39 @@
    parent's change nothing of its registry. */
 #define _GNU_SOURCE 1
 #include "scene.h"
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <netdb.h>
 #include <sched.h>
 #include <sys/wait.h>
+
+/* A vfork that is no function of libc's: no hook sees it, and by this name the library does not know it. */
+#ifndef OWN_VFORK
+#define OWN_VFORK "own_vfork"
+#endif
+__asm__(".text\n"
+        ".globl " OWN_VFORK "\n" OWN_VFORK ":\n"
+#if defined __x86_64__
+        "pop %rdi\n"
+        "mov $58, %eax\n"
+        "syscall\n"
+        "push %rdi\n"
+        "ret\n"
+        ".type " OWN_VFORK ", @function\n"
+#elif defined __aarch64__
+        "mov x0, #0x4111\n" /* CLONE_VM | CLONE_VFORK | SIGCHLD */
+        "mov x1, xzr\n"
+        "mov x2, xzr\n"
+        "mov x3, xzr\n"
+        "mov x4, xzr\n"
+        "mov x8, #220\n" /* clone */
+        "svc #0\n"
+        "ret\n"
+        ".type " OWN_VFORK ", %function\n"
+#endif
+        ".size " OWN_VFORK ", . - " OWN_VFORK "\n");
+__attribute__((returns_twice)) pid_t own_vfork(void);
 
 enum { THREADS = 4, ROUNDS = 15, FIRST = 200, SECOND, PLAIN, EMPTY, NEXT_EMPTY, OWN = 300 };
 
@@ -129,6 +157,44 @@ static void by_clone_vm(int flags)
     clone_vm(child_meddles, flags);
     nothing_has_changed();
 }
+
+/* The same by libc's function that a handle leads to, under both of its names. */
+static void by_handle(void)
+{
+    static const char *const names[] = {"vfork", "__vfork"};
+    static pid_t (*make_child)(void);
+    for (volatile int i = 0; i < 2; i++) {
+        make_child = (pid_t(*)(void))dlsym(dlopen("libc.so.6", RTLD_NOW), names[i]);
+        EXPECT(make_child != NULL);
+        errno = 0;
+        volatile pid_t child = make_child();
+        if (child == 0)
+            _exit(errno != 0 || child_meddles(NULL));
+        EXPECT(errno == 0);
+        succeeds(child);
+        nothing_has_changed();
+    }
+}
+
+#ifdef __x86_64__
+static _Noreturn void child_of_syscall(void) { _exit(child_meddles(NULL)); }
+
+/* The child comes back on its own stack, to the address that lies there. */
+static void by_syscall(void)
+{
+    static _Alignas(16) void *stack[1 << 13];
+    void **top = stack + (1 << 13) - 2;
+    *top = (void *)child_of_syscall;
+    succeeds((pid_t)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, top, 0, 0, 0));
+    nothing_has_changed();
+}
+#else
+/* There the child would come back into its parent's frame. */
+static void by_syscall(void) {}
+#endif
+
+static void scene_handle(void) { amid_threads(by_handle); }
+static void scene_syscall(void) { amid_threads(by_syscall); }
 
 static void by_shared_memory(void) { by_clone_vm(0); }
 static void by_suspended_parent(void) { by_clone_vm(CLONE_VFORK); }
@@ -261,6 +327,21 @@ static void scene_memory(void)
     EXPECT(shared_mappings() == 0);
 }
 
+/* The limit: a child that is not noticed takes entries of its parent's with it. Nothing goes past Tor by that. */
+static void scene_unnoticed(void)
+{
+    set_up();
+    int fresh = socket(AF_INET, SOCK_STREAM, 0);
+    pid_t child = own_vfork();
+    if (child == 0)
+        _exit(close(FIRST) != 0 || close(fresh) != 0);
+    succeeds(child);
+    EXPECT(!peer_is(FIRST, "192.0.2.1", 80) && echoes(FIRST));
+    EXPECT(peer_is(SECOND, "192.0.2.2", 80) && echoes(SECOND));
+    EXPECT(reach(fresh, "192.0.2.3", 80) == 0 && peer_is(fresh, "192.0.2.3", 80) && echoes(fresh));
+    FAILS(reach(FIRST, "192.0.2.4", 80), EISCONN);
+}
+
 static const struct scene scenes[] = {
     {"fork", scene_fork},
     {"_Fork", scene_Fork},
@@ -268,12 +349,15 @@ static const struct scene scenes[] = {
     {"vfork", scene_vfork},
     {"clone-vm", scene_clone_vm},
     {"clone-vfork", scene_clone_vfork},
+    {"handle", scene_handle},
+    {"syscall", scene_syscall},
     {"first-vfork", scene_first_vfork},
     {"first-clone-vm", scene_first_clone_vm},
     {"first-copies", scene_first_copies},
     {"copies-with-vfork", scene_copies_with_vfork},
     {"first-threads", scene_first_threads},
     {"memory", scene_memory},
+    {"unnoticed", scene_unnoticed},
     {NULL, NULL},
 };
 

@@ -196,10 +196,10 @@ pub fn is_hooked(symbol: &CStr) -> bool {
     has(NAMES, symbol)
 }
 
-/// Tells whether the handler of a hook may call what it stands in front of. Those of dlopen and
-/// dlmopen hand their calls on by jumps.
+/// Tells whether the handler of a hook may call what it stands in front of. Those of dlopen, dlmopen
+/// and vfork hand their calls on by jumps.
 pub fn is_called(symbol: &CStr) -> bool {
-    has(CALLED, symbol) || has("dlopen dlmopen ", symbol)
+    has(CALLED, symbol) || has("dlopen dlmopen vfork __vfork ", symbol)
 }
 
 fn has(names: &str, symbol: &CStr) -> bool {

@@ -873,6 +873,17 @@ macro_rules! for_each_hook { ($reader:ident) => { hook_rows! { $reader
         policy: "as fork",
         test: "hooks::a_child_without_fork_handlers_works_at_once",
     }
+    fn vfork() -> pid_t {
+        "unistd.h", symbol: handler, handler: exec::vfork::vfork,
+        why: "its child shares the memory, and so the records of its parent's sockets",
+        policy: "passes; from then on the process id is asked before a change of the records",
+        test: "hooks::a_vfork_child_that_closes_copies_and_connects_changes_nothing",
+    }
+    fn __vfork() -> pid_t {
+        symbol: handler, handler: exec::vfork::__vfork,
+        why: "libc has vfork by this name too", policy: "as vfork",
+        test: "hooks::a_vfork_child_by_a_handle_of_libc_changes_nothing",
+    }
     fn _exit(status: c_int) -> () {
         "unistd.h", async_signal_safe: yes, handler: exec::exit::_exit,
         why: "the last process of a launch takes the names with it, and no destructor runs",

@@ -107,6 +107,11 @@ pub unsafe fn syscall(
             libc::SYS_unshare => tables::unshare(a as _),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_fork => return as_fork(number, a, b, c, d, e, f),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_vfork => {
+                tables::note(c_long::from(libc::CLONE_VM | libc::CLONE_VFORK));
+                return real::syscall(number, a, b, c, d, e, f);
+            }
             libc::SYS_io_uring_setup | libc::SYS_io_uring_enter | libc::SYS_io_uring_register => {
                 absent("io_uring")
             }

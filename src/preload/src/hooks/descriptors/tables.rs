@@ -8,6 +8,7 @@ use epochsocks::sys::{copy_from_program, net};
 use libc::pid_t;
 
 use crate::hooks::c_types::CloneEntry;
+use crate::sockets::SOCKETS;
 use crate::{harmless, real};
 
 /// Set if there is or was such a table. Stored before the call that makes it, and copied to the
@@ -61,12 +62,16 @@ pub unsafe fn clone(
     unsafe { real::clone(entry, stack, flags, argument, parent, tls, child) }
 }
 
-/// Notes what clone(2) with `flags` makes. A vfork child, whose table is a copy, changes nothing here.
+/// Notes what clone(2) with `flags` is about to make. A vfork child, whose table is a copy, changes nothing here, as
+/// the registry is told of each process that shares its memory.
 pub fn note(flags: c_long) {
     let has = |flag: c_int| flags & c_long::from(flag) != 0;
     if has(libc::CLONE_FILES) != has(libc::CLONE_VM) && !has(libc::CLONE_VFORK) {
         // Without either it is a fork.
         leave();
+    }
+    if has(libc::CLONE_VM) && !has(libc::CLONE_THREAD) {
+        SOCKETS.registry().note_sharing();
     }
 }
 

@@ -12,7 +12,7 @@
 //! - [`argument_list`]: execl, execlp, execle
 //! - [`spawn`]: posix_spawn and its like, in a child of our own
 //! - [`shell`]: system; [`pipe`]: popen, pclose; [`words`]: wordexp
-//! - [`fork`], [`exit`]: a process begins, a process ends
+//! - [`fork`], [`exit`]: a process begins, a process ends; [`vfork`]: one begins in its parent's memory
 //! - [`seccomp`]: a process enters a sandbox
 
 pub mod argument_list;
@@ -31,6 +31,7 @@ mod search;
 pub mod seccomp;
 pub mod shell;
 pub mod spawn;
+pub mod vfork;
 pub mod words;
 
 use core::ffi::{CStr, c_char, c_int};

@@ -9,6 +9,7 @@ use epochsocks::policy::{Refusal, SocketDecision, socket as policy};
 use epochsocks::sys::{self, Errno, net};
 
 use crate::hooks::descriptors::tables;
+use crate::hooks::exec::vfork;
 use crate::log::refused;
 use crate::sockets::SOCKETS;
 use crate::{datagrams, environment, errno, harmless, real, runtime};
@@ -69,6 +70,7 @@ fn track(fd: c_int) -> Result<(), Errno> {
 unsafe fn make(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     // Loads the secret, too, where no constructor has run yet.
     runtime::loaded();
+    vfork::presume_alone_if_told();
     if net::secret().is_some() {
         net::socket(domain, kind, protocol).unwrap_or_else(errno::fail)
     } else {

@@ -14,6 +14,7 @@ use crate::hooks::exec::call::{By, Call, Target};
 use crate::hooks::exec::half_connected::{drive_all, withhold_in_child};
 use crate::hooks::exec::note::Note;
 use crate::log::refused;
+use crate::sockets::SOCKETS;
 
 /// The status of a child that could not execute its program.
 const NOT_EXECUTED: i32 = 127;
@@ -109,8 +110,11 @@ fn clone(shared: &Shared<'_>, wanted: Wanted) -> Result<(c_int, c_int), Errno> {
         Wanted::Descriptor => flags | libc::CLONE_PIDFD,
     };
     let argument = core::ptr::from_ref(shared) as usize;
-    // SAFETY: `run` takes a `Shared`, which stays while this thread sleeps.
-    let id = unsafe { clone_and_run(flags as usize, &raw mut descriptor as usize, run, argument) };
+    // The signals are blocked: no handler of the program jumps away.
+    let id = SOCKETS.registry().share_during(|| {
+        // SAFETY: `run` takes a `Shared`, which stays while this thread sleeps.
+        unsafe { clone_and_run(flags as usize, &raw mut descriptor as usize, run, argument) }
+    });
     Errno::check(id).map(|id| (id as c_int, descriptor))
 }
 
