@@ -162,6 +162,10 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
                 if attempt.is_claimed {
                     return Ok(Connect::NotAsClaimed);
                 }
+                if !self.registry().may_change() {
+                    // The entry is of the parent's socket of this number.
+                    return Ok(Connect::NoRecord);
+                }
                 continue;
             }
             // Before any wait: a cancelled thread must not keep it.

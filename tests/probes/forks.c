@@ -202,6 +202,30 @@ static void scene_vfork(void) { amid_threads(by_vfork); }
 static void scene_clone_vm(void) { amid_threads(by_shared_memory); }
 static void scene_clone_vfork(void) { amid_threads(by_suspended_parent); }
 
+/* The number of a socket that the parent has made and not used. */
+static volatile int fresh;
+
+/* Closes its copy, and connects a socket of its own that gets the number. */
+static int child_reuses_the_number(void *unused)
+{
+    (void)unused;
+    int right = close(fresh) == 0, own = socket(AF_INET, SOCK_STREAM, 0);
+    right &= own == fresh && reach(own, "192.0.2.3", 80) == 0 && echoes(own);
+    return !right;
+}
+
+static void scene_vfork_number(void)
+{
+    set_up();
+    fresh = socket(AF_INET, SOCK_STREAM, 0);
+    pid_t child = vfork();
+    if (child == 0)
+        _exit(child_reuses_the_number(NULL));
+    succeeds(child);
+    EXPECT(!peer_is(fresh, "192.0.2.3", 80));
+    EXPECT(reach(fresh, "192.0.2.4", 80) == 0 && peer_is(fresh, "192.0.2.4", 80) && echoes(fresh));
+}
+
 /* The same before the parent has opened any socket: nobody has changed the registry yet. */
 static int child_is_first(void *unused)
 {
@@ -347,6 +371,7 @@ static const struct scene scenes[] = {
     {"_Fork", scene_Fork},
     {"clone", scene_clone},
     {"vfork", scene_vfork},
+    {"vfork-number", scene_vfork_number},
     {"clone-vm", scene_clone_vm},
     {"clone-vfork", scene_clone_vfork},
     {"handle", scene_handle},
