@@ -68,3 +68,6 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         self.closes.fetch_add(1, SeqCst);
     }
 }
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests;

@@ -7,6 +7,7 @@
 //! | `connection` | [`Connection`]: where a torified socket leads |
 //! | `image` | [`Image`]: a record in another process's memory |
 //! | `registered` | the record as a registry keeps it |
+//! | `identity` | which socket a descriptor of the program's names, beside its record's |
 //! | `verified` | [`OwnSocket`], [`Verified`]: the descriptors by which the library acts on a socket |
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
 //! | `closed` | what becomes of the records of descriptors that are closed |
@@ -40,6 +41,7 @@ mod connection;
 mod copied;
 mod epoll;
 pub mod handshake;
+mod identity;
 mod image;
 #[cfg(all(test, not(crossbeam_loom)))]
 mod interleavings;

@@ -4,15 +4,13 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use super::handshake::{Interest, TABLE, Token};
 use super::watched::Watched;
 use super::{
-    Attempt, Connect, Connection, Copying, EpollControl, Event, Progress, Record, Sent, SocketId,
-    Sockets, UNASKED, Unverified,
+    Attempt, Connect, Connection, EpollControl, Event, Progress, Record, Sent, SocketId, Sockets,
 };
 use crate::registry::Registry;
 use crate::socks5::{Command, Host, Request};
@@ -25,13 +23,13 @@ pub fn sockets() -> Subject {
 }
 
 /// A TCP socket of the program's, which the registry knows.
-fn socket(sockets: &Subject, flags: i32) -> i32 {
+pub fn socket(sockets: &Subject, flags: i32) -> i32 {
     let fd = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0).unwrap();
     sockets.track(fd).unwrap();
     fd
 }
 
-fn close(sockets: &Subject, fd: i32) {
+pub fn close(sockets: &Subject, fd: i32) {
     sockets.registry().remove(fd);
     let _ = sys::close(fd);
 }
@@ -63,7 +61,7 @@ pub fn sent(sockets: &Subject, fd: i32, tor: SocketAddr) -> Sent {
 }
 
 /// A proxy that answers one connection with `reply` when `go` is called.
-fn proxy(reply: &'static [u8]) -> (SocketAddr, impl FnOnce()) {
+pub fn proxy(reply: &'static [u8]) -> (SocketAddr, impl FnOnce()) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let go = move || {
@@ -83,7 +81,7 @@ pub const GRANTED: &[u8] = b"\x05\x00\x00\x01\xc0\x00\x02\x01\x00\x50";
 pub const REFUSED: &[u8] = b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00";
 
 /// Drives `fd` to the end, sleeping for what it waits for.
-fn finish(sockets: &Subject, fd: i32) -> Progress {
+pub fn finish(sockets: &Subject, fd: i32) -> Progress {
     loop {
         match sockets.drive(fd) {
             Progress::Waiting(wait) => {
@@ -95,13 +93,13 @@ fn finish(sockets: &Subject, fd: i32) -> Progress {
     }
 }
 
-fn slots_of(id: SocketId) -> usize {
+pub fn slots_of(id: SocketId) -> usize {
     let mut count = 0;
     TABLE.each(|_, slot| count += usize::from(slot.is_of(id)));
     count
 }
 
-fn id(fd: i32) -> SocketId {
+pub fn id(fd: i32) -> SocketId {
     SocketId(net::cookie(fd).unwrap())
 }
 
@@ -145,7 +143,7 @@ fn a_connect_that_does_not_wait_is_driven_to_its_end() {
 }
 
 /// A connect of `fd` by a caller that has not asked the kernel what it is.
-fn claimed(sockets: &Subject, fd: i32, tor: SocketAddr) -> Result<Connect, Errno> {
+pub fn claimed(sockets: &Subject, fd: i32, tor: SocketAddr) -> Result<Connect, Errno> {
     sockets.connect(fd, &Attempt { is_claimed: true, ..attempt(tor) })
 }
 
@@ -173,141 +171,6 @@ fn a_socket_that_is_not_what_its_entry_says_is_left_as_it_is() {
     assert_eq!(slots_of(id(other)), 0);
     assert_eq!(sockets.registry().borrow(other, Record::progress), Some(Progress::Unconnected));
     [unknown, stale, other].into_iter().for_each(|fd| close(&sockets, fd));
-}
-
-/// A TCP socket of the program's, of which the kernel was not asked which it is.
-fn unasked(sockets: &Subject) -> i32 {
-    let fd = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
-    sockets.track_unasked(fd).unwrap();
-    assert_eq!(sockets.registry().borrow(fd, Record::id), Some(UNASKED));
-    fd
-}
-
-#[test]
-fn the_first_call_that_needs_the_identity_of_a_socket_asks_for_it() {
-    let sockets = sockets();
-    let (address, go) = proxy(GRANTED);
-    let connects = |fd| {
-        let _ = claimed(&sockets, fd, address);
-        assert_eq!(slots_of(id(fd)), 1);
-    };
-    let [to_look, to_find, to_connect, to_watch] = [(); 4].map(|()| unasked(&sockets));
-    assert!(sockets.is_current(to_look));
-    let duplicate = own_descriptors::duplicate(to_find).unwrap();
-    assert_eq!(sockets.same_socket(duplicate), Some(to_find));
-    own_descriptors::close(duplicate);
-    let server = thread::spawn(go);
-    connects(to_connect);
-    assert_eq!(finish(&sockets, to_connect), Progress::Connected);
-    // SAFETY: epoll_create1 takes an integer.
-    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    let interest = Interest { events: libc::EPOLLIN as u32, data: 1 };
-    let call = EpollControl { epoll, operation: libc::EPOLL_CTL_ADD, fd: to_watch, interest };
-    assert_eq!(sockets.epoll_ctl(&call), Ok(()));
-    assert_eq!(slots_of(id(to_watch)), 1);
-    for fd in [to_look, to_find, to_connect, to_watch] {
-        assert_eq!(sockets.registry().borrow(fd, Record::id), Some(id(fd)));
-        close(&sockets, fd);
-    }
-    let _ = sys::close(epoll);
-    server.join().unwrap();
-}
-
-/// The number was closed by a raw system call, and names a file of another kind.
-#[test]
-fn what_is_no_tcp_socket_does_not_become_the_one_that_was_not_asked_for() {
-    let sockets = sockets();
-    let (address, _go) = proxy(GRANTED);
-    let (unix, _peer) = UnixStream::pair().unwrap();
-    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let file = std::fs::File::open("/dev/null").unwrap();
-    for other in [unix.as_raw_fd(), datagrams.as_raw_fd(), file.as_raw_fd()] {
-        let stale = unasked(&sockets);
-        // SAFETY: dup2 takes integers; both numbers are this test's.
-        assert_eq!(unsafe { libc::dup2(other, stale) }, stale);
-        assert!(!sockets.is_current(stale));
-        let connect = claimed(&sockets, stale, address);
-        assert!(matches!(connect, Ok(Connect::NotAsClaimed)), "{connect:?}");
-        assert!(!sockets.registry().contains(stale), "the stale entry goes");
-        let _ = sys::close(stale);
-    }
-}
-
-/// A record that a look has shown is not given the identity of the socket that has the number by now.
-#[test]
-fn a_record_whose_number_was_closed_stays_without_identity() {
-    let sockets = sockets();
-    let fd = unasked(&sockets);
-    let held = sockets.hold(fd).unwrap();
-    close(&sockets, fd);
-    let other = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::dup2(other, fd) }, fd);
-    assert_eq!(sockets.names(fd, held.record()), Err(Unverified::Other));
-    assert_eq!(held.record().id(), UNASKED);
-    sockets.put(held);
-    [fd, other].into_iter().for_each(|fd| close(&sockets, fd));
-}
-
-/// A connection, another descriptor of it that a call has just made, and the call.
-fn a_copy_under_way(sockets: &Subject) -> (i32, i32, Copying) {
-    let fd = socket(sockets, 0);
-    let connection = Connection::to(SocketAddr::from(([192, 0, 2, 1], 80)));
-    sockets.registry().borrow(fd, |record| record.publish_now(connection)).unwrap();
-    let copying = sockets.begin_copy(fd).unwrap();
-    // SAFETY: dup takes an integer.
-    (fd, unsafe { libc::dup(fd) }, copying)
-}
-
-#[test]
-fn a_copy_that_no_close_has_met_costs_no_question() {
-    let sockets = sockets();
-    let (fd, copy, copying) = a_copy_under_way(&sockets);
-    let copied = |is_doubted| {
-        boundary::count(|| {
-            assert_eq!(sockets.copied(fd, copy, Some(&copying), is_doubted), Ok(true));
-        })
-    };
-    // The registry's own, which counts as one.
-    assert_eq!(copied(false), 1);
-    assert!(copied(true) > 1);
-    sockets.end_copy(copying);
-    sockets.note_close();
-    assert_eq!(sockets.closes.load(Relaxed), 0, "no copy is under way");
-    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
-}
-
-/// A handler, or another thread, closes what a call has just made before the call has made its entry.
-#[test]
-fn a_copy_that_was_closed_at_once_leaves_no_entry() {
-    let sockets = sockets();
-    let (fd, copy, copying) = a_copy_under_way(&sockets);
-    sockets.forget(copy);
-    let (other, _peer) = UnixStream::pair().unwrap();
-    // SAFETY: dup2 takes integers; both numbers are this test's.
-    assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), copy) }, copy);
-    let _ = sockets.copied(fd, copy, Some(&copying), false);
-    sockets.end_copy(copying);
-    assert!(!sockets.registry().contains(copy));
-    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
-}
-
-/// The same with the source, where another thread opens a socket of its own.
-#[test]
-fn a_copy_keeps_its_entry_whatever_becomes_of_the_source() {
-    let sockets = sockets();
-    let (fd, copy, copying) = a_copy_under_way(&sockets);
-    sockets.forget(fd);
-    let other = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::dup2(other, fd) }, fd);
-    sockets.track(fd).unwrap();
-    let _ = sockets.copied(fd, copy, Some(&copying), false);
-    sockets.end_copy(copying);
-    let look = |fd| sockets.registry().borrow(fd, |record| (record.id(), record.progress()));
-    assert_eq!(look(copy), Some((id(copy), Progress::Connected)));
-    assert_eq!(look(fd), Some((id(fd), Progress::Unconnected)));
-    [fd, copy, other].into_iter().for_each(|fd| close(&sockets, fd));
 }
 
 /// Each call more is paid for by every connect.

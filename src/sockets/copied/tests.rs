@@ -1,0 +1,72 @@
+//! Copies of descriptors beside closes.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::registry::Registry;
+use crate::sockets::tests::{Subject, close, id, socket, sockets};
+use crate::sockets::{Connection, Copying, Progress};
+use crate::sys::{boundary, net};
+
+/// A connection, another descriptor of it that a call has just made, and the call.
+fn a_copy_under_way(sockets: &Subject) -> (i32, i32, Copying) {
+    let fd = socket(sockets, 0);
+    let connection = Connection::to(SocketAddr::from(([192, 0, 2, 1], 80)));
+    sockets.registry().borrow(fd, |record| record.publish_now(connection)).unwrap();
+    let copying = sockets.begin_copy(fd).unwrap();
+    // SAFETY: dup takes an integer.
+    (fd, unsafe { libc::dup(fd) }, copying)
+}
+
+#[test]
+fn a_copy_that_no_close_has_met_costs_no_question() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    let copied = |is_doubted| {
+        boundary::count(|| {
+            assert_eq!(sockets.copied(fd, copy, Some(&copying), is_doubted), Ok(true));
+        })
+    };
+    // The registry's own, which counts as one.
+    assert_eq!(copied(false), 1);
+    assert!(copied(true) > 1);
+    sockets.end_copy(copying);
+    sockets.note_close();
+    assert_eq!(sockets.closes.load(Relaxed), 0, "no copy is under way");
+    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
+}
+
+/// A handler, or another thread, closes what a call has just made before the call has made its entry.
+#[test]
+fn a_copy_that_was_closed_at_once_leaves_no_entry() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    sockets.forget(copy);
+    let (other, _peer) = UnixStream::pair().unwrap();
+    // SAFETY: dup2 takes integers; both numbers are this test's.
+    assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), copy) }, copy);
+    let _ = sockets.copied(fd, copy, Some(&copying), false);
+    sockets.end_copy(copying);
+    assert!(!sockets.registry().contains(copy));
+    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
+}
+
+/// The same with the source, where another thread opens a socket of its own.
+#[test]
+fn a_copy_keeps_its_entry_whatever_becomes_of_the_source() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    sockets.forget(fd);
+    let other = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::dup2(other, fd) }, fd);
+    sockets.track(fd).unwrap();
+    let _ = sockets.copied(fd, copy, Some(&copying), false);
+    sockets.end_copy(copying);
+    let look = |fd| sockets.registry().borrow(fd, |record| (record.id(), record.progress()));
+    assert_eq!(look(copy), Some((id(copy), Progress::Connected)));
+    assert_eq!(look(fd), Some((id(fd), Progress::Unconnected)));
+    [fd, copy, other].into_iter().for_each(|fd| close(&sockets, fd));
+}
