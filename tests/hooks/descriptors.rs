@@ -90,3 +90,16 @@ fn the_librarys_own_descriptors_survive_whoever_closes_all() {
     let proxy = ScriptedProxy::start(&[Action::Greeting, method(0), Action::Request, late, answer]);
     play("descriptors", "own", &proxy);
 }
+
+/// There the kernel is asked later which socket a number names, and of a copy only beside a close.
+#[test]
+fn numbers_name_the_same_without_a_backstop() {
+    let scenes = ["close-range", "closefrom", "fclose", "freopen", "shutdown", "spawn", "daemon"];
+    let of_sockets = ["getpeername", "failed-dup2", "reuse", "socket", "errno", "vfork", "signals"];
+    let all = scenes.map(|scene| ("descriptors", scene));
+    for (probe, scene) in all.into_iter().chain(of_sockets.map(|scene| ("sockets", scene))) {
+        let mut command = command(probe, scene, &echoing_proxy());
+        command.env("EPOCHSOCKS_BACKSTOP", "0");
+        ends(command);
+    }
+}
