@@ -138,9 +138,9 @@ fn cost(runs: &[Run]) -> String {
          the 99.999th, which is the wait for a processor, {} and {}. A connect through a private \
          network of tor daemons{only} takes {} times as long as a bare SOCKS client's.\n\n\
          These cost more than without epochsocks, or than with a mutex. Opening and closing a TCP \
-         socket takes {} more than libc's, and a copy of a connection {} (torsocks: {} and {}): the \
-         library asks the kernel for the process id, with which insert and remove have {} of the \
-         mutex's speed. A \
+         socket takes {} more than libc's, and a copy of a connection {} (torsocks: {} and {}). In a \
+         program that has called vfork each change asks for the process id; with that insert and remove \
+         have {} of the mutex's speed. A \
          connect through a local proxy takes {} times as long as a bare SOCKS client's, because of \
          small system calls. The library adds {} of processor time to an exec, an empty library {}. In \
          a program that never has a second thread glibc's mutex skips its atomic instructions: there a \
