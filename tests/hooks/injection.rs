@@ -118,6 +118,11 @@ fn dup2_stands_a_handler_that_closes_its_target() {
     interrupts_in_both("dup2-close-target", 5);
 }
 
+#[test]
+fn dup2_stands_a_handler_that_closes_a_range_with_its_target() {
+    interrupts_in_both("dup2-close-range", 3);
+}
+
 /// promise: H
 #[test]
 fn dup2_stands_a_handler_that_replaces_its_target() {

@@ -111,6 +111,8 @@ static void reuse_connected(void)
 static void close_connected(void) { close(CONNECTED), churn(); }
 static void close_fresh(void) { close(FRESH), churn(); }
 static void close_target(void) { close(TARGET), churn(); }
+/* Nothing else is closed: the hooks must see this. */
+static void close_range_of_target(void) { close_range(TARGET, TARGET, 0); }
 static void replace_connected(void) { dup2(PLAIN, CONNECTED), churn(); }
 static void replace_target(void) { dup2(PLAIN, TARGET), churn(); }
 static void duplicate_fresh(void) { dup2(FRESH, SPARE), churn(); }
@@ -248,6 +250,7 @@ SCENE(close_child, stepped_close, make_child_that_works)
 SCENE(close_resting_child, stepped_close, make_child_that_rests)
 SCENE(dup2_close_source, stepped_dup2, close_connected)
 SCENE(dup2_close_target, stepped_dup2, close_target)
+SCENE(dup2_close_range, stepped_dup2, close_range_of_target)
 SCENE(dup2_replace_target, stepped_dup2, replace_target)
 SCENE(dup2_look, stepped_dup2, look)
 SCENE(overwrite_close, stepped_overwrite, close_connected)
@@ -266,6 +269,7 @@ static const struct scene scenes[] = {
     {"close-resting-child", close_resting_child},
     {"dup2-close-source", dup2_close_source},
     {"dup2-close-target", dup2_close_target},
+    {"dup2-close-range", dup2_close_range},
     {"dup2-replace-target", dup2_replace_target},
     {"dup2-look", dup2_look},
     {"overwrite-close", overwrite_close},

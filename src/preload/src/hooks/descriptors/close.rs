@@ -50,6 +50,7 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
     if closes {
         harmless::remove_range(first, last);
+        SOCKETS.note_close();
     }
     if !closes || first > last || !SOCKETS.any_in(first, last) && next_owned(first, last).is_none()
     {
