@@ -16,11 +16,11 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Forgets `fd`.
     #[inline]
     pub fn forget(&self, fd: i32) {
-        self.note_close();
         if self.has_dissolved.load(Relaxed) {
             return self.forget_with_successor(fd);
         }
         self.registry().remove(fd);
+        self.note_close();
     }
 
     #[cold]
@@ -28,21 +28,23 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     fn forget_with_successor(&self, fd: i32) {
         let successor = self.hold(fd);
         self.registry().remove(fd);
+        self.note_close();
         self.end_successor(fd, successor);
     }
 
     /// Forgets every descriptor from `first` to `last`.
     pub fn forget_range(&self, first: u32, last: u32) {
-        self.note_close();
         self.entries_in(first, last).for_each(|fd| self.forget(fd));
+        self.note_close();
     }
 
     /// Takes the entry of `fd` out for the time of a call that may close it; ends in
     /// [`Sockets::restore`] or [`Sockets::discard`].
     pub fn detach(&self, fd: i32) -> Option<Absent> {
-        self.note_close();
         let successor = self.successor(fd);
-        match self.registry().detach(fd) {
+        let detached = self.registry().detach(fd);
+        self.note_close();
+        match detached {
             Some(entry) => Some(Absent { fd, entry, successor }),
             None => {
                 successor.into_iter().for_each(|held| self.put(held));

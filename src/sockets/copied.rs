@@ -17,13 +17,20 @@ pub struct Copying {
 impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Begins a call that makes another descriptor of `source`. `None` if `source` has no entry.
     pub fn begin_copy(&self, source: i32) -> Option<Copying> {
-        let held = self.hold(source)?;
+        if !self.registry().contains(source) {
+            return None;
+        }
+        // Before the look at the entry; pairs with `note_close`, which comes after an entry went. If a close has
+        // missed this, the look finds no entry. A call that closes the copy begins after this.
+        self.copies.fetch_add(1, SeqCst);
+        let Some(held) = self.hold(source) else {
+            self.copies.fetch_sub(1, SeqCst);
+            return None;
+        };
         if held.record().id() == UNASKED {
             // While one number has the record there is no doubt which socket it is of.
             let _ = self.names(source, held.record());
         }
-        // Before the kernel gives the copy: a call that closes it begins after this, and counts itself.
-        self.copies.fetch_add(1, SeqCst);
         Some(Copying { held, closes: self.closes.load(SeqCst) })
     }
 
@@ -52,8 +59,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         self.put(copying.held);
     }
 
-    /// Counts a close, before the kernel closes, for the calls that make another descriptor at this moment. A
-    /// thread that closes a number before any call was given it is not noticed. A handler that jumps out of such
+    /// Counts a close, after the entry went and before the kernel closes, for the calls that make another descriptor
+    /// at this moment. A thread that closes a number before any call was given it is not noticed. A handler that jumps out of such
     /// a call leaves it under way: then closes are counted, and copies compared, from there on.
     #[inline(always)]
     pub fn note_close(&self) {
