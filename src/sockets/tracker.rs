@@ -439,8 +439,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Makes the sockets the child's own. Called in the child.
     pub fn after_fork_in_child(&self) {
         self.registry.after_fork_in_child();
-        // Of threads that the child lacks, or of a handler that has forked. Relaxed: the child has one thread.
-        self.copies.store(0, Relaxed);
+        // `copies` stays: a handler that has forked goes back to the call that it interrupted, which ends in the
+        // child, too. That of a thread which the child lacks never ends: then closes are counted there.
         // Of threads that the child lacks. The forking thread has no claim where it can fork.
         self.entries().1.for_each(|fd| {
             self.registry.borrow(fd, Record::forget_claim);

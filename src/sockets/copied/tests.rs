@@ -70,3 +70,31 @@ fn a_copy_keeps_its_entry_whatever_becomes_of_the_source() {
     assert_eq!(look(fd), Some((id(fd), Progress::Unconnected)));
     [fd, copy, other].into_iter().for_each(|fd| close(&sockets, fd));
 }
+
+/// A handler interrupts the call, and forks; the child's handler closes what the call has made, and goes back to
+/// the call, which ends in the child.
+#[test]
+fn a_copy_that_a_forked_handler_has_closed_leaves_no_entry() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    // SAFETY: the child calls nothing that waits for a thread which it lacks.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        sockets.after_fork_in_child();
+        sockets.forget(copy);
+        // SAFETY: dup2 takes integers.
+        let is_replaced = unsafe { libc::dup2(0, copy) } == copy;
+        let _ = sockets.copied(fd, copy, Some(&copying), false);
+        sockets.end_copy(copying);
+        let is_right =
+            is_replaced && !sockets.registry().contains(copy) && sockets.copies.load(Relaxed) == 0;
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(!is_right)) };
+    }
+    let mut status = 0;
+    // SAFETY: the status is a local.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    sockets.end_copy(copying);
+    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
+}
