@@ -5,6 +5,16 @@ use core::sync::atomic::Ordering::SeqCst;
 use super::{Event, Held, Record, Sockets, UNASKED};
 use crate::registry::{InsertError, Registry};
 
+/// Number that a call gives the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// One that is free, which the kernel chooses.
+    Free,
+    /// One that the program has chosen. Another thread may give another file the same at once: of two such calls, or
+    /// of such a call and another copy, each counts as a close for the other.
+    Chosen,
+}
+
 /// A call under way that makes another descriptor of a socket. It has no destructor; it ends in
 /// [`Sockets::end_copy`].
 #[must_use = "the record stays held"]
@@ -16,13 +26,18 @@ pub struct Copying {
 
 impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     /// Begins a call that makes another descriptor of `source`. `None` if `source` has no entry.
-    pub fn begin_copy(&self, source: i32) -> Option<Copying> {
+    pub fn begin_copy(&self, source: i32, number: Number) -> Option<Copying> {
         if !self.registry().contains(source) {
             return None;
         }
-        // Before the look at the entry; pairs with `note_close`, which comes after an entry went. If a close has
-        // missed this, the look finds no entry. A call that closes the copy begins after this.
-        self.copies.fetch_add(1, SeqCst);
+        // In this order, and before the look at the entry; pairs with `note_close`, which comes after an entry went.
+        // A close that misses the first has taken the entry, so that the look finds none. One that the second has
+        // counted has, too. A call that closes the copy begins after both.
+        let others = self.copies.fetch_add(1, SeqCst);
+        let closes = self.closes.load(SeqCst);
+        if number == Number::Chosen && others != 0 {
+            self.count_close();
+        }
         let Some(held) = self.hold(source) else {
             self.copies.fetch_sub(1, SeqCst);
             return None;
@@ -31,7 +46,7 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
             // While one number has the record there is no doubt which socket it is of.
             let _ = self.names(source, held.record());
         }
-        Some(Copying { held, closes: self.closes.load(SeqCst) })
+        Some(Copying { held, closes })
     }
 
     /// Makes the registry see what the kernel did: `copy` is another name of what `source` named when the call

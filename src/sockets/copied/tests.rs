@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::registry::Registry;
 use crate::sockets::tests::{Subject, close, id, socket, sockets};
-use crate::sockets::{Connection, Copying, Progress};
+use crate::sockets::{Connection, Copying, Progress, Record};
 use crate::sys::{boundary, net};
 
 /// A connection, another descriptor of it that a call has just made, and the call.
@@ -69,6 +69,35 @@ fn a_copy_keeps_its_entry_whatever_becomes_of_the_source() {
     assert_eq!(look(copy), Some((id(copy), Progress::Connected)));
     assert_eq!(look(fd), Some((id(fd), Progress::Unconnected)));
     [fd, copy, other].into_iter().for_each(|fd| close(&sockets, fd));
+}
+
+/// Two threads give the same number to two connections at once: the kernel takes the second call last, and the
+/// registry is told of the first one last.
+#[test]
+fn two_copies_over_the_same_number_are_compared() {
+    let sockets = sockets();
+    let connection = Connection::to(SocketAddr::from(([192, 0, 2, 1], 80)));
+    let ours = [socket(&sockets, 0), socket(&sockets, 0)];
+    let target = socket(&sockets, 0);
+    let [first, second] = ours.map(|fd| {
+        sockets.registry().borrow(fd, |record| record.publish_now(connection)).unwrap();
+        sockets.begin_copy_over(fd).unwrap()
+    });
+    // SAFETY: dup2 takes integers; the numbers are this test's.
+    assert_eq!(ours.map(|fd| unsafe { libc::dup2(fd, target) }), [target; 2]);
+    let _ = sockets.copied(ours[1], target, Some(&second), false);
+    let _ = sockets.copied(ours[0], target, Some(&first), false);
+    [first, second].into_iter().for_each(|copying| sockets.end_copy(copying));
+    assert_ne!(sockets.registry().borrow(target, Record::id), Some(id(ours[0])));
+    // Nor where the registry is told in the kernel's order.
+    let [first, second] = ours.map(|fd| sockets.begin_copy_over(fd).unwrap());
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::dup2(ours[0], target) }, target);
+    let _ = sockets.copied(ours[0], target, Some(&first), false);
+    let _ = sockets.copied(ours[1], target, Some(&second), false);
+    [first, second].into_iter().for_each(|copying| sockets.end_copy(copying));
+    assert_ne!(sockets.registry().borrow(target, Record::id), Some(id(ours[1])));
+    [ours[0], ours[1], target].into_iter().for_each(|fd| close(&sockets, fd));
 }
 
 /// A handler interrupts the call, and forks; the child's handler closes what the call has made, and goes back to
