@@ -51,6 +51,15 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         record.id()
     }
 
+    /// Asks for each identity that was not asked for yet.
+    pub(super) fn identify_all(&self) {
+        for fd in self.entries().1 {
+            if self.registry().borrow(fd, Record::id) == Some(UNASKED) {
+                self.is_current_unasked(fd);
+            }
+        }
+    }
+
     /// Gives `record`, which the registry has shown at `fd`, the identity of the TCP socket `asked`: that is `fd`
     /// or a duplicate which was made of it since. If `fd` has the entry after the kernel has answered, no hook has
     /// seen it closed in between, and the answer is of the socket that the record was made for. A vfork child's

@@ -429,8 +429,10 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         }
     }
 
-    /// Prepares a filter of the program's own: handshakes go on under it where it forbids some questions.
+    /// Prepares a filter of the program's own: sockets are connected, and handshakes go on, under it where it forbids
+    /// some questions.
     pub fn before_filter(&self) {
+        self.identify_all();
         if in_flight_count() != 0 {
             TABLE.before_filter();
         }

@@ -85,3 +85,19 @@ fn a_record_whose_number_was_closed_stays_without_identity() {
     sockets.put(held);
     [fd, other].into_iter().for_each(|fd| close(&sockets, fd));
 }
+
+/// A filter may forbid the question, but not the calls that a connect makes.
+#[test]
+fn a_filter_finds_every_socket_identified() {
+    let sockets = sockets();
+    let fds = [(); 2].map(|()| {
+        let fd = net::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).unwrap();
+        sockets.track_unasked(fd).unwrap();
+        fd
+    });
+    sockets.before_filter();
+    for fd in fds {
+        assert_eq!(sockets.registry().borrow(fd, Record::id), Some(id(fd)));
+        close(&sockets, fd);
+    }
+}
