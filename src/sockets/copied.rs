@@ -59,7 +59,12 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         copying: Option<&Copying>,
         is_doubted: bool,
     ) -> Result<bool, InsertError> {
-        let result = self.duplicate(source, copy);
+        let result = if copying.is_none() && !self.registry().contains(source) {
+            // `copy` may have another thread's entry by now, if it names that one's socket.
+            Ok(false)
+        } else {
+            self.duplicate(source, copy)
+        };
         // After the entry was made; pairs with `note_close`.
         let is_sure = |copying: &Copying| self.closes.load(SeqCst) == copying.closes;
         if is_doubted || !copying.is_some_and(is_sure) {

@@ -127,3 +127,18 @@ fn a_copy_that_a_forked_handler_has_closed_leaves_no_entry() {
     sockets.end_copy(copying);
     [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
 }
+
+/// A call that gave the target a file without an entry is late to tell of it: another thread has given the target a
+/// connection since.
+#[test]
+fn a_late_copy_of_a_file_leaves_the_entry_of_a_connection() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    let _ = sockets.copied(fd, copy, Some(&copying), false);
+    sockets.end_copy(copying);
+    let (file, _peer) = UnixStream::pair().unwrap();
+    let _ = sockets.copied(file.as_raw_fd(), copy, None, true);
+    let connected = sockets.registry().borrow(copy, |record| (record.id(), record.progress()));
+    assert_eq!(connected, Some((id(copy), Progress::Connected)));
+    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
+}
