@@ -373,13 +373,14 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
         if self.is_connecting(fd) && self.drive(fd).is_pending() {
             return Some(Errno(libc::EALREADY));
         }
-        let look = |record: &Record| (record.id(), record.progress(), record.take_error());
+        // The identity last: another thread may give it with its connect.
+        let look = |record: &Record| (record.progress(), record.take_error(), record.id());
         match self.registry().borrow(fd, look)? {
-            (id, _, Some(errno)) => {
+            (_, Some(errno), id) => {
                 disconnect(fd, id);
                 Some(errno)
             }
-            (_, Progress::Connected, _) if self.is_current(fd) => Some(Errno(libc::EISCONN)),
+            (Progress::Connected, ..) if self.is_current(fd) => Some(Errno(libc::EISCONN)),
             _ => None,
         }
     }
