@@ -80,8 +80,8 @@ impl<R: Registry<Payload = Record>, L: Fn(Event<'_>) + Sync> Sockets<R, L> {
     }
 
     /// Counts a close, after the entry went and before the kernel closes, for the calls that make another descriptor
-    /// at this moment. A thread that closes a number before any call was given it is not noticed. A handler that jumps out of such
-    /// a call leaves it under way: then closes are counted, and copies compared, from there on.
+    /// at this moment. A thread that closes a number before any call was given it is not noticed. A handler that
+    /// jumps out of such a call leaves it under way: then closes are counted, and copies compared, from there on.
     #[inline(always)]
     pub fn note_close(&self) {
         if self.copies.load(SeqCst) != 0 {

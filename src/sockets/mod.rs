@@ -59,7 +59,7 @@ mod watched;
 pub use closed::Absent;
 pub use connect::{Attempt, Connect, ConnectError, Event};
 pub use connection::Connection;
-pub use copied::Copying;
+pub use copied::{Copying, Number};
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};
 pub use progress::{LONGEST_SLEEP, Progress, Wait};

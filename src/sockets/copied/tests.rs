@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::registry::Registry;
 use crate::sockets::tests::{Subject, close, id, socket, sockets};
-use crate::sockets::{Connection, Copying, Progress, Record};
+use crate::sockets::{Connection, Copying, Number, Progress, Record};
 use crate::sys::{boundary, net};
 
 /// A connection, another descriptor of it that a call has just made, and the call.
@@ -15,7 +15,7 @@ fn a_copy_under_way(sockets: &Subject) -> (i32, i32, Copying) {
     let fd = socket(sockets, 0);
     let connection = Connection::to(SocketAddr::from(([192, 0, 2, 1], 80)));
     sockets.registry().borrow(fd, |record| record.publish_now(connection)).unwrap();
-    let copying = sockets.begin_copy(fd).unwrap();
+    let copying = sockets.begin_copy(fd, Number::Free).unwrap();
     // SAFETY: dup takes an integer.
     (fd, unsafe { libc::dup(fd) }, copying)
 }
@@ -81,7 +81,7 @@ fn two_copies_over_the_same_number_are_compared() {
     let target = socket(&sockets, 0);
     let [first, second] = ours.map(|fd| {
         sockets.registry().borrow(fd, |record| record.publish_now(connection)).unwrap();
-        sockets.begin_copy_over(fd).unwrap()
+        sockets.begin_copy(fd, Number::Chosen).unwrap()
     });
     // SAFETY: dup2 takes integers; the numbers are this test's.
     assert_eq!(ours.map(|fd| unsafe { libc::dup2(fd, target) }), [target; 2]);
@@ -90,7 +90,7 @@ fn two_copies_over_the_same_number_are_compared() {
     [first, second].into_iter().for_each(|copying| sockets.end_copy(copying));
     assert_ne!(sockets.registry().borrow(target, Record::id), Some(id(ours[0])));
     // Nor where the registry is told in the kernel's order.
-    let [first, second] = ours.map(|fd| sockets.begin_copy_over(fd).unwrap());
+    let [first, second] = ours.map(|fd| sockets.begin_copy(fd, Number::Chosen).unwrap());
     // SAFETY: as above.
     assert_eq!(unsafe { libc::dup2(ours[0], target) }, target);
     let _ = sockets.copied(ours[0], target, Some(&first), false);

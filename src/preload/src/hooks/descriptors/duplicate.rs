@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_long};
 
 use epochsocks::registry::{InsertError, Registry};
-use epochsocks::sockets::Copying;
+use epochsocks::sockets::{Copying, Number};
 use epochsocks::sys::{Errno, own_descriptors};
 
 use super::dup_over::replaced;
@@ -17,7 +17,7 @@ use crate::{datagrams, errno, harmless, real};
 /// As dup(2).
 pub unsafe fn dup(fd: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    copied(fd, SOCKETS.begin_copy(fd), || unsafe { real::dup(fd) })
+    copied(fd, SOCKETS.begin_copy(fd, Number::Free), || unsafe { real::dup(fd) })
 }
 
 /// # Safety
@@ -40,7 +40,9 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     // SAFETY: the caller's contract.
     let call = || unsafe { real::fcntl(fd, command, argument) };
     match command {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => copied(fd, SOCKETS.begin_copy(fd), call),
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
+            copied(fd, SOCKETS.begin_copy(fd, Number::Free), call)
+        }
         _ => call(),
     }
 }
@@ -74,7 +76,7 @@ fn copied(source: c_int, copying: Option<Copying>, call: impl FnOnce() -> c_int)
 
 /// Makes the registry see that `copy` is another name of what `source` names.
 pub fn follow(source: c_int, copy: c_int) {
-    let copying = SOCKETS.begin_copy(source);
+    let copying = SOCKETS.begin_copy(source, Number::Free);
     note(source, copy, copying.as_ref(), true);
     if let Some(copying) = copying {
         SOCKETS.end_copy(copying);
@@ -108,5 +110,5 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
         // libc writes to these inside.
         return errno::fail(errno);
     }
-    replaced([target], || copied(source, SOCKETS.begin_copy_over(source), call))
+    replaced([target], || copied(source, SOCKETS.begin_copy(source, Number::Chosen), call))
 }
