@@ -30,3 +30,13 @@ fn a_lookup_makes_no_call_that_the_sandbox_of_a_client_does_not_permit() {
     let proxy = [Action::Greeting, method(0), Action::Request, found, Action::Echo];
     play("filters", "names", &ScriptedProxy::start(&proxy));
 }
+
+/// Also if the kernel was not asked for a socket's identity before.
+#[test]
+fn a_filter_that_refuses_one_question_is_no_obstacle() {
+    for backstop in ["1", "0"] {
+        let mut command = command("filters", "option", &echoing_proxy());
+        command.env("EPOCHSOCKS_BACKSTOP", backstop);
+        ends(command);
+    }
+}

@@ -274,9 +274,37 @@ static void scene_names(void)
     ONLY(looks_up_and_connects("abcdefghijklmnop.onion", SOCK_NONBLOCK), NUMBERS_OF_CLIENTS, NUMBERS_OF_SETS);
 }
 
+/* Refuses one option of getsockopt. */
+static void refuse_option(int option)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, option, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* Sockets from before the filter and from after it. The first of a process is asked for more than the others. */
+static void scene_option(void)
+{
+    int first = socket(AF_INET, SOCK_STREAM, 0), before = socket(AF_INET, SOCK_STREAM, 0);
+    refuse_option(SO_PROTOCOL);
+    int after = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(reach(first, "192.0.2.1", 80) == 0 && peer_is(first, "192.0.2.1", 80) && echoes(first));
+    EXPECT(reach(before, "192.0.2.2", 80) == 0 && peer_is(before, "192.0.2.2", 80) && echoes(before));
+    EXPECT(reach(after, "192.0.2.3", 80) == 0 && peer_is(after, "192.0.2.3", 80) && echoes(after));
+}
+
 int main(int count, char **arguments)
 {
     static const struct scene scenes[] = {
+        {"option", scene_option},
         {"local", scene_local}, {"received", scene_received}, {"allowed", scene_allowed}, {"names", scene_names}, {0}};
     return play(scenes, count, arguments);
 }

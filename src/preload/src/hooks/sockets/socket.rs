@@ -12,7 +12,7 @@ use crate::hooks::descriptors::tables;
 use crate::hooks::exec::vfork;
 use crate::log::refused;
 use crate::sockets::SOCKETS;
-use crate::{datagrams, environment, errno, harmless, real, runtime};
+use crate::{datagrams, environment, errno, harmless, own_filter, real, runtime};
 
 /// # Safety
 /// As socket(2).
@@ -54,13 +54,13 @@ unsafe fn open(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
 }
 
 /// Gives the TCP socket `fd` its record. The kernel is asked at once which socket it is for the first one of the
-/// process, which shows a system that does not tell, and where numbers may change unseen.
+/// process, which shows a system that does not tell, and where numbers may change unseen; also where a filter of the
+/// program's forbids what a later call would have to ask besides.
 fn track(fd: c_int) -> Result<(), Errno> {
-    if SOCKETS.is_used() && tables::numbers_hold() {
-        SOCKETS.track_unasked(fd)
-    } else {
-        SOCKETS.track(fd)
-    }
+    let can_wait = SOCKETS.is_used()
+        && tables::numbers_hold()
+        && own_filter::permits(own_filter::Question::Socket);
+    if can_wait { SOCKETS.track_unasked(fd) } else { SOCKETS.track(fd) }
 }
 
 /// Makes an inet socket. The filter of a backstop asks for its secret, which libc's function does not carry.
