@@ -150,10 +150,9 @@ static int by_bare_calls(void)
 	unsigned char answer[12];
 	uint64_t all = ~UINT64_C(0), before;
 	struct timespec limit = {0, 100000000};
-	int fd = tcp();
-	ask_for_cookie(fd);
-	syscall(SYS_getpid);
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 512);
+	int fd = tcp(), own = fcntl(fd, F_DUPFD_CLOEXEC, 512), protocol;
+	socklen_t size = sizeof protocol;
+	must(getsockopt(own, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0, "SO_PROTOCOL");
 	ask_for_cookie(own);
 	fcntl(own, F_GETFL);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);

@@ -389,7 +389,7 @@ fn longest_lookups(all: &[Results]) -> Option<String> {
     Some(format!(
         "with 8 threads on two processors the 99.99th percentile is {}, with the mutex {}; the 99.999th \
          {} and {}. Lookups that took longer than 10 µs, a second of run: {} and {}; than 1 ms: {} and \
-         {}. Insert and remove with the process id that a program pays: {checked}.\n",
+         {}. Insert and remove with the process id, for which a program pays once it has called vfork: {checked}.\n",
         of(DEFAULT, 0.9999)?,
         of(BASELINE, 0.9999)?,
         of(DEFAULT, 0.99999)?,
