@@ -12,6 +12,7 @@
 //! | `tracker` | [`Sockets`]: from a descriptor to its record; what calls of the program do to it |
 //! | `closed` | what becomes of the records of descriptors that are closed |
 //! | `copied` | [`Copying`]: a call that makes another descriptor of a socket |
+//! | `copies` | how many such calls are under way, and closes beside them |
 //! | `connect` | [`Attempt`]: begins a connect and sends it off |
 //! | `sent` | [`Sent`]: a connect that is under way, and the wait for its end |
 //! | `epoll` | [`EpollControl`]: what epoll_ctl(2) does to such a socket |
@@ -39,6 +40,7 @@ mod closed;
 mod connect;
 mod connection;
 mod copied;
+mod copies;
 mod epoll;
 pub mod handshake;
 mod identity;
@@ -59,7 +61,8 @@ mod watched;
 pub use closed::Absent;
 pub use connect::{Attempt, Connect, ConnectError, Event};
 pub use connection::Connection;
-pub use copied::{Copying, Number};
+pub use copied::Copying;
+pub use copies::Number;
 pub use epoll::EpollControl;
 pub use image::{Image, Standing};
 pub use progress::{LONGEST_SLEEP, Progress, Wait};

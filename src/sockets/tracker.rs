@@ -1,9 +1,10 @@
 //! From a descriptor to its record.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use core::time::Duration;
 
+use super::copies::Copies;
 use super::handshake::{Interest, Look, Owner, Slot, TABLE, Token};
 use super::progress::until;
 use super::verified::compare;
@@ -11,6 +12,7 @@ use super::{
     ConnectError, Connection, Event, InFlight, OwnSocket, Progress, Record, SlotId, SocketId,
     UNASKED, Unverified, in_flight_count,
 };
+use crate::registry::atomics::const_new;
 use crate::registry::{InsertError, Registry};
 use crate::sys::net::{self, Answer};
 use crate::sys::{self, Errno, SignalsBlocked};
@@ -30,10 +32,7 @@ pub struct Sockets<R, L> {
     /// Set once a socket may have a time limit of its own, `SO_SNDTIMEO`. Relaxed: a thread that connects a
     /// socket after another thread has set its limit has learned of that from it.
     may_have_time_limit: AtomicBool,
-    /// Calls under way that make another descriptor of a socket.
-    pub(super) copies: AtomicU32,
-    /// Number of closes while there was such a call.
-    pub(super) closes: AtomicU32,
+    pub(super) copies: Copies,
 }
 
 /// Number of times that a descriptor may change hands under a lookup before the call gives up.
@@ -62,16 +61,17 @@ enum Kept {
 }
 
 impl<R, L> Sockets<R, L> {
-    /// No sockets yet; `log` is told of events.
-    pub const fn new(registry: R, log: L) -> Self {
-        Sockets {
-            registry,
-            log,
-            highest: AtomicI32::new(-1),
-            has_dissolved: AtomicBool::new(false),
-            may_have_time_limit: AtomicBool::new(false),
-            copies: AtomicU32::new(0),
-            closes: AtomicU32::new(0),
+    const_new! {
+        /// No sockets yet; `log` is told of events.
+        pub fn new(registry: R, log: L) -> Self {
+            Sockets {
+                registry,
+                log,
+                highest: AtomicI32::new(-1),
+                has_dissolved: AtomicBool::new(false),
+                may_have_time_limit: AtomicBool::new(false),
+                copies: Copies::new(),
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crate::registry::Registry;
 use crate::sockets::tests::{Subject, close, id, socket, sockets};
@@ -34,7 +33,7 @@ fn a_copy_that_no_close_has_met_costs_no_question() {
     assert!(copied(true) > 1);
     sockets.end_copy(copying);
     sockets.note_close();
-    assert_eq!(sockets.closes.load(Relaxed), 0, "no copy is under way");
+    assert_eq!(sockets.copies.counts(), (0, 0), "no copy is under way");
     [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
 }
 
@@ -69,6 +68,19 @@ fn a_copy_keeps_its_entry_whatever_becomes_of_the_source() {
     assert_eq!(look(copy), Some((id(copy), Progress::Connected)));
     assert_eq!(look(fd), Some((id(fd), Progress::Unconnected)));
     [fd, copy, other].into_iter().for_each(|fd| close(&sockets, fd));
+}
+
+/// Another thread's close has taken the entry of the source, and has not counted itself yet.
+#[test]
+fn a_copy_keeps_its_entry_while_the_source_is_about_to_be_closed() {
+    let sockets = sockets();
+    let (fd, copy, copying) = a_copy_under_way(&sockets);
+    sockets.registry().remove(fd);
+    let _ = sockets.copied(fd, copy, Some(&copying), false);
+    sockets.end_copy(copying);
+    let look = |fd| sockets.registry().borrow(fd, |record| (record.id(), record.progress()));
+    assert_eq!(look(copy), Some((id(copy), Progress::Connected)));
+    [fd, copy].into_iter().for_each(|fd| close(&sockets, fd));
 }
 
 /// Two threads give the same number to two connections at once: the kernel takes the second call last, and the
@@ -116,7 +128,7 @@ fn a_copy_that_a_forked_handler_has_closed_leaves_no_entry() {
         let _ = sockets.copied(fd, copy, Some(&copying), false);
         sockets.end_copy(copying);
         let is_right =
-            is_replaced && !sockets.registry().contains(copy) && sockets.copies.load(Relaxed) == 0;
+            is_replaced && !sockets.registry().contains(copy) && sockets.copies.counts().0 == 0;
         // SAFETY: ends the child.
         unsafe { libc::_exit(i32::from(!is_right)) };
     }
