@@ -4,8 +4,6 @@
    each flow. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
@@ -14,10 +12,10 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/wait.h>
 
+#include "filter.h"
 #include "scene.h"
 
 #ifndef SYS_pidfd_open
@@ -79,9 +77,7 @@ static void deny(int number, int error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
     };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(filter, sizeof filter / sizeof *filter);
 }
 
 static const char *why;

@@ -3,21 +3,19 @@
 #define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "filter.h"
 #include "scene.h"
 
 enum { MOST_CALLS = 48 };
@@ -37,9 +35,7 @@ static void permit(const int *calls)
     }
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {length, filter};
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(filter, length);
 }
 
 /* Objects of the calls: a UNIX pair with a byte on its way to pair[0], a pipe likewise, a
@@ -285,9 +281,7 @@ static void refuse_option(int option)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(filter, sizeof filter / sizeof *filter);
 }
 
 /* Sockets from before the filter and from after it. The first of a process is asked for more than the others. */

@@ -1,13 +1,11 @@
 /* A socket in flight in several epoll sets, and several threads that wait on one. */
 #include "nonblocking.h"
+#include "filter.h"
 
 #include <dirent.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static int waits_on(int epoll, int limit, struct epoll_event *event)
@@ -345,9 +343,7 @@ static void forbid_changes(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(filter, sizeof filter / sizeof *filter);
 }
 
 /* If a filter keeps a set from telling the end, the connect fails, and the set tells that. */

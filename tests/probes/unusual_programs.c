@@ -4,20 +4,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "filter.h"
 #include "scene.h"
 
 static void use(void)
@@ -334,9 +332,7 @@ static void scene_seccomp(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
     };
-    struct sock_fprog program = {sizeof lines / sizeof *lines, lines};
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(lines, sizeof lines / sizeof *lines);
     use();
     int status;
     pid_t child = fork();
@@ -363,12 +359,10 @@ static void scene_sandbox(void)
         lines[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, permitted[i], COUNT - i, 0);
     lines[COUNT + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     lines[COUNT + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {COUNT + 3, lines};
 
     int fd = connected("192.0.2.1", 80), other = connected("192.0.2.2", 80), pair[2];
     EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    enter_filter(lines, COUNT + 3);
     char text[6];
     struct timespec second = {1, 0};
     struct pollfd entry = {fd, POLLIN, 0};
