@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scene::{command, echoing_proxy, ends, play};
+use crate::scene::{command, echoing_proxy, ends, play, play_without_backstop};
 use crate::support::scripted_proxy::{Action, ScriptedProxy, method};
 
 /// promise: I
@@ -98,8 +98,6 @@ fn numbers_name_the_same_without_a_backstop() {
     let of_sockets = ["getpeername", "failed-dup2", "reuse", "socket", "errno", "vfork", "signals"];
     let all = scenes.map(|scene| ("descriptors", scene));
     for (probe, scene) in all.into_iter().chain(of_sockets.map(|scene| ("sockets", scene))) {
-        let mut command = command(probe, scene, &echoing_proxy());
-        command.env("EPOCHSOCKS_BACKSTOP", "0");
-        ends(command);
+        play_without_backstop(probe, scene, &echoing_proxy());
     }
 }

@@ -1,7 +1,7 @@
 //! Children of every kind, made amid threads: tests/probes/forks.c. Those that are made in a handler
 //! behind each instruction of a lookup are in `injection`.
 
-use crate::scene::{command, echoing_proxy, ends, play};
+use crate::scene::{command, echoing_proxy, play, play_without_backstop};
 use crate::support::preload::{every_preload_library, preload_library};
 use crate::support::process::{finish, text};
 use std::time::Duration;
@@ -46,11 +46,8 @@ fn a_vfork_child_that_closes_copies_and_connects_changes_nothing() {
 
 #[test]
 fn a_vfork_child_with_the_number_of_its_parents_socket_leaves_its_record() {
-    for backstop in ["1", "0"] {
-        let mut command = command("forks", "vfork-number", &echoing_proxy());
-        command.env("EPOCHSOCKS_BACKSTOP", backstop);
-        ends(command);
-    }
+    play("forks", "vfork-number", &echoing_proxy());
+    play_without_backstop("forks", "vfork-number", &echoing_proxy());
 }
 
 #[test]
