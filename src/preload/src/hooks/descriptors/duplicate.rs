@@ -17,7 +17,7 @@ use crate::{datagrams, errno, harmless, real};
 /// As dup(2).
 pub unsafe fn dup(fd: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    copied(fd, SOCKETS.begin_copy(fd, Number::Free), || unsafe { real::dup(fd) })
+    copied(fd, Number::Free, || unsafe { real::dup(fd) })
 }
 
 /// # Safety
@@ -40,16 +40,15 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     // SAFETY: the caller's contract.
     let call = || unsafe { real::fcntl(fd, command, argument) };
     match command {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
-            copied(fd, SOCKETS.begin_copy(fd, Number::Free), call)
-        }
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => copied(fd, Number::Free, call),
         _ => call(),
     }
 }
 
 /// Runs `call`, which answers another name of `source` or a failure. Whatever a handler or another
 /// thread does meanwhile to either descriptor, the copy's entry is of the socket that it names.
-fn copied(source: c_int, copying: Option<Copying>, call: impl FnOnce() -> c_int) -> c_int {
+fn copied(source: c_int, number: Number, call: impl FnOnce() -> c_int) -> c_int {
+    let copying = SOCKETS.begin_copy(source, number);
     let copy = call();
     if copying.is_none() {
         // The call may have closed what another thread's call has just made. That one sees this, or else its entry is
@@ -110,5 +109,5 @@ fn replace(source: c_int, target: c_int, call: impl FnOnce() -> c_int) -> c_int 
         // libc writes to these inside.
         return errno::fail(errno);
     }
-    replaced([target], || copied(source, SOCKETS.begin_copy(source, Number::Chosen), call))
+    replaced([target], || copied(source, Number::Chosen, call))
 }
